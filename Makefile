@@ -1,0 +1,67 @@
+# `make run` and `make test` set up all they need in .venv/ and var/ and touch nothing else. `make help` lists the rest.
+
+# Settings may stand on the command line: make run PORT=8080 WORKERS=2
+export PORT WORKERS HOST
+
+MAKEFLAGS += --no-print-directory
+VENV := .venv/bin
+SUPPORTED := (3, 11) <= sys.version_info < (3, 14)
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null && { echo $$python; break; }; done)
+COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --custom-compile-command 'make lock'
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format schema lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 10
+
+run: .venv/run  ## run everything on this machine (PORT=8000 WORKERS=1); Ctrl-C stops it
+	@exec $(VENV)/python manage.py up
+
+test: .venv/dev  ## run all tests (ARGS="..." goes to pytest)
+	@exec $(VENV)/python -m pytest $(ARGS)
+
+lint: .venv/dev  ## ruff, mypy, the import contract, migrations and the OpenAPI file up to date
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	SECRET_KEY=lint $(VENV)/mypy .
+	$(VENV)/lint-imports
+	SECRET_KEY=lint $(VENV)/python manage.py makemigrations --check --dry-run
+
+format: .venv/dev  ## format the code and mend what can be mended
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+schema: .venv/dev  ## write docs/openapi.yaml anew
+	SECRET_KEY=schema $(VENV)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+lock: .venv/uv  ## lock the dependencies anew (UPGRADE=--upgrade for newer versions)
+	$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/run.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+	echo uv | $(COMPILE) $(UPGRADE) - -o requirements/uv.txt
+
+clean:  ## remove .venv and caches; var/, with all data, stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The marker files say which of the locked dependencies are installed.
+
+.venv/uv: requirements/uv.txt
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11, 3.12 or 3.13; found: $$(python3 --version 2>&1)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "make: $(PYTHON) comes without venv; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@$(VENV)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+.venv/run: requirements/run.txt .venv/uv
+	@echo "Installing the locked dependencies (about 1 GB on disk, most of it TensorFlow)"
+	@$(VENV)/uv pip install --quiet --require-hashes -r requirements/run.txt
+	@touch $@
+
+.venv/dev: requirements/dev.txt .venv/run
+	@echo "Installing what the tests and the linters need"
+	@$(VENV)/uv pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
