@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from worker.classifier import Answer, Classifier, UnusableOutput
+from worker.preprocessing import Preprocessor, UndecodableImage
+from worker.repository import Damaged, ModelVersion, Repository
+from worker.tests.pictures import photo
+
+
+class StubEngine:
+    """Answers with rows given to it, and remembers the batches."""
+
+    def __init__(self, *rows: NDArray[np.float32]) -> None:
+        self.rows = rows
+        self.batches: list[int] = []
+
+    def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.batches.append(len(batch))
+        return np.stack(self.rows[: len(batch)])
+
+    def warm_up(self, batch_sizes: Iterable[int]) -> None:
+        self.batches += batch_sizes
+
+
+def _row(*best: int, value: float = 0.5) -> NDArray[np.float32]:
+    """Halving probabilities for these classes, nothing for the others."""
+    row = np.zeros(1000, np.float32)
+    for place, index in enumerate(best):
+        row[index] = value / 2**place
+    return row
+
+
+@pytest.fixture(scope="module")
+def version(models: Repository) -> ModelVersion:
+    return models.get("efficientnet-lite0")
+
+
+def _classifier(version: ModelVersion, engine: StubEngine) -> Classifier:
+    return Classifier(version, engine, Preprocessor(version.manifest.preprocessing), decode_threads=2)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_coffee_is_espresso(version: ModelVersion, engine: str) -> None:
+    classifier = Classifier.load(version, engine=engine)
+    classifier.warm_up([1, 2])
+    done = classifier.classify([photo("coffee"), photo("chelsea", "PNG")])
+    coffee, cat = done.answers
+    assert isinstance(coffee, Answer)
+    assert isinstance(cat, Answer)
+    assert coffee.label == "espresso"
+    assert coffee.score > 0.9
+    assert cat.label in ("tiger_cat", "Egyptian_cat", "tabby")
+    assert done.decode_seconds > 0
+    assert done.compute_seconds > 0
+
+
+def test_the_top_five_best_first_in_plain_python(version: ModelVersion) -> None:
+    engine = StubEngine(_row(7, 3, 1, 9, 11, 20))
+    (answer,) = _classifier(version, engine).classify([photo("coffee")]).answers
+    assert isinstance(answer, Answer)
+    labels = tuple(version.labels[i] for i in (7, 3, 1, 9, 11))
+    assert tuple(label for label, _ in answer.top) == labels
+    assert answer.top[0] == (answer.label, answer.score) == (labels[0], 0.5)
+    assert all(type(score) is float for _, score in answer.top)
+
+
+def test_one_bad_image_fails_alone_and_order_is_kept(version: ModelVersion) -> None:
+    engine, missing = StubEngine(_row(1), _row(2)), FileNotFoundError("gone")
+    images: list[bytes | Exception] = [b"no image", photo("coffee"), missing, photo("rocket"), b""]
+    answers = _classifier(version, engine).classify(images).answers
+    assert [type(answer) for answer in answers] == [
+        UndecodableImage, Answer, FileNotFoundError, Answer, UndecodableImage
+    ]  # fmt: skip
+    assert answers[2] is missing
+    assert [answer.label for answer in answers if isinstance(answer, Answer)] == list(version.labels[1:3])
+    assert engine.batches == [2]  # one forward pass, of the good ones
+
+
+@pytest.mark.parametrize("images", [[], [b"no image"], [ValueError("gone")]])
+def test_without_a_good_image_nothing_is_computed(version: ModelVersion, images: list[bytes | Exception]) -> None:
+    engine = StubEngine()
+    assert len(_classifier(version, engine).classify(images).answers) == len(images)
+    assert engine.batches == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_none_fail_their_image_alone(version: ModelVersion, value: float) -> None:
+    engine = StubEngine(_row(1), _row(2, value=value))
+    good, bad = _classifier(version, engine).classify([photo("coffee")] * 2).answers
+    assert isinstance(good, Answer)
+    assert isinstance(bad, UnusableOutput)
+
+
+def test_a_score_is_never_above_one(version: ModelVersion) -> None:
+    (answer,) = _classifier(version, StubEngine(_row(4, value=1.004))).classify([photo("coffee")]).answers
+    assert isinstance(answer, Answer)
+    assert answer.score == 1.0
+
+
+def test_an_image_above_the_limit_is_refused(version: ModelVersion) -> None:
+    (answer,) = Classifier.load(version, max_pixels=1000).classify([photo("coffee")]).answers
+    assert isinstance(answer, UndecodableImage)
+    assert answer.code == "too-large"
+
+
+def test_labels_that_do_not_fit_the_network_are_refused(version: ModelVersion) -> None:
+    other = replace(version, manifest=replace(version.manifest, classes=999))
+    with pytest.raises(Damaged, match="does not have 999 labels"):
+        _classifier(other, StubEngine())
