@@ -1,0 +1,58 @@
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from feedback.models import Feedback
+from predictions.admin import ReadOnlyAdmin, thumbnail_html
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ReadOnlyAdmin):
+    list_display = (
+        "thumbnail",
+        "verdict",
+        "expected_label",
+        "answer",
+        "score",
+        "model_version",
+        "comment_start",
+        "created_at",
+    )
+    list_display_links = ("verdict",)
+    list_filter = ("verdict", "prediction__model_version", ("mirrored_at", admin.EmptyFieldListFilter), "created_at")
+    search_fields = ("expected_label", "comment", "prediction__label", "prediction__image__sha256")
+    search_help_text = "label, comment, or SHA-256 of the picture"
+    date_hierarchy = "created_at"
+    list_per_page = 50
+    fields = ("thumbnail", "prediction_link", "verdict", "expected_label", "comment", "created_at", "mirrored_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Feedback]:
+        return super().get_queryset(request).select_related("prediction")
+
+    @admin.display(description="picture")
+    def thumbnail(self, feedback: Feedback) -> str:
+        return thumbnail_html(feedback.prediction) if feedback.prediction else "–"
+
+    @admin.display(description="answer", ordering="prediction__label")
+    def answer(self, feedback: Feedback) -> str:
+        return feedback.prediction.label if feedback.prediction else "–"
+
+    @admin.display(ordering="prediction__score")
+    def score(self, feedback: Feedback) -> str:
+        prediction = feedback.prediction
+        return "–" if prediction is None or prediction.score is None else f"{prediction.score:.1%}"
+
+    @admin.display(description="model", ordering="prediction__model_version")
+    def model_version(self, feedback: Feedback) -> str:
+        return feedback.prediction.model_version if feedback.prediction else "–"
+
+    @admin.display(description="comment")
+    def comment_start(self, feedback: Feedback) -> str:
+        return feedback.comment if len(feedback.comment) <= 80 else f"{feedback.comment[:79]}…"
+
+    @admin.display(description="prediction")
+    def prediction_link(self, feedback: Feedback) -> str:
+        if feedback.prediction is None:
+            return "–"
+        return format_html('<a href="{}">{}</a>', feedback.prediction.get_absolute_url(), feedback.prediction)

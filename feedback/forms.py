@@ -1,0 +1,13 @@
+from django import forms
+
+from feedback.models import Feedback
+
+COMMENT_MAX_LENGTH = 2000
+
+
+class FeedbackForm(forms.Form):
+    """What a person says of an answer. Page and API both check with it."""
+
+    verdict = forms.ChoiceField(choices=Feedback.Verdict.choices, initial=Feedback.Verdict.WRONG)
+    expected_label = forms.CharField(required=False, max_length=200, strip=True)
+    comment = forms.CharField(required=False, max_length=COMMENT_MAX_LENGTH, strip=True)

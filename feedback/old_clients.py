@@ -1,0 +1,19 @@
+"""`/feedback` as the original course service answered it, for the clients that were written for it."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from feedback.services import report_take
+
+
+@csrf_exempt  # it acts for nobody: there is no session that a foreign page could misuse
+@require_http_methods(["GET", "HEAD", "POST"])
+def feedback(request: HttpRequest) -> HttpResponse:
+    """GET explains; POST takes the form field `report`, as text, and answers 200 also when it is empty."""
+    # A NUL is no text, and PostgreSQL could not store it.
+    report = request.POST.get("report", "").replace("\x00", "")
+    if report:
+        report_take(text=report)
+    return render(request, "feedback/report.html", {"taken": bool(report)})

@@ -1,0 +1,21 @@
+#!/usr/bin/env python
+"""Django's command line: `manage.py up` runs everything, `manage.py help` lists the rest."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsite.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        # A wrong setting is the operator's to mend: one line says which, a traceback would bury it.
+        sys.exit(f"manage.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What is answered when nothing else answers: a page for people, problem details for the API."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+
+from predictions.api.problems import CONTENT_TYPE, problem
+
+MESSAGES = {
+    400: "The request could not be understood.",
+    403: "You may not do this.",
+    404: "There is nothing at this address.",
+    500: "Something went wrong on our side. It has been logged.",
+}
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 400, "bad-request")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 403, "forbidden")
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 404, "not-found")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _answer(request, 500, "internal-error")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    message = (
+        "The form has expired, or your browser does not send cookies. Please go back, load the page again and retry."
+    )
+    return _page(403, message)
+
+
+def _answer(request: HttpRequest, status: int, code: str) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        return JsonResponse(problem(status, code, MESSAGES[status]), status=status, content_type=CONTENT_TYPE)
+    return _page(status, MESSAGES[status])
+
+
+def _page(status: int, message: str) -> HttpResponse:
+    context: dict[str, Any] = {"status": status, "title": HTTPStatus(status).phrase, "message": message}
+    # Without the request: its session may be just what is broken.
+    return HttpResponse(render_to_string("error.html", context), status=status)

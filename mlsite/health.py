@@ -1,0 +1,66 @@
+"""`/healthz`: this process is alive. `/readyz`: a picture sent now would be answered."""
+
+import logging
+from collections.abc import Callable
+
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from predictions import queues
+from worker.liveness import live_workers
+
+logger = logging.getLogger(__name__)
+
+
+@require_safe
+@never_cache
+def healthz(_request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+@never_cache
+def readyz(_request: HttpRequest) -> JsonResponse:
+    """200 only if every part answers; otherwise 503, and the parts that do not say why."""
+    parts = states()
+    ready = all(part == "ok" for part in parts.values())
+    return JsonResponse({"status": "ok" if ready else "not ready", **parts}, status=200 if ready else 503)
+
+
+def states() -> dict[str, str]:
+    """Each part and `ok`, or why it is not."""
+    return {name: _state(check) for name, check in CHECKS.items()}
+
+
+def _state(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except NotReady as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a part, this page has to say so
+        logger.warning("Not ready: %s", error)
+        return f"unreachable ({type(error).__name__})"
+    return "ok"
+
+
+class NotReady(Exception):
+    """A part answers, but is not ready. The message says why, and nothing that a stranger should not read."""
+
+
+def _database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _queue() -> None:
+    queues.connection().ping()
+
+
+def _worker() -> None:
+    if not any(worker.facts.get("model") for worker in live_workers(queues.queue())):
+        raise NotReady("no live worker has a model loaded")
+
+
+CHECKS: dict[str, Callable[[], None]] = {"database": _database, "queue": _queue, "worker": _worker}

@@ -1,0 +1,210 @@
+"""`manage.py up`: prepares everything, runs everything, and stops everything it started."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from argparse import ArgumentTypeError
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+from django.db.utils import Error as DatabaseError
+
+from mlsite import accounts, embedded_valkey, health, preparation
+from mlsite.supervision import Program, Supervisor, configuration
+from predictions import queues
+from worker.repository import RepositoryError
+
+# Each waiting request holds a thread of the one web process; a thread that waits costs next to nothing.
+WEB_THREADS = 64
+SLOW_START_SECONDS = 60
+
+
+class Command(BaseCommand):
+    help = "Runs the whole system on this machine: queue server, web server, workers. Ctrl-C stops it."
+    requires_system_checks = ()  # they ask for a database that this command may have to make first
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--port", type=_port, default=os.environ.get("PORT") or "8000", help="default: PORT or 8000"
+        )
+        parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1", help="default: HOST or 127.0.0.1")
+        parser.add_argument(
+            "--workers", type=_count, default=os.environ.get("WORKERS") or "1", help="default: WORKERS or 1"
+        )
+        parser.add_argument("--no-web", action="store_true", help="workers only (and the queue server, if embedded)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        started = time.monotonic()
+        self.address: tuple[str, int] | None = None if options["no_web"] else (options["host"], options["port"])
+        if self.address:
+            _demand_free(*self.address)
+        with _alone():
+            login = self.prepare()
+            self.run(options["workers"], started, login)
+
+    def prepare(self) -> tuple[str, str] | None:
+        try:
+            preparation.prepare_database(self.say)
+            preparation.prepare_static_files(self.say)
+            model = preparation.prepare_model(self.say)
+            login = accounts.create_first_reviewer()
+        except (RepositoryError, DatabaseError, OSError) as error:
+            raise CommandError(f"Cannot prepare {settings.DATA_DIR}: {error}") from error
+        finally:
+            connections.close_all()
+        self.say(f"Model: {model}")
+        return login
+
+    def run(self, workers: int, started: float, login: tuple[str, str] | None) -> None:
+        log_folder = settings.DATA_DIR / "log"
+        log_folder.mkdir(exist_ok=True)
+        configuration_file = log_folder / "supervisord.conf"
+        programs = _programs(self.address, workers)
+        configuration_file.write_text(configuration(programs, folder=settings.BASE_DIR, log_folder=log_folder))
+        # What is served here is plain HTTP, unless somebody who put a proxy in front of it said otherwise.
+        environment = {"HTTPS": "false", "PYTHONUNBUFFERED": "1"} | os.environ
+        self.say("Starting: " + ", ".join(program.name for program in programs))
+
+        stopping = threading.Event()
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            stopping.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, stop)
+        supervisor = Supervisor(configuration_file, log_folder / "supervisord.log", environment)
+        try:
+            if self.wait_until_ready(supervisor, stopping, started, log_folder):
+                self.tell_addresses(started, login, log_folder)
+            while supervisor.is_running() and not stopping.wait(0.5):
+                self.tell_deaths(supervisor, log_folder)
+        finally:
+            ended_by_itself = not supervisor.is_running() and not stopping.is_set()
+            self.say("Stopping...")
+            supervisor.stop()
+        if ended_by_itself:
+            raise CommandError(f"supervisord ended; see {log_folder / 'supervisord.log'}")
+        self.say("Stopped.")
+
+    def wait_until_ready(
+        self, supervisor: Supervisor, stopping: threading.Event, started: float, log_folder: Path
+    ) -> bool:
+        told = False
+        while supervisor.is_running() and not stopping.wait(0.1):
+            self.tell_deaths(supervisor, log_folder)
+            missing = _not_ready(self.address)
+            if not missing:
+                return True
+            if not told and time.monotonic() - started > SLOW_START_SECONDS:
+                self.say(f"Still not ready: {missing}. The reason may stand in {log_folder}/. Waiting on.")
+                told = True
+        return False
+
+    def tell_addresses(self, started: float, login: tuple[str, str] | None, log_folder: Path) -> None:
+        self.say(f"Ready after {time.monotonic() - started:.1f} s.")
+        self.say("")
+        if self.address:
+            host, port = self.address
+            site = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
+            self.say(f"  Web page   {site}/")
+            self.say(f"  API docs   {site}/api/docs")
+            self.say(f"  Admin      {site}/admin/")
+            if login:
+                self.say(f"             name {login[0]}, password {login[1]}   (shown this once)")
+        self.say(f"  Logs       {log_folder}/")
+        self.say("")
+        self.say("Ctrl-C stops it.")
+
+    def tell_deaths(self, supervisor: Supervisor, log_folder: Path) -> None:
+        for name, how in supervisor.deaths():
+            self.say(f"{name} ended ({how}) and is started again; see {log_folder / name}.log")
+
+    def say(self, message: str) -> None:
+        self.stdout.write(message)
+        self.stdout.flush()
+
+
+def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:
+    programs = []
+    if queues.is_embedded():
+        programs.append(Program("valkey", embedded_valkey.command(settings.DATA_DIR), priority=1))
+    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    for number in range(1, workers + 1):
+        # A worker finishes what it has in hand before it goes.
+        programs.append(Program(f"worker-{number}", [*manage, "rqworker", queues.NAME], priority=2, stop_seconds=30))
+    if address:
+        host, port = address
+        server = [sys.executable, "-m", "gunicorn", "mlsite.wsgi", "--bind", f"{host}:{port}"]
+        options = ["--worker-class", "gthread", "--threads", str(WEB_THREADS), "--graceful-timeout", "8"]
+        programs.append(Program("web", [*server, *options, "--no-control-socket"], priority=3))
+    return programs
+
+
+def _not_ready(address: tuple[str, int] | None) -> str:
+    """What is missing, or an empty string. Asks the site, where there is one, and the parts themselves where not."""
+    if address is None:
+        return ", ".join(name for name, state in health.states().items() if state != "ok")
+    host, port = address
+    request = urllib.request.Request(  # noqa: S310 - http, by construction
+        f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/readyz",  # noqa: S104
+        headers={"Host": settings.ALLOWED_HOSTS[0].lstrip(".").replace("*", "localhost")},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5):  # noqa: S310
+            return ""
+    except urllib.error.HTTPError as error:
+        with contextlib.suppress(ValueError):
+            states = json.loads(error.read())
+            return ", ".join(f"{name}: {state}" for name, state in states.items() if state != "ok" and name != "status")
+        return f"the site answers {error.code}"
+    except OSError:
+        return "the site does not answer"
+
+
+@contextlib.contextmanager
+def _alone() -> Any:
+    """Holds this data folder against a second `manage.py up`."""
+    with (settings.DATA_DIR / "up.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CommandError(
+                f"Another `manage.py up` is running on {settings.DATA_DIR}. Stop that one first."
+            ) from error
+        yield
+
+
+def _demand_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise CommandError(f"Port {port} is taken. Choose another: make run PORT={port + 1}") from error
+            raise CommandError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+
+
+def _port(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+        raise ArgumentTypeError(f"{value!r} is not a port: 1 to 65535")
+    return int(value)
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= 256:
+        raise ArgumentTypeError(f"{value!r} is not a number of workers: 1 to 256")
+    return int(value)

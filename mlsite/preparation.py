@@ -1,0 +1,72 @@
+"""What has to be there before the processes start. Each step does nothing where its work is done already."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from predictions import classifiers
+from worker.repository import ModelVersion, RepositoryError
+
+Report = Callable[[str], None]
+
+
+def prepare_database(report: Report) -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        report("Database: creating or updating the tables")
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def prepare_static_files(report: Report) -> None:
+    """Collects the static files, unless the collection is younger than everything that goes into it."""
+    stamp = Path(settings.STATIC_ROOT) / ".collected"
+    sources = [Path(settings.BASE_DIR) / "requirements" / "run.txt", *Path(settings.BASE_DIR, "static").rglob("*")]
+    newest = max((source.stat().st_mtime for source in sources if source.exists()), default=0.0)
+    if stamp.exists() and stamp.stat().st_mtime >= newest:
+        return
+    report("Pages: collecting the static files")
+    # Redoc comes with Swagger UI, half of all bytes, and is not used here.
+    call_command("collectstatic", interactive=False, verbosity=0, clear=True, ignore_patterns=["redoc"])
+    stamp.touch()
+
+
+def prepare_model(report: Report) -> ModelVersion:
+    """The version that will answer. Installs `MODEL`, or the default where nothing is active.
+
+    Raises `worker.repository.RepositoryError` if there is no sound version in the end.
+    """
+    repository = classifiers.repository()
+    if settings.MODEL:
+        name = settings.MODEL.partition("@")[0]
+        missing = not any(version.name == name for version in repository.versions())
+    else:
+        name = settings.DEFAULT_MODEL
+        missing = repository.active() is None
+    if missing:
+        report(f"Model: installing {name}")
+        _install(name, report)
+    return classifiers.active_version()
+
+
+def _install(name: str, report: Report) -> None:
+    """Installs and activates in a process of its own: TensorFlow, which builds the model, is big and stays loaded."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "model", "install", name, "--activate"]
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"} | os.environ
+    with subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdout is not None and process.stderr is not None  # noqa: S101
+        complaints: list[str] = []
+        reader = threading.Thread(target=lambda: complaints.extend(process.stderr or ()))
+        reader.start()
+        for line in process.stdout:
+            report(f"  {line.rstrip()}")
+        reader.join()
+    if process.returncode:
+        raise RepositoryError(complaints[-1].strip() if complaints else f"the installation of {name} was stopped")

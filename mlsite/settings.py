@@ -1,0 +1,228 @@
+"""All settings, read from the environment in this one place (see the table in the README).
+
+Safe for production as they stand: without `DEBUG`, nothing here has a default that a stranger could know.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from mlsite import embedded_valkey
+from mlsite.environment import kept_secret, read_environment, writable_folder
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = read_environment(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
+
+# --- Where things are kept ------------------------------------------------------------------------
+
+DATA_DIR = writable_folder(env.path("DATA_DIR", BASE_DIR / "var", base=BASE_DIR), "DATA_DIR")
+MODELS_DIR = DATA_DIR / "models"
+FEEDBACK_FILE = env.path("FEEDBACK_FILE", DATA_DIR / "feedback", base=BASE_DIR)
+
+# --- Safety ---------------------------------------------------------------------------------------
+
+DEBUG = env.flag("DEBUG", False)
+
+SECRET_KEY_PATH = DATA_DIR / "secret-key"
+SECRET_KEY = env.secret("SECRET_KEY")
+if not SECRET_KEY and (SECRET_KEY_PATH.exists() or sys.argv[1:2] == ["up"]):
+    # `manage.py up` is the one command that may make up a key; it keeps it, so that sessions outlive a restart
+    # and the other commands on this machine find it.
+    SECRET_KEY = kept_secret(SECRET_KEY_PATH)
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        f"SECRET_KEY is not set. Set it (or SECRET_KEY_FILE), or run `make run`, which keeps one in {DATA_DIR}."
+    )
+
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+
+# On unless said otherwise; `manage.py up`, which serves plain HTTP on this machine, says otherwise.
+HTTPS = env.flag("HTTPS", not DEBUG)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+# Probes come from inside, over plain HTTP, and must not be sent elsewhere.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+X_FRAME_OPTIONS = "DENY"
+
+# Nothing is loaded from elsewhere, nothing runs inline. `blob:` is for the preview of a picture before its upload.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "blob:", "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+
+# --- Applications ---------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "mlsite",
+    "feedback",
+    "predictions",
+    "worker",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_rq",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "mlsite.urls"
+WSGI_APPLICATION = "mlsite.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Database -------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+DATABASES["default"]["CONN_MAX_AGE"] = None
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # Readers and one writer at a time side by side; a writer waits for its turn from the start, so that a
+        # transaction that began by reading cannot fail half-way with "database is locked".
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,  # seconds
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Queue ----------------------------------------------------------------------------------------
+
+# The embedded server of `manage.py up` listens on this socket and on nothing else.
+EMBEDDED_VALKEY_URL = f"unix://{embedded_valkey.socket_path(DATA_DIR)}"
+REDIS_URL = env.secret("REDIS_URL", EMBEDDED_VALKEY_URL)
+if REDIS_URL.partition("://")[0] not in {"redis", "rediss", "unix"}:
+    raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
+
+RQ_QUEUES = {
+    "predictions": {
+        "URL": REDIS_URL,
+        "DEFAULT_TIMEOUT": 120,  # seconds for one job
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+    }
+}
+RQ = {"WORKER_CLASS": "predictions.rq_worker.PredictionWorker"}
+
+# --- Predictions ----------------------------------------------------------------------------------
+
+DEFAULT_MODEL = "efficientnet-lite0"  # what `manage.py up` installs where nothing is active
+MODEL = env.text("MODEL")  # empty: whatever `manage.py model activate` made active
+ENGINE = env.choice("ENGINE", "openvino", ["openvino", "tensorflow"])
+PRECISION = env.choice("PRECISION", "f32", ["f32", "bf16"])
+ENGINE_THREADS = env.number("ENGINE_THREADS", 0, minimum=0, maximum=1024)  # 0: as many as there are cores
+PREDICT_WAIT_SECONDS = env.number("PREDICT_WAIT_SECONDS", 30, minimum=1, maximum=600)
+UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 2**20, minimum=1024, maximum=2**31)
+UPLOAD_MAX_PIXELS = env.number("UPLOAD_MAX_PIXELS", 50_000_000, minimum=1, maximum=500_000_000)
+
+# --- Files ----------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_ROOT = DATA_DIR / "uploads"
+STORAGES = {
+    "default": {"BACKEND": "predictions.storage.ContentAddressedStorage"},
+    # WhiteNoise's storage would also compress: ten seconds and more of a first start, for a page on one's own machine.
+    "staticfiles": {
+        "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
+    },
+}
+FILE_UPLOAD_HANDLERS = ["predictions.uploads.BoundedUploadHandler"]
+
+# --- API ------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "predictions.api.problems.problem_response",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "mlsite",
+    "DESCRIPTION": "Send a picture, get a label and a score; say where the answer is wrong.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "PredictionState": "predictions.models.Prediction.State",
+        "Verdict": "feedback.models.Feedback.Verdict",
+    },
+}
+
+# --- Everything else ------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+LOGIN_URL = "admin:login"
+CSRF_FAILURE_VIEW = "mlsite.errors.csrf_failure"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {"django.server": {"level": "INFO", "propagate": True}},
+}

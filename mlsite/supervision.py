@@ -1,0 +1,98 @@
+"""Running several programs side by side, by way of supervisord: restarts with back-off, ordered stop, rotated logs."""
+
+import contextlib
+import ctypes
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # prctl(2), Linux only
+
+_DIED = re.compile(r"exited: (?P<name>\S+) \((?P<how>.*); not expected\)")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process to keep running. Those with a lower `priority` start earlier and stop later."""
+
+    name: str
+    command: list[str]
+    priority: int
+    stop_seconds: int = 10  # after SIGTERM; then SIGKILL
+
+
+def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path) -> str:
+    """A supervisord configuration for these programs, run from `folder`."""
+    sections = [
+        "[supervisord]\n"
+        "nodaemon=true\n"
+        "silent=true\n"  # writes to its log only: a pipe to us would break, and it with it, if we are killed
+        f"logfile={_escaped(log_folder / 'supervisord.log')}\n"
+        f"pidfile={_escaped(log_folder / 'supervisord.pid')}\n"
+    ]
+    for program in programs:
+        sections.append(
+            f"[program:{program.name}]\n"
+            f"command={_escaped(shlex.join(program.command))}\n"
+            f"directory={_escaped(folder)}\n"
+            f"priority={program.priority}\n"
+            # A program that lives for less than two seconds is started again after one second, then two, three...
+            "autorestart=true\n"
+            "startsecs=2\n"
+            "startretries=1000000\n"
+            f"stopwaitsecs={program.stop_seconds}\n"
+            "killasgroup=true\n"
+            "redirect_stderr=true\n"
+            f"stdout_logfile={_escaped(log_folder / program.name)}.log\n"
+            "stdout_logfile_maxbytes=10MB\n"
+            "stdout_logfile_backups=3\n"
+        )
+    return "\n".join(sections)
+
+
+class Supervisor:
+    """A running supervisord and the programs under it."""
+
+    def __init__(self, configuration_file: Path, log_file: Path, environment: Mapping[str, str]) -> None:
+        log_file.touch()
+        self._log = log_file.open(errors="replace")
+        self._log.seek(0, os.SEEK_END)
+        self._process = subprocess.Popen(  # noqa: S603 - our own command line
+            [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(configuration_file)],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            # A Ctrl-C reaches the whole terminal. Only we answer to it, and stop the programs in their order.
+            start_new_session=True,
+            preexec_fn=_stop_when_parent_dies if sys.platform == "linux" else None,
+        )
+
+    def deaths(self) -> Iterator[tuple[str, str]]:
+        """(program, how it ended) for each one that ended by itself since the last call."""
+        for line in self._log:
+            if died := _DIED.search(line):
+                yield died["name"], died["how"]
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """Stops all programs, last started first, and waits until they are gone."""
+        with self._log, contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        self._process.wait()
+
+
+def _stop_when_parent_dies() -> None:
+    """In the new process: ask the kernel for a SIGTERM when the parent is gone, even by SIGKILL."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _escaped(value: object) -> str:
+    return str(value).replace("%", "%%")

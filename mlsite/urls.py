@@ -1,0 +1,40 @@
+"""Every address of the site. The prefixes name the rooms; the contract is in docs/architecture.md."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from feedback import old_clients as feedback_old_clients
+from feedback.api import FeedbackView
+from mlsite import health
+from predictions import old_clients as predictions_old_clients
+from predictions.api import views as api
+
+api_urls = [
+    path("predict", api.PredictView.as_view(), name="predict"),
+    path("predictions/<uuid:prediction_id>", api.PredictionView.as_view(), name="prediction"),
+    path("feedback", FeedbackView.as_view(), name="feedback"),
+    path("models", api.ModelsView.as_view(), name="models"),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
+]
+
+old_client_urls = [
+    path("predict", predictions_old_clients.predict, name="predict"),
+    path("feedback", feedback_old_clients.feedback, name="feedback"),
+]
+
+urlpatterns = [
+    path("", include("predictions.urls")),
+    path("", include("feedback.urls")),
+    path("", include((old_client_urls, "old"))),
+    path("api/", include((api_urls, "api"))),
+    path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]
+
+handler400 = "mlsite.errors.bad_request"
+handler403 = "mlsite.errors.permission_denied"
+handler404 = "mlsite.errors.page_not_found"
+handler500 = "mlsite.errors.server_error"

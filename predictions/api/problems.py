@@ -1,0 +1,62 @@
+"""Errors of the API as problem details (RFC 9457): `application/problem+json` with a stable `code`."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import Http404
+from rest_framework import exceptions, serializers
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from predictions.refusals import Refusal
+
+CONTENT_TYPE = "application/problem+json"
+
+_CODES = {
+    exceptions.ParseError: "malformed",
+    exceptions.UnsupportedMediaType: "unsupported-media-type",
+    exceptions.MethodNotAllowed: "method-not-allowed",
+    exceptions.NotFound: "not-found",
+    exceptions.NotAcceptable: "not-acceptable",
+    exceptions.ValidationError: "invalid",
+    exceptions.PermissionDenied: "forbidden",
+}
+
+
+class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
+    """What every error of the API looks like."""
+
+    type = serializers.CharField(help_text="always `about:blank`: `code` tells errors apart")
+    title = serializers.CharField(help_text="the HTTP status in words")
+    status = serializers.IntegerField(help_text="the HTTP status")
+    code = serializers.CharField(help_text="stable; for programs")
+    detail = serializers.CharField(help_text="what went wrong; for people")
+
+
+def problem(status: int, code: str, detail: str, **extra: object) -> dict[str, object]:
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail, **extra}
+
+
+def problem_response(error: Exception, _context: dict[str, Any] | None = None) -> Response | None:
+    """The response to an exception, as `REST_FRAMEWORK['EXCEPTION_HANDLER']`; `None` for one that is a defect."""
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    elif isinstance(error, RequestDataTooBig):
+        error = Refusal("too-large", "The request is larger than what is accepted.", status=413)
+    if isinstance(error, Refusal):
+        body, status = problem(error.status, error.code, error.message), error.status
+    elif isinstance(error, exceptions.APIException):
+        status = error.status_code
+        code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "error")
+        if isinstance(error, exceptions.ValidationError):
+            body = problem(status, code, "Some fields are not valid.", errors=error.get_full_details())
+        else:
+            body = problem(status, code, str(error.detail))
+    else:
+        return None
+    set_rollback()
+    return Response(body, status=status, content_type=CONTENT_TYPE)

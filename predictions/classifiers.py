@@ -1,0 +1,87 @@
+"""The classifier of this process: the active model version, loaded once."""
+
+import logging
+import threading
+
+from django.conf import settings
+
+from worker.classifier import Classifier
+from worker.repository import ModelVersion, NotInstalled, Repository, RepositoryError
+
+logger = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_loaded: Classifier | None = None
+
+
+def repository() -> Repository:
+    return Repository(settings.MODELS_DIR)
+
+
+def active_version() -> ModelVersion:
+    """The model version to answer with: `MODEL` if it is set, else the one that was made active.
+
+    Raises `worker.repository.RepositoryError` if there is none, with what to do about it.
+    """
+    if settings.MODEL:
+        return repository().get(settings.MODEL)
+    version = repository().active()
+    if version is None:
+        raise NotInstalled(f"No model is active. Install one: manage.py model install {settings.DEFAULT_MODEL}")
+    return version
+
+
+def loaded_version() -> str:
+    """The version this process has loaded, or an empty string."""
+    return str(_loaded.version) if _loaded else ""
+
+
+def current() -> Classifier:
+    """The classifier for the active version, warmed up. Loads when first called and when another version is active.
+
+    A version that turns out to be damaged when it is made active does not replace the one that works. Raises
+    `worker.repository.RepositoryError` if there is none that works.
+    """
+    global _loaded
+    with _lock:
+        if _loaded is not None and settings.MODEL:
+            return _loaded  # a setting does not change under a running process
+        try:
+            version = active_version()
+            if _loaded is None or str(_loaded.version) != str(version):
+                _loaded = _load(version)
+        except RepositoryError:
+            if _loaded is None:
+                raise
+            logger.exception("The active model version cannot be used; going on with %s.", _loaded.version)
+        return _loaded
+
+
+def _load(version: ModelVersion) -> Classifier:
+    logger.info("Loading %s (%s, %s).", version, settings.ENGINE, settings.PRECISION)
+    classifier = Classifier.load(
+        version,
+        engine=settings.ENGINE,
+        precision=settings.PRECISION,
+        threads=settings.ENGINE_THREADS,
+        max_pixels=settings.UPLOAD_MAX_PIXELS,
+    )
+    classifier.warm_up()
+    return classifier
+
+
+def installed_models() -> list[dict[str, object]]:
+    """The installed versions, for `GET /api/models`."""
+    try:
+        active = str(active_version())
+    except RepositoryError:
+        active = ""
+    return [
+        {
+            "model": str(version),
+            "active": str(version) == active,
+            "classes": version.manifest.classes,
+            "input_size": version.manifest.preprocessing.size,
+        }
+        for version in repository().versions()
+    ]

@@ -1,0 +1,127 @@
+"""The door: the only place that touches picture bytes from outside.
+
+What passes is a whole picture of a known format and bearable size. It is recognised by its bytes; the name and the
+content type that came with it count for nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import PIL.Image
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import UploadedFile
+from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
+
+from predictions.completeness import is_complete
+from predictions.models import Image
+from predictions.refusals import Refusal
+
+# Pillow's own limit is one for all pictures and, below twice its size, a warning. The exact limit is checked here and
+# wherever a picture is decoded, right after its header was read.
+PIL.Image.MAX_IMAGE_PIXELS = None
+
+FIELD = "file"
+MIN_SIDE = 8  # pixels; anything smaller holds nothing to classify
+
+
+@dataclass(frozen=True)
+class AdmittedImage:
+    """A picture that passed the door and is not stored yet."""
+
+    content: bytes = field(repr=False)
+    sha256: str
+    format: str
+    width: int
+    height: int
+
+
+def only_file(files: MultiValueDict[str, Any] | QueryDict) -> UploadedFile[bytes]:
+    """The one file that a request brought in the field `file`.
+
+    Raises `Refusal` `no-file`, `wrong-field` or `several-files`.
+    """
+    uploads = files.getlist(FIELD)
+    if len(uploads) > 1:
+        raise Refusal("several-files", f"One picture at a time: this request brought {len(uploads)} files.")
+    if not uploads and files:
+        found = ", ".join(sorted(files))[:100]
+        raise Refusal("wrong-field", f"The picture belongs in the form field “{FIELD}”; this request used “{found}”.")
+    if not uploads or not isinstance(uploads[0], UploadedFile):
+        raise Refusal("no-file", f"No picture was sent. It belongs in the form field “{FIELD}” (multipart/form-data).")
+    return uploads[0]
+
+
+def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
+    """Checks an uploaded file and takes in its bytes.
+
+    Raises `Refusal`: `empty`, `too-large`, `not-an-image`, `too-many-pixels`, `too-small`, `incomplete`.
+    """
+    size = upload.size or 0
+    content = upload.read()
+    if size > settings.UPLOAD_MAX_BYTES or size > len(content):  # what is too much was not kept: see `uploads`
+        limit = settings.UPLOAD_MAX_BYTES / 2**20
+        raise Refusal("too-large", f"The request is larger than the {limit:.3g} MB that are accepted.", status=413)
+    if not content:
+        raise Refusal("empty", "The file is empty.")
+    image_format, width, height = _sniff(content)
+    if width * height > settings.UPLOAD_MAX_PIXELS:
+        limit = settings.UPLOAD_MAX_PIXELS / 1e6
+        raise Refusal(
+            "too-many-pixels",
+            f"The picture has {width} x {height} pixels; up to {limit:.3g} million are accepted.",
+            status=413,
+        )
+    if min(width, height) < MIN_SIDE:
+        raise Refusal(
+            "too-small", f"The picture has {width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed."
+        )
+    if not is_complete(content, image_format):
+        raise Refusal("incomplete", "The picture breaks off: a part of the file is missing.")
+    return AdmittedImage(content, hashlib.sha256(content).hexdigest(), image_format, width, height)
+
+
+def _sniff(content: bytes) -> tuple[str, int, int]:
+    """Format, width and height, from the header alone: no pixel is decoded."""
+    try:
+        with PIL.Image.open(BytesIO(content), formats=list(Image.Format)) as picture:
+            # MPO is a JPEG with further pictures behind it, as telephones write them. The first one counts.
+            image_format = "JPEG" if picture.format == "MPO" else str(picture.format)
+            return image_format, picture.width, picture.height
+    except Exception as error:  # noqa: BLE001 - on hostile bytes Pillow's readers raise whatever they trip over
+        formats = ", ".join(Image.Format)
+        raise Refusal(
+            "not-an-image", f"The file is not a picture of a known format ({formats}).", status=415
+        ) from error
+
+
+def store(admitted: AdmittedImage, *, name: str = "") -> Image:
+    """The image row for these bytes; file and row are made on the first sight of them only."""
+    known = Image.objects.filter(sha256=admitted.sha256).first()
+    if known is not None and known.file.name and known.file.storage.exists(known.file.name):
+        return known
+    image = Image(
+        sha256=admitted.sha256,
+        format=admitted.format,
+        width=admitted.width,
+        height=admitted.height,
+        byte_size=len(admitted.content),
+    )
+    # The file first: a row must never promise bytes that are not there.
+    image.file.save(name, ContentFile(admitted.content), save=False)
+    image, _created = Image.objects.get_or_create(
+        sha256=admitted.sha256,
+        defaults={
+            "file": image.file.name,
+            "format": image.format,
+            "width": image.width,
+            "height": image.height,
+            "byte_size": image.byte_size,
+        },
+    )
+    return image

@@ -1,0 +1,25 @@
+"""`manage.py rqworker`: django-rq's command with this project's defaults."""
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django_rq.management.commands.rqworker import Command as RQWorkerCommand
+
+from predictions import queues
+from worker.repository import RepositoryError
+
+WORKER_TTL = 30  # seconds; an idle worker says twice in this time that it lives
+
+
+class Command(RQWorkerCommand):
+    help = "Runs a worker that answers queued predictions."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)  # type: ignore[no-untyped-call]
+        parser.set_defaults(worker_ttl=WORKER_TTL)
+
+    def handle(self, *args: str, **options: Any) -> None:
+        try:
+            super().handle(*(args or (queues.NAME,)), **options)  # type: ignore[no-untyped-call]
+        except RepositoryError as error:
+            raise CommandError(str(error)) from error

@@ -1,0 +1,170 @@
+"""Images and predictions: what came in, and what was answered."""
+
+import uuid
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+
+def image_path(image: "Image", file_name: str) -> str:
+    """Where an image's bytes are stored: by their hash alone, never by a name that came from outside."""
+    return f"images/{image.sha256[:2]}/{image.sha256}.{image.format.lower()}"
+
+
+class Image(models.Model):
+    """One distinct picture, known by the SHA-256 of its bytes; stored once however often it is sent."""
+
+    class Format(models.TextChoices):
+        JPEG = "JPEG"
+        PNG = "PNG"
+        GIF = "GIF"
+        WEBP = "WEBP"
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    file = models.FileField(upload_to=image_path, max_length=120)
+    format = models.CharField(max_length=4, choices=Format)
+    width = models.PositiveIntegerField(help_text="pixels, as stored (before any EXIF rotation)")
+    height = models.PositiveIntegerField(help_text="pixels, as stored (before any EXIF rotation)")
+    byte_size = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(width__gt=0, height__gt=0), name="image_has_pixels"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]} ({self.format}, {self.width} x {self.height})"
+
+    @property
+    def content_type(self) -> str:
+        return f"image/{self.format.lower()}"
+
+
+class PredictionQuerySet(models.QuerySet["Prediction"]):
+    def waiting(self) -> "PredictionQuerySet":
+        """Those that somebody still expects an answer to."""
+        return self.filter(state__in=Prediction.WAITING)
+
+    def done(self) -> "PredictionQuerySet":
+        return self.filter(state=Prediction.State.DONE)
+
+
+class Prediction(models.Model):
+    """One request to classify one image: its state, its answer, and who answered.
+
+    The state moves only forward and settles only once; every change of it is a conditional `UPDATE`
+    (see `services`), so that two workers with the same job cannot both answer.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        EXPIRED = "expired", "Expired"
+        CANCELLED = "cancelled", "Cancelled"
+
+    WAITING: ClassVar = (State.QUEUED, State.RUNNING)
+
+    # Error codes of failures that the sender can do nothing about; all others are about the picture.
+    QUEUE_UNAVAILABLE: ClassVar = "queue-unavailable"
+    CLASSIFICATION_FAILED: ClassVar = "classification-failed"
+
+    class Source(models.TextChoices):
+        PAGE = "page", "Web page"
+        API = "api", "API"
+        OLD_CLIENT = "old", "Old client"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="predictions")
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    source = models.CharField(max_length=4, choices=Source)
+    file_name = models.CharField(max_length=255, blank=True, help_text="as the sender named it; for display only")
+
+    label = models.CharField(max_length=200, blank=True)
+    score = models.FloatField(null=True, blank=True, help_text="probability of the label, 0 to 1")
+    top = models.JSONField(default=list, blank=True, help_text="the best [label, score] pairs, best first")
+    model_version = models.CharField(max_length=120, blank=True, help_text="name@version that answered")
+    error_code = models.CharField(max_length=40, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="nobody wants the answer after this moment")
+    decode_ms = models.FloatField(null=True, blank=True)
+    compute_ms = models.FloatField(null=True, blank=True)
+
+    objects = PredictionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        get_latest_by = "created_at"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running", "done", "failed", "expired", "cancelled"]),
+                name="prediction_state_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(score__isnull=True) | Q(score__gte=0, score__lte=1),
+                name="prediction_score_is_a_probability",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="done", score__isnull=False, finished_at__isnull=False)
+                & ~Q(label="")
+                & ~Q(model_version="")
+                | ~Q(state="done") & Q(score__isnull=True, label=""),
+                name="prediction_is_done_with_its_answer",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running"]) | Q(finished_at__isnull=False),
+                name="prediction_settled_has_its_time",
+            ),
+        ]
+        indexes: ClassVar = [
+            # the admin's list and date hierarchy: newest first
+            models.Index(fields=["-created_at"], name="prediction_newest"),
+            # recovery: what still waits, oldest first; and the admin's filter by state
+            models.Index(fields=["state", "created_at"], name="prediction_by_state"),
+            # the admin's filter and search by label
+            models.Index(fields=["label", "-created_at"], name="prediction_by_label"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.score:.2f})" if self.is_done else self.get_state_display()
+
+    def get_absolute_url(self) -> str:
+        return reverse("predictions:result", args=[self.id])
+
+    @property
+    def is_done(self) -> bool:
+        return self.state == self.State.DONE
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state in self.WAITING
+
+    @property
+    def is_our_failure(self) -> bool:
+        return self.error_code in {self.QUEUE_UNAVAILABLE, self.CLASSIFICATION_FAILED}
+
+    def is_expired_at(self, moment: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= moment
+
+    @property
+    def queue_ms(self) -> float | None:
+        """Milliseconds between the request and the moment a worker took it up."""
+        return _milliseconds(self.created_at, self.started_at)
+
+    @property
+    def total_ms(self) -> float | None:
+        return _milliseconds(self.created_at, self.finished_at)
+
+
+def _milliseconds(start: datetime, end: datetime | None) -> float | None:
+    return None if end is None else round((end - start).total_seconds() * 1000, 1)

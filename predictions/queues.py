@@ -1,0 +1,67 @@
+"""The queue that predictions wait in."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import django_rq
+import redis
+from django.conf import settings
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+from rq import Callback, Queue
+from rq import Retry as JobRetry
+from rq.job import Job, JobStatus
+
+NAME = "predictions"
+
+# A job is tried this often in all: what fails by bad luck (a locked database, a killed worker) gets another chance,
+# a picture that kills every worker it meets does not kill for ever.
+ATTEMPTS = 3
+FAILURE_TTL = 86_400  # seconds that Redis remembers a failed job; the row remembers for good
+
+# Job states after which nobody will take the job up again.
+GIVEN_UP = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
+
+
+@cache
+def queue() -> Queue:
+    """One queue object for the life of the process: each new one asks the server for its facts."""
+    connection = django_rq.get_connection(NAME)
+    # Who sends a picture waits on this connection. The client's own patience with a server that is not there, seven
+    # seconds for each call, would soon keep every thread of the web server waiting.
+    connection.set_retry(Retry(ExponentialBackoff(cap=0.2, base=0.05), 3))
+    return django_rq.get_queue(NAME, connection=connection, commit_mode="auto")
+
+
+def connection() -> "redis.Redis":
+    return queue().connection
+
+
+def is_embedded() -> bool:
+    """Whether the queue is the server that `manage.py up` starts, and not one that `REDIS_URL` names."""
+    return bool(settings.REDIS_URL == settings.EMBEDDED_VALKEY_URL)
+
+
+def enqueue(prediction_id: str) -> None:
+    """Puts a prediction into the queue, under its own id. Raises `redis.RedisError` if the queue cannot be reached."""
+    queue().enqueue_call(
+        "predictions.jobs.classify",
+        args=(prediction_id,),
+        job_id=prediction_id,
+        retry=JobRetry(max=ATTEMPTS - 1),
+        on_failure=Callback("predictions.jobs.record_failure"),
+        failure_ttl=FAILURE_TTL,
+        description=f"classify {prediction_id}",
+    )
+
+
+def job_statuses(prediction_ids: Sequence[str]) -> dict[str, JobStatus | None]:
+    """What the queue knows of these predictions, in one round trip; `None` where it knows nothing."""
+    with connection().pipeline(transaction=False) as pipeline:
+        for prediction_id in prediction_ids:
+            pipeline.hget(Job.key_for(prediction_id), "status")
+        found = pipeline.execute()
+    return {
+        prediction_id: JobStatus(status.decode()) if status else None
+        for prediction_id, status in zip(prediction_ids, found, strict=True)
+    }

@@ -1,0 +1,85 @@
+"""The pages: upload a picture, see its answer."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from predictions import images, services, thumbnails
+from predictions.models import Image, Prediction
+from predictions.refusals import Refusal
+
+# The result page holds its own loading back for this long, so that it mostly comes with the answer in it; after that
+# it says "in the queue" and loads itself again.
+PAGE_WAIT_SECONDS = 3
+
+
+class HttpResponseSeeOther(HttpResponseRedirect):
+    """After a form: go there, with GET (RFC 9110, 15.4.4)."""
+
+    status_code = 303
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def upload(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return _upload_page(request)
+    try:
+        file = images.only_file(request.FILES)
+    except Refusal as refusal:
+        if refusal.code != "no-file":
+            return _upload_page(request, refusal)
+        messages.error(request, "Please choose a picture first.")
+        return redirect("predictions:upload")
+    try:
+        prediction = services.prediction_request(upload=file, source=Prediction.Source.PAGE)
+    except Refusal as refusal:
+        return _upload_page(request, refusal)
+    return HttpResponseSeeOther(prediction.get_absolute_url())
+
+
+def _upload_page(request: HttpRequest, refusal: Refusal | None = None) -> HttpResponse:
+    context = {
+        "refusal": refusal,
+        "formats": ", ".join(Image.Format.values),
+        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
+        "max_megabytes": settings.UPLOAD_MAX_BYTES / 2**20,
+    }
+    return render(request, "predictions/upload.html", context, status=refusal.status if refusal else 200)
+
+
+@require_safe
+@never_cache
+def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
+    prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
+    prediction = services.prediction_wait(prediction, PAGE_WAIT_SECONDS)
+    return render(request, "predictions/result.html", {"prediction": prediction})
+
+
+@require_safe
+@cache_control(private=True, max_age=86_400, immutable=True)
+def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse:
+    """The image as it was sent. Who knows the prediction's address may see its picture."""
+    image = _image(prediction_id)
+    try:
+        return FileResponse(image.file.open("rb"), content_type=image.content_type)
+    except FileNotFoundError as error:
+        raise Http404("The picture is no longer stored.") from error
+
+
+@require_safe
+@cache_control(private=True, max_age=86_400, immutable=True)
+def thumbnail(request: HttpRequest, prediction_id: UUID) -> FileResponse:
+    image = _image(prediction_id)
+    try:
+        return FileResponse(thumbnails.thumbnail(image).open("rb"), content_type=thumbnails.CONTENT_TYPE)
+    except (FileNotFoundError, thumbnails.NoThumbnail) as error:
+        raise Http404("There is no thumbnail of this picture.") from error
+
+
+def _image(prediction_id: UUID) -> Image:
+    return get_object_or_404(Image, predictions=prediction_id)

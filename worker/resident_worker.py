@@ -1,0 +1,87 @@
+"""An RQ worker that stays in one process with what was expensive to load.
+
+RQ's default worker forks for each job, which would load the network anew each time (and TensorFlow does not survive a
+fork). This one runs jobs in its own process, prepares before it takes the first of them, and takes back the jobs of
+workers that were killed. It knows nothing of images.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from rq import Queue
+from rq.executions import Execution
+from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
+from rq.utils import as_text
+from rq.worker import SimpleWorker
+
+from worker.liveness import live_workers
+
+MAINTENANCE_SECONDS = 15
+
+
+class ResidentWorker(SimpleWorker):
+    """`SimpleWorker`, with a preparation, facts about itself in Redis, and a quick eye for dead colleagues.
+
+    Serialises as JSON whatever the command line says: a pickle in the queue would let everybody who can write to
+    Redis run code here.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["serializer"] = JSONSerializer
+        kwargs["maintenance_interval"] = MAINTENANCE_SECONDS
+        super().__init__(*args, **kwargs)
+
+    def prepare(self) -> None:
+        """Called once, in the worker's process, before it registers and takes jobs. Does nothing here."""
+
+    def facts(self) -> dict[str, str]:
+        """What the worker says of itself in Redis, beside what RQ says of it. Nothing here."""
+        return {}
+
+    def work(self, *args: Any, **kwargs: Any) -> bool:
+        self.prepare()
+        return bool(super().work(*args, **kwargs))
+
+    def serialize(self) -> dict[str, Any]:
+        return {**super().serialize(), **self.facts()}
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        super().heartbeat(timeout, pipeline)
+        connection: Any = self.connection if pipeline is None else pipeline
+        if facts := self.facts():
+            connection.hset(self.key, mapping=facts)
+
+    def run_maintenance_tasks(self) -> None:
+        for queue in self.queues:
+            self._take_back_jobs(queue)
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+
+    def _take_back_jobs(self, queue: Queue) -> None:
+        """Jobs that dead workers had started: tried again where they have tries left, failed otherwise.
+
+        RQ does the same itself once a job's time-out and a minute have passed; here they are made overdue at once.
+        """
+        registry = StartedJobRegistry(queue=queue)
+        orphans = list(self._orphans(queue, registry))
+        if not orphans:
+            return
+        lock = f"{registry.key}:taking-back"  # two workers must not put the same job back twice
+        if not self.connection.set(lock, self.name, nx=True, ex=timedelta(seconds=MAINTENANCE_SECONDS)):
+            return
+        self.log.warning("Worker %s: taking back %d jobs of dead workers", self.name, len(orphans))
+        self.connection.zadd(registry.key, {execution.composite_key: 0 for execution in orphans}, xx=True)
+        registry.cleanup(timestamp=1, exception_handlers=self._exc_handlers)
+        self.connection.delete(lock)
+
+    def _orphans(self, queue: Queue, registry: StartedJobRegistry) -> Iterator[Execution]:
+        started = registry.get_job_and_execution_ids(cleanup=False)
+        if not started:
+            return
+        alive = {colleague.name for colleague in live_workers(queue)}
+        for job_id, execution_id in started:
+            execution = Execution(execution_id, job_id, connection=self.connection)
+            name = self.connection.hget(execution.key, "worker_name")
+            if name is None or as_text(name) not in alive | {self.name}:
+                yield execution
