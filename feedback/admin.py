@@ -11,7 +11,7 @@ from predictions.admin import ReadOnlyAdmin, thumbnail_html
 class FeedbackAdmin(ReadOnlyAdmin):
     list_display = (
         "thumbnail",
-        "verdict",
+        "statement",
         "expected_label",
         "answer",
         "score",
@@ -19,7 +19,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
         "comment_start",
         "created_at",
     )
-    list_display_links = ("verdict",)
+    list_display_links = ("statement",)
     list_filter = ("verdict", "prediction__model_version", ("mirrored_at", admin.EmptyFieldListFilter), "created_at")
     search_fields = ("expected_label", "comment", "prediction__label", "prediction__image__sha256")
     search_help_text = "label, comment, or SHA-256 of the picture"
@@ -33,6 +33,10 @@ class FeedbackAdmin(ReadOnlyAdmin):
     @admin.display(description="picture")
     def thumbnail(self, feedback: Feedback) -> str:
         return thumbnail_html(feedback.prediction) if feedback.prediction else "–"
+
+    @admin.display(ordering="verdict")
+    def statement(self, feedback: Feedback) -> str:
+        return str(feedback)
 
     @admin.display(description="answer", ordering="prediction__label")
     def answer(self, feedback: Feedback) -> str:

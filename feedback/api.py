@@ -44,7 +44,6 @@ class FeedbackView(APIView):
         },
     )
     def post(self, request: Request) -> Response:
-        request.body  # noqa: B018 - heeds DATA_UPLOAD_MAX_MEMORY_SIZE, which the parsers do not
         serializer = FeedbackSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         values = dict(serializer.validated_data)

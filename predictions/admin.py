@@ -52,8 +52,8 @@ class PredictionAdmin(ReadOnlyAdmin):
     )
     list_display_links = ("short_id",)
     list_filter = ("state", "model_version", "source", "created_at")
-    search_fields = ("label", "file_name", "=id", "image__sha256")
-    search_help_text = "label, file name, id, or SHA-256 of the picture"
+    search_fields = ("label", "file_name", "^id", "image__sha256")
+    search_help_text = "label, file name, beginning of the id, or SHA-256 of the picture"
     date_hierarchy = "created_at"
     list_per_page = 50
     show_full_result_count = False

@@ -24,7 +24,9 @@ def active_version() -> ModelVersion:
     Raises `worker.repository.RepositoryError` if there is none, with what to do about it.
     """
     if settings.MODEL:
-        return repository().get(settings.MODEL)
+        # Only what is loaded is compared with its hashes, and loading does that.
+        named = [v for v in repository().versions() if settings.MODEL in {str(v), v.name}]
+        return named[-1] if named else repository().get(settings.MODEL)
     version = repository().active()
     if version is None:
         raise NotInstalled(f"No model is active. Install one: manage.py model install {settings.DEFAULT_MODEL}")

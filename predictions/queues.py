@@ -19,17 +19,24 @@ NAME = "predictions"
 ATTEMPTS = 3
 FAILURE_TTL = 86_400  # seconds that Redis remembers a failed job; the row remembers for good
 
-# Job states after which nobody will take the job up again.
-GIVEN_UP = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
+CONNECT_SECONDS = 2
+ANSWER_SECONDS = 3
+
+# Somebody stopped or cancelled the job by hand, past the site: in RQ's dashboard, say.
+GIVEN_UP = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 
 
 @cache
 def queue() -> Queue:
     """One queue object for the life of the process: each new one asks the server for its facts."""
-    connection = django_rq.get_connection(NAME)
     # Who sends a picture waits on this connection. The client's own patience with a server that is not there, seven
-    # seconds for each call, would soon keep every thread of the web server waiting.
-    connection.set_retry(Retry(ExponentialBackoff(cap=0.2, base=0.05), 3))
+    # seconds for each call, or with one that hangs, for ever, would soon keep every thread of the web server waiting.
+    connection = redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 2),
+    )
     return django_rq.get_queue(NAME, connection=connection, commit_mode="auto")
 
 

@@ -13,6 +13,7 @@ import redis
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
+from rq.job import JobStatus
 
 from predictions import announcements, images, queues
 from predictions.models import Prediction
@@ -21,6 +22,8 @@ from worker.classifier import Answer, Classified, Classifier
 from worker.preprocessing import UndecodableImage
 
 logger = logging.getLogger(__name__)
+
+GIVE_UP_AFTER = timedelta(days=1)
 
 
 # --- Asking ---------------------------------------------------------------------------------------
@@ -105,8 +108,8 @@ def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -
     """Classifies what still waits among these predictions: one query, one forward pass, one transaction.
 
     What was cancelled, has expired or is already answered is left out. A picture that cannot be decoded fails alone.
-    Raises whatever keeps the batch as a whole from being answered (no database, a broken engine); then every row is
-    as it was, and the batch can be tried again.
+    Raises whatever keeps the batch as a whole from being answered (no database, a broken engine); then all of them
+    still wait, and the batch can be tried again.
     """
     waiting = _take_up(prediction_ids)
     if not waiting:
@@ -192,19 +195,26 @@ def predictions_recover(*, older_than: timedelta, at_most: int = 1000) -> int:
     """Queues again what waits in the database but not in the queue. How many were.
 
     The database is what was promised; the queue can lose its memory (a power cut between two writes of its
-    append-only file, a flushed server). Predictions whose job has failed for good are failed here, if the job could
-    not say so itself. Raises `redis.RedisError` if the queue cannot be reached.
+    append-only file, a flushed server). A job that failed for good without being able to say so, because the database
+    was away just then, counts as lost. What was stopped by hand in the queue, or has been tried like this for a day,
+    is given up. Raises `redis.RedisError` if the queue cannot be reached.
     """
     before: datetime = timezone.now() - older_than
     waiting = Prediction.objects.waiting().filter(created_at__lt=before).order_by("created_at")
-    ids = list(waiting.values_list("pk", flat=True)[:at_most])
-    statuses = queues.job_statuses([str(prediction_id) for prediction_id in ids])
-    lost = [prediction_id for prediction_id in ids if statuses[str(prediction_id)] is None]
+    rows = list(waiting.values_list("pk", "created_at")[:at_most])
+    statuses = queues.job_statuses([str(prediction_id) for prediction_id, _ in rows])
+    lost, given_up = [], []
+    for prediction_id, created_at in rows:
+        status = statuses[str(prediction_id)]
+        too_old = created_at < timezone.now() - GIVE_UP_AFTER
+        if status in queues.GIVEN_UP or (status == JobStatus.FAILED and too_old):
+            given_up.append(prediction_id)
+        elif status is None or status == JobStatus.FAILED:
+            lost.append(prediction_id)
     for prediction_id in lost:
         queues.enqueue(str(prediction_id))
-    failed = [prediction_id for prediction_id in ids if statuses[str(prediction_id)] in queues.GIVEN_UP]
-    if failed:
-        predictions_fail(failed, "given up by the queue")
-    if lost or failed:
-        logger.warning("Recovery: %d predictions queued again, %d given up.", len(lost), len(failed))
+    if given_up:
+        predictions_fail(given_up, "given up by the queue")
+    if lost or given_up:
+        logger.warning("Recovery: %d predictions queued again, %d given up.", len(lost), len(given_up))
     return len(lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from worker.engines import Engine, load_engine
 from worker.preprocessing import DEFAULT_MAX_PIXELS, Preprocessor, UndecodableImage
@@ -75,6 +77,10 @@ class Classifier:
     def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
         """Make the first real batch of each of these sizes as fast as the later ones."""
         self._engine.warm_up(batch_sizes)
+        # Pillow loads its readers, and the version its labels, when they are first needed.
+        picture = io.BytesIO()
+        Image.new("RGB", (64, 64)).save(picture, "JPEG")
+        self.classify([picture.getvalue()])
 
     def classify(self, images: Sequence[bytes | Exception]) -> Classified:
         """Answer a batch with one forward pass.

@@ -69,8 +69,8 @@ class Preprocessor:
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 self._require_size(image)
+                image.load()  # first: looking for EXIF data in a PNG decodes it, and swallows what is wrong with it
                 orientation = _orientation(image)
-                image.load()
                 square = self._cropped(_rgb(image))
         except UndecodableImage:
             raise

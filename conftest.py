@@ -1,0 +1,215 @@
+"""Fixtures that every room's tests share: a real queue, a worker, real models, real pictures."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import django_rq
+import PIL.Image
+import pytest
+import redis
+import skimage.data
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections
+from django.test import Client
+from pytest_django import Settings
+from rq import Queue
+from rq.exceptions import StopRequested
+from rq.timeouts import TimerDeathPenalty
+
+from mlsite import accounts, embedded_valkey
+from predictions import classifiers, queues
+from predictions.rq_worker import PredictionWorker
+from predictions.tests.fakes import FakeClassifier
+from worker.repository import Repository
+
+# --- The site -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files() -> None:
+    """Pages name static files as they are called in `static/`, so that no test needs `collectstatic`."""
+    django_settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    Path(django_settings.STATIC_ROOT).mkdir(exist_ok=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """SQLite as it runs in production, in a file and with its journal: threads and processes can share that."""
+    database = django_settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database.setdefault("TEST", {})["NAME"] = str(django_settings.DATA_DIR / "tests.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def own_files(tmp_path: Path, settings: Settings) -> None:
+    """Uploads and the mirror of each test are its own."""
+    settings.MEDIA_ROOT = tmp_path / "uploads"
+    settings.FEEDBACK_FILE = tmp_path / "feedback"
+
+
+@pytest.fixture
+def reviewer(db: None) -> Client:
+    """A browser in which the first reviewer, with the rights of that group and no more, is logged in."""
+    accounts.create_first_reviewer()
+    client = Client()
+    client.force_login(User.objects.get(username=accounts.REVIEWER))
+    return client
+
+
+# --- The queue and its worker ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def queue_server() -> Iterator[None]:
+    """A real queue server: the one that REDIS_URL names, or an embedded Valkey of the tests' own."""
+    if not queues.is_embedded():
+        yield
+        return
+    server = subprocess.Popen(embedded_valkey.command(django_settings.DATA_DIR), stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                queues.connection().ping()
+                break
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline, "Valkey does not answer"
+                time.sleep(0.02)
+        yield
+    finally:
+        logging.getLogger("predictions.announcements").disabled = True  # its thread goes on listening
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def queue(queue_server: None) -> Iterator[Queue]:
+    """The queue of predictions, empty."""
+    queues.connection().flushdb()
+    yield queues.queue()
+    queues.connection().flushdb()
+
+
+@pytest.fixture
+def no_queue(settings: Settings, tmp_path: Path) -> Iterator[None]:
+    """A queue server that is not there."""
+    settings.REDIS_URL = f"unix://{tmp_path}/nothing.sock"
+    queues.queue.cache_clear()
+    yield
+    queues.queue.cache_clear()
+
+
+class ThreadWorker(PredictionWorker):
+    """The real worker, in a thread of the test instead of in a process of its own."""
+
+    death_penalty_class = TimerDeathPenalty
+
+    def __init__(self) -> None:
+        # A queue object of its own: RQ changes the time-outs of a worker's connection.
+        super().__init__([django_rq.get_queue(queues.NAME)])
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker")
+
+    def _install_signal_handlers(self) -> None:
+        """Only a main thread may."""
+
+    def subscribe(self) -> None:
+        """Nobody sends this worker commands."""
+
+    def heartbeat(self, *args: object, **kwargs: object) -> None:
+        if self._leaving.is_set():
+            raise StopRequested
+        super().heartbeat(*args, **kwargs)  # type: ignore[arg-type]
+
+    def _run(self) -> None:
+        try:
+            self.work()
+        finally:
+            connections.close_all()
+            self.connection.close()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Stops after the job at hand: what it blocks on is ended until it is gone."""
+        self._leaving.set()
+        while self._thread.is_alive():
+            for client in queues.connection().client_list():
+                if client["cmd"] in {"blmove", "blpop"}:
+                    queues.connection().client_unblock(int(client["id"]))
+            self._thread.join(0.02)
+
+
+@pytest.fixture
+def fake_classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
+    """In place of the model: decodes for real, answers at once, and always the same."""
+    classifier = FakeClassifier()
+    monkeypatch.setattr(classifiers, "current", lambda: classifier)
+    monkeypatch.setattr(classifiers, "loaded_version", lambda: classifier.version)
+    return classifier
+
+
+@pytest.fixture
+def work_off(queue: Queue) -> Callable[[], None]:
+    """Does all jobs that are in the queue now, here and at once."""
+
+    def work_off() -> None:
+        PredictionWorker([queue]).work(burst=True)
+
+    return work_off
+
+
+@pytest.fixture
+def worker(transactional_db: None, queue: Queue, fake_classifier: FakeClassifier) -> Iterator[FakeClassifier]:
+    """A worker that answers beside the test, with the fake classifier that this fixture gives."""
+    worker = ThreadWorker()
+    worker.start()
+    try:
+        yield fake_classifier
+    finally:
+        worker.leave()
+
+
+# --- Models and pictures --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def models() -> Repository:
+    """The real default model, installed once for the whole run and active."""
+    repository = Repository(django_settings.MODELS_DIR)
+    repository.activate(str(repository.install(django_settings.DEFAULT_MODEL)))
+    return repository
+
+
+def encoded(name: str, image_format: str = "JPEG", **options: object) -> bytes:
+    """A sample photo of scikit-image (`coffee`, `chelsea`, ...) as a file of the given format."""
+    result = BytesIO()
+    PIL.Image.fromarray(getattr(skimage.data, name)()).save(result, image_format, **options)
+    return result.getvalue()
+
+
+@pytest.fixture(scope="session")
+def coffee() -> bytes:
+    """A cup of espresso, 600 x 400, JPEG."""
+    return encoded("coffee", quality=92)
+
+
+@pytest.fixture(scope="session")
+def chelsea() -> bytes:
+    """A cat, 451 x 300, JPEG."""
+    return encoded("chelsea", quality=92)
+
+
+@pytest.fixture
+def coffee_file(coffee: bytes) -> SimpleUploadedFile:
+    return SimpleUploadedFile("coffee.jpg", coffee, content_type="image/jpeg")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from feedback.models import Feedback
+from predictions.models import Prediction
+from predictions.tests.fakes import stored_prediction
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def prediction() -> Prediction:
+    return stored_prediction()
+
+
+def _payload(about: Prediction, **changes: object) -> dict[str, object]:
+    values = {"prediction": str(about.id), "verdict": "wrong", "expected_label": "lungo", "comment": "Hm."}
+    return values | changes
+
+
+def _post(client: Client, payload: object) -> Any:
+    return client.post("/api/feedback", payload, content_type="application/json")
+
+
+def test_it_works(client: Client, prediction: Prediction, settings: Settings) -> None:
+    response = _post(client, _payload(prediction))
+    assert (response.status_code, response.json()) == (201, _payload(prediction))
+    feedback = Feedback.objects.get()
+    assert (feedback.prediction_id, feedback.verdict, feedback.expected_label) == (prediction.id, "wrong", "lungo")
+    assert json.loads(Path(settings.FEEDBACK_FILE).read_text())["prediction"] == str(prediction.id)
+
+
+@pytest.mark.parametrize("verdict", Feedback.Verdict.values)
+def test_verdicts(client: Client, prediction: Prediction, verdict: str) -> None:
+    response = _post(client, {"prediction": str(prediction.id), "verdict": verdict})
+    assert (response.status_code, response.json()["comment"]) == (201, "")
+
+
+def test_as_a_form(client: Client, prediction: Prediction) -> None:
+    assert client.post("/api/feedback", _payload(prediction)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"verdict": "perhaps"}, "verdict"),
+        ({"verdict": None}, "verdict"),
+        ({"prediction": "1"}, "prediction"),
+        ({"expected_label": "x" * 201}, "expected_label"),
+        ({"comment": "x" * 2001}, "comment"),
+        ({"comment": "\x00"}, "comment"),
+        ({"comment": "\ud800"}, "comment"),
+        ({"comment": ["x"]}, "comment"),
+    ],
+)
+def test_not_valid(client: Client, prediction: Prediction, changes: dict[str, object], field: str) -> None:
+    response = _post(client, json.dumps(_payload(prediction, **changes)))
+    assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")
+    assert (response.json()["code"], list(response.json()["errors"])) == ("invalid", [field])
+    assert not Feedback.objects.exists()
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "5", "null", '{"prediction": NaN}'])
+def test_no_object(client: Client, body: str) -> None:
+    assert _post(client, body).status_code == 400
+
+
+def test_no_answer_to_speak_of(client: Client) -> None:
+    response = _post(client, _payload(stored_prediction(state="queued")))
+    assert (response.status_code, response.json()["code"]) == (409, "no-answer")
+    assert not Feedback.objects.exists()
+
+
+def test_unknown(client: Client, prediction: Prediction) -> None:
+    response = _post(client, _payload(prediction, prediction=str(uuid4())))
+    assert (response.status_code, response.json()["code"]) == (404, "not-found")
+
+
+def test_other_methods_and_types(client: Client) -> None:
+    assert client.get("/api/feedback").status_code == 405
+    assert client.post("/api/feedback", b"x", content_type="text/plain").status_code == 415
+
+
+def test_a_body_without_end(client: Client, settings: Settings) -> None:
+    body = '{"comment": "' + "x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1) + '"}'
+    response = _post(client, body)
+    assert (response.status_code, response["Content-Type"]) == (413, "application/problem+json")
+
+
+def test_number_of_queries(
+    client: Client, prediction: Prediction, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(5):  # the prediction; the row; begin, its mark, end
+        _post(client, _payload(prediction))

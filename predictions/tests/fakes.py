@@ -1,0 +1,93 @@
+"""Stand-ins for what is slow or far away, and rows to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
+
+from predictions import announcements
+from predictions.announcements import Listener
+from predictions.models import Image, Prediction
+from predictions.tests.pictures import picture
+from worker.classifier import Answer, Classified
+from worker.preprocessing import Preprocessor, UndecodableImage
+from worker.repository import Preprocessing
+
+ANSWER = Answer("espresso", 0.9512345, (("espresso", 0.9512345), ("cup", 0.03), ("coffee_mug", 0.01)))
+
+
+class FakeClassifier:
+    """Decodes for real, then answers `espresso`. `batches`: how many images came at a time."""
+
+    version = "fake-net@1"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.raises: Exception | None = None
+        self._preprocess = Preprocessor(Preprocessing(8, "RGB", (127.0,) * 3, (128.0,) * 3))
+
+    def classify(self, images: Sequence[bytes | Exception]) -> Classified:
+        self.batches.append(len(images))
+        if self.raises is not None:
+            raise self.raises
+        return Classified([self._answer(image) for image in images], 0.003, 0.004)
+
+    def _answer(self, image: bytes | Exception) -> Answer | Exception:
+        if isinstance(image, Exception):
+            return image
+        try:
+            self._preprocess(image)
+        except UndecodableImage as error:
+            return error
+        return ANSWER
+
+
+def until_listening(listener: Listener = announcements.listener) -> None:
+    """Returns when the listener certainly hears what is announced."""
+    probe = uuid4()
+    with listener.expect(probe) as heard:
+        while not heard.wait(0.02):
+            announcements.announce([probe])
+
+
+def upload(content: bytes | None = None, name: str = "picture.png") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, picture() if content is None else content)
+
+
+def stored_image(content: bytes | None = None) -> Image:
+    """An image row with its file, made on the first sight of these bytes."""
+    content = picture() if content is None else content
+    digest = sha256(content).hexdigest()
+    if known := Image.objects.filter(sha256=digest).first():
+        return known
+    image = Image(sha256=digest, format="PNG", width=32, height=24, byte_size=len(content))
+    image.file.save("", ContentFile(content), save=False)
+    image.save()
+    return image
+
+
+def stored_prediction(image: Image | None = None, **changes: Any) -> Prediction:
+    """A row without a job; done and answered, unless `changes` say otherwise."""
+    now = timezone.now()
+    done: dict[str, Any] = {
+        "state": Prediction.State.DONE,
+        "label": ANSWER.label,
+        "score": ANSWER.score,
+        "top": [list(pair) for pair in ANSWER.top],
+        "model_version": FakeClassifier.version,
+        "created_at": now,
+        "started_at": now,
+        "finished_at": now,
+    }
+    if changes.get("state", Prediction.State.DONE) != Prediction.State.DONE:
+        done = {"created_at": now}
+        if changes["state"] not in Prediction.WAITING:
+            done["finished_at"] = now
+    values = {"source": Prediction.Source.PAGE, "file_name": "coffee.jpg"} | done | changes
+    return Prediction.objects.create(image=image or stored_image(), **values)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from rq import Queue
+
+from predictions import announcements, queues
+from predictions.announcements import Listener, announce
+from predictions.tests.fakes import until_listening
+
+
+@pytest.fixture
+def listener(queue: Queue) -> Listener:
+    until_listening()
+    return announcements.listener
+
+
+def _subscriptions() -> int:
+    return int(queues.connection().pubsub_numsub(announcements.CHANNEL)[0][1])
+
+
+def test_it_works(listener: Listener) -> None:
+    mine, other = uuid4(), uuid4()
+    with listener.expect(mine) as woken, listener.expect(other) as not_woken:
+        announce([mine])
+        assert woken.wait(20)
+        assert not not_woken.is_set()
+
+
+def test_everybody_who_waits_for_it(listener: Listener) -> None:
+    prediction_id = uuid4()
+    with listener.expect(prediction_id) as first, listener.expect(prediction_id) as second:
+        announce([uuid4(), prediction_id])
+        assert first.wait(20) and second.wait(20)
+
+
+def test_one_who_leaves_does_not_take_the_others_along(listener: Listener) -> None:
+    prediction_id = uuid4()
+    with listener.expect(prediction_id) as stays:
+        with listener.expect(prediction_id):
+            pass
+        announce([prediction_id])
+        assert stays.wait(20)
+
+
+def test_nothing_is_left_of_those_who_waited(listener: Listener) -> None:
+    for _ in range(100):
+        with listener.expect(uuid4()):
+            pass
+    with pytest.raises(RuntimeError), listener.expect(uuid4()):
+        raise RuntimeError
+    assert not listener._waiting
+
+
+def test_one_thread_for_all(listener: Listener) -> None:
+    with listener.expect(uuid4()), listener.expect(uuid4()):
+        until_listening(listener)
+    assert [thread.name for thread in threading.enumerate()].count("announcements") == 1
+    assert _subscriptions() == 1
+
+
+def test_a_cut_connection(listener: Listener) -> None:
+    """What was announced meanwhile was not heard: everybody is woken, and then the announcements are heard again."""
+    prediction_id = uuid4()
+    with listener.expect(prediction_id) as woken:
+        assert queues.connection().execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+        assert woken.wait(20)
+        until_listening(listener)
+        woken.clear()
+        announce([prediction_id])
+        assert woken.wait(20)
+
+
+@pytest.mark.parametrize("nonsense", ["", "not JSON", "5", '{"a": 1}', "[1, null]"])
+def test_nonsense_on_the_channel(listener: Listener, nonsense: str) -> None:
+    queues.connection().publish(announcements.CHANNEL, nonsense)
+    until_listening(listener)
+
+
+def test_announce_without_a_queue(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
+    announce([uuid4()])
+    assert "Could not announce 1 settled predictions" in caplog.text
+
+
+def test_nothing_to_announce(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
+    announce([])
+    assert caplog.text == ""
+
+
+FORKS = """
+import django, os, sys, warnings; django.setup()
+from uuid import uuid4
+from predictions import announcements
+from predictions.tests.fakes import until_listening
+
+until_listening()
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on forks of processes with threads
+child = os.fork()
+until_listening()
+with announcements.listener.expect(uuid4()):
+    assert len(announcements.listener._waiting) == 1
+if child:
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_after_a_fork(queue: Queue) -> None:
+    """A process that was forked, as a web server's are, has the listener but not its thread."""
+    ended = subprocess.run(
+        [sys.executable, "-c", FORKS],
+        env=os.environ | {"REDIS_URL": settings.REDIS_URL},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "0\n"), ended.stderr

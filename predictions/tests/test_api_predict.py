@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+from rq import Queue
+
+from conftest import ThreadWorker
+from predictions import queues
+from predictions.api.views import wait_seconds
+from predictions.models import Prediction
+from predictions.tests.fakes import FakeClassifier, upload
+from worker.repository import Repository
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _post(client: Client, prefer: str = "", **files: object) -> Any:
+    return client.post("/api/predict", files or {"file": upload()}, headers={"Prefer": prefer} if prefer else {})
+
+
+def test_it_works(client: Client, worker: FakeClassifier) -> None:
+    response = _post(client)
+    prediction = Prediction.objects.get()
+    assert response.status_code == 200
+    assert response.json() == {
+        "success": True,
+        "prediction": "espresso",
+        "score": 0.9512,
+        "id": str(prediction.id),
+        "state": "done",
+        "labels": [
+            {"label": "espresso", "score": 0.9512},
+            {"label": "cup", "score": 0.03},
+            {"label": "coffee_mug", "score": 0.01},
+        ],
+        "model": "fake-net@1",
+        "timings": {
+            "queue_ms": prediction.queue_ms,
+            "decode_ms": 3.0,
+            "compute_ms": 4.0,
+            "total_ms": prediction.total_ms,
+        },
+        "error": None,
+        "links": {
+            "self": f"http://testserver/api/predictions/{prediction.id}",
+            "page": f"http://testserver/predictions/{prediction.id}/",
+            "picture": f"http://testserver/predictions/{prediction.id}/picture",
+            "feedback": "http://testserver/api/feedback",
+        },
+    }
+    assert prediction.source == "api"
+
+
+def test_the_real_model(client: Client, queue: Queue, models: Repository, coffee: bytes, chelsea: bytes) -> None:
+    worker = ThreadWorker()
+    worker.start()
+    try:
+        answer = _post(client, file=SimpleUploadedFile("a.jpg", coffee)).json()
+        assert answer["prediction"] == "espresso" and answer["score"] > 0.9
+        assert answer["model"] == str(models.active())
+        assert len(answer["labels"]) == 5
+        cat = _post(client, file=SimpleUploadedFile("b.jpg", chelsea)).json()
+        assert cat["prediction"] in {"tabby", "tiger_cat", "Egyptian_cat"}
+    finally:
+        worker.leave()
+
+
+def test_asynchronous(client: Client, queue: Queue) -> None:
+    response = _post(client, "respond-async")
+    body = response.json()
+    assert (response.status_code, body["state"], body["success"]) == (202, "queued", False)
+    assert body["prediction"] is body["score"] is body["model"] is body["error"] is None
+    assert response["Location"] == body["links"]["self"]
+    assert client.get(response["Location"]).json() == body
+
+
+def test_not_answered_in_time(client: Client, queue: Queue, settings: Settings) -> None:
+    settings.PREDICT_WAIT_SECONDS = 0.05
+    response = _post(client)
+    assert (response.status_code, response.json()["state"]) == (202, "queued")
+    assert Prediction.objects.get().expires_at is None, "its sender can come back"
+
+
+def test_the_engine_breaks(client: Client, worker: FakeClassifier) -> None:
+    worker.raises = RuntimeError("secret detail")
+    response = _post(client)
+    assert (response.status_code, response.json()["code"]) == (500, "classification-failed")
+    assert "secret detail" not in response.text
+
+
+def test_no_queue(client: Client, no_queue: None) -> None:
+    response = _post(client)
+    assert (response.status_code, response.json()["code"]) == (503, "queue-unavailable")
+    assert response["Content-Type"] == "application/problem+json"
+
+
+def test_no_csrf_token_is_needed(queue: Queue) -> None:
+    assert _post(Client(enforce_csrf_checks=True), "respond-async").status_code == 202
+
+
+def test_number_of_queries(client: Client, queue: Queue, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    _post(client, "respond-async")
+    with django_assert_num_queries(2):  # the image is known; the row
+        _post(client, "respond-async")
+    assert len(queue) == 2
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("", 20),
+        ("respond-async", 0),
+        ("Respond-Async, wait=10", 0),
+        ("wait=3", 3),
+        ('wait = "3"', 3),
+        ("handling=lenient; wait=3", 3),
+        ("wait=100", 20),
+        ("wait=0", 0),
+        ("wait=-1", 20),
+        ("wait=1e9", 20),
+        ("wait=9999999999999", 20),
+        ("wait=soon", 20),
+    ],
+)
+def test_prefer(prefer: str, seconds: float, settings: Settings) -> None:
+    settings.PREDICT_WAIT_SECONDS = 20
+    assert wait_seconds(prefer) == seconds
+
+
+def test_the_job_is_named_like_the_prediction(client: Client, queue: Queue) -> None:
+    prediction_id = _post(client, "respond-async").json()["id"]
+    assert queues.job_statuses([prediction_id, "other"]) == {prediction_id: "queued", "other": None}

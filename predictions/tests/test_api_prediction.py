@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+from rq import Queue
+
+from predictions import queues
+from predictions.models import Prediction
+from predictions.tests.fakes import FakeClassifier, stored_prediction
+
+pytestmark = pytest.mark.django_db
+
+
+def _get(client: Client, prediction: Prediction) -> Any:
+    return client.get(f"/api/predictions/{prediction.id}")
+
+
+def test_it_works(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    prediction = stored_prediction()
+    with django_assert_num_queries(1):
+        response = _get(client, prediction)
+    assert response.status_code == 200
+    body = response.json()
+    assert (body["state"], body["prediction"], body["score"]) == ("done", "espresso", 0.9512)
+
+
+def test_failed(client: Client) -> None:
+    body = _get(client, stored_prediction(state="failed", error_code="truncated", error="It breaks off.")).json()
+    assert (body["success"], body["state"]) == (False, "failed")
+    assert body["error"] == {"code": "truncated", "detail": "It breaks off."}
+    assert body["labels"] == []
+
+
+def test_unknown(client: Client) -> None:
+    for response in (client.get(f"/api/predictions/{uuid4()}"), client.delete(f"/api/predictions/{uuid4()}")):
+        assert (response.status_code, response.json()["code"]) == (404, "not-found")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cancel(client: Client, queue: Queue, work_off: Callable[[], None], fake_classifier: FakeClassifier) -> None:
+    prediction = stored_prediction(state="queued")
+    queues.enqueue(str(prediction.id))
+    response = client.delete(f"/api/predictions/{prediction.id}")
+    assert (response.status_code, response.json()["state"]) == (200, "cancelled")
+    work_off()
+    assert (_get(client, prediction).json()["state"], fake_classifier.batches) == ("cancelled", [])
+
+
+def test_cancel_twice(client: Client, queue: Queue) -> None:
+    prediction = stored_prediction(state="queued")
+    first, second = (client.delete(f"/api/predictions/{prediction.id}") for _ in range(2))
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.json() == second.json()
+
+
+@pytest.mark.parametrize("state", ["running", "done", "failed", "expired"])
+def test_too_late_to_cancel(client: Client, state: str) -> None:
+    prediction = stored_prediction(state=state)
+    response = client.delete(f"/api/predictions/{prediction.id}")
+    assert (response.status_code, response.json()["code"]) == (409, "not-cancellable")
+    assert f"is {state} and" in response.json()["detail"]
+    prediction.refresh_from_db()
+    assert prediction.state == state

@@ -1,0 +1,101 @@
+"""Which model version this process answers with, and what happens when another one is made active."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from predictions import classifiers
+from worker.repository import Damaged, NotInstalled, Repository, model_version
+from worker.repository.manifest import MANIFEST
+
+NAME = "efficientnet-lite0"
+
+
+@pytest.fixture
+def repository(models: Repository, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """Two versions of the default model, the first one active; no model is loaded."""
+    monkeypatch.setattr(classifiers, "_loaded", None)
+    active = models.active()
+    assert active is not None
+    settings.MODELS_DIR = tmp_path / "models"
+    for number in (1, 2):
+        folder = settings.MODELS_DIR / NAME / str(number)
+        shutil.copytree(active.path, folder)
+        (folder / MANIFEST).write_text(replace(active.manifest, version=number).to_json())
+    repository = Repository(settings.MODELS_DIR)
+    repository.activate(f"{NAME}@1")
+    return repository
+
+
+def _spoil(repository: Repository, reference: str) -> None:
+    weights = repository.get(reference).file("bin")
+    weights.write_bytes(bytes(weights.stat().st_size))
+
+
+def test_it_works(repository: Repository, coffee: bytes) -> None:
+    assert classifiers.loaded_version() == ""
+    (answer,) = classifiers.current().classify([coffee]).answers
+    assert not isinstance(answer, Exception)
+    assert answer.label == "espresso"
+    assert classifiers.loaded_version() == f"{NAME}@1"
+
+
+def test_loaded_once(repository: Repository) -> None:
+    assert classifiers.current() is classifiers.current()
+
+
+def test_another_version_is_made_active(repository: Repository) -> None:
+    classifiers.current()
+    repository.activate(f"{NAME}@2")
+    assert str(classifiers.current().version) == classifiers.loaded_version() == f"{NAME}@2"
+
+
+def test_a_damaged_version_does_not_replace_one_that_works(
+    repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    working = classifiers.current()
+    repository.activate(f"{NAME}@2")
+    _spoil(repository, f"{NAME}@2")
+    assert classifiers.current() is working
+    assert f"going on with {NAME}@1" in caplog.text
+
+
+def test_a_damaged_version_is_not_loaded(repository: Repository) -> None:
+    _spoil(repository, f"{NAME}@1")
+    with pytest.raises(Damaged, match="bin"):
+        classifiers.current()
+
+
+def test_nothing_is_active(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifiers, "_loaded", None)
+    settings.MODELS_DIR = tmp_path
+    with pytest.raises(NotInstalled, match=f"manage.py model install {NAME}"):
+        classifiers.current()
+
+
+@pytest.mark.parametrize(("model", "loaded"), [(f"{NAME}@2", 2), (NAME, 2), (f"{NAME}@1", 1)])
+def test_a_pinned_model(repository: Repository, settings: Settings, model: str, loaded: int) -> None:
+    settings.MODEL = model
+    assert str(classifiers.current().version) == f"{NAME}@{loaded}"
+    assert [entry["model"] for entry in classifiers.installed_models() if entry["active"]] == [f"{NAME}@{loaded}"]
+
+
+def test_a_pinned_model_is_not_read_again_for_each_job(
+    repository: Repository, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MODEL = f"{NAME}@1"
+    loaded = classifiers.current()
+    monkeypatch.setattr(model_version, "sha256_of", None)
+    assert classifiers.current() is loaded
+
+
+def test_a_pinned_model_that_is_not_there(repository: Repository, settings: Settings) -> None:
+    settings.MODEL = f"{NAME}@3"
+    with pytest.raises(NotInstalled, match="installed: efficientnet-lite0@1"):
+        classifiers.current()
+    assert [entry["active"] for entry in classifiers.installed_models()] == [False, False]

@@ -1,0 +1,132 @@
+"""The door, looked at from inside: what `admit` takes in and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import PIL.Image
+import pytest
+from pytest_django import Settings
+
+from predictions import images
+from predictions.refusals import Refusal
+from predictions.tests import pictures
+from predictions.tests.fakes import upload
+from predictions.tests.pictures import encoded, noise, picture
+
+
+def _admit(content: bytes) -> images.AdmittedImage:
+    return images.admit(upload(content))
+
+
+def _refusal(content: bytes) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        _admit(content)
+    assert caught.value.message.endswith(".")  # a sentence, for people
+    return caught.value
+
+
+def test_it_works() -> None:
+    content = picture("JPEG")
+    admitted = _admit(content)
+    assert (admitted.content, admitted.format, admitted.width, admitted.height) == (content, "JPEG", 32, 24)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "WEBP"])
+def test_all_formats(image_format: str) -> None:
+    assert _admit(picture(image_format)).format == image_format
+
+
+def _gif_with_comment() -> bytes:
+    return encoded(noise(), "GIF", comment=b"!," * 100)
+
+
+def _16_bit() -> bytes:
+    return encoded(PIL.Image.new("I;16", (32, 24), 40_000), "PNG")
+
+
+def _transparent_palette() -> bytes:
+    return encoded(noise(mode="P"), "PNG", transparency=3)
+
+
+WHOLE: dict[str, Callable[[], bytes]] = {
+    "JPEG with a preview in its EXIF data": pictures.with_thumbnail,
+    "JPEG of several pictures": pictures.multi_picture,
+    "JPEG, progressive": lambda: picture("JPEG", progressive=True),
+    "JPEG with restart markers": lambda: picture("JPEG", restart_marker_blocks=1),
+    "JPEG with fill bytes before its end marker": lambda: picture("JPEG")[:-2] + b"\xff\xff\xff\xd9",
+    "JPEG with bytes after its end": lambda: picture("JPEG") + b"more",
+    "JPEG, CMYK": lambda: encoded(noise(mode="CMYK"), "JPEG"),
+    "JPEG, EXIF says turn": pictures.turned,
+    "PNG with bytes after its end": lambda: picture("PNG") + b"more",
+    "PNG, 16-bit grey": _16_bit,
+    "PNG, palette with transparency": _transparent_palette,
+    "PNG, animated": lambda: pictures.animation("PNG"),
+    "PNG, interlaced": lambda: picture("PNG", interlace=1),
+    "GIF with a comment": _gif_with_comment,
+    "GIF, animated": pictures.animation,
+    "WebP, animated": lambda: pictures.animation("WEBP"),
+    "WebP, lossless": lambda: picture("WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_files_pass(name: str) -> None:
+    assert _admit(WHOLE[name]()).format == name.split()[0].rstrip(",").upper()
+
+
+def _every_cut(content: bytes) -> range:
+    """All lengths shorter than the file; the last two bytes of a GIF say only that nothing else follows."""
+    return range(len(content) - (2 if content.startswith(b"GIF") else 0))
+
+
+@pytest.mark.parametrize("name", [name for name in WHOLE if "after its end" not in name and "animated" not in name])
+def test_cut_off_files_are_refused(name: str) -> None:
+    content = WHOLE[name]()
+    # Of several pictures in one file the first counts: that one is what is looked at.
+    whole = content if "several" not in name else content[: content.index(b"\xff\xd9\xff\xd8") + 2]
+    for length in _every_cut(whole):
+        assert _refusal(content[:length]).code in {"empty", "not-an-image", "incomplete"}
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "status"),
+    [
+        (b"", "empty", 400),
+        (b"I am a text that is called picture.jpg", "not-an-image", 415),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not-an-image", 415),
+        (b"%PDF-1.7", "not-an-image", 415),
+        (encoded(noise(), "BMP"), "not-an-image", 415),
+        (encoded(noise(), "TIFF"), "not-an-image", 415),
+        (encoded(noise(1, 1), "PNG"), "too-small", 400),
+        (encoded(noise(100, 7), "PNG"), "too-small", 400),
+    ],
+)
+def test_refusals(content: bytes, code: str, status: int) -> None:
+    refusal = _refusal(content)
+    assert (refusal.code, refusal.status) == (code, status)
+
+
+def test_a_header_that_promises_too_many_pixels(settings: Settings) -> None:
+    refusal = _refusal(pictures.png(20_000, 20_000, b""))
+    assert (refusal.code, refusal.status) == ("too-many-pixels", 413)
+    settings.UPLOAD_MAX_PIXELS = 32 * 24
+    assert _admit(picture())
+    settings.UPLOAD_MAX_PIXELS -= 1
+    assert _refusal(picture()).code == "too-many-pixels"
+
+
+def test_the_limit_of_pixels_is_ours_and_not_the_library_s(settings: Settings) -> None:
+    settings.UPLOAD_MAX_PIXELS = 400_000_000
+    assert _admit(pictures.png(20_000, 20_000, b"")).width == 20_000
+
+
+def test_sides_of_zero_pixels() -> None:
+    assert _refusal(pictures.png(0, 24, b"")).code in {"not-an-image", "too-small"}
+
+
+def test_more_bytes_than_allowed(settings: Settings) -> None:
+    settings.UPLOAD_MAX_BYTES = len(picture())
+    assert _admit(picture())
+    settings.UPLOAD_MAX_BYTES -= 1
+    assert (_refusal(picture()).code, _refusal(picture()).status) == ("too-large", 413)

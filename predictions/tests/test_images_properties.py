@@ -1,0 +1,57 @@
+"""The door, given whatever hypothesis can think of: it answers or refuses, and never raises anything else."""
+
+from __future__ import annotations
+
+import contextlib
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from predictions import images
+from predictions.completeness import is_complete
+from predictions.models import Image
+from predictions.refusals import Refusal
+from predictions.tests import pictures
+from predictions.tests.fakes import upload
+
+WHOLE = [
+    *(pictures.picture(image_format) for image_format in Image.Format),
+    pictures.animation(),
+    pictures.with_thumbnail(),
+    pictures.multi_picture(),
+    pictures.turned(),
+]
+MAGIC = [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\x00\x00\x00WEBPVP8 "]
+
+
+@given(st.sampled_from(MAGIC), st.binary(max_size=2000))
+@example(b"GIF89a", b"\x10\x00\x10\x00\x80\x00\x00")
+def test_any_bytes(magic: bytes, rest: bytes) -> None:
+    with contextlib.suppress(Refusal):
+        images.admit(upload(magic + rest))
+
+
+@settings(max_examples=300)
+@given(st.data(), st.sampled_from(WHOLE))
+def test_any_change_of_a_whole_file(data: st.DataObject, content: bytes) -> None:
+    changed = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(changed) - 1))
+        match data.draw(st.sampled_from(["set", "cut", "insert"])):
+            case "set":
+                changed[at] = data.draw(st.integers(0, 255))
+            case "cut":
+                del changed[at : at + data.draw(st.integers(0, 40))]
+            case _:
+                changed[at:at] = data.draw(st.binary(max_size=40))
+        if not changed:
+            break
+    with contextlib.suppress(Refusal):
+        admitted = images.admit(upload(bytes(changed)))
+        assert admitted.content == changed
+        assert admitted.format in Image.Format
+
+
+@given(st.binary(max_size=500), st.sampled_from([str(image_format) for image_format in Image.Format]))
+def test_completeness_of_any_bytes(content: bytes, image_format: str) -> None:
+    is_complete(content, image_format)

@@ -1,0 +1,51 @@
+"""Which file of a request is the picture, and that it is stored once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.datastructures import MultiValueDict
+
+from predictions import images
+from predictions.models import Image
+from predictions.refusals import Refusal
+from predictions.tests.fakes import upload
+from predictions.tests.pictures import picture
+
+
+def _store(seed: int = 0) -> Image:
+    return images.store(images.admit(upload(picture(seed=seed))))
+
+
+def test_only_file() -> None:
+    file = upload()
+    assert images.only_file(MultiValueDict({"file": [file]})) is file
+    wrong: list[tuple[str, dict[str, list[UploadedFile[bytes]]]]] = [
+        ("no-file", {}),
+        ("wrong-field", {"image": [file]}),
+        ("several-files", {"file": [file, upload()]}),
+    ]
+    for code, files in wrong:
+        with pytest.raises(Refusal) as caught:
+            images.only_file(MultiValueDict(files))
+        assert caught.value.code == code
+
+
+@pytest.mark.django_db
+def test_it_works(tmp_path: Path) -> None:
+    first, second = _store(), _store()
+    other = _store(1)
+    assert first == second != other
+    assert Image.objects.count() == len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
+    assert first.file.read() == picture()
+    first.file.close()
+
+
+@pytest.mark.django_db
+def test_a_lost_file_comes_back_with_the_next_upload() -> None:
+    image = _store()
+    image.file.storage.delete(image.file.name or "")
+    assert _store() == image
+    assert image.file.storage.exists(image.file.name or "")

@@ -1,0 +1,69 @@
+"""Odd but acceptable pictures, and odd names: right answers, and nothing stored under a name from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from predictions.models import Image, Prediction
+from predictions.tests import pictures
+from predictions.tests.fakes import FakeClassifier
+from predictions.tests.pictures import encoded, noise, picture
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BOUNDARY = "frontier"
+
+
+def _send(name: str, content: bytes) -> Any:
+    return Client().post("/api/predict", {"file": SimpleUploadedFile(name, content)})
+
+
+ODD_NAMES = {"../../etc/cron.d/evil.png": "evil.png", "a\x00b.png": "ab.png", "C:\\photos\\cat.PNG": "cat.PNG"}
+
+
+@pytest.mark.parametrize("name", [*ODD_NAMES, "x" * 300 + ".png", "ä “ö”\u2028\u202e😀.png"])
+def test_odd_names(name: str, worker: FakeClassifier, tmp_path: Path) -> None:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    body = head.encode() + picture() + f"\r\n--{BOUNDARY}--\r\n".encode()
+    response = Client().post("/predict", body, content_type=f"multipart/form-data; boundary={BOUNDARY}")
+    assert response.status_code == 200, response.content
+    kept = Prediction.objects.get().file_name
+    assert kept == ODD_NAMES.get(name, kept)
+    assert len(kept) <= 255 and kept.lower().endswith(".png")
+    stored = [path.name for path in (tmp_path / "uploads").rglob("*") if path.is_file()]
+    assert stored == [f"{Image.objects.get().sha256}.png"]
+
+
+ODD: dict[str, Callable[[], bytes]] = {
+    "animated.gif": pictures.animation,
+    "cmyk.jpg": lambda: encoded(noise(mode="CMYK"), "JPEG"),
+    "grey16.png": lambda: encoded(PIL.Image.new("I;16", (32, 24), 40_000), "PNG"),
+    "palette.png": lambda: encoded(noise(mode="P"), "PNG", transparency=3),
+    "turned.jpg": pictures.turned,
+    "several.jpg": pictures.multi_picture,
+    "preview.jpg": pictures.with_thumbnail,
+    "grey.jpg": lambda: encoded(noise(mode="L"), "JPEG"),
+    "alpha.png": lambda: encoded(noise(mode="RGBA"), "PNG"),
+    "webp.png": lambda: picture("WEBP"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_it_works(name: str, worker: FakeClassifier) -> None:
+    response = _send(name, ODD[name]())
+    assert (response.status_code, response.json()["success"]) == (200, True), response.content
+    thumbnail = Client().get(f"/predictions/{response.json()['id']}/thumbnail")
+    assert thumbnail.status_code == 200
+    thumbnail.close()
+
+
+def test_a_spoilt_picture_fails_alone(worker: FakeClassifier) -> None:
+    response = _send("spoilt.png", pictures.spoilt())
+    assert (response.status_code, response.json()["code"]) == (422, "undecodable")
+    assert _send("whole.png", picture()).status_code == 200

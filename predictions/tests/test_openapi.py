@@ -1,0 +1,64 @@
+"""The API does what its own description says, and `docs/openapi.yaml` is that description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from predictions.models import Prediction
+from predictions.tests import pictures
+from predictions.tests.fakes import FakeClassifier, stored_prediction
+
+# What the API takes for a file: mostly pictures, as hypothesis alone would never hit upon one.
+FILES = st.sampled_from([pictures.picture("JPEG"), pictures.picture("PNG"), pictures.animation(), b""]) | st.binary()
+schemathesis.openapi.format("binary", FILES)
+
+OPERATIONS = [
+    ("/api/predict", "POST"),
+    ("/api/predictions/{prediction_id}", "GET"),
+    ("/api/predictions/{prediction_id}", "DELETE"),
+    ("/api/models", "GET"),
+    ("/api/feedback", "POST"),
+]
+
+
+@pytest.fixture
+def api(worker: FakeClassifier) -> Any:
+    return schemathesis.openapi.from_wsgi("/api/schema?format=json", get_wsgi_application())
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_it_works(api: Any, path: str, method: str) -> None:
+    known = [str(stored_prediction(state=state).id) for state in Prediction.State.values]
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(api[path][method].as_strategy(), st.none() | st.sampled_from(known))
+    def check(case: schemathesis.Case[Any], prediction_id: str | None) -> None:
+        """Half of the requests speak of a prediction that there is."""
+        if prediction_id and case.path_parameters:
+            case.path_parameters["prediction_id"] = prediction_id
+        if prediction_id and isinstance(case.body, dict) and "prediction" in case.body:
+            case.body["prediction"] = prediction_id
+        # A description cannot say which bytes are a picture, nor which predictions there are.
+        case.call_and_validate(excluded_checks=[positive_data_acceptance])
+
+    check()
+
+
+def test_no_operation_is_left_out(api: Any) -> None:
+    found = {(result.ok().path, result.ok().method.upper()) for result in api.get_all_operations()}
+    assert found == set(OPERATIONS)
+
+
+def test_the_file_is_up_to_date(tmp_path: Path) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "openapi.yaml"))
+    kept = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+    assert (tmp_path / "openapi.yaml").read_text() == kept.read_text(), "run `make schema`"

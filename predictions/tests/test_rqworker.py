@@ -1,0 +1,136 @@
+"""`manage.py rqworker` and its worker class."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError
+from django.utils import timezone
+from pytest_django import Settings
+from rq import Queue
+from rq.serializers import JSONSerializer
+from rq.worker import SimpleWorker
+
+from predictions import classifiers, queues, rq_worker, services
+from predictions.models import Prediction
+from predictions.rq_worker import PredictionWorker
+from predictions.tests.fakes import FakeClassifier, stored_prediction
+from worker.liveness import live_workers
+from worker.repository import Repository
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _run(*queue_names: str, **options: object) -> None:
+    call_command("rqworker", *queue_names, **{"burst": True, "verbosity": 0, **options})
+
+
+def test_it_works(queue: Queue, fake_classifier: FakeClassifier) -> None:
+    prediction = stored_prediction(state="queued")
+    queues.enqueue(str(prediction.id))
+    _run()
+    prediction.refresh_from_db()
+    assert prediction.state == "done"
+
+
+@pytest.fixture
+def workers(queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> list[PredictionWorker]:
+    """The workers that the command makes."""
+    made: list[PredictionWorker] = []
+    monkeypatch.setattr(PredictionWorker, "work", lambda worker, **_options: made.append(worker))
+    return made
+
+
+def test_what_it_runs(workers: list[PredictionWorker]) -> None:
+    _run()
+    (worker,) = workers
+    assert isinstance(worker, PredictionWorker)
+    assert worker.queue_names() == ["predictions"]
+    assert worker.worker_ttl == 30
+    assert worker.serializer is JSONSerializer
+
+
+def test_a_pickle_is_never_read(workers: list[PredictionWorker]) -> None:
+    _run("predictions", serializer="rq.serializers.PickleSerializer")
+    assert workers[0].serializer is JSONSerializer
+    assert workers[0].queues[0].serializer is JSONSerializer
+
+
+def test_prepared_before_it_registers(
+    queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    register = SimpleWorker.register_birth
+
+    def load() -> FakeClassifier:
+        happened.append("model loaded")
+        return fake_classifier
+
+    def registered(worker: SimpleWorker) -> Any:
+        happened.append("registered")
+        return register(worker)
+
+    monkeypatch.setattr(classifiers, "current", load)
+    monkeypatch.setattr(SimpleWorker, "register_birth", registered)
+    PredictionWorker([queue]).work(burst=True)
+    assert happened[:2] == ["model loaded", "registered"]
+
+
+def test_facts(queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = PredictionWorker([queue])
+    worker.register_birth()
+    assert [found.facts["model"] for found in live_workers(queue)] == ["fake-net@1"]
+    monkeypatch.setattr(classifiers, "loaded_version", lambda: "fake-net@2")
+    worker.heartbeat()
+    assert [found.facts["model"] for found in live_workers(queue)] == ["fake-net@2"]
+
+
+def test_no_model(queue: Queue, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.MODELS_DIR = tmp_path
+    monkeypatch.setattr(classifiers, "_loaded", None)
+    with pytest.raises(CommandError, match="manage.py model install efficientnet-lite0"):
+        _run()
+    assert live_workers(queue) == []
+
+
+def test_it_recovers_what_the_queue_has_lost(queue: Queue, fake_classifier: FakeClassifier) -> None:
+    old = timezone.now() - rq_worker.RECOVER_AFTER - timedelta(seconds=1)
+    lost, young = stored_prediction(state="queued", created_at=old), stored_prediction(state="queued")
+    PredictionWorker([queue]).work(burst=True)
+    states = {prediction.id: prediction.state for prediction in Prediction.objects.all()}
+    assert states == {lost.id: "done", young.id: "queued"}
+
+
+def test_no_database_at_maintenance(
+    queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(**_options: object) -> int:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(services, "predictions_recover", broken)
+    assert PredictionWorker([queue]).work(burst=True) is False
+    assert "Recovery has to wait" in caplog.text
+
+
+def test_a_job_that_killed_its_workers(queue: Queue, fake_classifier: FakeClassifier) -> None:
+    """The third worker that dies of it fails the row too."""
+    prediction = stored_prediction(state="running")
+    queues.enqueue(str(prediction.id))
+    dead = PredictionWorker([queue])
+    for _ in range(queues.ATTEMPTS):
+        job, _queue = Queue.dequeue_any([queue], None, connection=queue.connection, serializer=JSONSerializer)  # type: ignore[misc]
+        dead.prepare_execution(job)
+        dead.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        PredictionWorker([queue]).run_maintenance_tasks()
+    prediction.refresh_from_db()
+    assert (prediction.state, prediction.error_code, len(queue)) == ("failed", "classification-failed", 0)
+
+
+def test_the_real_model(queue: Queue, models: Repository, coffee: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifiers, "_loaded", None)
+    PredictionWorker([queue]).prepare()
+    assert classifiers.loaded_version() == str(models.active())

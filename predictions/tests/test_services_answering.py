@@ -1,0 +1,120 @@
+"""Answering: rows settle once, and fail alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import IntegrityError
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+from rq import Queue
+
+from predictions import services
+from predictions.models import Prediction
+from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction
+from predictions.tests.pictures import picture
+from worker.classifier import Answer
+
+pytestmark = pytest.mark.django_db
+AGES = timedelta(minutes=1)
+
+
+def _queued(seed: int = 0, content: bytes | None = None, **changes: object) -> Prediction:
+    image = stored_image(content or picture(seed=seed))
+    return stored_prediction(image, **{"state": "queued", **changes})
+
+
+def _answer(*predictions: Prediction, classifier: FakeClassifier | None = None) -> FakeClassifier:
+    classifier = classifier or FakeClassifier()
+    services.predictions_answer([prediction.id for prediction in predictions], classifier)  # type: ignore[arg-type]
+    for prediction in predictions:
+        prediction.refresh_from_db()
+    return classifier
+
+
+def test_it_works(queue: Queue) -> None:
+    first, second = _queued(1), _queued(2)
+    assert _answer(first, second).batches == [2]
+    assert [first.state, second.state, first.label] == ["done", "done", "espresso"]
+    assert (first.score, first.top[0], first.compute_ms) == (0.9512345, ["espresso", 0.951234], 4.0)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_number_of_queries(queue: Queue, count: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    predictions = [_queued(seed) for seed in range(count)]
+    with django_assert_num_queries(2 + 2 + count):  # read, mark; begin, end; an UPDATE for each
+        services.predictions_answer([prediction.id for prediction in predictions], FakeClassifier())  # type: ignore[arg-type]
+
+
+def test_the_first_answer_stands(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    prediction = _queued()
+    _answer(prediction)
+    other = FakeClassifier()
+    monkeypatch.setattr(FakeClassifier, "version", "other-net@1")
+    assert _answer(prediction, classifier=other).batches == []
+    assert prediction.model_version == "fake-net@1"
+
+
+def test_settled_while_it_was_classified(queue: Queue) -> None:
+    class Slow(FakeClassifier):
+        def _answer(self, image: bytes | Exception) -> Answer | Exception:
+            Prediction.objects.update(state="cancelled", finished_at=timezone.now())
+            return super()._answer(image)
+
+    prediction = _queued()
+    _answer(prediction, classifier=Slow())
+    assert (prediction.state, prediction.label) == ("cancelled", "")
+
+
+def test_expired_and_cancelled_are_left_out(queue: Queue) -> None:
+    late = _queued(1, expires_at=timezone.now())
+    gone = _queued(2, state="cancelled")
+    good = _queued(3, expires_at=timezone.now() + AGES)
+    assert _answer(late, gone, good).batches == [1]
+    assert [late.state, gone.state, good.state] == ["expired", "cancelled", "done"]
+    assert late.error_code == "expired"
+
+
+def test_one_bad_picture_fails_alone(queue: Queue) -> None:
+    bad, good = _queued(content=picture("JPEG")[:-40]), _queued()
+    assert _answer(bad, good).batches == [2]
+    assert [bad.state, bad.error_code, good.state] == ["failed", "truncated", "done"]
+    assert bad.error
+
+
+def test_one_missing_file_fails_alone(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
+    bad, good = _queued(1), _queued(2)
+    Path(bad.image.file.path).unlink()
+    _answer(bad, good)
+    assert [bad.state, bad.error_code, good.state] == ["failed", "classification-failed", "done"]
+    assert bad.image.sha256 not in bad.error and bad.image.sha256 in caplog.text  # paths are for the log
+
+
+@pytest.mark.parametrize("where", ["engine", "database"])
+def test_a_batch_that_raises_still_waits(queue: Queue, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = _queued(1), _queued(2)
+    classifier = FakeClassifier()
+    if where == "engine":
+        classifier.raises = RuntimeError("broken")
+    else:
+        monkeypatch.setattr(FakeClassifier, "version", "")  # violates a constraint of the row
+    with pytest.raises((RuntimeError, IntegrityError)):
+        _answer(first, second, classifier=classifier)
+    for prediction in (first, second):
+        prediction.refresh_from_db()
+        assert prediction.is_waiting and prediction.label == ""
+    monkeypatch.undo()
+    classifier.raises = None
+    _answer(first, second, classifier=classifier)
+    assert [first.state, second.state] == ["done", "done"]
+
+
+def test_fail(queue: Queue) -> None:
+    waiting, done = _queued(1), stored_prediction()
+    services.predictions_fail([waiting.id, done.id], RuntimeError("secret detail"))
+    waiting.refresh_from_db()
+    done.refresh_from_db()
+    assert [waiting.state, done.state] == ["failed", "done"]
+    assert waiting.error == "The picture could not be classified (RuntimeError)."

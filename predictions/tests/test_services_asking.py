@@ -1,0 +1,135 @@
+"""Asking: what a request leaves in the database and in the queue, and how one waits for the answer."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
+from rq import Queue
+
+from predictions import announcements, queues, services
+from predictions.models import Prediction
+from predictions.refusals import Refusal
+from predictions.tests.fakes import FakeClassifier, stored_prediction, until_listening, upload
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _request(**options: object) -> Prediction:
+    return services.prediction_request(upload=upload(), source=Prediction.Source.API, **options)  # type: ignore[arg-type]
+
+
+def test_it_works(worker: FakeClassifier) -> None:
+    prediction = _request(wait_seconds=20)
+    assert (prediction.state, prediction.label, prediction.model_version) == ("done", "espresso", "fake-net@1")
+    assert prediction.queue_ms is not None and prediction.total_ms is not None
+    assert 0 <= prediction.queue_ms <= prediction.total_ms
+
+
+def test_without_waiting(queue: Queue) -> None:
+    prediction = _request()
+    assert (prediction.state, queue.job_ids) == ("queued", [str(prediction.id)])
+    assert prediction.expires_at is None
+
+
+@pytest.mark.django_db(transaction=False)
+def test_queued_on_commit_and_not_before(
+    queue: Queue, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        prediction = _request()
+        assert queue.job_ids == []
+    assert queue.job_ids == [str(prediction.id)]
+
+
+def test_waiting_is_not_polling(queue: Queue) -> None:
+    """However long it takes, the row is read when the announcement comes, and not before."""
+    prediction = stored_prediction(state="queued")
+    until_listening()
+
+    def answer() -> None:
+        threading.Event().wait(0.3)  # time in which somebody who polls would read
+        services.predictions_answer([prediction.id], FakeClassifier())  # type: ignore[arg-type]
+        connections.close_all()
+
+    answering = threading.Thread(target=answer)
+    with CaptureQueriesContext(connection) as queries:
+        answering.start()
+        result = services.prediction_wait(prediction, 20)
+    answering.join()
+    assert result.state == "done"
+    assert len(queries) == 2  # one look at the beginning, in case it had settled already, and one when woken
+
+
+def test_the_wait_is_over(queue: Queue) -> None:
+    prediction = stored_prediction(state="queued")
+    assert services.prediction_wait(prediction, 0.01).state == "queued"
+
+
+def test_settled_before_the_wait(queue: Queue) -> None:
+    prediction = stored_prediction(state="queued")
+    Prediction.objects.update(state="cancelled", finished_at=timezone.now())
+    assert services.prediction_wait(prediction, 20).state == "cancelled"
+
+
+def test_nothing_to_wait_for(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    prediction = stored_prediction()
+    with django_assert_num_queries(0):
+        assert services.prediction_wait(prediction, 20) is prediction
+
+
+def test_the_queue_cannot_be_reached(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Refusal) as caught:
+        _request(wait_seconds=20)
+    assert (caught.value.code, caught.value.status) == ("queue-unavailable", 503)
+    prediction = Prediction.objects.get()
+    assert (prediction.state, prediction.error_code) == ("failed", "queue-unavailable")
+    assert "Could not queue prediction" in caplog.text
+
+
+def test_an_absent_queue_does_not_keep_the_sender(no_queue: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr("redis.retry.sleep", naps.append)
+    with pytest.raises(Refusal):
+        _request()
+    assert sum(naps) < 2
+
+
+def test_a_queue_that_hangs_does_not_keep_the_sender(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "ANSWER_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never says a word
+        settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        queues.queue.cache_clear()
+        with pytest.raises(Refusal) as refused:
+            _request()
+    queues.queue.cache_clear()
+    assert refused.value.status == 503
+
+
+def test_cancel(queue: Queue) -> None:
+    prediction = stored_prediction(state="queued")
+    assert services.prediction_cancel(prediction)
+    assert not services.prediction_cancel(prediction)
+    prediction.refresh_from_db()
+    assert prediction.state == "cancelled" and prediction.finished_at is not None
+
+
+def test_whoever_waits_learns_of_a_cancellation(queue: Queue) -> None:
+    prediction = stored_prediction(state="queued")
+    until_listening()
+    with announcements.listener.expect(prediction.id) as woken:
+        services.prediction_cancel(prediction)
+        assert woken.wait(20)
+
+
+def test_expires_after(queue: Queue) -> None:
+    prediction = _request(expires_after=timedelta(hours=1))
+    assert prediction.expires_at is not None
+    assert not prediction.is_expired_at(timezone.now())
+    assert prediction.is_expired_at(timezone.now() + timedelta(hours=1))

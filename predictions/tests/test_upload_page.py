@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.contrib.messages import get_messages
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from rq import Queue
+
+from predictions.models import Image, Prediction
+from predictions.tests.fakes import upload
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _nothing_stored(tmp_path: Path) -> bool:
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    return not (Prediction.objects.exists() or Image.objects.exists() or files)
+
+
+def test_it_works(client: Client, queue: Queue) -> None:
+    response = client.post("/", {"file": upload(name="Café.PNG")})
+    prediction = Prediction.objects.get()
+    assert (response.status_code, response["Location"]) == (303, f"/predictions/{prediction.id}/")
+    assert (prediction.state, prediction.source, prediction.file_name) == ("queued", "page", "Café.PNG")
+    assert queue.job_ids == [str(prediction.id)]
+
+
+def test_the_page(client: Client) -> None:
+    response = client.get("/")
+    assert response.status_code == 200
+    assert 'enctype="multipart/form-data"' in response.text
+    assert "JPEG, PNG, GIF, WEBP, up to 20 MB" in response.text
+    assert client.head("/").status_code == 200
+
+
+def test_without_a_file(client: Client, tmp_path: Path) -> None:
+    response = client.post("/")
+    assert (response.status_code, response["Location"]) == (302, "/")
+    assert [str(message) for message in get_messages(response.wsgi_request)] == ["Please choose a picture first."]
+    assert "Please choose a picture first." in client.get("/").text
+    assert _nothing_stored(tmp_path)
+
+
+def test_without_a_choice(client: Client) -> None:
+    """What a browser sends when no file was chosen: a part with an empty file name."""
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename=""\r\n\r\n\r\n--x--\r\n'
+    assert client.post("/", body, content_type="multipart/form-data; boundary=x").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("field", "content", "status", "message"),
+    [
+        ("file", b"", 400, "The file is empty."),
+        ("file", b"text", 415, "is not a picture of a known format"),
+        ("<b>image</b>", b"x", 400, "this request used “&lt;b&gt;image&lt;/b&gt;”"),
+    ],
+)
+def test_a_refusal(client: Client, field: str, content: bytes, status: int, message: str, tmp_path: Path) -> None:
+    response = client.post("/", {field: SimpleUploadedFile("cat.jpg", content)})
+    assert response.status_code == status
+    assert message in response.text
+    assert 'role="alert"' in response.text and '<form class="card upload"' in response.text
+    assert _nothing_stored(tmp_path)
+
+
+def test_a_broken_request(client: Client) -> None:
+    response = client.post("/", b"x", content_type="multipart/form-data")
+    assert response.status_code == 400
+
+
+def test_other_methods(client: Client) -> None:
+    assert client.put("/").status_code == 405
+    assert client.delete("/").status_code == 405
+
+
+def test_foreign_forms(tmp_path: Path) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    assert browser.post("/", {"file": upload()}).status_code == 403
+    assert _nothing_stored(tmp_path)
+
+
+def test_our_form(queue: Queue) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    token = browser.get("/").context["csrf_token"]
+    assert browser.post("/", {"file": upload(), "csrfmiddlewaretoken": str(token)}).status_code == 303
