@@ -48,7 +48,8 @@ clean:  ## remove .venv and caches; var/, with all data, stays
 # The marker files say which of the locked dependencies are installed.
 
 .venv/uv: requirements/uv.txt
-	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11, 3.12 or 3.13; found: $$(python3 --version 2>&1)" >&2; exit 1; }
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null || { \
+		echo "make: needs Python 3.11, 3.12 or 3.13; found: $$($(or $(PYTHON),python3) --version 2>&1)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "make: $(PYTHON) comes without venv; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up .venv with $$($(PYTHON) --version)"

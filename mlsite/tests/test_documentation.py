@@ -1,0 +1,49 @@
+"""What is written says what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_READ_BY_SETTINGS = {"HOST", "PORT", "WORKERS"}  # `manage.py up` reads these
+
+
+def _variables() -> set[str]:
+    source = (ROOT / "mlsite" / "settings.py").read_text()
+    return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source)) | NOT_READ_BY_SETTINGS
+
+
+@pytest.mark.parametrize("name", sorted(_variables()))
+def test_every_variable_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in (ROOT / "README.md").read_text()
+    assert f"{name}=" in (ROOT / ".env.example").read_text()
+
+
+def test_no_variable_is_documented_that_does_not_exist() -> None:
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert documented == _variables()
+
+
+def _routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> list[str]:
+    routes = []
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if route.startswith("admin/"):
+            continue
+        routes += _routes(pattern.url_patterns, route) if isinstance(pattern, URLResolver) else [f"/{route}"]
+    return routes
+
+
+@pytest.mark.parametrize("route", sorted(_routes(get_resolver().url_patterns)))
+def test_every_route_is_documented(route: str) -> None:
+    readable = re.sub(r"<\w+:\w+>", "<uuid>", route)
+    assert readable in (ROOT / "docs" / "architecture.md").read_text()
+
+
+def test_every_room_is_on_the_map() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for module in [*ROOT.glob("mlsite/*.py"), *ROOT.glob("feedback/*.py"), *ROOT.glob("predictions/*.py")]:
+        if module.name not in {"__init__.py", "apps.py"}:
+            assert module.name in text, module

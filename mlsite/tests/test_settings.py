@@ -1,0 +1,56 @@
+"""The settings as a process of its own reads them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    values = {name: value for name, value in os.environ.items() if name not in {"SECRET_KEY", "HTTPS"}}
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env={**values, **environment}, capture_output=True, text=True, timeout=120)
+
+
+def _setting(name: str, **environment: str) -> str:
+    script = f"from django.conf import settings; print(settings.{name})"
+    result = _manage("shell", "-v", "0", "-c", script, **environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_no_secret_key_is_one_clear_line(tmp_path: Path) -> None:
+    result = _manage("check", DATA_DIR=str(tmp_path))
+    assert result.returncode != 0
+    assert result.stderr.startswith("manage.py: SECRET_KEY is not set.")
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_key_that_up_made_serves_the_other_commands(tmp_path: Path) -> None:
+    (tmp_path / "secret-key").write_text("kept\n")
+    assert _setting("SECRET_KEY", DATA_DIR=str(tmp_path)) == "kept"
+    assert _setting("SECRET_KEY", DATA_DIR=str(tmp_path), SECRET_KEY="given") == "given"
+
+
+def test_safe_for_production_unless_told_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a-long-enough-key-with-more-than-5-different-characters-0123456789\n")
+    environment = {"DATA_DIR": str(tmp_path), "SECRET_KEY_FILE": str(tmp_path / "key")}
+    result = _manage("check", "--deploy", "--fail-level", "WARNING", **environment)
+    assert result.returncode == 0, result.stderr
+    assert _setting("DEBUG", **environment) == "False"
+    assert _setting("SESSION_COOKIE_SECURE", **environment) == "True"
+
+
+def test_wrong_values_name_their_variable(tmp_path: Path) -> None:
+    for name, value in {"DEBUG": "ture", "UPLOAD_MAX_BYTES": "20MB", "REDIS_URL": "localhost:6379"}.items():
+        result = _manage("check", **{"DATA_DIR": str(tmp_path), "SECRET_KEY": "x", name: value})
+        assert result.returncode != 0
+        assert result.stderr.startswith(f"manage.py: {name}"), result.stderr
+
+
+def test_sqlite_writes_ahead_and_waits_its_turn(tmp_path: Path) -> None:
+    options = _setting("DATABASES['default']['OPTIONS']", DATA_DIR=str(tmp_path), SECRET_KEY="x")
+    assert "journal_mode=WAL" in options
+    assert "IMMEDIATE" in options

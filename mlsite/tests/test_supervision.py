@@ -1,0 +1,101 @@
+import configparser
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from mlsite.supervision import Program, Supervisor, configuration
+
+
+def _supervised(tmp_path: Path, *programs: Program) -> Supervisor:
+    file = tmp_path / "supervisord.conf"
+    file.write_text(configuration(programs, folder=tmp_path, log_folder=tmp_path))
+    return Supervisor(file, tmp_path / "supervisord.log", {"PATH": "/usr/bin:/bin"})
+
+
+def _python(script: str) -> list[str]:
+    return [sys.executable, "-c", script]
+
+
+def _until(condition, seconds: float = 30):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return value
+
+
+def _gathered(deaths: list[tuple[str, str]], supervisor: Supervisor) -> list[tuple[str, str]]:
+    deaths += supervisor.deaths()
+    return deaths
+
+
+def test_it_works(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    supervisor = _supervised(
+        tmp_path, Program("one", _python(f"open({str(started)!r}, 'w'); import time; time.sleep(600)"), priority=1)
+    )
+    try:
+        _until(started.exists)
+        assert supervisor.is_running()
+    finally:
+        supervisor.stop()
+    assert not supervisor.is_running()
+
+
+def test_a_program_that_dies_is_named_and_started_again_more_and_more_slowly(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    supervisor = _supervised(
+        tmp_path, Program("fails", _python(f"open({str(starts)!r}, 'a').write('x'); raise SystemExit(3)"), priority=1)
+    )
+    try:
+        deaths: list[tuple[str, str]] = []
+        _until(lambda: len(_gathered(deaths, supervisor)) >= 3)
+        assert deaths[0] == ("fails", "exit status 3")
+        assert len(starts.read_text()) >= 3
+    finally:
+        supervisor.stop()
+
+
+def test_programs_start_in_order_and_stop_in_reverse(tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    script = (
+        "import signal, sys, time\n"
+        "def note(word): open({path!r}, 'a').write(word + ' ')\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (note('-{name}'), sys.exit()))\n"
+        "note('+{name}')\n"
+        "time.sleep(600)"
+    )
+    programs = []
+    for number, name in enumerate(["queue", "worker", "web"]):
+        file = tmp_path / f"{name}.py"
+        file.write_text(script.format(path=str(order), name=name))
+        programs.append(Program(name, [sys.executable, str(file)], priority=number))
+    supervisor = _supervised(tmp_path, *programs)
+    try:
+        _until(lambda: order.exists() and order.read_text().count("+") == 3)
+    finally:
+        supervisor.stop()
+    assert order.read_text().split()[3:] == ["-web", "-worker", "-queue"]
+
+
+def test_nothing_is_left_when_a_program_does_not_listen(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    script = (
+        f"import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        f"open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    )
+    supervisor = _supervised(tmp_path, Program("deaf", _python(script), priority=1, stop_seconds=1))
+    try:
+        pid = int(_until(lambda: pid_file.exists() and pid_file.read_text()))
+    finally:
+        supervisor.stop()
+    assert not psutil.pid_exists(pid)
+
+
+def test_percent_signs_and_blanks_survive(tmp_path: Path) -> None:
+    text = configuration([Program("p", ["echo", "100% of it"], priority=1)], folder=tmp_path, log_folder=tmp_path)
+    parser = configparser.ConfigParser()
+    parser.read_string(text)
+    assert parser["program:p"]["command"] == "echo '100% of it'"

@@ -1,0 +1,26 @@
+"""The environment that the tests run in, set before Django reads its settings (pytest loads this with `-p`).
+
+Whatever a developer has in `.env` or in `var/` neither changes what the tests see nor is changed by them.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+DATA_DIR = tempfile.mkdtemp(prefix="mlsite-tests-")
+atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
+
+OURS = ("MODEL", "ENGINE", "PRECISION", "ENGINE_THREADS", "FEEDBACK_FILE", "UPLOAD_MAX_BYTES", "UPLOAD_MAX_PIXELS")
+for name in (*OURS, "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SECRET_KEY_FILE", "PORT", "WORKERS", "HOST"):
+    os.environ.pop(name, None)
+
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "mlsite.settings",
+    "ENV_FILE": os.devnull,
+    "SECRET_KEY": "for tests only",
+    "DATA_DIR": DATA_DIR,
+    "HTTPS": "false",
+    "PREDICT_WAIT_SECONDS": "20",
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # TensorFlow's greeting would fill the log of every failing test
+}

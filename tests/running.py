@@ -1,0 +1,142 @@
+"""The whole system as `make run` starts it, in processes of its own, on a free port and in a folder of its own."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 300  # five seconds on an idle machine, minutes on one that is short of memory
+STOP_SECONDS = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RunningSite:
+    """One `manage.py up`. Use as a context manager: whatever happens, nothing of it stays behind."""
+
+    def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.arguments = arguments
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name not in {"SECRET_KEY", "HTTPS"}},
+            "DATA_DIR": str(data_dir),
+            "PORT": str(self.port),
+            **environment,
+        }
+        self.output = ""
+
+    def __enter__(self) -> "RunningSite":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", *self.arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        ready = threading.Event()
+        self.reader = threading.Thread(target=self._read, args=(ready,), daemon=True)
+        self.reader.start()
+        if not ready.wait(START_SECONDS) or self.process.poll() is not None:
+            self.stop()
+            raise AssertionError(f"not ready:\n{self.output}\n{self.logs()}")
+
+    def _read(self, ready: threading.Event) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            for line in self.process.stdout:
+                self.output += line
+                if "Ctrl-C stops it" in line:
+                    ready.set()
+        ready.set()
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Ctrl-C, as a terminal sends it: to the whole group. Returns the exit code; nothing is left running."""
+        everything = self.processes()
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        finally:
+            left = [process for process in everything if process.is_running()]
+            for process in left:
+                process.kill()
+            self.reader.join(STOP_SECONDS)
+        assert not left, f"left running: {left}"
+        return code
+
+    def processes(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def pids(self, part: str) -> list[int]:
+        """The processes whose command line holds `part`: `rqworker`, `gunicorn`, `valkey-server`."""
+        return [process.pid for process in self.processes() if part in " ".join(_command(process))]
+
+    def logs(self) -> str:
+        files = sorted((self.data_dir / "log").glob("*.log"))
+        return "\n".join(f"--- {file.name}\n{file.read_text()[-3000:]}" for file in files)
+
+    @property
+    def login(self) -> tuple[str, str]:
+        found = re.search(r"name (\S+), password (\S+)", self.output)
+        assert found, self.output
+        return found[1], found[2]
+
+    def get(self, path: str, **options: object) -> requests.Response:
+        return requests.get(self.url + path, timeout=60, **options)  # type: ignore[arg-type]
+
+    def predict(self, photo: bytes, **headers: str) -> requests.Response:
+        files = {"file": ("photo.jpg", photo, "image/jpeg")}
+        return requests.post(f"{self.url}/api/predict", files=files, headers=headers, timeout=60)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def eventually(condition, what: str, seconds: float = 60):
+    """The first true value of `condition`, asked again and again for at most so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.1)
+
+
+def folder_with_model(parent: Path, models: Path) -> Path:
+    """A data folder that has the default model already, so that a start need not build it."""
+    folder = parent / "data"
+    shutil.copytree(models, folder / "models")
+    return folder

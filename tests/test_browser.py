@@ -1,0 +1,97 @@
+"""The pages in a real browser: with JavaScript and without, and without a word from the console."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import RunningSite
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def photo(tmp_path: Path, coffee: bytes) -> Path:
+    path = tmp_path / "coffee.jpg"
+    path.write_bytes(coffee)
+    return path
+
+
+# Chromium says so of every page that comes with an error status, as the one that refuses a picture does.
+REFUSED = "the server responded with a status of 415"
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def page(request: pytest.FixtureRequest, browser) -> Iterator[Any]:
+    """A new tab. Whatever its console complains of (a broken policy, a missing file) fails the test."""
+    context = browser.new_context(java_script_enabled=request.param)
+    tab = context.new_page()
+    complaints: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab
+    context.close()
+    assert [complaint for complaint in complaints if REFUSED not in complaint] == []
+
+
+def test_picture_to_answer_to_feedback(site: RunningSite, page, photo: Path) -> None:
+    page.goto(site.url)
+    page.get_by_label("Picture").set_input_files(photo)
+    page.get_by_role("button", name="Classify").click()
+    page.get_by_role("heading", name="espresso").wait_for()
+    assert re.search(r"9\d\.\d% sure", page.inner_text("main"))
+    assert page.get_by_role("row").count() == 6  # a head and five labels
+    assert page.get_by_alt_text("The picture that was sent: coffee.jpg").evaluate("image => image.naturalWidth") == 600
+
+    page.get_by_text("This is wrong").click()
+    page.get_by_label("What is it really?").fill("cup")
+    page.get_by_label("Anything to add?").fill("“cup”, I'd say\n<script>alert(1)</script>")
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_text("Thank you. A reviewer will look at it.").wait_for()
+    assert "<script>alert(1)</script>" in (site.data_dir / "feedback").read_text()
+
+
+def test_a_file_that_is_no_picture(site: RunningSite, page, tmp_path: Path) -> None:
+    text = tmp_path / "notes.jpg"
+    text.write_text("no picture at all")
+    page.goto(site.url)
+    page.get_by_label("Picture").set_input_files(text)
+    page.get_by_role("button", name="Classify").click()
+    assert "not a picture of a known format" in page.get_by_role("alert").inner_text()
+
+
+def test_the_admin_shows_what_was_said(site: RunningSite, page, photo: Path) -> None:
+    test_picture_to_answer_to_feedback(site, page, photo)
+    name, password = site.login
+    page.goto(f"{site.url}/admin/feedback/feedback/")
+    page.get_by_label("Username:").fill(name)
+    page.get_by_label("Password:").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    row = page.locator("#result_list tbody tr").first
+    assert "cup" in row.inner_text()
+    thumbnail = row.locator("img.thumbnail")
+    thumbnail.scroll_into_view_if_needed()
+    page.wait_for_load_state("networkidle")
+    assert 0 < thumbnail.evaluate("image => image.naturalWidth") <= 192
+
+
+def test_the_api_page_loads_under_the_policy(site: RunningSite, browser) -> None:
+    tab = browser.new_page()
+    complaints: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    tab.goto(f"{site.url}/api/docs")
+    tab.get_by_text("Classify one picture").wait_for()
+    tab.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("width", [320, 768, 1280])
+def test_no_page_is_wider_than_its_window(site: RunningSite, browser, width: int, coffee: bytes) -> None:
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    address = site.predict(coffee).json()["links"]["page"]
+    for url in (site.url, address, f"{site.url}/feedback", f"{site.url}/nothing-here"):
+        tab.goto(url)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, url
+    tab.close()

@@ -1,0 +1,67 @@
+"""What is accepted is answered, whichever process is killed while it works."""
+
+import os
+import signal
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import PIL.Image
+import pytest
+
+from tests.running import RunningSite, eventually
+
+PHOTOS = 40
+
+
+@pytest.fixture
+def photos(coffee: bytes) -> Iterator[list[bytes]]:
+    """Different pictures: cuts of the coffee photo, moved by one pixel each."""
+    with PIL.Image.open(BytesIO(coffee)) as photo:
+        yield [_cut(photo, left) for left in range(PHOTOS)]
+
+
+def _cut(photo: PIL.Image.Image, left: int) -> bytes:
+    result = BytesIO()
+    photo.crop((left, 0, left + 500, 400)).save(result, "JPEG")
+    return result.getvalue()
+
+
+def _accept(site: RunningSite, photos: list[bytes]) -> list[str]:
+    answers = [site.predict(photo, Prefer="respond-async") for photo in photos]
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    return [answer.json()["id"] for answer in answers]
+
+
+def _all_answered(site: RunningSite, ids: list[str]) -> bool:
+    answers = [site.get(f"/api/predictions/{prediction_id}").json() for prediction_id in ids]
+    assert {answer["state"] for answer in answers} <= {"queued", "running", "done"}, answers
+    return all(answer["prediction"] == "espresso" for answer in answers)
+
+
+@pytest.mark.parametrize("part", ["rqworker", "valkey-server", "gunicorn"])
+def test_a_killed_process_loses_no_prediction(data_dir: Path, photos: list[bytes], part: str) -> None:
+    with RunningSite(data_dir) as site:
+        ids = _accept(site, photos)
+        for pid in site.pids(part):
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: "is started again" in site.output, "the restart")
+        eventually(lambda: site.get("/readyz").status_code == 200 if site.pids("gunicorn") else False, "readiness")
+        eventually(lambda: _all_answered(site, ids), "the last answer", seconds=150)
+
+
+def test_everything_killed_at_once_loses_no_prediction(data_dir: Path, photos: list[bytes]) -> None:
+    """As close to a power cut as a test comes: what was accepted is answered by the next start."""
+    site = RunningSite(data_dir)
+    site.start()
+    ids = _accept(site, photos)
+    everything = site.processes()
+    site.process.kill()
+    for process in everything:
+        process.kill()
+    site.process.wait()
+    for process in everything:
+        process.wait(10)
+
+    with RunningSite(data_dir) as site:
+        eventually(lambda: _all_answered(site, ids), "the last answer", seconds=150)

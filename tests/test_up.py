@@ -1,0 +1,117 @@
+"""`manage.py up` as a newcomer meets it, and what it says when it cannot."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import requests
+
+from tests.running import ROOT, RunningSite, eventually
+
+
+def _up(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    values = {name: value for name, value in os.environ.items() if name != "SECRET_KEY"}
+    command = [sys.executable, "manage.py", "up", *arguments]
+    return subprocess.run(command, cwd=ROOT, env={**values, **environment}, capture_output=True, text=True, timeout=120)
+
+
+def test_it_works(data_dir: Path) -> None:
+    with RunningSite(data_dir, WORKERS="2") as site:
+        assert f"Web page   {site.url}/" in site.output
+        for path in ("/", "/api/docs", "/api/schema", "/admin/login/", "/healthz", "/readyz"):
+            assert site.get(path).status_code == 200, path
+        assert len(site.pids("rqworker")) == 2
+        assert site.get("/readyz").json() == {"status": "ok", "database": "ok", "queue": "ok", "worker": "ok"}
+
+        second = _up("--port", str(site.port + 1), DATA_DIR=str(data_dir))
+        assert second.returncode != 0
+        assert "Another `manage.py up` is running" in second.stderr
+        assert site.stop() == 0
+        assert "Stopped." in site.output
+
+
+def test_a_dead_worker_is_missed_and_started_again(data_dir: Path) -> None:
+    with RunningSite(data_dir) as site:
+        (pid,) = site.pids("rqworker")
+        os.kill(pid, signal.SIGKILL)
+        missing = eventually(lambda: _not_ready(site), "a 503 from /readyz", seconds=10)
+        assert missing["worker"] == "no live worker has a model loaded"
+        eventually(lambda: site.get("/readyz").status_code == 200, "readiness")
+        assert "worker-1 ended (terminated by SIGKILL) and is started again" in site.output
+
+
+def _not_ready(site: RunningSite) -> dict[str, str] | None:
+    answer = site.get("/readyz")
+    return answer.json() if answer.status_code == 503 else None
+
+
+def test_a_killed_parent_leaves_nothing_running(data_dir: Path) -> None:
+    site = RunningSite(data_dir)
+    site.start()
+    everything = site.processes()
+    site.process.kill()
+    site.process.wait()
+    _gone, alive = psutil.wait_procs(everything, timeout=60)
+    for process in alive:
+        process.kill()
+    assert not alive
+
+
+def test_without_the_web_it_only_works(data_dir: Path) -> None:
+    with RunningSite(data_dir, "--no-web") as site:
+        assert len(site.pids("rqworker")) == 1
+        assert not site.pids("gunicorn")
+
+
+def test_a_taken_port_is_one_clear_line(data_dir: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = _up("--port", str(port), DATA_DIR=str(data_dir))
+    assert result.returncode != 0
+    assert (
+        result.stdout + result.stderr
+        == f"CommandError: Port {port} is taken. Choose another: make run PORT={port + 1}\n"
+    )
+
+
+def test_an_unwritable_data_folder_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = _up(DATA_DIR=str(tmp_path / "file" / "var"))
+    assert result.returncode != 0
+    assert result.stderr == f"manage.py: DATA_DIR: cannot make the folder {tmp_path}/file/var: Not a directory.\n"
+
+
+def test_a_wrong_setting_is_one_clear_line(data_dir: Path) -> None:
+    result = _up(DATA_DIR=str(data_dir), ENGINE="torch")
+    assert result.returncode != 0
+    assert result.stderr == "manage.py: ENGINE='torch' is none of: openvino, tensorflow.\n"
+    assert _up("--port", "http", DATA_DIR=str(data_dir)).returncode != 0
+    assert _up(DATA_DIR=str(data_dir), WORKERS="many").returncode != 0
+
+
+def test_a_redis_and_a_database_of_ones_own_are_used(data_dir: Path, tmp_path: Path) -> None:
+    """With REDIS_URL and DATABASE_URL set, nothing of our own is started or made."""
+    from mlsite import embedded_valkey
+
+    elsewhere = tmp_path / "elsewhere"
+    server = subprocess.Popen(embedded_valkey.command(elsewhere), stdout=subprocess.DEVNULL)
+    try:
+        with RunningSite(
+            data_dir,
+            REDIS_URL=f"unix://{embedded_valkey.socket_path(elsewhere)}",
+            DATABASE_URL=f"sqlite:///{tmp_path}/other.sqlite3",
+        ) as site:
+            assert not site.pids("valkey-server")
+            assert requests.get(f"{site.url}/readyz", timeout=60).status_code == 200
+            assert not (data_dir / "db.sqlite3").exists()
+            assert (tmp_path / "other.sqlite3").exists()
+        assert server.poll() is None
+    finally:
+        server.terminate()
+        server.wait(10)
