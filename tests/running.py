@@ -112,6 +112,13 @@ class RunningSite:
     def get(self, path: str, **options: object) -> requests.Response:
         return requests.get(self.url + path, timeout=60, **options)  # type: ignore[arg-type]
 
+    def is_ready(self) -> bool:
+        """Whether /readyz says so; a web server that is not there just now is not ready."""
+        try:
+            return self.get("/readyz").status_code == 200
+        except requests.ConnectionError:
+            return False
+
     def predict(self, photo: bytes, **headers: str) -> requests.Response:
         files = {"file": ("photo.jpg", photo, "image/jpeg")}
         return requests.post(f"{self.url}/api/predict", files=files, headers=headers, timeout=60)

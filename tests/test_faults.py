@@ -46,7 +46,7 @@ def test_a_killed_process_loses_no_prediction(data_dir: Path, photos: list[bytes
         for pid in site.pids(part):
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: "is started again" in site.output, "the restart")
-        eventually(lambda: site.get("/readyz").status_code == 200 if site.pids("gunicorn") else False, "readiness")
+        eventually(site.is_ready, "readiness")
         eventually(lambda: _all_answered(site, ids), "the last answer", seconds=150)
 
 

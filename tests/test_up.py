@@ -40,7 +40,7 @@ def test_a_dead_worker_is_missed_and_started_again(data_dir: Path) -> None:
         os.kill(pid, signal.SIGKILL)
         missing = eventually(lambda: _not_ready(site), "a 503 from /readyz", seconds=10)
         assert missing["worker"] == "no live worker has a model loaded"
-        eventually(lambda: site.get("/readyz").status_code == 200, "readiness")
+        eventually(site.is_ready, "readiness")
         assert "worker-1 ended (terminated by SIGKILL) and is started again" in site.output
 
 
