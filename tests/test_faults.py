@@ -42,8 +42,11 @@ def _all_answered(site: RunningSite, ids: list[str]) -> bool:
 @pytest.mark.parametrize("part", ["rqworker", "valkey-server", "gunicorn"])
 def test_a_killed_process_loses_no_prediction(data_dir: Path, photos: list[bytes], part: str) -> None:
     with RunningSite(data_dir) as site:
+        pids = site.pids(part)
+        if not pids:
+            pytest.skip("REDIS_URL names a queue server, so there is none of our own to kill")
         ids = _accept(site, photos)
-        for pid in site.pids(part):
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: "is started again" in site.output, "the restart")
         eventually(site.is_ready, "readiness")

@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+NOT_OURS = {"SECRET_KEY", "HTTPS", "DATABASE_URL", "REDIS_URL"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def _manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    values = {name: value for name, value in os.environ.items() if name not in {"SECRET_KEY", "HTTPS"}}
+    values = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     command = [sys.executable, "manage.py", *arguments]
     return subprocess.run(command, cwd=ROOT, env={**values, **environment}, capture_output=True, text=True, timeout=120)
 

@@ -67,7 +67,6 @@ def test_search_by_id_and_by_hash(reviewer: Client) -> None:
     assert prediction.image.sha256 != other.image.sha256
     for query in (
         str(prediction.id),
-        prediction.id.hex,
         str(prediction.id)[:8],
         prediction.image.sha256,
         prediction.image.sha256[:12],
