@@ -11,14 +11,25 @@ from typing import Any
 
 from rq import Queue
 from rq.executions import Execution
+from rq.intermediate_queue import IntermediateQueue
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
-from rq.utils import as_text
+from rq.utils import as_text, now
 from rq.worker import SimpleWorker
 
 from worker.liveness import live_workers
 
 MAINTENANCE_SECONDS = 15
+
+# Between taking a job from the queue and starting it a living worker spends milliseconds.
+UNSTARTED_SECONDS = 10
+
+# One step, so that neither a death nor another worker in between loses the job or doubles it.
+_PUT_BACK = """
+if redis.call('lrem', KEYS[1], 1, ARGV[1]) == 1 then
+    redis.call('lpush', KEYS[2], ARGV[1])
+end
+"""
 
 
 class ResidentWorker(SimpleWorker):
@@ -56,6 +67,7 @@ class ResidentWorker(SimpleWorker):
     def run_maintenance_tasks(self) -> None:
         for queue in self.queues:
             self._take_back_jobs(queue)
+            self._put_back_unstarted_jobs(queue)
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
 
     def _take_back_jobs(self, queue: Queue) -> None:
@@ -85,3 +97,29 @@ class ResidentWorker(SimpleWorker):
             name = self.connection.hget(execution.key, "worker_name")
             if name is None or as_text(name) not in alive | {self.name}:
                 yield execution
+
+    def _put_back_unstarted_jobs(self, queue: Queue) -> None:
+        """Jobs that a worker took from the queue and never started, because it died just then: first in line again.
+
+        RQ does much the same itself after a minute or two. Here it is after some seconds, and at once if this is the
+        only worker: then nobody can be about to start them.
+        """
+        intermediate = queue.intermediate_queue
+        taken = intermediate.get_job_ids()
+        if not taken:
+            return
+        colleagues = [worker for worker in live_workers(queue) if worker.name != self.name]
+        started = set(StartedJobRegistry(queue=queue).get_job_ids(cleanup=False))
+        for job_id in taken:
+            if job_id not in started and (not colleagues or _has_waited(intermediate, job_id)):
+                self.log.warning("Worker %s: putting back job %s, which was never started", self.name, job_id)
+                self.connection.eval(_PUT_BACK, 2, intermediate.key, queue.key, job_id)
+                self.connection.delete(intermediate.get_first_seen_key(job_id))
+
+
+def _has_waited(intermediate: IntermediateQueue, job_id: str) -> bool:
+    """Whether a job was seen here before, and long enough ago."""
+    if intermediate.set_first_seen(job_id):
+        return False
+    first_seen = intermediate.get_first_seen(job_id)
+    return first_seen is not None and now() - first_seen > timedelta(seconds=UNSTARTED_SECONDS)

@@ -18,9 +18,9 @@ from rq.job import Job, JobStatus
 from rq.registry import StartedJobRegistry
 from rq.serializers import DefaultSerializer, JSONSerializer
 
-from predictions.tests import slow_jobs
 from worker.liveness import live_workers
 from worker.resident_worker import ResidentWorker
+from worker.tests import slow_jobs
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def slow_queue(queue: RQQueue) -> RQQueue:
 
 @contextmanager
 def _worker_process() -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "predictions.tests.slow_jobs", settings.REDIS_URL]
+    command = [sys.executable, "-m", "worker.tests.slow_jobs", settings.REDIS_URL]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
     try:
         yield process
@@ -50,8 +50,8 @@ def _take_back(queue: RQQueue) -> None:
 
 
 def _enqueue(queue: RQQueue) -> Job:
-    on_failure = Callback("predictions.tests.slow_jobs.failed")
-    return queue.enqueue("predictions.tests.slow_jobs.never_ends", retry=Retry(max=2), on_failure=on_failure)
+    on_failure = Callback("worker.tests.slow_jobs.failed")
+    return queue.enqueue("worker.tests.slow_jobs.never_ends", retry=Retry(max=2), on_failure=on_failure)
 
 
 def test_it_works(slow_queue: RQQueue) -> None:
@@ -119,11 +119,40 @@ def test_two_workers_do_not_take_back_twice(slow_queue: RQQueue, monkeypatch: py
     assert job.retries_left == 1
 
 
+def _taken_and_not_started(queue: RQQueue) -> Job:
+    """A job as a worker leaves it that dies between taking and starting it."""
+    job = queue.enqueue("worker.tests.slow_jobs.ends")
+    queue.connection.lmove(queue.key, queue.intermediate_queue_key)
+    assert queue.job_ids == []
+    return job
+
+
+def test_a_job_that_was_taken_and_never_started(slow_queue: RQQueue) -> None:
+    job = _taken_and_not_started(slow_queue)
+    later = slow_queue.enqueue("worker.tests.slow_jobs.ends")
+    _take_back(slow_queue)
+    assert slow_queue.job_ids == [job.id, later.id]
+    assert slow_queue.intermediate_queue.get_job_ids() == []
+
+
+def test_a_colleague_gets_the_time_to_start_what_it_took(slow_queue: RQQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    colleague = ResidentWorker([slow_queue])
+    colleague.register_birth()
+    job = _taken_and_not_started(slow_queue)
+    _take_back(slow_queue)
+    _take_back(slow_queue)
+    assert slow_queue.job_ids == []
+    monkeypatch.setattr("worker.resident_worker.UNSTARTED_SECONDS", 0)
+    _take_back(slow_queue)
+    assert slow_queue.job_ids == [job.id]
+    colleague.register_death()
+
+
 def test_json_whatever_the_command_line_says(slow_queue: RQQueue) -> None:
     worker = ResidentWorker([slow_queue.name], connection=slow_queue.connection, serializer=DefaultSerializer)
     assert worker.serializer is JSONSerializer
     pickled = RQQueue(slow_queue.name, connection=slow_queue.connection, serializer=DefaultSerializer)
-    bad = pickled.enqueue("predictions.tests.slow_jobs.ends")
-    good = slow_queue.enqueue("predictions.tests.slow_jobs.ends")
+    bad = pickled.enqueue("worker.tests.slow_jobs.ends")
+    good = slow_queue.enqueue("worker.tests.slow_jobs.ends")
     worker.work(burst=True)
     assert (bad.get_status(), good.get_status()) == (JobStatus.FAILED, JobStatus.FINISHED)
