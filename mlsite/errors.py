@@ -1,5 +1,6 @@
 """What is answered when nothing else answers: a page for people, problem details for the API."""
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -7,6 +8,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 from predictions.api.problems import CONTENT_TYPE, problem
+
+logger = logging.getLogger(__name__)
 
 MESSAGES = {
     400: "The request could not be understood.",
@@ -29,7 +32,11 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(request, 500, "internal-error")
+    try:
+        return _answer(request, 500, "internal-error")
+    except Exception:
+        logger.exception("Not even the page that says so could be made.")
+        return HttpResponse(MESSAGES[500], status=500, content_type="text/plain")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

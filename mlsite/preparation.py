@@ -28,14 +28,15 @@ def prepare_database(report: Report) -> None:
 def prepare_static_files(report: Report) -> None:
     """Collects the static files, unless the collection is younger than everything that goes into it."""
     stamp = Path(settings.STATIC_ROOT) / ".collected"
+    storage = settings.STORAGES["staticfiles"]["BACKEND"]  # with DEBUG another one, which leaves no manifest
     sources = [Path(settings.BASE_DIR) / "requirements" / "run.txt", *Path(settings.BASE_DIR, "static").rglob("*")]
     newest = max((source.stat().st_mtime for source in sources if source.exists()), default=0.0)
-    if stamp.exists() and stamp.stat().st_mtime >= newest:
+    if stamp.exists() and stamp.stat().st_mtime >= newest and stamp.read_text() == storage:
         return
     report("Pages: collecting the static files")
     # Redoc comes with Swagger UI, half of all bytes, and is not used here.
     call_command("collectstatic", interactive=False, verbosity=0, clear=True, ignore_patterns=["redoc"])
-    stamp.touch()
+    stamp.write_text(storage)
 
 
 def prepare_model(report: Report) -> ModelVersion:
@@ -52,21 +53,27 @@ def prepare_model(report: Report) -> ModelVersion:
         missing = repository.active() is None
     if missing:
         report(f"Model: installing {name}")
-        _install(name, report)
+        _install(name, report, activate=not settings.MODEL)
     return classifiers.active_version()
 
 
-def _install(name: str, report: Report) -> None:
-    """Installs and activates in a process of its own: TensorFlow, which builds the model, is big and stays loaded."""
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "model", "install", name, "--activate"]
+def _install(name: str, report: Report, *, activate: bool) -> None:
+    """Installs in a process of its own: TensorFlow, which builds the model, is big and stays loaded."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "model", "install", name]
+    command += ["--activate"] if activate else []
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"} | os.environ
     with subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None and process.stderr is not None  # noqa: S101
         complaints: list[str] = []
         reader = threading.Thread(target=lambda: complaints.extend(process.stderr or ()))
         reader.start()
-        for line in process.stdout:
-            report(f"  {line.rstrip()}")
-        reader.join()
+        try:
+            for line in process.stdout:
+                report(f"  {line.rstrip()}")
+        except BaseException:
+            process.terminate()  # we are being stopped: it must not go on alone
+            raise
+        finally:
+            reader.join()
     if process.returncode:
         raise RepositoryError(complaints[-1].strip() if complaints else f"the installation of {name} was stopped")

@@ -55,6 +55,7 @@ X_FRAME_OPTIONS = "DENY"
 
 # Nothing is loaded from elsewhere, nothing runs inline. `blob:` is for the preview of a picture before its upload.
 CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/admin/django_rq/"],  # its pages, which superusers see, bring scripts of their own inline
     "DIRECTIVES": {
         "default-src": [NONE],
         "script-src": [SELF],
@@ -65,7 +66,7 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
-    }
+    },
 }
 
 # --- Applications ---------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # --- Database -------------------------------------------------------------------------------------
 
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
-DATABASES["default"]["CONN_MAX_AGE"] = None
+DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; each thread of the web server holds a connection of its own
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
@@ -166,6 +167,8 @@ DEFAULT_MODEL = "efficientnet-lite0"  # what `manage.py up` installs where nothi
 MODEL = env.text("MODEL")  # empty: whatever `manage.py model activate` made active
 ENGINE = env.choice("ENGINE", "openvino", ["openvino", "tensorflow"])
 PRECISION = env.choice("PRECISION", "f32", ["f32", "bf16"])
+if PRECISION != "f32" and ENGINE != "openvino":
+    raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
 ENGINE_THREADS = env.number("ENGINE_THREADS", 0, minimum=0, maximum=1024)  # 0: as many as there are cores
 PREDICT_WAIT_SECONDS = env.number("PREDICT_WAIT_SECONDS", 30, minimum=1, maximum=600)
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 2**20, minimum=1024, maximum=2**31)

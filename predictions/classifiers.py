@@ -6,6 +6,7 @@ import threading
 from django.conf import settings
 
 from worker.classifier import Classifier
+from worker.engines import EngineError
 from worker.repository import ModelVersion, NotInstalled, Repository, RepositoryError
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def current() -> Classifier:
     """The classifier for the active version, warmed up. Loads when first called and when another version is active.
 
     A version that turns out to be damaged when it is made active does not replace the one that works. Raises
-    `worker.repository.RepositoryError` if there is none that works.
+    `worker.repository.RepositoryError` or `worker.engines.EngineError` if there is none that works.
     """
     global _loaded
     with _lock:
@@ -52,7 +53,7 @@ def current() -> Classifier:
             version = active_version()
             if _loaded is None or str(_loaded.version) != str(version):
                 _loaded = _load(version)
-        except RepositoryError:
+        except (RepositoryError, EngineError):
             if _loaded is None:
                 raise
             logger.exception("The active model version cannot be used; going on with %s.", _loaded.version)

@@ -11,6 +11,13 @@ import tempfile
 DATA_DIR = tempfile.mkdtemp(prefix="mlsite-tests-")
 atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
+# Tests empty the queue and fill the database: they use servers that are named for them, never those of a real site.
+for name in ("DATABASE_URL", "REDIS_URL"):
+    os.environ.pop(name, None)
+    os.environ.pop(f"{name}_FILE", None)
+    if value := os.environ.get(f"TEST_{name}"):
+        os.environ[name] = value
+
 OURS = ("MODEL", "ENGINE", "PRECISION", "ENGINE_THREADS", "FEEDBACK_FILE", "UPLOAD_MAX_BYTES", "UPLOAD_MAX_PIXELS")
 for name in (*OURS, "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SECRET_KEY_FILE", "PORT", "WORKERS", "HOST"):
     os.environ.pop(name, None)

@@ -49,6 +49,14 @@ class RunningSite:
         self.stop()
 
     def start(self) -> None:
+        """Returns when everything answers. Raises `AssertionError`, with all logs, if that does not come."""
+        ready = self.launch()
+        if not ready.wait(START_SECONDS) or self.process.poll() is not None:
+            self.stop()
+            raise AssertionError(f"not ready:\n{self.output}\n{self.logs()}")
+
+    def launch(self) -> threading.Event:
+        """Starts it and returns at once; the event comes when everything answers, or nothing will any more."""
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "up", *self.arguments],
             cwd=ROOT,
@@ -61,9 +69,7 @@ class RunningSite:
         ready = threading.Event()
         self.reader = threading.Thread(target=self._read, args=(ready,), daemon=True)
         self.reader.start()
-        if not ready.wait(START_SECONDS) or self.process.poll() is not None:
-            self.stop()
-            raise AssertionError(f"not ready:\n{self.output}\n{self.logs()}")
+        return ready
 
     def _read(self, ready: threading.Event) -> None:
         assert self.process.stdout is not None

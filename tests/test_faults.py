@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import PIL.Image
+import psutil
 import pytest
 
 from tests.running import RunningSite, eventually
@@ -33,6 +34,21 @@ def _accept(site: RunningSite, photos: list[bytes]) -> list[str]:
     return [answer.json()["id"] for answer in answers]
 
 
+def _accept_and_hold(site: RunningSite, photos: list[bytes]) -> list[str]:
+    """Accepted predictions that are certainly not all answered: the worker does not move while they come in."""
+    workers = [psutil.Process(pid) for pid in site.pids("rqworker")]
+    for worker in workers:
+        worker.suspend()
+    ids = _accept(site, photos)
+    states = {site.get(f"/api/predictions/{prediction_id}").json()["state"] for prediction_id in ids}
+    assert states <= {"queued", "running"}
+    return ids
+
+
+def _some_answered(site: RunningSite, ids: list[str]) -> bool:
+    return any(site.get(f"/api/predictions/{prediction_id}").json()["state"] == "done" for prediction_id in ids)
+
+
 def _all_answered(site: RunningSite, ids: list[str]) -> bool:
     answers = [site.get(f"/api/predictions/{prediction_id}").json() for prediction_id in ids]
     assert {answer["state"] for answer in answers} <= {"queued", "running", "done"}, answers
@@ -45,7 +61,10 @@ def test_a_killed_process_loses_no_prediction(data_dir: Path, photos: list[bytes
         pids = site.pids(part)
         if not pids:
             pytest.skip("REDIS_URL names a queue server, so there is none of our own to kill")
-        ids = _accept(site, photos)
+        ids = _accept_and_hold(site, photos)
+        for worker in site.pids("rqworker"):
+            os.kill(worker, signal.SIGCONT)
+        eventually(lambda: _some_answered(site, ids), "the first answer")
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: "is started again" in site.output, "the restart")
@@ -57,7 +76,7 @@ def test_everything_killed_at_once_loses_no_prediction(data_dir: Path, photos: l
     """As close to a power cut as a test comes: what was accepted is answered by the next start."""
     site = RunningSite(data_dir)
     site.start()
-    ids = _accept(site, photos)
+    ids = _accept_and_hold(site, photos)
     everything = site.processes()
     site.process.kill()
     for process in everything:

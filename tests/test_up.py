@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 import requests
 
 from tests.running import ROOT, RunningSite, eventually
@@ -65,6 +66,24 @@ def test_without_the_web_it_only_works(data_dir: Path) -> None:
     with RunningSite(data_dir, "--no-web") as site:
         assert len(site.pids("rqworker")) == 1
         assert not site.pids("gunicorn")
+
+
+def test_the_example_settings_are_settings_that_work(data_dir: Path) -> None:
+    with RunningSite(data_dir, ENV_FILE=str(ROOT / ".env.example"), SECRET_KEY="") as site:
+        answer = site.get("/", allow_redirects=False)
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_while_it_prepares_it_leaves_in_one_line(tmp_path: Path, number: signal.Signals) -> None:
+    site = RunningSite(tmp_path / "data")  # without a model: there is one to build first
+    site.launch()
+    eventually(lambda: "weights: " in site.output, "the installation", seconds=120)
+    everything = site.processes()
+    assert site.stop(number) == 130
+    assert "Traceback" not in site.output
+    assert "Stopped before everything was prepared." in site.output
+    assert not any(process.is_running() for process in everything)
 
 
 def test_a_taken_port_is_one_clear_line(data_dir: Path) -> None:

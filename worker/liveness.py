@@ -1,9 +1,12 @@
 """Which workers of a queue are alive, told by what they wrote into Redis and by a look at the processes here."""
 
+import contextlib
 import os
 import socket
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 
 from rq import Queue, worker_registration
 from rq.utils import as_text, decode_redis_hash, utcparse
@@ -30,7 +33,7 @@ def live_workers(queue: Queue) -> list[LiveWorker]:
         for key in keys:
             pipeline.hgetall(key)
         entries = pipeline.execute()
-    here = socket.gethostname()
+    here = host_identity()
     found = []
     for key, entry in zip(keys, entries, strict=True):
         facts = decode_redis_hash(entry, decode_values=True)
@@ -44,9 +47,21 @@ def live_workers(queue: Queue) -> list[LiveWorker]:
             last_heartbeat=utcparse(facts["last_heartbeat"]),
             facts=facts,
         )
-        if worker.hostname != here or _process_exists(worker.pid):
+        if facts.get("host") != here or _process_exists(worker.pid):
             found.append(worker)
     return found
+
+
+@cache
+def host_identity() -> str:
+    """A name for the place in which this process's id means something: machine, boot, and container.
+
+    Host names alone will not do: containers may share one and count their processes each for themselves.
+    """
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):  # not Linux: the host name has to do
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+    return " ".join(parts)
 
 
 def _process_exists(pid: int) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from rq import Queue
+from rq import Queue, worker_registration
 from rq.executions import Execution
 from rq.intermediate_queue import IntermediateQueue
 from rq.registry import StartedJobRegistry
@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import as_text, now
 from rq.worker import SimpleWorker
 
-from worker.liveness import live_workers
+from worker.liveness import host_identity, live_workers
 
 MAINTENANCE_SECONDS = 15
 
@@ -35,8 +35,8 @@ end
 class ResidentWorker(SimpleWorker):
     """`SimpleWorker`, with a preparation, facts about itself in Redis, and a quick eye for dead colleagues.
 
-    Serialises as JSON whatever the command line says: a pickle in the queue would let everybody who can write to
-    Redis run code here.
+    Serialises as JSON whatever the command line says, so that what a job carries is data and never code. Who can
+    write to Redis can still name any function for a worker to call: Redis has to be as private as the database.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,13 +56,23 @@ class ResidentWorker(SimpleWorker):
         return bool(super().work(*args, **kwargs))
 
     def serialize(self) -> dict[str, Any]:
-        return {**super().serialize(), **self.facts()}
+        return {**super().serialize(), "host": host_identity(), **self.facts()}
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Says that this worker lives, and all that there is to say of it.
+
+        RQ writes the rest only once, at birth. A worker whose entry ran out (a suspended machine, a queue server that
+        was emptied) would go on working and count as dead for ever after.
+        """
+        if pipeline is None:
+            with self.connection.pipeline() as own:
+                self.heartbeat(timeout, own)
+                own.execute()
+            return
         super().heartbeat(timeout, pipeline)
-        connection: Any = self.connection if pipeline is None else pipeline
-        if facts := self.facts():
-            connection.hset(self.key, mapping=facts)
+        if self.birth_date is not None:
+            pipeline.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self, pipeline)
 
     def run_maintenance_tasks(self) -> None:
         for queue in self.queues:

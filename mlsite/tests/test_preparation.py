@@ -31,6 +31,9 @@ def test_static_files_are_collected_when_something_changed(settings) -> None:
     os.utime(collected, (0, stylesheet.stat().st_mtime - 1))
     preparation.prepare_static_files(reports.append)
     assert len(reports) == 2
+    collected.write_text("another.Storage")  # as after a start with DEBUG
+    preparation.prepare_static_files(reports.append)
+    assert len(reports) == 3
     assert (settings.STATIC_ROOT / "css" / "site.css").exists()
 
 

@@ -51,6 +51,12 @@ def test_wrong_values_name_their_variable(tmp_path: Path) -> None:
         assert result.stderr.startswith(f"manage.py: {name}"), result.stderr
 
 
+def test_an_engine_and_a_precision_that_do_not_go_together(tmp_path: Path) -> None:
+    environment = {"DATA_DIR": str(tmp_path), "SECRET_KEY": "x", "ENGINE": "tensorflow", "PRECISION": "bf16"}
+    result = _manage("check", **environment)
+    assert result.stderr == "manage.py: PRECISION='bf16' is for ENGINE='openvino' only.\n"
+
+
 def test_sqlite_writes_ahead_and_waits_its_turn(tmp_path: Path) -> None:
     options = _setting("DATABASES['default']['OPTIONS']", DATA_DIR=str(tmp_path), SECRET_KEY="x")
     assert "journal_mode=WAL" in options

@@ -93,10 +93,19 @@ def test_live_workers(slow_queue: RQQueue) -> None:
 def test_a_worker_elsewhere_counts_by_its_word(slow_queue: RQQueue) -> None:
     worker = ResidentWorker([slow_queue])
     worker.register_birth()
-    slow_queue.connection.hset(worker.key, mapping={"hostname": "elsewhere", "pid": 2**22 + 1})
+    slow_queue.connection.hset(worker.key, mapping={"hostname": "elsewhere", "host": "elsewhere", "pid": 2**22 + 1})
     assert [found.hostname for found in live_workers(slow_queue)] == ["elsewhere"]
     worker.register_death()
     assert live_workers(slow_queue) == []
+
+
+def test_a_worker_whose_entry_ran_out_registers_again(slow_queue: RQQueue) -> None:
+    worker = ResidentWorker([slow_queue])
+    worker.register_birth()
+    slow_queue.connection.flushdb()  # as after a suspension of some minutes, or with a server that lost its memory
+    assert live_workers(slow_queue) == []
+    worker.heartbeat()
+    assert [found.name for found in live_workers(slow_queue)] == [worker.name]
 
 
 def test_two_workers_do_not_take_back_twice(slow_queue: RQQueue, monkeypatch: pytest.MonkeyPatch) -> None:

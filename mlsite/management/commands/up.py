@@ -51,8 +51,12 @@ class Command(BaseCommand):
         self.address: tuple[str, int] | None = None if options["no_web"] else (options["host"], options["port"])
         if self.address:
             _demand_free(*self.address)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is something to stop in order
         with _alone():
-            login = self.prepare()
+            try:
+                login = self.prepare()
+            except KeyboardInterrupt:
+                raise CommandError("Stopped before everything was prepared.", returncode=130) from None
             self.run(options["workers"], started, login)
 
     def prepare(self) -> tuple[str, str] | None:
@@ -75,7 +79,7 @@ class Command(BaseCommand):
         programs = _programs(self.address, workers)
         configuration_file.write_text(configuration(programs, folder=settings.BASE_DIR, log_folder=log_folder))
         # What is served here is plain HTTP, unless somebody who put a proxy in front of it said otherwise.
-        environment = {"HTTPS": "false", "PYTHONUNBUFFERED": "1"} | os.environ
+        environment = os.environ | {"HTTPS": os.environ.get("HTTPS") or "false", "PYTHONUNBUFFERED": "1"}
         self.say("Starting: " + ", ".join(program.name for program in programs))
 
         stopping = threading.Event()
@@ -109,7 +113,7 @@ class Command(BaseCommand):
             if not missing:
                 return True
             if not told and time.monotonic() - started > SLOW_START_SECONDS:
-                self.say(f"Still not ready: {missing}. The reason may stand in {log_folder}/. Waiting on.")
+                self.say(f"Still not ready: {missing}. The reason may stand in {log_folder}/. Still waiting.")
                 told = True
         return False
 
@@ -133,8 +137,10 @@ class Command(BaseCommand):
             self.say(f"{name} ended ({how}) and is started again; see {log_folder / name}.log")
 
     def say(self, message: str) -> None:
-        self.stdout.write(message)
-        self.stdout.flush()
+        # A closed terminal is a reason to stop, never to leave the programs running.
+        with contextlib.suppress(OSError):
+            self.stdout.write(message)
+            self.stdout.flush()
 
 
 def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:

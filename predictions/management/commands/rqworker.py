@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from django_rq.management.commands.rqworker import Command as RQWorkerCommand
 
 from predictions import queues
+from worker.engines import EngineError
 from worker.repository import RepositoryError
 
 WORKER_TTL = 30  # seconds; an idle worker says twice in this time that it lives
@@ -21,5 +22,5 @@ class Command(RQWorkerCommand):
     def handle(self, *args: str, **options: Any) -> None:
         try:
             super().handle(*(args or (queues.NAME,)), **options)  # type: ignore[no-untyped-call]
-        except RepositoryError as error:
+        except (RepositoryError, EngineError) as error:
             raise CommandError(str(error)) from error
