@@ -1,10 +1,12 @@
 """The API's operation on feedback."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import IO, Any
 
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,8 +29,20 @@ class FeedbackSerializer(serializers.Serializer[Any]):
     comment = serializers.CharField(required=False, allow_blank=True, max_length=COMMENT_MAX_LENGTH, default="")
 
 
+class FlatJSONParser(JSONParser):
+    """JSON; what is nested deeper than Python can follow is malformed, not a defect of ours."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError as error:
+            raise ParseError("JSON parse error - nested too deeply") from error
+
+
 class FeedbackView(APIView):
-    parser_classes = (JSONParser, FormParser, MultiPartParser)
+    parser_classes = (FlatJSONParser, FormParser, MultiPartParser)
 
     @extend_schema(
         operation_id="feedback",

@@ -6,7 +6,7 @@ COMMENT_MAX_LENGTH = 2000
 
 
 class FeedbackForm(forms.Form):
-    """What a person says of an answer. Page and API both check with it."""
+    """What a person says of an answer, in the form of the result page. `FeedbackSerializer` is the same for the API."""
 
     verdict = forms.ChoiceField(choices=Feedback.Verdict.choices, initial=Feedback.Verdict.WRONG)
     expected_label = forms.CharField(required=False, max_length=200, strip=True)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
 
 import PIL.Image
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
-from django.http import QueryDict
-from django.utils.datastructures import MultiValueDict
+from django.http import HttpRequest
+from rest_framework.request import Request
 
-from predictions.completeness import is_complete
+from predictions.completeness import TooComplex, examine
 from predictions.models import Image
 from predictions.refusals import Refusal
 
@@ -41,11 +40,17 @@ class AdmittedImage:
     height: int
 
 
-def only_file(files: MultiValueDict[str, Any] | QueryDict) -> UploadedFile[bytes]:
+def only_file(request: HttpRequest | Request) -> UploadedFile[bytes]:
     """The one file that a request brought in the field `file`.
 
-    Raises `Refusal` `no-file`, `wrong-field` or `several-files`.
+    Raises `Refusal` `length-required`, `no-file`, `wrong-field` or `several-files`, and whatever `request.FILES` raises
+    for a body that is no form.
     """
+    if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
+        # Django reads as many bytes as Content-Length says, and none without it.
+        message = "The request does not say how long it is: send it with Content-Length, not in chunks."
+        raise Refusal("length-required", message, status=411)
+    files = request.FILES
     uploads = files.getlist(FIELD)
     if len(uploads) > 1:
         raise Refusal("several-files", f"One picture at a time: this request brought {len(uploads)} files.")
@@ -60,7 +65,7 @@ def only_file(files: MultiValueDict[str, Any] | QueryDict) -> UploadedFile[bytes
 def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
     """Checks an uploaded file and takes in its bytes.
 
-    Raises `Refusal`: `empty`, `too-large`, `not-an-image`, `too-many-pixels`, `too-small`, `incomplete`.
+    Raises `Refusal`: `empty`, `too-large`, `too-complex`, `incomplete`, `not-an-image`, `too-many-pixels`, `too-small`.
     """
     size = upload.size or 0
     content = upload.read()
@@ -69,6 +74,7 @@ def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
         raise Refusal("too-large", f"The request is larger than the {limit:.3g} MB that are accepted.", status=413)
     if not content:
         raise Refusal("empty", "The file is empty.")
+    _require_structure(content)
     image_format, width, height = _sniff(content)
     if width * height > settings.UPLOAD_MAX_PIXELS:
         limit = settings.UPLOAD_MAX_PIXELS / 1e6
@@ -81,9 +87,18 @@ def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
         raise Refusal(
             "too-small", f"The picture has {width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed."
         )
-    if not is_complete(content, image_format):
-        raise Refusal("incomplete", "The picture breaks off: a part of the file is missing.")
     return AdmittedImage(content, hashlib.sha256(content).hexdigest(), image_format, width, height)
+
+
+def _require_structure(content: bytes) -> None:
+    """Before Pillow opens the file: it walks through the same blocks, and knows no bound."""
+    try:
+        complete = examine(content)
+    except TooComplex as error:
+        message = "The file is made of more parts than a picture needs, and would take too long to read."
+        raise Refusal("too-complex", message) from error
+    if not complete:
+        raise Refusal("incomplete", "The picture breaks off: its end cannot be found.")
 
 
 def _sniff(content: bytes) -> tuple[str, int, int]:

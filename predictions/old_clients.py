@@ -22,11 +22,10 @@ ALLOWED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif"})
 def predict(request: HttpRequest) -> JsonResponse:
     """Exactly three keys, whatever happens; anything but an answer is 400 with nulls, or 503 if it is our fault."""
     try:
-        files = request.FILES
-    except (MultiPartParserError, BadRequest, SuspiciousOperation):  # no form at all, or an unbearable one
+        file = images.only_file(request)
+    except (Refusal, MultiPartParserError, BadRequest, SuspiciousOperation):  # no form at all, or an unbearable one
         return _answer(status=400)
     try:
-        file = images.only_file(files)
         if PurePath(file.name or "").suffix.lower() not in ALLOWED_SUFFIXES:
             return _answer(status=400)
         # These clients cannot come back for a late answer, so nobody wants it after the wait.
@@ -41,7 +40,8 @@ def predict(request: HttpRequest) -> JsonResponse:
         return _answer(status=503 if refusal.status == 503 else 400)
     if prediction.is_done:
         return _answer(prediction)
-    return _answer(status=503 if prediction.is_waiting or prediction.is_our_failure else 400)
+    is_the_picture_s_fault = prediction.state == Prediction.State.FAILED and not prediction.is_our_failure
+    return _answer(status=400 if is_the_picture_s_fault else 503)
 
 
 def _answer(prediction: Prediction | None = None, *, status: int = 200) -> JsonResponse:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from io import BytesIO
 
-import numpy as np
 import PIL.Image
 import PIL.ImageOps
 from django.conf import settings
 from django.core.files.base import ContentFile, File
 
 from predictions.models import Image
+from worker.preprocessing import in_8_bit
 
 SIDE = 192  # pixels of the longer side: 96 on the page, sharp on screens with two device pixels to one
 CONTENT_TYPE = "image/webp"
+
+# One at a time in a process: a list asks for fifty at once, and each may take hundreds of megabytes while it is made.
+_making = threading.Lock()
 
 
 class NoThumbnail(Exception):
@@ -28,8 +32,10 @@ def thumbnail(image: Image) -> File[bytes]:
     storage = image.file.storage
     name = f"thumbnails/{image.sha256[:2]}/{image.sha256}.webp"
     if not storage.exists(name):
-        with image.file.open("rb") as file:
-            storage.save(name, ContentFile(_shrink(file.read())))
+        with _making:
+            if not storage.exists(name):  # somebody else may have made it while we waited
+                with image.file.open("rb") as file:
+                    storage.save(name, ContentFile(_shrink(file.read())))
     return storage.open(name)
 
 
@@ -39,19 +45,13 @@ def _shrink(content: bytes) -> bytes:
             if picture.width * picture.height > settings.UPLOAD_MAX_PIXELS:
                 raise NoThumbnail
             picture.draft("RGB", (SIDE, SIDE))  # lets JPEG decode at an eighth, quarter or half of its size
-            small = PIL.ImageOps.exif_transpose(_in_8_bit(picture))
+            small = in_8_bit(picture)
             small.thumbnail((SIDE, SIDE))
+            small = PIL.ImageOps.exif_transpose(small)  # last: it copies
             result = BytesIO()
             small.convert("RGBA" if small.has_transparency_data else "RGB").save(result, "WEBP", quality=80)
             return result.getvalue()
     except NoThumbnail:
         raise
-    except Exception as error:  # noqa: BLE001 - on spoilt bytes Pillow's readers raise whatever they trip over
+    except Exception as error:  # noqa: BLE001 - on corrupt bytes Pillow's readers raise whatever they trip over
         raise NoThumbnail(str(error)) from error
-
-
-def _in_8_bit(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """16-bit grey in 8 bit, which Pillow itself would clip to white; anything else as it is."""
-    if not picture.mode.startswith("I"):
-        return picture
-    return PIL.Image.fromarray((np.asarray(picture).clip(0, 65535) // 257).astype(np.uint8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 
 import numpy as np
@@ -29,7 +30,7 @@ _UPRIGHT = {
 
 
 class UndecodableImage(ValueError):
-    """The bytes are no image that can be classified. `code`: truncated, undecodable or too-large."""
+    """The bytes are no image that can be classified. `code`: truncated, undecodable or too-many-pixels."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -42,7 +43,8 @@ class UndecodableImage(ValueError):
 class Preprocessor:
     """Does what `rule` says, to images of at most `max_pixels` pixels. Threads may share one.
 
-    Above 179 million pixels Pillow refuses by itself (twice `PIL.Image.MAX_IMAGE_PIXELS`).
+    Above 179 million pixels Pillow refuses by itself (twice `PIL.Image.MAX_IMAGE_PIXELS`), unless the program around it
+    has set that to `None`, as one with a limit of its own does. Then `max_pixels` alone holds.
     """
 
     def __init__(self, rule: Preprocessing, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
@@ -71,11 +73,11 @@ class Preprocessor:
                 self._require_size(image)
                 image.load()  # first: looking for EXIF data in a PNG decodes it, and swallows what is wrong with it
                 orientation = _orientation(image)
-                square = self._cropped(_rgb(image))
+                square = self._square(image)
         except UndecodableImage:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise UndecodableImage("too-large", "The image has too many pixels.") from error
+            raise UndecodableImage("too-many-pixels", "The image has too many pixels.") from error
         except Exception as error:  # decoders fed with hostile bytes raise nearly anything
             raise _refusal(data, error) from error
         if orientation in _UPRIGHT:
@@ -88,15 +90,23 @@ class Preprocessor:
             message = (
                 f"The image has {image.width} x {image.height} pixels; at most {self.max_pixels:,} in all are accepted."
             )
-            raise UndecodableImage("too-large", message)
+            raise UndecodableImage("too-many-pixels", message)
 
-    def _cropped(self, image: Image.Image) -> Image.Image:
-        """The centred square, scaled to the input size; the box keeps its fractions of pixels."""
+    def _square(self, image: Image.Image) -> Image.Image:
+        """The centred square in RGB, scaled to the input size; the box keeps its fractions of pixels."""
         size = self.rule.size
         side = size / (size + self.rule.crop_margin) * min(image.size)
         left, top = (image.width - side) / 2, (image.height - side) / 2
-        box = (left, top, left + side, top + side)
-        return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+        if image.mode != "RGB" and image.width >= image.height and side >= size:
+            # Converting copies: only what is looked at. That is the box and, as far as there is a picture, the two
+            # pixels of the result around it that bicubic scaling takes in. Of small and of tall pictures all: there
+            # Pillow goes by the picture's shape when it decides which direction to scale, and to round, first.
+            reach = 2 * side / size + 1
+            x, y = max(int(left - reach), 0), max(int(top - reach), 0)
+            right, bottom = math.ceil(left + side + reach), math.ceil(top + side + reach)
+            image = image.crop((x, y, min(right, image.width), min(bottom, image.height)))
+            left, top = left - x, top - y
+        return _rgb(image).resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -113,27 +123,37 @@ def _orientation(image: Image.Image) -> int:
 
 def _rgb(image: Image.Image) -> Image.Image:
     """The picture in 8-bit RGB, with what is transparent laid on white."""
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips instead of scaling
-        return _from_16_bit(image)
+    image = in_8_bit(image)
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     picture = image.convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(white, picture).convert("RGB")
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64).clip(0, 65535)
-    grey = ((values + 128) // 257).astype(np.uint8)  # 65535 / 255 = 257, rounded to the nearest
+def in_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey in 8 bit, its transparent value in white; anything else as it is.
+
+    Pillow's own conversion clips instead of scaling.
+    """
+    if not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image)
+    # 65535 / 255 = 257, rounded to the nearest. In 16 bits and in place, because the picture may be large; what would
+    # overflow is white anyway.
+    scaled = np.minimum(values, 65535 - 128)
+    scaled += 128
+    scaled //= 257
+    grey = scaled.astype(np.uint8)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey[values == transparent] = 255
-    return Image.fromarray(grey).convert("RGB")
+    return Image.fromarray(grey)
 
 
 def _refusal(data: bytes, error: Exception) -> UndecodableImage:
     if isinstance(error, MemoryError):
-        return UndecodableImage("too-large", "The image needs more memory than there is.")
+        return UndecodableImage("too-many-pixels", "The image needs more memory than there is.")
     if not data:
         return UndecodableImage("undecodable", "The file is empty.")
     if _is_truncated(data, error):

@@ -73,6 +73,12 @@ def test_no_object(client: Client, body: str) -> None:
     assert _post(client, body).status_code == 400
 
 
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"comment": ' + '{"x": ' * 100_000])
+def test_nested_too_deeply(client: Client, body: str) -> None:
+    response = _post(client, body)
+    assert (response.status_code, response.json()["code"]) == (400, "malformed")
+
+
 def test_no_answer_to_speak_of(client: Client) -> None:
     response = _post(client, _payload(stored_prediction(state="queued")))
     assert (response.status_code, response.json()["code"]) == (409, "no-answer")

@@ -53,18 +53,19 @@ class PredictView(APIView):
         responses={
             200: PredictionSerializer,
             202: OpenApiResponse(PredictionSerializer, description="Accepted; the answer is not there yet."),
-            (400, CONTENT_TYPE): problem_schema("No file, several files, an empty or incomplete picture."),
+            (400, CONTENT_TYPE): problem_schema("No file, several files, an empty, incomplete or too complex picture."),
             (409, CONTENT_TYPE): problem_schema("It was cancelled while its sender waited."),
+            (411, CONTENT_TYPE): problem_schema("No Content-Length."),
             (413, CONTENT_TYPE): problem_schema("Too many bytes or pixels."),
             (415, CONTENT_TYPE): problem_schema("Not a picture of a known format, or not multipart/form-data."),
-            (422, CONTENT_TYPE): problem_schema("The picture is spoilt inside and cannot be decoded."),
+            (422, CONTENT_TYPE): problem_schema("The picture is corrupt inside and cannot be decoded."),
             (500, CONTENT_TYPE): problem_schema("The classification failed."),
             (503, CONTENT_TYPE): problem_schema("The queue cannot be reached."),
         },
     )
     def post(self, request: Request) -> Response:
         prediction = services.prediction_request(
-            upload=images.only_file(request.FILES),
+            upload=images.only_file(request),
             source=Prediction.Source.API,
             wait_seconds=wait_seconds(request.headers.get("Prefer", "")),
         )

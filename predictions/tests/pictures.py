@@ -47,6 +47,14 @@ def multi_picture() -> bytes:
     return encoded(noise(), "MPO", save_all=True, append_images=[noise(seed=1)])
 
 
+def many_scans(number: int) -> bytes:
+    """A progressive JPEG with this many scans, the last of them again and again."""
+    content = picture("JPEG", progressive=True)
+    assert content.count(b"\xff\xda") == 10, "libjpeg's default"
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * (number - 10) + content[-2:]
+
+
 def turned() -> bytes:
     """A JPEG whose EXIF orientation says: turn me by 90 degrees."""
     image = noise(40, 20)
@@ -73,6 +81,6 @@ def png_bomb(side: int = 20_000) -> bytes:
     return png(side, side, pixels)
 
 
-def spoilt() -> bytes:
+def corrupt() -> bytes:
     """A PNG that is all there, but whose pixels cannot be unpacked."""
     return png(32, 24, b"this is not zlib")

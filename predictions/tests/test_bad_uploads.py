@@ -61,8 +61,9 @@ def bomb() -> bytes:
         (picture("GIF")[:-100], 400),
         (picture("WEBP")[:-100], 400),
         (encoded(noise(1, 1), "PNG"), 400),
+        (pictures.many_scans(20_000), 400),
     ],
-    ids=["empty", "text", "cut JPEG", "cut PNG", "cut GIF", "cut WebP", "one pixel"],
+    ids=["empty", "text", "cut JPEG", "cut PNG", "cut GIF", "cut WebP", "one pixel", "many scans"],
 )
 def test_refused(door: str, content: bytes, status: int, tmp_path: Path) -> None:
     _assert_refused(_send(door, ("picture.jpg", content)), door, status)
@@ -117,6 +118,21 @@ def test_200_megabytes(door: str, tmp_path: Path, settings: Settings) -> None:
     _assert_nothing_left(tmp_path)
     assert not body.read(1)  # all of it was read, so that the sender gets to see the answer
     assert peak < 2 * settings.UPLOAD_MAX_BYTES
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_in_chunks(door: str, tmp_path: Path) -> None:
+    """A body without Content-Length, as a web server hands it on: Django would read nothing of it."""
+    request: dict[str, Any] = {
+        "wsgi.input": _Zeros(2**16),
+        "CONTENT_LENGTH": "",
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}",
+    }
+    response = Client().generic("POST", door, **request)
+    _assert_refused(response, door, 411)
+    assert door == "/predict" or "Content-Length" in response.text
+    _assert_nothing_left(tmp_path)
 
 
 def test_files_that_are_too_much_together(settings: Settings, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
 
 from predictions import images
@@ -19,9 +20,16 @@ def _store(seed: int = 0) -> Image:
     return images.store(images.admit(upload(picture(seed=seed))))
 
 
+def _request(files: dict[str, list[UploadedFile[bytes]]], **meta: str) -> HttpRequest:
+    request = HttpRequest()
+    request.META.update(meta)
+    request.FILES = MultiValueDict(files)
+    return request
+
+
 def test_only_file() -> None:
     file = upload()
-    assert images.only_file(MultiValueDict({"file": [file]})) is file
+    assert images.only_file(_request({"file": [file]})) is file
     wrong: list[tuple[str, dict[str, list[UploadedFile[bytes]]]]] = [
         ("no-file", {}),
         ("wrong-field", {"image": [file]}),
@@ -29,8 +37,14 @@ def test_only_file() -> None:
     ]
     for code, files in wrong:
         with pytest.raises(Refusal) as caught:
-            images.only_file(MultiValueDict(files))
+            images.only_file(_request(files))
         assert caught.value.code == code
+
+
+def test_a_request_that_does_not_say_how_long_it_is() -> None:
+    with pytest.raises(Refusal) as caught:
+        images.only_file(_request({}, HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH=""))
+    assert (caught.value.code, caught.value.status) == ("length-required", 411)
 
 
 @pytest.mark.django_db

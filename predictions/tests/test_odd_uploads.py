@@ -55,15 +55,15 @@ ODD: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_it_works(name: str, worker: FakeClassifier) -> None:
+def test_it_works(name: str, worker: FakeClassifier, reviewer: Client) -> None:
     response = _send(name, ODD[name]())
     assert (response.status_code, response.json()["success"]) == (200, True), response.content
-    thumbnail = Client().get(f"/predictions/{response.json()['id']}/thumbnail")
+    thumbnail = reviewer.get(f"/predictions/{response.json()['id']}/thumbnail")
     assert thumbnail.status_code == 200
     thumbnail.close()
 
 
-def test_a_spoilt_picture_fails_alone(worker: FakeClassifier) -> None:
-    response = _send("spoilt.png", pictures.spoilt())
+def test_a_corrupt_picture_fails_alone(worker: FakeClassifier) -> None:
+    response = _send("corrupt.png", pictures.corrupt())
     assert (response.status_code, response.json()["code"]) == (422, "undecodable")
     assert _send("whole.png", picture()).status_code == 200

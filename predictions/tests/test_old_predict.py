@@ -12,9 +12,10 @@ from django.utils import timezone
 from pytest_django import Settings
 from rq import Queue
 
+from predictions import services
 from predictions.models import Prediction
-from predictions.tests.fakes import FakeClassifier, upload
-from predictions.tests.pictures import picture, spoilt
+from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
+from predictions.tests.pictures import corrupt, picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,7 +81,7 @@ def test_broken_requests(client: Client, body: bytes, content_type: str) -> None
 
 def test_undecodable(worker: FakeClassifier) -> None:
     _assert_nothing(_post(content=picture("JPEG")[:-5]))
-    _assert_nothing(_post("spoilt.png", spoilt()))
+    _assert_nothing(_post("corrupt.png", corrupt()))
 
 
 def test_our_failure(worker: FakeClassifier) -> None:
@@ -94,6 +95,13 @@ def test_no_worker(queue: Queue, settings: Settings) -> None:
     prediction = Prediction.objects.get()
     assert prediction.expires_at is not None
     assert prediction.is_expired_at(timezone.now()), "nobody comes back for the answer"
+
+
+@pytest.mark.parametrize("state", [Prediction.State.EXPIRED, Prediction.State.CANCELLED])
+def test_settled_without_an_answer_during_the_wait(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled = stored_prediction(state=state, error_code="expired" if state == Prediction.State.EXPIRED else "")
+    monkeypatch.setattr(services, "prediction_request", lambda **_: settled)
+    _assert_nothing(_post(), status=503)
 
 
 def test_no_csrf_token_is_needed(worker: FakeClassifier) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
@@ -7,10 +9,12 @@ from uuid import uuid4
 import numpy as np
 import PIL.Image
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
-from predictions.models import Prediction
+from predictions import thumbnails
+from predictions.models import Image, Prediction
 from predictions.tests import pictures
 from predictions.tests.fakes import stored_image, stored_prediction
 
@@ -37,54 +41,82 @@ def test_it_works(client: Client) -> None:
     assert response["X-Content-Type-Options"] == "nosniff"
 
 
-def test_thumbnail(client: Client) -> None:
+def test_thumbnail(reviewer: Client) -> None:
     prediction = _prediction(pictures.encoded(pictures.noise(400, 200), "PNG"))
-    assert _thumbnail(client, prediction).size == _thumbnail(client, prediction).size == (192, 96)
+    assert _thumbnail(reviewer, prediction).size == _thumbnail(reviewer, prediction).size == (192, 96)
 
 
-def test_a_thumbnail_is_made_once(client: Client) -> None:
+def test_a_thumbnail_is_made_once(reviewer: Client) -> None:
     prediction = _prediction()
-    _thumbnail(client, prediction)
+    _thumbnail(reviewer, prediction)
     Path(prediction.image.file.path).unlink()
-    _thumbnail(client, prediction)
+    _thumbnail(reviewer, prediction)
 
 
-def test_a_thumbnail_stands_upright(client: Client) -> None:
-    assert _thumbnail(client, _prediction(pictures.turned())).size == (20, 40)
+def test_thumbnails_are_for_reviewers(client: Client, django_user_model: type[User], tmp_path: Path) -> None:
+    url = f"/predictions/{_prediction().id}/thumbnail"
+    assert client.get(url).status_code == 404
+    client.force_login(django_user_model.objects.create_user("somebody"))
+    assert client.get(url).status_code == 404
+    assert not (tmp_path / "uploads" / "thumbnails").exists()
 
 
-def test_a_thumbnail_keeps_transparency(client: Client) -> None:
+def test_one_thumbnail_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = stored_image()
+    at_work, most, made = 0, 0, 0
+
+    def slow(content: bytes) -> bytes:
+        nonlocal at_work, most, made
+        at_work, made = at_work + 1, made + 1
+        most = max(most, at_work)
+        time.sleep(0.05)
+        at_work -= 1
+        return content
+
+    monkeypatch.setattr(thumbnails, "_shrink", slow)
+    others = [Image(sha256=digest, file=image.file.name) for digest in ("a" * 64, "b" * 64, "b" * 64, "b" * 64)]
+    with ThreadPoolExecutor(4) as threads:
+        for file in threads.map(thumbnails.thumbnail, others):
+            file.close()
+    assert (most, made) == (1, 2)
+
+
+def test_a_thumbnail_stands_upright(reviewer: Client) -> None:
+    assert _thumbnail(reviewer, _prediction(pictures.turned())).size == (20, 40)
+
+
+def test_a_thumbnail_keeps_transparency(reviewer: Client) -> None:
     image = pictures.noise(mode="RGBA")
     image.putalpha(0)
-    thumbnail = _thumbnail(client, _prediction(pictures.encoded(image, "PNG")))
+    thumbnail = _thumbnail(reviewer, _prediction(pictures.encoded(image, "PNG")))
     assert thumbnail.getchannel("A").getextrema() == (0, 0)
 
 
 @pytest.mark.parametrize("size", [(32, 24), (800, 600)])
-def test_16_bit_grey_is_as_bright_as_it_was(client: Client, size: tuple[int, int]) -> None:
+def test_16_bit_grey_is_as_bright_as_it_was(reviewer: Client, size: tuple[int, int]) -> None:
     content = pictures.encoded(PIL.Image.new("I;16", size, 128 * 257), "PNG")
-    assert np.abs(np.asarray(_thumbnail(client, _prediction(content)).convert("L"), int) - 128).max() <= 2
+    assert np.abs(np.asarray(_thumbnail(reviewer, _prediction(content)).convert("L"), int) - 128).max() <= 2
 
 
-def test_a_picture_that_is_gone(client: Client) -> None:
+def test_a_picture_that_is_gone(reviewer: Client) -> None:
     prediction = _prediction()
     Path(prediction.image.file.path).unlink()
-    assert client.get(f"/predictions/{prediction.id}/picture").status_code == 404
-    assert client.get(f"/predictions/{prediction.id}/thumbnail").status_code == 404
+    assert reviewer.get(f"/predictions/{prediction.id}/picture").status_code == 404
+    assert reviewer.get(f"/predictions/{prediction.id}/thumbnail").status_code == 404
 
 
-def test_a_spoilt_picture(client: Client, tmp_path: Path) -> None:
-    prediction = _prediction(pictures.spoilt())
-    assert client.get(f"/predictions/{prediction.id}/thumbnail").status_code == 404
+def test_a_corrupt_picture(reviewer: Client, tmp_path: Path) -> None:
+    prediction = _prediction(pictures.corrupt())
+    assert reviewer.get(f"/predictions/{prediction.id}/thumbnail").status_code == 404
     assert not (tmp_path / "uploads" / "thumbnails").exists()
 
 
-def test_too_many_pixels_for_a_thumbnail(client: Client, settings: Settings) -> None:
+def test_too_many_pixels_for_a_thumbnail(reviewer: Client, settings: Settings) -> None:
     settings.UPLOAD_MAX_PIXELS = 10
-    assert client.get(f"/predictions/{_prediction().id}/thumbnail").status_code == 404
+    assert reviewer.get(f"/predictions/{_prediction().id}/thumbnail").status_code == 404
 
 
-def test_unknown(client: Client) -> None:
-    assert client.get(f"/predictions/{uuid4()}/picture").status_code == 404
-    assert client.get(f"/predictions/{uuid4()}/thumbnail").status_code == 404
-    assert client.post(f"/predictions/{uuid4()}/picture").status_code == 405
+def test_unknown(reviewer: Client) -> None:
+    assert reviewer.get(f"/predictions/{uuid4()}/picture").status_code == 404
+    assert reviewer.get(f"/predictions/{uuid4()}/thumbnail").status_code == 404
+    assert reviewer.post(f"/predictions/{uuid4()}/picture").status_code == 405

@@ -45,14 +45,14 @@ def test_waiting(client: Client, state: str) -> None:
 
 
 def test_failed(client: Client) -> None:
-    page = _page(client, stored_prediction(state="failed", error_code="undecodable", error="The pixels <are> spoilt."))
-    assert "The pixels &lt;are&gt; spoilt." in page and REFRESH not in page and "/feedback/" not in page
+    page = _page(client, stored_prediction(state="failed", error_code="undecodable", error="The pixels <are> corrupt."))
+    assert "The pixels &lt;are&gt; corrupt." in page and REFRESH not in page and "/feedback/" not in page
 
 
 @pytest.mark.parametrize("state", ["expired", "cancelled"])
 def test_never_answered(client: Client, state: str) -> None:
     page = _page(client, stored_prediction(state=state))
-    assert "There is no answer to this picture." in page and REFRESH not in page
+    assert f"This prediction {'was' if state == 'cancelled' else 'has'} {state}" in page and REFRESH not in page
 
 
 def test_names_from_outside_are_escaped(client: Client) -> None:

@@ -107,7 +107,7 @@ def test_a_score_is_never_above_one(version: ModelVersion) -> None:
 def test_an_image_above_the_limit_is_refused(version: ModelVersion) -> None:
     (answer,) = Classifier.load(version, max_pixels=1000).classify([photo("coffee")]).answers
     assert isinstance(answer, UndecodableImage)
-    assert answer.code == "too-large"
+    assert answer.code == "too-many-pixels"
 
 
 def test_labels_that_do_not_fit_the_network_are_refused(version: ModelVersion) -> None:

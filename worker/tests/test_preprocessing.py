@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import pickle
 import struct
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from worker.preprocessing import Preprocessor, UndecodableImage
+from worker.preprocessing import Preprocessor, UndecodableImage, in_8_bit
 from worker.repository import Preprocessing
 from worker.tests.pictures import PHOTOS, encoded, photo
 
@@ -125,6 +127,33 @@ def test_a_transparent_colour_is_white(mode: str) -> None:
     np.testing.assert_allclose(_flat(data), 255)
 
 
+def test_every_sixteen_bit_grey_is_rounded_to_the_nearest() -> None:
+    values = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    np.testing.assert_array_equal(np.asarray(in_8_bit(Image.fromarray(values))), np.rint(values / 257))
+
+
+def test_sixteen_bit_grey_is_not_widened() -> None:
+    data = encoded(Image.new("I;16", (1500, 1000), 40_000))
+    tracemalloc.start()
+    preprocess(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6 * 1500 * 1000  # bytes: three copies of two bytes a pixel, of which the crop leaves two thirds
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(600, 400), (400, 600), (33, 47), (500, 100), (100, 500)])
+def test_converting_only_what_is_looked_at_changes_nothing(mode: str, size: tuple[int, int]) -> None:
+    image = Image.open(io.BytesIO(photo("coffee"))).resize(size)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+        as_rgb = in_8_bit(image).convert("RGB")
+    else:
+        image = image.convert(mode)
+        as_rgb = image.convert("RGB")
+    np.testing.assert_array_equal(preprocess(encoded(image)), preprocess(encoded(as_rgb)))
+
+
 @pytest.mark.parametrize(("value", "expected"), [(0, 0), (257, 1), (32896, 128), (65535, 255), (300, 1)])
 def test_sixteen_bit_grey_is_scaled_not_clipped(value: int, expected: int) -> None:
     image = Image.fromarray(np.full((40, 40), value, np.uint16))
@@ -174,7 +203,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
     small = Preprocessor(PLAIN, max_pixels=60 * 40 - 1)
     with pytest.raises(UndecodableImage, match="60 x 40 pixels; at most 2,399") as caught:
         small(encoded(_picture()))
-    assert caught.value.code == "too-large"
+    assert caught.value.code == "too-many-pixels"
     assert Preprocessor(PLAIN, max_pixels=60 * 40)(encoded(_picture())).shape == (32, 32, 3)
 
 
@@ -192,7 +221,7 @@ def test_a_bomb_is_too_large(side: int) -> None:
     for limit in (50_000_000, 10**12):
         with pytest.raises(UndecodableImage) as caught:
             Preprocessor(PLAIN, max_pixels=limit)(_bomb(side, side))
-        assert caught.value.code in ({"too-large"} if limit < 10**12 else {"too-large", "truncated"})
+        assert caught.value.code in ({"too-many-pixels"} if limit < 10**12 else {"too-many-pixels", "truncated"})
 
 
 @pytest.mark.parametrize("error", [MemoryError(), Image.DecompressionBombWarning(), RecursionError(), struct.error()])
@@ -228,7 +257,7 @@ def _must_not_escape(data: bytes) -> None:
     try:
         tensor = preprocess(data)
     except UndecodableImage as error:
-        assert error.code in ("truncated", "undecodable", "too-large")
+        assert error.code in ("truncated", "undecodable", "too-many-pixels")
         assert str(error)
         assert "\n" not in str(error)
     else:

@@ -54,25 +54,23 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is something to stop in order
         with _alone():
             try:
-                login = self.prepare()
+                self.prepare()
             except KeyboardInterrupt:
                 raise CommandError("Stopped before everything was prepared.", returncode=130) from None
-            self.run(options["workers"], started, login)
+            self.run(options["workers"], started)
 
-    def prepare(self) -> tuple[str, str] | None:
+    def prepare(self) -> None:
         try:
             preparation.prepare_database(self.say)
             preparation.prepare_static_files(self.say)
             model = preparation.prepare_model(self.say)
-            login = accounts.create_first_reviewer()
         except (RepositoryError, DatabaseError, OSError) as error:
             raise CommandError(f"Cannot prepare {settings.DATA_DIR}: {error}") from error
         finally:
             connections.close_all()
         self.say(f"Model: {model}")
-        return login
 
-    def run(self, workers: int, started: float, login: tuple[str, str] | None) -> None:
+    def run(self, workers: int, started: float) -> None:
         log_folder = settings.DATA_DIR / "log"
         log_folder.mkdir(exist_ok=True)
         configuration_file = log_folder / "supervisord.conf"
@@ -92,7 +90,7 @@ class Command(BaseCommand):
         supervisor = Supervisor(configuration_file, log_folder / "supervisord.log", environment)
         try:
             if self.wait_until_ready(supervisor, stopping, started, log_folder):
-                self.tell_addresses(started, login, log_folder)
+                self.tell_addresses(started, log_folder)
             while supervisor.is_running() and not stopping.wait(0.5):
                 self.tell_deaths(supervisor, log_folder)
         finally:
@@ -117,20 +115,20 @@ class Command(BaseCommand):
                 told = True
         return False
 
-    def tell_addresses(self, started: float, login: tuple[str, str] | None, log_folder: Path) -> None:
+    def tell_addresses(self, started: float, log_folder: Path) -> None:
         self.say(f"Ready after {time.monotonic() - started:.1f} s.")
         self.say("")
         if self.address:
-            host, port = self.address
-            site = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
+            site = _url(self.address)
             self.say(f"  Web page   {site}/")
             self.say(f"  API docs   {site}/api/docs")
             self.say(f"  Admin      {site}/admin/")
-            if login:
+            if login := accounts.create_first_reviewer():  # not before somebody will see the password
                 self.say(f"             name {login[0]}, password {login[1]}   (shown this once)")
         self.say(f"  Logs       {log_folder}/")
         self.say("")
         self.say("Ctrl-C stops it.")
+        connections.close_all()
 
     def tell_deaths(self, supervisor: Supervisor, log_folder: Path) -> None:
         for name, how in supervisor.deaths():
@@ -159,13 +157,19 @@ def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:
     return programs
 
 
+def _url(address: tuple[str, int]) -> str:
+    """Where the site is reached from this machine."""
+    host, port = address
+    everywhere = host == "0.0.0.0"  # noqa: S104 - compared, not bound
+    return f"http://{'127.0.0.1' if everywhere else host}:{port}"
+
+
 def _not_ready(address: tuple[str, int] | None) -> str:
     """What is missing, or an empty string. Asks the site, where there is one, and the parts themselves where not."""
     if address is None:
         return ", ".join(name for name, state in health.states().items() if state != "ok")
-    host, port = address
     request = urllib.request.Request(  # noqa: S310 - http, by construction
-        f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/readyz",  # noqa: S104
+        f"{_url(address)}/readyz",
         headers={"Host": settings.ALLOWED_HOSTS[0].lstrip(".").replace("*", "localhost")},
     )
     try:
