@@ -1,3 +1,5 @@
+from uuid import uuid4
+
 import pytest
 from django.test import Client, RequestFactory
 
@@ -26,7 +28,7 @@ def test_a_defect_says_nothing_of_itself(rf: RequestFactory, path: str) -> None:
 
 @pytest.mark.django_db
 def test_a_form_without_its_token_is_explained() -> None:
-    answer = Client(enforce_csrf_checks=True).post("/", {})
+    answer = Client(enforce_csrf_checks=True).post(f"/predictions/{uuid4()}/feedback/", {})
     assert answer.status_code == 403
     assert "load the page again" in answer.text
 
