@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
+# The 1000 classes of ImageNet (ILSVRC 2012) in their usual order, sorted by WordNet id: id, label, and all names that
+# WordNet 3.0 has for it. The label is the first name, as Keras' `decode_predictions` writes it.
 LABELS = Path(__file__).parent.parent / "data" / "imagenet_labels.tsv"
 
 # The two engines sum in different orders; on real photos they differ by about 1e-5.
