@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import RunningSite
+from tests.running import RunningSite, eventually
 
 pytestmark = pytest.mark.browser
 
@@ -18,6 +18,8 @@ def photo(tmp_path: Path, coffee: bytes) -> Path:
     path.write_bytes(coffee)
     return path
 
+
+WIDTH = "image => image.naturalWidth"  # 0 until it is loaded
 
 # Chromium says so of every page that comes with an error status, as the one that refuses a picture does.
 REFUSED = "the server responded with a status of 415"
@@ -43,7 +45,8 @@ def test_picture_to_answer_to_feedback(site: RunningSite, page, photo: Path) -> 
     page.get_by_role("heading", name="espresso").wait_for()
     assert re.search(r"9\d\.\d% sure", page.inner_text("main"))
     assert page.get_by_role("row").count() == 6  # a head and five labels
-    assert page.get_by_alt_text("The picture that was sent: coffee.jpg").evaluate("image => image.naturalWidth") == 600
+    picture = page.get_by_alt_text("The picture that was sent: coffee.jpg")
+    eventually(lambda: picture.evaluate(WIDTH) == 600, "the picture")
 
     page.get_by_text("This is wrong").click()
     page.get_by_label("What is it really?").fill("cup")
@@ -73,8 +76,8 @@ def test_the_admin_shows_what_was_said(site: RunningSite, page, photo: Path) -> 
     assert "cup" in row.inner_text()
     thumbnail = row.locator("img.thumbnail")
     thumbnail.scroll_into_view_if_needed()
-    page.wait_for_load_state("networkidle")
-    assert 0 < thumbnail.evaluate("image => image.naturalWidth") <= 192
+    width = eventually(lambda: thumbnail.evaluate(WIDTH), "the thumbnail")
+    assert width <= 192
 
 
 def test_the_api_page_loads_under_the_policy(site: RunningSite, browser) -> None:
