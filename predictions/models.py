@@ -50,9 +50,6 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         """Those that somebody still expects an answer to."""
         return self.filter(state__in=Prediction.WAITING)
 
-    def done(self) -> "PredictionQuerySet":
-        return self.filter(state=Prediction.State.DONE)
-
 
 class Prediction(models.Model):
     """One request to classify one image: its state, its answer, and who answered.
