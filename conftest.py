@@ -22,11 +22,10 @@ from django.db import connections
 from django.test import Client
 from pytest_django import Settings
 from rq import Queue
-from rq.exceptions import StopRequested
 from rq.timeouts import TimerDeathPenalty
 
 from mlsite import accounts, embedded_valkey
-from predictions import classifiers, queues
+from predictions import backpressure, classifiers, queues
 from predictions.rq_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier
 from worker.repository import Repository
@@ -95,6 +94,7 @@ def queue_server() -> Iterator[None]:
 def queue(queue_server: None) -> Iterator[Queue]:
     """The queue of predictions, empty."""
     queues.connection().flushdb()
+    backpressure.load.forget()
     yield queues.queue()
     queues.connection().flushdb()
 
@@ -116,8 +116,7 @@ class ThreadWorker(PredictionWorker):
     def __init__(self) -> None:
         # A queue object of its own: RQ changes the time-outs of a worker's connection.
         super().__init__([django_rq.get_queue(queues.NAME)])
-        self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="worker")
+        self._thread = threading.Thread(target=self._live, name="worker")
 
     def _install_signal_handlers(self) -> None:
         """Only a main thread may."""
@@ -125,12 +124,7 @@ class ThreadWorker(PredictionWorker):
     def subscribe(self) -> None:
         """Nobody sends this worker commands."""
 
-    def heartbeat(self, *args: object, **kwargs: object) -> None:
-        if self._leaving.is_set():
-            raise StopRequested
-        super().heartbeat(*args, **kwargs)  # type: ignore[arg-type]
-
-    def _run(self) -> None:
+    def _live(self) -> None:
         try:
             self.work()
         finally:
@@ -141,8 +135,8 @@ class ThreadWorker(PredictionWorker):
         self._thread.start()
 
     def leave(self) -> None:
-        """Stops after the job at hand: what it blocks on is ended until it is gone."""
-        self._leaving.set()
+        """Stops after the batch at hand: what it blocks on is ended."""
+        self._stop_requested = True
         while self._thread.is_alive():
             for client in queues.connection().client_list():
                 if client["cmd"] in {"blmove", "blpop"}:
@@ -156,6 +150,7 @@ def fake_classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
     classifier = FakeClassifier()
     monkeypatch.setattr(classifiers, "current", lambda: classifier)
     monkeypatch.setattr(classifiers, "loaded_version", lambda: classifier.version)
+    monkeypatch.setattr(classifiers, "active_name", lambda: classifier.version)
     return classifier
 
 

@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from predictions import queues
-from worker.liveness import live_workers
+from worker.batch_worker.liveness import live_workers
 
 logger = logging.getLogger(__name__)
 

@@ -169,10 +169,18 @@ ENGINE = env.choice("ENGINE", "openvino", ["openvino", "tensorflow"])
 PRECISION = env.choice("PRECISION", "f32", ["f32", "bf16"])
 if PRECISION != "f32" and ENGINE != "openvino":
     raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
-ENGINE_THREADS = env.number("ENGINE_THREADS", 0, minimum=0, maximum=1024)  # 0: as many as there are cores
+ENGINE_THREADS = env.number("ENGINE_THREADS", 0, minimum=0, maximum=1024)  # 0: one for each core it may use
+BATCH_MAX_SIZE = env.number("BATCH_MAX_SIZE", 32, minimum=1, maximum=1024)
+BATCH_MAX_WAIT_MS = env.number("BATCH_MAX_WAIT_MS", 0, minimum=0, maximum=10_000)
+QUEUE_MAX_LENGTH = env.number("QUEUE_MAX_LENGTH", 10_000, minimum=1, maximum=10_000_000)
+REUSE_ANSWERS = env.flag("REUSE_ANSWERS", True)
 PREDICT_WAIT_SECONDS = env.number("PREDICT_WAIT_SECONDS", 30, minimum=1, maximum=600)
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 2**20, minimum=1024, maximum=2**31)
 UPLOAD_MAX_PIXELS = env.number("UPLOAD_MAX_PIXELS", 50_000_000, minimum=1, maximum=500_000_000)
+
+# --- Web server -----------------------------------------------------------------------------------
+
+WEB_THREADS = env.number("WEB_THREADS", 320, minimum=33, maximum=4096)  # each waiting request holds one
 
 # --- Files ----------------------------------------------------------------------------------------
 

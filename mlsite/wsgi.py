@@ -1,9 +1,29 @@
 """The site as a WSGI application, for a production web server."""
 
+import gc
 import os
+from collections.abc import Iterable
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsite.settings")
 
-application = get_wsgi_application()
+_site = get_wsgi_application()
+
+# What is loaded by now stays until the end: the collector need not walk through it again and again. Requests leave few
+# cycles behind; with the usual threshold of 700 the collector took a tenth of the web server's time.
+gc.collect()
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Django's application; what is complete is handed over as a list, which Granian sends in one piece."""
+    response: Any = _site(environ, start_response)
+    if getattr(response, "streaming", True):
+        return response  # type: ignore[no-any-return]
+    try:
+        return [response.content]
+    finally:
+        response.close()

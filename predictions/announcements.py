@@ -1,8 +1,8 @@
 """Telling those who wait that a prediction has settled.
 
-Workers announce settled predictions on one Redis channel. Each web process listens to it with one thread, which wakes
-the request that waits for that prediction. An announcement is a wake-up call and nothing more: the row is the truth,
-so a call that is missed costs time, never an answer.
+Workers announce settled predictions on one Redis channel, with what became of them. Each web process listens to it
+with one thread, which wakes the request that waits for that prediction. The row is the truth: an announcement only
+spares the request reading it, so one that is missed costs time, never an answer.
 """
 
 import json
@@ -11,8 +11,10 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import redis
@@ -26,37 +28,44 @@ HEALTH_CHECK_SECONDS = 15
 RECONNECT_SECONDS = 0.5
 
 
-def announce(prediction_ids: Iterable[UUID]) -> None:
-    """Says that these predictions have settled: one round trip for all of them.
+def announce(settled: Mapping[UUID, Mapping[str, Any] | None]) -> None:
+    """Says that these predictions have settled, and what their columns now hold, in one round trip for all of them.
 
-    A failure is logged and not raised: the answers are already in the database.
+    `None` in place of the columns lets whoever waits read the row. A failure is logged and not raised: the answers
+    are already in the database.
     """
-    ids = [str(prediction_id) for prediction_id in prediction_ids]
-    if not ids:
+    if not settled:
         return
+    message = {str(prediction_id): columns for prediction_id, columns in settled.items()}
     try:
-        queues.connection().publish(CHANNEL, json.dumps(ids))
+        queues.connection().publish(CHANNEL, json.dumps(message, default=datetime.isoformat))
     except redis.RedisError:
-        logger.exception("Could not announce %d settled predictions; whoever waits will read the row.", len(ids))
+        logger.exception("Could not announce %d settled predictions; whoever waits will read the row.", len(settled))
+
+
+class Call(threading.Event):
+    """Set when a prediction may have settled; `news` are its columns, if the announcement that set it held them."""
+
+    news: Mapping[str, Any] | None = None
 
 
 class Listener:
     """One thread that hears all announcements and wakes the requests that wait for them."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[Call]] = defaultdict(set)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._process = 0
 
     @contextmanager
-    def expect(self, prediction_id: UUID) -> Iterator[threading.Event]:
-        """An event that is set when the prediction may have settled.
+    def expect(self, prediction_id: UUID) -> Iterator[Call]:
+        """A call that is set when the prediction may have settled.
 
         Enter this before the prediction can settle, or read the row once after entering.
         """
         self._ensure_listening()
-        event, key = threading.Event(), str(prediction_id)
+        event, key = Call(), str(prediction_id)
         with self._lock:
             self._waiting[key].add(event)
         try:
@@ -103,10 +112,11 @@ class Listener:
                     # Subscribed, perhaps anew: whatever was said before this moment was not heard.
                     self._wake_all()
 
-    def _wake(self, prediction_ids: Iterable[str]) -> None:
+    def _wake(self, settled: Mapping[str, Mapping[str, Any] | None]) -> None:
         with self._lock:
-            for prediction_id in prediction_ids:
+            for prediction_id, columns in settled.items():
                 for event in self._waiting.get(prediction_id, ()):
+                    event.news = columns
                     event.set()
 
     def _wake_all(self) -> None:

@@ -34,6 +34,16 @@ def active_version() -> ModelVersion:
     return version
 
 
+def active_name() -> str:
+    """The name of the version to answer with, or an empty string: for every request, so it opens no version."""
+    if "@" in settings.MODEL:
+        return str(settings.MODEL)
+    try:
+        return str(active_version()) if settings.MODEL else repository().active_name()
+    except RepositoryError:
+        return ""
+
+
 def loaded_version() -> str:
     """The version this process has loaded, or an empty string."""
     return str(_loaded.version) if _loaded else ""
@@ -50,9 +60,8 @@ def current() -> Classifier:
         if _loaded is not None and settings.MODEL:
             return _loaded  # a setting does not change under a running process
         try:
-            version = active_version()
-            if _loaded is None or str(_loaded.version) != str(version):
-                _loaded = _load(version)
+            if _loaded is None or str(_loaded.version) != active_name():
+                _loaded = _load(active_version())
         except (RepositoryError, EngineError):
             if _loaded is None:
                 raise
@@ -69,7 +78,7 @@ def _load(version: ModelVersion) -> Classifier:
         threads=settings.ENGINE_THREADS,
         max_pixels=settings.UPLOAD_MAX_PIXELS,
     )
-    classifier.warm_up()
+    classifier.warm_up(settings.BATCH_MAX_SIZE)
     return classifier
 
 

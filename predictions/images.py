@@ -7,18 +7,20 @@ content type that came with it count for nothing.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
 
 import PIL.Image
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 from rest_framework.request import Request
 
 from predictions.completeness import TooComplex, examine
-from predictions.models import Image
+from predictions.models import Image, image_path
 from predictions.refusals import Refusal
 
 # Pillow's own limit is one for all pictures and, below twice its size, a warning. The exact limit is checked here and
@@ -115,11 +117,11 @@ def _sniff(content: bytes) -> tuple[str, int, int]:
         ) from error
 
 
-def store(admitted: AdmittedImage, *, name: str = "") -> Image:
-    """The image row for these bytes; file and row are made on the first sight of them only."""
-    known = Image.objects.filter(sha256=admitted.sha256).first()
-    if known is not None and known.file.name and known.file.storage.exists(known.file.name):
-        return known
+def store(admitted: AdmittedImage) -> Image:
+    """Stores the bytes, on the first sight of them, and returns an image for them that has no row yet.
+
+    The file comes first: a row must never promise bytes that are not there.
+    """
     image = Image(
         sha256=admitted.sha256,
         format=admitted.format,
@@ -127,16 +129,17 @@ def store(admitted: AdmittedImage, *, name: str = "") -> Image:
         height=admitted.height,
         byte_size=len(admitted.content),
     )
-    # The file first: a row must never promise bytes that are not there.
-    image.file.save(name, ContentFile(admitted.content), save=False)
-    image, _created = Image.objects.get_or_create(
-        sha256=admitted.sha256,
-        defaults={
-            "file": image.file.name,
-            "format": image.format,
-            "width": image.width,
-            "height": image.height,
-            "byte_size": image.byte_size,
-        },
-    )
+    image.file = default_storage.save(image_path(image, ""), ContentFile(admitted.content))
     return image
+
+
+def record(images: Iterable[Image]) -> dict[str, Image]:
+    """The rows of these images by their SHA-256, made on the first sight of them only. Three queries at most.
+
+    Raises `IntegrityError` if another process records one of them at the same moment.
+    """
+    wanted = {image.sha256: image for image in images}
+    rows = {image.sha256: image for image in Image.objects.filter(sha256__in=wanted)}
+    if unknown := [image for sha256, image in wanted.items() if sha256 not in rows]:
+        rows |= {image.sha256: image for image in Image.objects.bulk_create(unknown)}
+    return rows

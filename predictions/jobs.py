@@ -5,18 +5,22 @@ from types import TracebackType
 from uuid import UUID
 
 import redis
+from django.conf import settings
 from django.db import close_old_connections
 from rq.job import Job
 
 from predictions import classifiers, services
+from worker.batch_worker import batched
 
 logger = logging.getLogger(__name__)
 
 
-def classify(prediction_id: str) -> None:
-    """Answers one queued prediction. The answer goes to its row, not into the queue."""
+@batched(max_size=settings.BATCH_MAX_SIZE, max_wait=settings.BATCH_MAX_WAIT_MS / 1000)
+def classify(arguments: list[tuple[str]]) -> list[None]:
+    """Answers queued predictions, each given by its id. The answers go to their rows, not into the queue."""
     close_old_connections()  # after a database error: the next try begins with a new connection
-    services.predictions_answer([UUID(prediction_id)], classifiers.current())
+    services.predictions_answer([UUID(prediction_id) for (prediction_id,) in arguments], classifiers.current())
+    return [None] * len(arguments)
 
 
 def record_failure(

@@ -10,7 +10,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from predictions import images, services
+from predictions import backpressure, images, services
 from predictions.models import Prediction
 from predictions.refusals import Refusal
 
@@ -21,6 +21,10 @@ ALLOWED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif"})
 @require_POST
 def predict(request: HttpRequest) -> JsonResponse:
     """Exactly three keys, whatever happens; anything but an answer is 400 with nulls, or 503 if it is our fault."""
+    try:
+        backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS)
+    except Refusal as refusal:
+        return _answer(status=refusal.status, headers=refusal.headers)
     try:
         file = images.only_file(request)
     except (Refusal, MultiPartParserError, BadRequest, SuspiciousOperation):  # no form at all, or an unbearable one
@@ -37,14 +41,16 @@ def predict(request: HttpRequest) -> JsonResponse:
             expires_after=timedelta(seconds=seconds),
         )
     except Refusal as refusal:
-        return _answer(status=503 if refusal.status == 503 else 400)
+        return _answer(status=503, headers=refusal.headers) if refusal.status == 503 else _answer(status=400)
     if prediction.is_done:
         return _answer(prediction)
     is_the_picture_s_fault = prediction.state == Prediction.State.FAILED and not prediction.is_our_failure
     return _answer(status=400 if is_the_picture_s_fault else 503)
 
 
-def _answer(prediction: Prediction | None = None, *, status: int = 200) -> JsonResponse:
+def _answer(
+    prediction: Prediction | None = None, *, status: int = 200, headers: dict[str, str] | None = None
+) -> JsonResponse:
     return JsonResponse(
         {
             "success": prediction is not None,
@@ -52,4 +58,5 @@ def _answer(prediction: Prediction | None = None, *, status: int = 200) -> JsonR
             "score": round(prediction.score or 0, 4) if prediction else None,
         },
         status=status,
+        headers=headers,
     )

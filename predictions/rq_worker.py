@@ -1,4 +1,4 @@
-"""The worker that `manage.py rqworker` runs: a resident worker that holds the active model."""
+"""The worker that `manage.py rqworker` runs: a batch worker that holds the active model."""
 
 import logging
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db import DatabaseError, close_old_connections
 
 from predictions import classifiers, services
-from worker.resident_worker import ResidentWorker
+from worker.batch_worker import BatchWorker
 
 logger = logging.getLogger(__name__)
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 RECOVER_AFTER = timedelta(seconds=10)
 
 
-class PredictionWorker(ResidentWorker):
+class PredictionWorker(BatchWorker):
     def prepare(self) -> None:
         """Loads and warms the model, so that the first picture is answered as fast as the second."""
         classifiers.current()

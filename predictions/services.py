@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
-import redis
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
 from rq.job import JobStatus
 
-from predictions import announcements, images, queues
+from predictions import announcements, backpressure, images, metrics, queues
+from predictions.intake import intake
 from predictions.models import Prediction
-from predictions.refusals import Refusal
 from worker.classifier import Answer, Classified, Classifier
 from worker.preprocessing import UndecodableImage
 
@@ -38,54 +39,57 @@ def prediction_request(
 ) -> Prediction:
     """Accepts a picture, queues its prediction, and waits for the answer for at most `wait_seconds`.
 
-    The prediction that comes back may still be waiting. Raises `Refusal` if the picture is not acceptable or the
-    queue cannot be reached; then nothing is left behind that anybody waits for.
+    The prediction that comes back may still be waiting. Raises `Refusal` if the picture is not acceptable, too many
+    wait already, or the queue cannot be reached; then nothing is left behind that anybody waits for.
     """
-    admitted = images.admit(upload)
-    prediction = Prediction(
-        id=uuid4(),
-        source=source,
-        file_name=(upload.name or "")[:255],
-        expires_at=timezone.now() + expires_after if expires_after else None,
-    )
-    with announcements.listener.expect(prediction.id) as woken:
+    with backpressure.place_to_wait(wait_seconds):
+        admitted = images.admit(upload)
+        prediction = Prediction(
+            id=uuid4(),
+            source=source,
+            file_name=(upload.name or "")[:255],
+            expires_at=timezone.now() + expires_after if expires_after else None,
+        )
         image = images.store(admitted)
-        prediction.image = image
-        prediction.save(force_insert=True)
-        # Only a committed row may be queued: a worker is often faster than the end of a transaction.
-        transaction.on_commit(lambda: _enqueue(prediction))
-        if wait_seconds <= 0:
-            return prediction
-        return _wait(prediction.id, woken, wait_seconds)
+        with announcements.listener.expect(prediction.id) as woken:
+            intake.accept(prediction, image)
+            if wait_seconds <= 0 or not prediction.is_waiting:
+                return prediction
+            return _wait(prediction, woken, wait_seconds)
 
 
 def prediction_wait(prediction: Prediction, seconds: float) -> Prediction:
-    """The prediction as it is once it has settled, or after `seconds`. Raises nothing."""
+    """The prediction as it is once it has settled, or after `seconds`. Raises nothing.
+
+    Does not wait where too many do so already: what is asked for is there now, if only as a prediction that waits.
+    """
     if not prediction.is_waiting or seconds <= 0:
         return prediction
-    with announcements.listener.expect(prediction.id) as woken:
+    with backpressure.waiting_room.place() as has_place, announcements.listener.expect(prediction.id) as woken:
         woken.set()  # it may have settled before we began to listen: look once at once
-        return _wait(prediction.id, woken, seconds)
+        return _wait(prediction, woken, seconds if has_place else 0)
 
 
-def _wait(prediction_id: UUID, woken: threading.Event, seconds: float) -> Prediction:
+def _wait(prediction: Prediction, woken: announcements.Call, seconds: float) -> Prediction:
     deadline = time.monotonic() + seconds
     while True:
         in_time = woken.wait(deadline - time.monotonic())
         woken.clear()
-        prediction = Prediction.objects.select_related("image").get(pk=prediction_id)
+        if woken.news:
+            return _with_news(prediction, woken.news)
+        prediction = Prediction.objects.select_related("image").get(pk=prediction.pk)
         if not in_time or not prediction.is_waiting:
             return prediction
 
 
-def _enqueue(prediction: Prediction) -> None:
-    try:
-        queues.enqueue(str(prediction.id))
-    except redis.RedisError as error:
-        logger.exception("Could not queue prediction %s.", prediction.id)
-        message = "The queue cannot be reached. Please try again in a moment."
-        _settle([prediction.id], Prediction.State.FAILED, error_code=Prediction.QUEUE_UNAVAILABLE, error=message)
-        raise Refusal(Prediction.QUEUE_UNAVAILABLE, message, status=503) from error
+def _with_news(prediction: Prediction, columns: Mapping[str, Any]) -> Prediction:
+    """The prediction with what an announcement said of its row."""
+    for column, value in columns.items():
+        setattr(prediction, column, datetime.fromisoformat(value) if column in _MOMENTS and value else value)
+    return prediction
+
+
+_MOMENTS = frozenset({"started_at", "finished_at"})
 
 
 def prediction_cancel(prediction: Prediction) -> bool:
@@ -97,7 +101,7 @@ def prediction_cancel(prediction: Prediction) -> bool:
         == 1
     )
     if cancelled:
-        announcements.announce([prediction.pk])
+        announcements.announce({prediction.pk: None})
     return cancelled
 
 
@@ -114,60 +118,77 @@ def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -
     waiting = _take_up(prediction_ids)
     if not waiting:
         return
-    classified = classifier.classify([_read(prediction) for prediction in waiting])
+    classified = classifier.classify([_read(prediction.file_name) for prediction in waiting])
+    metrics.observe(classified)
     settled = _record(waiting, classified, model_version=str(classifier.version))
     announcements.announce(settled)
 
 
-def _take_up(prediction_ids: Sequence[UUID]) -> list[Prediction]:
+@dataclass(frozen=True)
+class _TakenUp:
+    """What the answering needs of a row; a whole model instance would cost more than all the rest of it."""
+
+    id: UUID
+    file_name: str
+    started_at: datetime
+
+
+def _take_up(prediction_ids: Sequence[UUID]) -> list[_TakenUp]:
     """Marks those that still wait as running and returns them; those whose time is over expire here."""
     now = timezone.now()
-    waiting = list(Prediction.objects.waiting().filter(pk__in=prediction_ids).select_related("image"))
-    expired = [prediction.pk for prediction in waiting if prediction.is_expired_at(now)]
+    found = Prediction.objects.waiting().filter(pk__in=prediction_ids).order_by("created_at")
+    rows = list(found.values_list("pk", "image__file", "expires_at"))
+    expired = [pk for pk, _file, expires_at in rows if expires_at is not None and expires_at <= now]
     if expired:
         _settle(expired, Prediction.State.EXPIRED, error_code="expired", error="Nobody waited any longer.")
-        waiting = [prediction for prediction in waiting if prediction.pk not in expired]
-    running = [prediction.pk for prediction in waiting]
+    waiting = [_TakenUp(pk, file_name, now) for pk, file_name, _expires_at in rows if pk not in expired]
+    running = [prediction.id for prediction in waiting]
     Prediction.objects.waiting().filter(pk__in=running).update(state=Prediction.State.RUNNING, started_at=now)
     return waiting
 
 
-def _read(prediction: Prediction) -> bytes | Exception:
-    """The stored bytes of its image. A file that cannot be read fails its own prediction, not the batch."""
+def _read(file_name: str) -> bytes | Exception:
+    """The stored bytes of an image. A file that cannot be read fails its own prediction, not the batch."""
     try:
-        with prediction.image.file.open("rb") as file:
+        with default_storage.open(file_name, "rb") as file:
             content: bytes = file.read()
             return content
     except OSError as error:
         return error
 
 
-def _record(predictions: Sequence[Prediction], classified: Classified, *, model_version: str) -> list[UUID]:
-    """Writes all answers in one transaction. The ids of those that settled here, and not elsewhere before."""
+def _record(
+    predictions: Sequence[_TakenUp], classified: Classified, *, model_version: str
+) -> dict[UUID, Mapping[str, Any]]:
+    """Writes all answers in one transaction. What was written, of those that settled here and not elsewhere before."""
     now = timezone.now()
-    settled = []
+    answers: dict[UUID, dict[str, Any]] = {}
+    for number, prediction in enumerate(predictions):
+        answers[prediction.id] = _columns(classified.answers[number]) | {
+            "model_version": model_version,
+            "started_at": prediction.started_at,
+            "finished_at": now,
+            "decode_ms": round(classified.decode_seconds[number] * 1000, 2),
+            "compute_ms": round(classified.compute_seconds[number] * 1000, 2),
+        }
     with transaction.atomic():
-        for prediction, answer in zip(predictions, classified.answers, strict=True):
-            values = _columns(answer) | {
-                "model_version": model_version,
-                "finished_at": now,
-                "decode_ms": round(classified.decode_seconds * 1000, 2),
-                "compute_ms": round(classified.compute_seconds * 1000, 2),
-            }
-            if Prediction.objects.waiting().filter(pk=prediction.pk).update(**values):
-                settled.append(prediction.pk)
-    return settled
+        settled = Prediction.objects.waiting().update_each(answers)
+    return {prediction_id: answers[prediction_id] for prediction_id in settled}
 
 
-def _columns(answer: Answer | Exception) -> dict[str, object]:
+def _columns(answer: Answer | Exception) -> dict[str, Any]:
+    """The same columns for every answer, so that one statement writes all of them."""
     if isinstance(answer, Answer):
         top = [[label, round(score, 6)] for label, score in answer.top]
-        return {"state": Prediction.State.DONE, "label": answer.label, "score": answer.score, "top": top}
+        done = {"state": Prediction.State.DONE.value, "label": answer.label, "score": answer.score, "top": top}
+        return done | {"error_code": "", "error": ""}
     if isinstance(answer, UndecodableImage):
         logger.info("A picture could not be decoded: %s", answer)
-        return {"state": Prediction.State.FAILED, "error_code": answer.code, "error": str(answer)[:500]}
-    logger.error("A picture could not be classified.", exc_info=answer)
-    return {"state": Prediction.State.FAILED, **failure_columns(answer)}
+        failure = {"error_code": answer.code, "error": str(answer)[:500]}
+    else:
+        logger.error("A picture could not be classified.", exc_info=answer)
+        failure = failure_columns(answer)
+    return {"state": Prediction.State.FAILED.value, "label": "", "score": None, "top": [], **failure}
 
 
 def failure_columns(error: BaseException | str) -> dict[str, str]:
@@ -185,7 +206,7 @@ def _settle(prediction_ids: list[UUID], state: Prediction.State, *, error_code: 
     Prediction.objects.waiting().filter(pk__in=prediction_ids).update(
         state=state, error_code=error_code, error=error, finished_at=timezone.now()
     )
-    announcements.announce(prediction_ids)
+    announcements.announce(dict.fromkeys(prediction_ids))
 
 
 # --- Recovering -----------------------------------------------------------------------------------
@@ -211,8 +232,8 @@ def predictions_recover(*, older_than: timedelta, at_most: int = 1000) -> int:
             given_up.append(prediction_id)
         elif status is None or status == JobStatus.FAILED:
             lost.append(prediction_id)
-    for prediction_id in lost:
-        queues.enqueue(str(prediction_id))
+    if lost:
+        queues.enqueue(*map(str, lost))
     if given_up:
         predictions_fail(given_up, "given up by the queue")
     if lost or given_up:

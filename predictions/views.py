@@ -10,7 +10,7 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from predictions import images, services, thumbnails
+from predictions import backpressure, images, services, thumbnails
 from predictions.models import Image, Prediction
 from predictions.refusals import Refusal
 
@@ -31,6 +31,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _upload_page(request)
     try:
+        backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS)
         file = images.only_file(request)
     except Refusal as refusal:
         if refusal.code != "no-file":
@@ -51,7 +52,10 @@ def _upload_page(request: HttpRequest, refusal: Refusal | None = None) -> HttpRe
         "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
         "max_megabytes": settings.UPLOAD_MAX_BYTES / 2**20,
     }
-    return render(request, "predictions/upload.html", context, status=refusal.status if refusal else 200)
+    response = render(request, "predictions/upload.html", context, status=refusal.status if refusal else 200)
+    for name, value in refusal.headers.items() if refusal else ():
+        response[name] = value
+    return response
 
 
 @require_safe

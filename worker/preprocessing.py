@@ -1,4 +1,4 @@
-"""From the bytes of an image to the tensor that a manifest describes."""
+"""From the bytes of an image to the pixels that a network looks at, as its manifest describes them."""
 
 from __future__ import annotations
 
@@ -50,22 +50,20 @@ class Preprocessor:
     def __init__(self, rule: Preprocessing, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self.rule = rule
         self.max_pixels = max_pixels
-        self._mean = np.array(rule.mean, np.float32)
-        self._std = np.array(rule.std, np.float32)
 
-    def __call__(self, data: bytes) -> NDArray[np.float32]:
-        """The tensor of an image: float32, (size, size, 3), in the manifest's channel order.
+    def __call__(self, data: bytes) -> NDArray[np.uint8]:
+        """The pixels of an image: uint8, (size, size, 3), in the manifest's channel order.
 
-        The first frame of an animation; upright as its EXIF orientation says; transparency on white.
+        The first frame of an animation; upright as its EXIF orientation says; transparency on white. Not normalised
+        yet: that is the first thing an engine does with a batch.
 
         Raises:
             UndecodableImage: and nothing else, whatever the bytes are.
         """
-        pixels = self._decode(data).astype(np.float32)
+        pixels = self._decode(data)
         if self.rule.channel_order == "BGR":
             pixels = pixels[..., ::-1]
-        # `ascontiguousarray` because engines read the memory as it lies there
-        return np.ascontiguousarray((pixels - self._mean) / self._std)
+        return np.ascontiguousarray(pixels)  # engines read the memory as it lies there
 
     def _decode(self, data: bytes) -> NDArray[np.uint8]:
         try:

@@ -4,7 +4,7 @@ from django.test import Client
 from rq import Queue
 
 from mlsite import health
-from worker.liveness import LiveWorker
+from worker.batch_worker.liveness import LiveWorker
 
 
 def test_healthz_does_no_io(client: Client) -> None:

@@ -47,8 +47,9 @@ def problem_response(error: Exception, _context: dict[str, Any] | None = None) -
         error = exceptions.PermissionDenied()
     elif isinstance(error, RequestDataTooBig):
         error = Refusal("too-large", "The request is larger than what is accepted.", status=413)
+    headers = {}
     if isinstance(error, Refusal):
-        body, status = problem(error.status, error.code, error.message), error.status
+        body, status, headers = problem(error.status, error.code, error.message), error.status, error.headers
     elif isinstance(error, exceptions.APIException):
         status = error.status_code
         code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "error")
@@ -59,4 +60,4 @@ def problem_response(error: Exception, _context: dict[str, Any] | None = None) -
     else:
         return None
     set_rollback()
-    return Response(body, status=status, content_type=CONTENT_TYPE)
+    return Response(body, status=status, content_type=CONTENT_TYPE, headers=headers)

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from predictions import classifiers, images, services
+from predictions import backpressure, classifiers, images, services
 from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
 from predictions.models import Prediction
@@ -25,6 +25,14 @@ PREFER = OpenApiParameter(
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description="`respond-async` answers 202 at once; `wait=SECONDS` waits shorter than the server would (RFC 7240).",
+)
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After",
+    OpenApiTypes.INT,
+    OpenApiParameter.HEADER,
+    required=True,
+    response=[503],
+    description="Seconds after which it is worth trying again.",
 )
 
 
@@ -48,7 +56,7 @@ class PredictView(APIView):
     @extend_schema(
         operation_id="predict",
         summary="Classify one picture",
-        parameters=[PREFER],
+        parameters=[PREFER, RETRY_AFTER],
         request={"multipart/form-data": UPLOAD_SCHEMA},
         responses={
             200: PredictionSerializer,
@@ -60,14 +68,14 @@ class PredictView(APIView):
             (415, CONTENT_TYPE): problem_schema("Not a picture of a known format, or not multipart/form-data."),
             (422, CONTENT_TYPE): problem_schema("The picture is corrupt inside and cannot be decoded."),
             (500, CONTENT_TYPE): problem_schema("The classification failed."),
-            (503, CONTENT_TYPE): problem_schema("The queue cannot be reached."),
+            (503, CONTENT_TYPE): problem_schema("The queue cannot be reached, or too much waits in it already."),
         },
     )
     def post(self, request: Request) -> Response:
+        seconds = wait_seconds(request.headers.get("Prefer", ""))
+        backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS if seconds else None)
         prediction = services.prediction_request(
-            upload=images.only_file(request),
-            source=Prediction.Source.API,
-            wait_seconds=wait_seconds(request.headers.get("Prefer", "")),
+            upload=images.only_file(request), source=Prediction.Source.API, wait_seconds=seconds
         )
         if not prediction.is_waiting and not prediction.is_done:
             raise failure(prediction)

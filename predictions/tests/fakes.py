@@ -36,7 +36,8 @@ class FakeClassifier:
         self.batches.append(len(images))
         if self.raises is not None:
             raise self.raises
-        return Classified([self._answer(image) for image in images], 0.003, 0.004)
+        number = len(images)
+        return Classified([self._answer(image) for image in images], [0.003] * number, [0.004] * number)
 
     def _answer(self, image: bytes | Exception) -> Answer | Exception:
         if isinstance(image, Exception):
@@ -53,7 +54,7 @@ def until_listening(listener: Listener = announcements.listener) -> None:
     probe = uuid4()
     with listener.expect(probe) as heard:
         while not heard.wait(0.02):
-            announcements.announce([probe])
+            announcements.announce({probe: None})
 
 
 def upload(content: bytes | None = None, name: str = "picture.png") -> SimpleUploadedFile:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -29,15 +30,34 @@ def _subscriptions() -> int:
 def test_it_works(listener: Listener) -> None:
     mine, other = uuid4(), uuid4()
     with listener.expect(mine) as woken, listener.expect(other) as not_woken:
-        announce([mine])
+        announce({mine: None})
         assert woken.wait(20)
         assert not not_woken.is_set()
+
+
+def test_the_news(listener: Listener) -> None:
+    """Whoever waits for one of them gets its columns, and of the others nothing."""
+    mine, other, silent = uuid4(), uuid4(), uuid4()
+    moment = datetime(2026, 7, 1, 12, 30, 5, 123456, tzinfo=UTC)
+    columns = {"state": "done", "score": 0.5, "top": [["cup", 0.5]], "finished_at": moment, "started_at": None}
+    with (
+        listener.expect(mine) as first,
+        listener.expect(mine) as second,
+        listener.expect(other) as third,
+        listener.expect(silent) as fourth,
+    ):
+        announce({mine: columns, other: {"state": "failed"}, silent: None})
+        assert all(call.wait(20) for call in (first, second, third, fourth))
+        assert first.news is not None and first.news == second.news
+        # To the microsecond: an answer that is read from the row later has to say the same times.
+        assert {**first.news, "finished_at": datetime.fromisoformat(first.news["finished_at"])} == columns
+        assert (third.news, fourth.news) == ({"state": "failed"}, None)
 
 
 def test_everybody_who_waits_for_it(listener: Listener) -> None:
     prediction_id = uuid4()
     with listener.expect(prediction_id) as first, listener.expect(prediction_id) as second:
-        announce([uuid4(), prediction_id])
+        announce({uuid4(): None, prediction_id: None})
         assert first.wait(20) and second.wait(20)
 
 
@@ -46,7 +66,7 @@ def test_one_who_leaves_does_not_take_the_others_along(listener: Listener) -> No
     with listener.expect(prediction_id) as stays:
         with listener.expect(prediction_id):
             pass
-        announce([prediction_id])
+        announce({prediction_id: None})
         assert stays.wait(20)
 
 
@@ -74,7 +94,7 @@ def test_a_cut_connection(listener: Listener) -> None:
         assert woken.wait(20)
         until_listening(listener)
         woken.clear()
-        announce([prediction_id])
+        announce({prediction_id: None})
         assert woken.wait(20)
 
 
@@ -85,12 +105,12 @@ def test_nonsense_on_the_channel(listener: Listener, nonsense: str) -> None:
 
 
 def test_announce_without_a_queue(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
-    announce([uuid4()])
+    announce({uuid4(): None})
     assert "Could not announce 1 settled predictions" in caplog.text
 
 
 def test_nothing_to_announce(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
-    announce([])
+    announce({})
     assert caplog.text == ""
 
 

@@ -95,6 +95,7 @@ def test_the_engine_breaks(client: Client, worker: FakeClassifier) -> None:
 def test_no_queue(client: Client, no_queue: None) -> None:
     response = _post(client)
     assert (response.status_code, response.json()["code"]) == (503, "queue-unavailable")
+    assert response["Retry-After"] == "5"
     assert response["Content-Type"] == "application/problem+json"
 
 
@@ -102,11 +103,24 @@ def test_no_csrf_token_is_needed(queue: Queue) -> None:
     assert _post(Client(enforce_csrf_checks=True), "respond-async").status_code == 202
 
 
-def test_number_of_queries(client: Client, queue: Queue, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    _post(client, "respond-async")
-    with django_assert_num_queries(2):  # the image is known; the row
+def test_number_of_queries(
+    client: Client, queue: Queue, fake_classifier: FakeClassifier, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(5):  # begin; is the image known; its row; the prediction's row; end
+        _post(client, "respond-async")
+    with django_assert_num_queries(5):  # begin; the image is known; was it answered; the prediction's row; end
         _post(client, "respond-async")
     assert len(queue) == 2
+
+
+def test_a_picture_that_was_answered_before(client: Client, worker: FakeClassifier) -> None:
+    """The model is asked once, and everybody gets an answer of their own."""
+    first, second = _post(client).json(), _post(client).json()
+    assert worker.batches == [1]
+    assert first["id"] != second["id"]
+    assert (second["prediction"], second["labels"], second["model"]) == ("espresso", first["labels"], "fake-net@1")
+    assert second["timings"]["compute_ms"] is None
+    assert client.get(second["links"]["self"]).json() == second
 
 
 @pytest.mark.parametrize(

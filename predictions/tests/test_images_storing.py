@@ -1,4 +1,4 @@
-"""Which file of a request is the picture, and that it is stored once."""
+"""Which file of a request is the picture, and that its bytes and its row are stored once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
+from pytest_django import DjangoAssertNumQueries
 
 from predictions import images
 from predictions.models import Image
@@ -17,6 +18,7 @@ from predictions.tests.pictures import picture
 
 
 def _store(seed: int = 0) -> Image:
+    """An image whose bytes are stored, without a row."""
     return images.store(images.admit(upload(picture(seed=seed))))
 
 
@@ -49,17 +51,32 @@ def test_a_request_that_does_not_say_how_long_it_is() -> None:
 
 @pytest.mark.django_db
 def test_it_works(tmp_path: Path) -> None:
-    first, second = _store(), _store()
-    other = _store(1)
-    assert first == second != other
-    assert Image.objects.count() == len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
-    assert first.file.read() == picture()
-    first.file.close()
+    first, again, other = _store(), _store(), _store(1)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
+    assert not Image.objects.exists(), "the file comes first"
+    rows = images.record([first, again, other])
+    assert set(rows) == {first.sha256, other.sha256}
+    assert Image.objects.count() == 2
+    image = Image.objects.get(sha256=first.sha256)
+    assert (image, image.width, image.height, image.format) == (rows[first.sha256], 32, 24, "PNG")
+    with image.file.open() as file:
+        assert file.read() == picture()
+
+
+@pytest.mark.django_db
+def test_a_known_image_keeps_its_row(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    (known,) = images.record([_store()]).values()
+    again, new = _store(), _store(1)
+    with django_assert_num_queries(2):  # which are there; the new ones
+        rows = images.record([again, new])
+    assert rows[known.sha256] == known and rows[new.sha256] is new
+    with django_assert_num_queries(1):
+        assert set(images.record([_store(), _store(1)]).values()) == {known, new}
 
 
 @pytest.mark.django_db
 def test_a_lost_file_comes_back_with_the_next_upload() -> None:
     image = _store()
     image.file.storage.delete(image.file.name or "")
-    assert _store() == image
+    assert _store().file.name == image.file.name
     assert image.file.storage.exists(image.file.name or "")

@@ -19,7 +19,7 @@ from predictions import classifiers, queues, rq_worker, services
 from predictions.models import Prediction
 from predictions.rq_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_prediction
-from worker.liveness import live_workers
+from worker.batch_worker.liveness import live_workers
 from worker.repository import Repository
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,7 +50,6 @@ def test_what_it_runs(workers: list[PredictionWorker]) -> None:
     (worker,) = workers
     assert isinstance(worker, PredictionWorker)
     assert worker.queue_names() == ["predictions"]
-    assert worker.worker_ttl == 30
     assert worker.serializer is JSONSerializer
 
 

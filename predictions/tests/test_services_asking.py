@@ -49,7 +49,7 @@ def test_queued_on_commit_and_not_before(
 
 
 def test_waiting_is_not_polling(queue: Queue) -> None:
-    """However long it takes, the row is read when the announcement comes, and not before."""
+    """However long it takes, the row is read once at the beginning; the answer comes with the announcement."""
     prediction = stored_prediction(state="queued")
     until_listening()
 
@@ -63,8 +63,35 @@ def test_waiting_is_not_polling(queue: Queue) -> None:
         answering.start()
         result = services.prediction_wait(prediction, 20)
     answering.join()
-    assert result.state == "done"
-    assert len(queries) == 2  # one look at the beginning, in case it had settled already, and one when woken
+    assert (result.state, result.label, result.top[0]) == ("done", "espresso", ["espresso", 0.951234])
+    assert len(queries) == 1  # in case it had settled before we listened
+
+
+def test_the_answer_to_a_new_request_is_not_read(worker: FakeClassifier) -> None:
+    until_listening()
+    with CaptureQueriesContext(connection) as queries:
+        prediction = _request(wait_seconds=20)
+    assert not any("predictions_prediction" in query["sql"] for query in queries if "INSERT" not in query["sql"])
+    stored = Prediction.objects.get()
+    for field in Prediction._meta.concrete_fields:
+        assert getattr(prediction, field.attname) == getattr(stored, field.attname), field.name
+
+
+def test_an_announcement_without_news(queue: Queue) -> None:
+    """A cancellation does not say what the row holds, so that it is read."""
+    prediction = stored_prediction(state="queued")
+    until_listening()
+
+    def cancel() -> None:
+        threading.Event().wait(0.1)
+        services.prediction_cancel(prediction)
+        connections.close_all()
+
+    cancelling = threading.Thread(target=cancel)
+    cancelling.start()
+    result = services.prediction_wait(Prediction.objects.get(), 20)
+    cancelling.join()
+    assert result.state == "cancelled" and result.finished_at is not None
 
 
 def test_the_wait_is_over(queue: Queue) -> None:
@@ -90,7 +117,8 @@ def test_the_queue_cannot_be_reached(no_queue: None, caplog: pytest.LogCaptureFi
     assert (caught.value.code, caught.value.status) == ("queue-unavailable", 503)
     prediction = Prediction.objects.get()
     assert (prediction.state, prediction.error_code) == ("failed", "queue-unavailable")
-    assert "Could not queue prediction" in caplog.text
+    assert caught.value.headers == {"Retry-After": "5"}
+    assert "Could not queue 1 predictions" in caplog.text
 
 
 def test_an_absent_queue_does_not_keep_the_sender(no_queue: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What runs a model version: a batch of tensors to a batch of probabilities.
+"""What runs a model version: a batch of pictures to a batch of probabilities.
 
 `openvino` (compiled, for the CPU) is what serves; `tensorflow` is the reference, and runs on a GPU.
 Each engine imports its framework only when it is loaded, and never the other's.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
+
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,17 +25,27 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """A loaded model version. For one thread at a time."""
+    """A loaded model version.
 
-    def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities (n, classes) for a batch (n, height, width, 3); n may differ from call to call."""
+    `lanes`: how many threads may call `predict` at a time, each with a part of a batch.
+    `part_size`: the largest part that is worth giving to one call.
+    """
+
+    lanes: int
+    part_size: int
+
+    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (n, classes) for pictures (n, height, width, 3), as `Preprocessor` makes them.
+
+        Normalises first, as the manifest says. n may differ from call to call.
+        """
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
-        """Make the first real batch of each of these sizes as fast as the later ones."""
+        """Make the first real batch of each of these sizes as fast as the later ones, on the calling thread."""
 
 
 def load_engine(version: ModelVersion, *, engine: str = "openvino", precision: str = "f32", threads: int = 0) -> Engine:
-    """Load a model version. `threads`: how many of the CPU's to use; 0 leaves it to the engine.
+    """Load a model version. `threads`: how many cores to use; 0 means all that this process may use.
 
     Raises:
         EngineError: no such engine or precision, or this machine or engine cannot do the latter.

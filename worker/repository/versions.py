@@ -74,6 +74,10 @@ class Repository:
             raise Damaged(str(problem))
         return version
 
+    def active_name(self) -> str:
+        """The active version's name, or an empty string. Reads one small file and looks no further."""
+        return self._active_reference() or ""
+
     def activate(self, reference: str) -> ModelVersion:
         """Make a version the active one, if each of its files is undamaged.
 

@@ -11,7 +11,7 @@ import redis
 from rq import Queue, get_current_job
 from rq.serializers import JSONSerializer
 
-from worker.resident_worker import ResidentWorker
+from worker.batch_worker import BatchWorker
 
 QUEUE = "slow"
 STARTED = "slow:started"
@@ -41,4 +41,4 @@ def queue(url: str) -> Queue:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    ResidentWorker([queue(sys.argv[1])], worker_ttl=30).work()
+    BatchWorker([queue(sys.argv[1])]).work()

@@ -19,7 +19,7 @@ def version(models: Repository) -> ModelVersion:
     return models.get("efficientnet-lite0")
 
 
-def _photos(version: ModelVersion) -> NDArray[np.float32]:
+def _photos(version: ModelVersion) -> NDArray[np.uint8]:
     preprocess = Preprocessor(version.manifest.preprocessing)
     return np.stack([preprocess(photo(name)) for name in PHOTOS])
 
@@ -125,7 +125,7 @@ def test_openvino_pins_nothing_and_caches_nothing(version: ModelVersion) -> None
 
     loaded = load_engine(version, threads=1)
     assert isinstance(loaded, OpenVinoEngine)
-    compiled = loaded._request.get_compiled_model()
+    compiled = loaded._model
     assert compiled.get_property("ENABLE_CPU_PINNING") is False
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert str(compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"

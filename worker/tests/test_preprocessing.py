@@ -18,7 +18,11 @@ from worker.repository import Preprocessing
 from worker.tests.pictures import PHOTOS, encoded, photo
 
 PLAIN = Preprocessing(32, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-preprocess = Preprocessor(PLAIN)
+
+
+def preprocess(data: bytes) -> Any:
+    """The pixels, in numbers that can be subtracted from each other."""
+    return Preprocessor(PLAIN)(data).astype(np.float32)
 
 
 def _picture(mode: str = "RGB") -> Image.Image:
@@ -38,13 +42,13 @@ def _flat(data: bytes) -> Any:
     return tensor[16, 16]
 
 
-def test_shape_type_and_normalisation() -> None:
+def test_shape_type_and_channel_order() -> None:
     rule = Preprocessing(32, "BGR", (100.0, 110.0, 120.0), (2.0, 4.0, 5.0))
     tensor = Preprocessor(rule)(encoded(Image.new("RGB", (50, 40), (10, 20, 30))))
     assert tensor.shape == (32, 32, 3)
-    assert tensor.dtype == np.float32
+    assert tensor.dtype == np.uint8
     assert tensor.flags.c_contiguous
-    np.testing.assert_allclose(tensor[0, 0], [(30 - 100) / 2, (20 - 110) / 4, (10 - 120) / 5])
+    np.testing.assert_array_equal(tensor[0, 0], [30, 20, 10])
 
 
 def test_the_crop_is_the_centred_part_of_the_shorter_side() -> None:

@@ -25,10 +25,9 @@ from django.db.utils import Error as DatabaseError
 from mlsite import accounts, embedded_valkey, health, preparation
 from mlsite.supervision import Program, Supervisor, configuration
 from predictions import queues
+from worker.cores import usable_cores
 from worker.repository import RepositoryError
 
-# Each waiting request holds a thread of the one web process; a thread that waits costs next to nothing.
-WEB_THREADS = 64
 SLOW_START_SECONDS = 60
 
 
@@ -77,7 +76,12 @@ class Command(BaseCommand):
         programs = _programs(self.address, workers)
         configuration_file.write_text(configuration(programs, folder=settings.BASE_DIR, log_folder=log_folder))
         # What is served here is plain HTTP, unless somebody who put a proxy in front of it said otherwise.
-        environment = os.environ | {"HTTPS": os.environ.get("HTTPS") or "false", "PYTHONUNBUFFERED": "1"}
+        environment = os.environ | {
+            "HTTPS": os.environ.get("HTTPS") or "false",
+            "PYTHONUNBUFFERED": "1",
+            # Several workers share the cores of the machine instead of each taking all of them.
+            "ENGINE_THREADS": str(settings.ENGINE_THREADS or max(1, usable_cores() // workers)),
+        }
         self.say("Starting: " + ", ".join(program.name for program in programs))
 
         stopping = threading.Event()
@@ -150,11 +154,28 @@ def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:
         # A worker finishes what it has in hand before it goes.
         programs.append(Program(f"worker-{number}", [*manage, "rqworker", queues.NAME], priority=2, stop_seconds=30))
     if address:
-        host, port = address
-        server = [sys.executable, "-m", "gunicorn", "mlsite.wsgi", "--bind", f"{host}:{port}"]
-        options = ["--worker-class", "gthread", "--threads", str(WEB_THREADS), "--graceful-timeout", "8"]
-        programs.append(Program("web", [*server, *options, "--no-control-socket"], priority=3))
+        programs.append(Program("web", _web_server(*address), priority=3))
     return programs
+
+
+def _web_server(host: str, port: int) -> list[str]:
+    """Granian: one process, in which each request that is being worked on or waits holds a thread."""
+    options = {
+        "interface": "wsgi",
+        "host": host,
+        "port": port,
+        "http": "1",
+        "workers": 1,
+        "workers-kill-timeout": 8,  # seconds for the requests at hand when it is stopped
+        "runtime-mode": "st",  # the network part is light: one thread of it for 5,000 requests a second
+        "blocking-threads": settings.WEB_THREADS,
+        # Connections beyond the threads queue here, and are soon served or refused (see predictions/backpressure.py).
+        "backlog": 4096,
+        "backpressure": 8192,
+        "log-level": "warning",
+    }
+    arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "granian", "mlsite.wsgi:application", *arguments, "--no-ws", "--respawn-failed-workers"]
 
 
 def _url(address: tuple[str, int]) -> str:

@@ -2,22 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 from django_rq.management.commands.rqworker import Command as RQWorkerCommand
 
 from predictions import queues
 from worker.engines import EngineError
 from worker.repository import RepositoryError
 
-WORKER_TTL = 30  # seconds; an idle worker says twice in this time that it lives
-
 
 class Command(RQWorkerCommand):
     help = "Runs a worker that answers queued predictions."
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)  # type: ignore[no-untyped-call]
-        parser.set_defaults(worker_ttl=WORKER_TTL)
 
     def handle(self, *args: str, **options: Any) -> None:
         try:

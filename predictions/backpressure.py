@@ -1,0 +1,135 @@
+"""Refusing work that could not be answered in time, before any of it is read.
+
+Two things are bounded: the queue, by its length and by the time that its workers would need for it, and the requests of
+one web process that wait at the same time, each of which holds a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+from django.conf import settings
+
+from predictions import queues
+from predictions.refusals import Refusal
+from worker.batch_worker.liveness import live_workers
+
+logger = logging.getLogger(__name__)
+
+BUSY = "busy"
+REFRESH_SECONDS = 0.5
+
+# Threads of the web server that are kept free of requests that wait: for pages, probes, and refusals.
+FREE_THREADS = 32
+
+
+class Load:
+    """How much work the queue holds and how fast it is done, as of half a second ago at most.
+
+    One request looks for all others: a look costs two round trips.
+    """
+
+    def __init__(self) -> None:
+        self._looking = threading.Lock()
+        self._looked_at: float | None = None
+        self.length = 0
+        self.rate = 0.0  # predictions per second of all live workers; 0: not known
+
+    def refresh(self) -> None:
+        if self._is_fresh() or not self._looking.acquire(blocking=False):
+            return
+        try:
+            if self._is_fresh():
+                return
+            queue = queues.queue()
+            self.length = queue.count
+            self.rate = sum(float(worker.facts.get("rate") or 0) for worker in live_workers(queue))
+            self._looked_at = time.monotonic()
+        except redis.RedisError as error:
+            # Whoever queues something next will learn of it.
+            logger.warning("Cannot look at the queue: %s", error)
+        finally:
+            self._looking.release()
+
+    def _is_fresh(self) -> bool:
+        return self._looked_at is not None and time.monotonic() - self._looked_at < REFRESH_SECONDS
+
+    def note_enqueued(self, number: int) -> None:
+        """Counts what this process has queued since the last look. Approximately: threads may overtake each other."""
+        self.length += number
+
+    def forget(self) -> None:
+        """The next request looks again."""
+        self._looked_at = None
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long a prediction that is queued now will wait; 0 where the rate is not known."""
+        return self.length / self.rate if self.rate else 0.0
+
+
+load = Load()
+
+
+def require_room(*, wait_limit: float | None) -> None:
+    """Raises `Refusal` `busy` if the queue is full, or if an answer would take longer than `wait_limit` seconds.
+
+    `None`: nobody waits for it.
+    """
+    load.refresh()
+    if load.length >= settings.QUEUE_MAX_LENGTH:
+        too_many = load.length - settings.QUEUE_MAX_LENGTH + 1
+        raise _busy("The queue is full.", too_many / load.rate if load.rate else 10)
+    if wait_limit is not None and load.wait_seconds > wait_limit:
+        raise _busy("The queue is too long to answer in time.", load.wait_seconds - wait_limit)
+
+
+class WaitingRoom:
+    """Counts the requests of this process that wait, and lets in no more than leave some threads free."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.occupied = 0
+
+    @property
+    def size(self) -> int:
+        return max(1, settings.WEB_THREADS - FREE_THREADS)
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """Whether there is a place to wait in, which is held meanwhile."""
+        with self._lock:
+            has_place = self.occupied < self.size
+            self.occupied += has_place
+        try:
+            yield has_place
+        finally:
+            with self._lock:
+                self.occupied -= has_place
+
+
+waiting_room = WaitingRoom()
+
+
+@contextmanager
+def place_to_wait(wait_seconds: float) -> Iterator[None]:
+    """Holds a place for a request that may wait so long. Raises `Refusal` `busy` if there is none."""
+    if wait_seconds <= 0:
+        yield
+        return
+    with waiting_room.place() as has_place:
+        if not has_place:
+            raise _busy("Too many requests wait already.", waiting_room.size / load.rate if load.rate else 1)
+        yield
+
+
+def _busy(reason: str, seconds: float) -> Refusal:
+    retry_after = max(1, math.ceil(seconds))
+    message = f"{reason} Please try again in {retry_after} s."
+    return Refusal(BUSY, message, status=503, retry_after=retry_after)

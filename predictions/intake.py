@@ -1,0 +1,152 @@
+"""Taking requests in: rows and jobs of all that arrive at the same moment, written together.
+
+A database commits one transaction of ten rows in little more time than one of a single row, and so does the queue. So
+requests that meet here go in together, as the commits of many clients do in a database: whoever comes first writes for
+all that have arrived, and the others find their own done. Nobody waits for more to come.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.utils import timezone
+
+from predictions import announcements, backpressure, classifiers, images, queues
+from predictions.models import Image, Prediction
+from predictions.refusals import Refusal
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Arrival:
+    prediction: Prediction
+    image: Image
+    is_done: bool = False
+    error: Exception | None = None
+
+
+class Intake:
+    """Gives predictions their rows and their jobs."""
+
+    def __init__(self) -> None:
+        self._arrived: list[_Arrival] = []
+        self._list_lock = threading.Lock()
+        self._writing = threading.Lock()
+
+    def accept(self, prediction: Prediction, image: Image) -> None:
+        """Returns when the prediction is recorded and queued, or answered already.
+
+        Raises `Refusal` if it cannot be queued, and what the database raises if it cannot be recorded.
+        """
+        arrival = _Arrival(prediction, image)
+        if connection.in_atomic_block:  # what others have to do with is none of this transaction's business
+            self._record([arrival])
+        else:
+            with self._list_lock:
+                self._arrived.append(arrival)
+            with self._writing:
+                if not arrival.is_done:
+                    with self._list_lock:
+                        arrived, self._arrived = self._arrived, []
+                    try:
+                        self._record(arrived)
+                    finally:  # whatever happened, nobody may take it for a success
+                        _settle([other for other in arrived if not other.is_done], RuntimeError("was not recorded"))
+        if arrival.error is not None:
+            raise arrival.error
+
+    def _record(self, arrivals: Sequence[_Arrival], *, again: bool = True) -> None:
+        try:
+            with transaction.atomic():
+                self._write_rows(arrivals)
+        except DatabaseError as error:
+            self._record_alone(arrivals, error, again=again)
+            return
+        except Exception as error:  # noqa: BLE001 - belongs to whoever asked, and not only to who writes
+            _settle(arrivals, error)
+            return
+        waiting = [arrival for arrival in arrivals if arrival.prediction.is_waiting]
+        _settle([arrival for arrival in arrivals if arrival not in waiting])
+        if waiting:
+            # Only a committed row may be queued: a worker is often faster than the end of a transaction.
+            transaction.on_commit(lambda: self._enqueue(waiting))
+
+    def _record_alone(self, arrivals: Sequence[_Arrival], error: DatabaseError, *, again: bool) -> None:
+        """After a transaction that failed: one that was unacceptable must not take the others along."""
+        if len(arrivals) > 1:
+            for arrival in arrivals:
+                self._record([arrival])
+        elif again and isinstance(error, IntegrityError):
+            self._record(arrivals, again=False)  # another process has just recorded the same image
+        else:
+            _settle(arrivals, error)
+
+    def _write_rows(self, arrivals: Sequence[_Arrival]) -> None:
+        rows = images.record(arrival.image for arrival in arrivals)
+        for arrival in arrivals:
+            arrival.prediction.image = rows[arrival.image.sha256]
+        if settings.REUSE_ANSWERS:
+            known = [arrival.prediction for arrival in arrivals if rows[arrival.image.sha256] is not arrival.image]
+            _reuse_answers(known)
+        Prediction.objects.bulk_create(arrival.prediction for arrival in arrivals)
+
+    def _enqueue(self, arrivals: Sequence[_Arrival]) -> None:
+        ids = [arrival.prediction.id for arrival in arrivals]
+        try:
+            queues.enqueue(*map(str, ids))
+        except redis.RedisError as error:
+            logger.exception("Could not queue %d predictions.", len(ids))
+            refusal = Refusal(
+                Prediction.QUEUE_UNAVAILABLE,
+                "The queue cannot be reached. Please try again in a moment.",
+                status=503,
+                retry_after=5,
+            )
+            refusal.__cause__ = error
+            Prediction.objects.waiting().filter(pk__in=ids).update(
+                state=Prediction.State.FAILED,
+                error_code=refusal.code,
+                error=refusal.message,
+                finished_at=timezone.now(),
+            )
+            announcements.announce(dict.fromkeys(ids))
+            _settle(arrivals, refusal)
+        else:
+            backpressure.load.note_enqueued(len(ids))
+            _settle(arrivals)
+
+
+def _settle(arrivals: Sequence[_Arrival], error: Exception | None = None) -> None:
+    for arrival in arrivals:
+        arrival.error = error
+        arrival.is_done = True
+
+
+def _reuse_answers(predictions: Sequence[Prediction]) -> None:
+    """Answers those whose image the active model version has answered before. It would say the same again."""
+    version = classifiers.active_name() if predictions else ""
+    if not version:
+        return
+    done = Prediction.objects.filter(
+        image__in={prediction.image_id for prediction in predictions},
+        state=Prediction.State.DONE,
+        model_version=version,
+    )
+    answers = {earlier.image_id: earlier for earlier in done.order_by("finished_at").only(*_REUSED, "image_id")}
+    for prediction in predictions:
+        if earlier := answers.get(prediction.image_id):
+            for column in _REUSED:
+                setattr(prediction, column, getattr(earlier, column))
+            prediction.started_at = prediction.finished_at = timezone.now()
+
+
+_REUSED = ("state", "label", "score", "top", "model_version")
+
+intake = Intake()

@@ -1,0 +1,62 @@
+"""A thread that says every other second that its worker lives, whatever the worker is doing meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import redis
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 2
+# A worker that has missed three beats is dead to the others.
+TTL_SECONDS = 8
+# A job's time-out interrupts Python only. One that is this much over it hangs in compiled code, and would for ever.
+HANGS_AFTER_SECONDS = 15
+EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
+
+
+class Heartbeat:
+    """Calls `beat` every `BEAT_SECONDS`, and ends the process when the work at hand is long past its deadline."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._deadline: float | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the last beat is over."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def expect_end_within(self, seconds: float | None) -> None:
+        """The work that begins now may take so long; `None`: there is none, or it may take for ever."""
+        self._deadline = None if seconds is None else time.monotonic() + seconds + HANGS_AFTER_SECONDS
+
+    def _run(self) -> None:
+        while not self._stopping.wait(BEAT_SECONDS):
+            deadline = self._deadline
+            if deadline is not None and time.monotonic() > deadline:
+                logger.critical("The job at hand hangs and cannot be interrupted: this worker ends itself.")
+                os._exit(EXIT_CODE)
+            try:
+                self._beat()
+            except redis.RedisError as error:
+                logger.warning("No heartbeat, the queue server does not answer: %s", error)
+            except Exception:
+                logger.exception("The heartbeat stumbled.")

@@ -1,0 +1,33 @@
+-- Takes back jobs that died with their worker: to the front of the queue, in this order, with one more death counted.
+--
+-- KEYS: queue, started job registry
+-- ARGV: prefix of all keys, deaths that are too many, then for each job: id, execution id, worker name
+-- Returns how many were put into the queue, then id, execution id of each that has died too often: those are left as
+-- they were.
+
+local prefix, too_many = ARGV[1], tonumber(ARGV[2])
+local dead, number = {}, 0
+
+for i = #ARGV - 2, 3, -3 do
+    local id, execution, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local job, entry = prefix .. ':job:' .. id, ARGV[i] .. ':' .. ARGV[i + 1]
+    if redis.call('zscore', KEYS[2], entry) then
+        local deaths = tonumber(redis.call('hget', job, 'deaths') or '0') + 1
+        local started = redis.call('hget', job, 'status') == 'started'
+        if started and deaths >= too_many then
+            dead[#dead + 1] = id
+            dead[#dead + 1] = execution
+        else
+            redis.call('zrem', KEYS[2], entry)
+            redis.call('del', prefix .. ':execution:' .. entry)
+            redis.call('zrem', prefix .. ':executions:' .. id, execution)
+            redis.call('srem', prefix .. ':worker:' .. worker .. ':executions', entry)
+            if started then
+                redis.call('hset', job, 'status', 'queued', 'started_at', '', 'worker_name', '', 'deaths', deaths)
+                redis.call('lpush', KEYS[1], id)
+                number = number + 1
+            end
+        end
+    end
+end
+return { number, unpack(dead) }

@@ -1,0 +1,40 @@
+"""How many CPU cores this process may use, which is often fewer than the machine has."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cores(cgroup: Path = CGROUP) -> int:
+    """The cores this process may run on, within the CPU limit of its container; at least 1.
+
+    A limit of one and a half cores counts as two: with one thread, half a core would lie idle.
+    """
+    limit = _limit(cgroup)
+    return max(1, scheduled_cores() if limit is None else min(scheduled_cores(), math.ceil(limit)))
+
+
+def scheduled_cores() -> int:
+    """The cores that the operating system may run this process on, whatever its share of their time."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _limit(cgroup: Path) -> float | None:
+    """Cores' worth of time that the container may use: cgroup v2's `cpu.max`, or v1's quota. `None`: no limit."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    try:
+        limit = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):  # "max"
+        return None
+    return limit if limit > 0 else None
