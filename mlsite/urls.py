@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from feedback import old_clients as feedback_old_clients
 from feedback.api import FeedbackView
-from mlsite import health
+from mlsite import health, metrics
 from predictions import old_clients as predictions_old_clients
 from predictions.api import views as api
 
@@ -32,6 +32,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]
 
 handler400 = "mlsite.errors.bad_request"

@@ -43,14 +43,15 @@ def prediction_request(
     wait already, or the queue cannot be reached; then nothing is left behind that anybody waits for.
     """
     with backpressure.place_to_wait(wait_seconds):
-        admitted = images.admit(upload)
-        prediction = Prediction(
-            id=uuid4(),
-            source=source,
-            file_name=(upload.name or "")[:255],
-            expires_at=timezone.now() + expires_after if expires_after else None,
-        )
-        image = images.store(admitted)
+        with intake.coming():
+            admitted = images.admit(upload)
+            prediction = Prediction(
+                id=uuid4(),
+                source=source,
+                file_name=(upload.name or "")[:255],
+                expires_at=timezone.now() + expires_after if expires_after else None,
+            )
+            image = images.store(admitted)
         with announcements.listener.expect(prediction.id) as woken:
             intake.accept(prediction, image)
             if wait_seconds <= 0 or not prediction.is_waiting:

@@ -58,7 +58,7 @@ def published_metrics(worker_name: str, content: str) -> Iterator[Metric]:
     for name, kind, documentation, samples in json.loads(content):
         metric = Metric(name, documentation, kind)
         for sample, labels, value in samples:
-            metric.add_sample(sample, labels | {"worker": worker_name}, value)
+            metric.add_sample(sample, labels | {"worker": worker_name}, float(value))
         yield metric
 
 

@@ -473,9 +473,7 @@ class BatchWorker(SimpleWorker):
         if not failures:
             return
         members = [failure.member for failure in failures]
-        owned = patiently(
-            self.connection, lambda: self._bookkeeper.owned(queue, members), seconds=PATIENCE_SECONDS
-        )
+        owned = patiently(self.connection, lambda: self._bookkeeper.owned(queue, members), seconds=PATIENCE_SECONDS)
         failures = [failure for failure, ours in zip(failures, owned, strict=True) if ours]
         texts = [self._handle_error(failure) for failure in failures]
         retried = [failure.member.job.should_retry for failure in failures]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray

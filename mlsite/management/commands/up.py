@@ -175,7 +175,15 @@ def _web_server(host: str, port: int) -> list[str]:
         "log-level": "warning",
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "granian", "mlsite.wsgi:application", *arguments, "--no-ws", "--respawn-failed-workers"]
+    return [
+        sys.executable,
+        "-m",
+        "granian",
+        "mlsite.wsgi:application",
+        *arguments,
+        "--no-ws",
+        "--respawn-failed-workers",
+    ]
 
 
 def _url(address: tuple[str, int]) -> str:

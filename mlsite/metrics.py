@@ -1,0 +1,70 @@
+"""`/metrics`: what Prometheus reads. The site's own state, and what every live worker says of itself, wherever it runs."""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import redis
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from predictions import backpressure, queues
+from worker.batch_worker.liveness import LiveWorker, live_workers
+from worker.batch_worker.metrics import published_metrics
+
+logger = logging.getLogger(__name__)
+
+
+class SiteCollector(Collector):
+    """Reads the queue and the entries of its workers anew for each scrape."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "site_waiting_requests", "Requests of this web process that wait", backpressure.waiting_room.occupied
+        )
+        try:
+            queue = queues.queue()
+            length, workers = queue.count, live_workers(queue)
+        except redis.RedisError as error:
+            logger.warning("Metrics without the queue, which cannot be reached: %s", error)
+            yield GaugeMetricFamily("queue_up", "Whether the queue server answers", 0)
+            return
+        yield GaugeMetricFamily("queue_up", "Whether the queue server answers", 1)
+        yield GaugeMetricFamily("queue_length", "Predictions that no worker has taken yet", length)
+        yield GaugeMetricFamily("workers", "Live workers", len(workers))
+        rates = GaugeMetricFamily("worker_rate", "Jobs a second of a worker that has enough to do", labels=["worker"])
+        for worker in workers:
+            rates.add_metric([worker.name], float(worker.facts.get("rate") or 0))
+        yield rates
+        yield from _of_workers(workers)
+
+
+def _of_workers(workers: Iterable[LiveWorker]) -> Iterator[Metric]:
+    """One metric of each name with the samples of all workers: Prometheus refuses a name that comes twice."""
+    families: defaultdict[str, list[Metric]] = defaultdict(list)
+    for worker in workers:
+        try:
+            for metric in published_metrics(worker.name, worker.facts.get("metrics", "[]")):
+                families[metric.name].append(metric)
+        except (json.JSONDecodeError, ValueError, TypeError):
+            logger.warning("The measurements of worker %s cannot be read.", worker.name)
+    for first, *others in families.values():
+        for other in others:
+            first.samples.extend(other.samples)
+        yield first
+
+
+registry = CollectorRegistry()
+registry.register(SiteCollector())
+
+
+@require_safe
+@never_cache
+def metrics(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+from rq import Queue
+
+from predictions import queues
+from predictions.rq_worker import PredictionWorker
+from predictions.tests.fakes import FakeClassifier, stored_prediction
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _samples(client: Client) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """Name -> (labels, value) of all samples, as Prometheus would read them."""
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer["Content-Type"].startswith("text/plain")
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    names = []
+    for family in text_string_to_metric_families(answer.text):
+        names.append(family.name)
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    assert len(names) == len(set(names)), "a name that comes twice is refused by Prometheus"
+    return found
+
+
+def test_it_works(client: Client, queue: Queue, fake_classifier: FakeClassifier) -> None:
+    worker = PredictionWorker([queue])
+    queues.enqueue(*[str(stored_prediction(state="queued").id) for _ in range(3)])
+    worker.register_birth()
+    worker.execute_job(*worker.dequeue_job_and_maintain_ttl(None))  # type: ignore[misc]
+    worker.heartbeat()
+    samples = _samples(client)
+    ours = {"worker": worker.name}
+    assert samples["queue_up"] == [({}, 1)]
+    assert samples["workers"] == [({}, 1)]
+    assert samples["queue_length"] == [({}, 0)]
+    assert samples["worker_rate"][0][0] == ours and samples["worker_rate"][0][1] > 0
+    for name in ("batch_size", "queue_wait_seconds", "decode_seconds", "compute_seconds", "bookkeeping_seconds"):
+        ((labels, count),) = samples[f"worker_{name}_count"]
+        assert labels == ours and count > 0, name
+    assert {labels["closed"] for labels, _ in samples["worker_batches_total"]} <= {"full", "drained", "mixed", "waited"}
+    assert ({"outcome": "finished"} | ours) in [labels for labels, _ in samples["worker_jobs_total"]]
+
+
+def test_workers_on_several_machines(client: Client, queue: Queue, fake_classifier: FakeClassifier) -> None:
+    """What they measured is in their entries: nobody has to be able to reach them."""
+    here, elsewhere = PredictionWorker([queue]), PredictionWorker([queue])
+    for worker in (here, elsewhere):
+        worker.register_birth()
+        worker.heartbeat()
+    queue.connection.hset(elsewhere.key, mapping={"host": "elsewhere", "pid": 2**22 + 1})
+    labels = [labels["worker"] for labels, _ in _samples(client)["worker_batch_size_count"]]
+    assert sorted(labels) == sorted([here.name, elsewhere.name])
+
+
+@pytest.mark.parametrize("nonsense", ["", "{", "5", "[[1]]", '[["a", "counter", "", [["a", {}, "x"]]]]'])
+def test_a_worker_that_publishes_nonsense(
+    client: Client, queue: Queue, fake_classifier: FakeClassifier, nonsense: str
+) -> None:
+    worker = PredictionWorker([queue])
+    worker.register_birth()
+    queue.connection.hset(worker.key, "metrics", nonsense)
+    assert _samples(client)["workers"] == [({}, 1)]
+
+
+def test_without_a_queue(client: Client, no_queue: None) -> None:
+    samples = _samples(client)
+    assert samples["queue_up"] == [({}, 0)]
+    assert samples["site_waiting_requests"] == [({}, 0)]
