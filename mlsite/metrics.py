@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus reads. The site's own state, and what every live worker says of itself, wherever it runs."""
+"""`/metrics`: what Prometheus reads. The site's own state, and what every live worker says of itself."""
 
 import json
 import logging

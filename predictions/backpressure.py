@@ -65,8 +65,9 @@ class Load:
         self.length += number
 
     def forget(self) -> None:
-        """The next request looks again."""
+        """Nothing is known; the next request looks again."""
         self._looked_at = None
+        self.length, self.rate = 0, 0.0
 
     @property
     def wait_seconds(self) -> float:

@@ -17,8 +17,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
-from rest_framework.request import Request
 
+from predictions import uploads
 from predictions.completeness import TooComplex, examine
 from predictions.models import Image, image_path
 from predictions.refusals import Refusal
@@ -42,26 +42,25 @@ class AdmittedImage:
     height: int
 
 
-def only_file(request: HttpRequest | Request) -> UploadedFile[bytes]:
+def only_file(request: HttpRequest) -> UploadedFile[bytes]:
     """The one file that a request brought in the field `file`.
 
-    Raises `Refusal` `length-required`, `no-file`, `wrong-field` or `several-files`, and whatever `request.FILES` raises
-    for a body that is no form.
+    Raises `Refusal` `length-required`, `no-file`, `wrong-field`, `several-files` or `malformed`.
     """
     if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
         # Django reads as many bytes as Content-Length says, and none without it.
         message = "The request does not say how long it is: send it with Content-Length, not in chunks."
         raise Refusal("length-required", message, status=411)
-    files = request.FILES
-    uploads = files.getlist(FIELD)
-    if len(uploads) > 1:
-        raise Refusal("several-files", f"One picture at a time: this request brought {len(uploads)} files.")
-    if not uploads and files:
-        found = ", ".join(sorted(files))[:100]
-        raise Refusal("wrong-field", f"The picture belongs in the form field “{FIELD}”; this request used “{found}”.")
-    if not uploads or not isinstance(uploads[0], UploadedFile):
+    files = uploads.files(request)
+    found = files.getlist(FIELD)
+    if len(found) > 1:
+        raise Refusal("several-files", f"One picture at a time: this request brought {len(found)} files.")
+    if not found and files:
+        used = ", ".join(sorted(files))[:100]
+        raise Refusal("wrong-field", f"The picture belongs in the form field “{FIELD}”; this request used “{used}”.")
+    if not found:
         raise Refusal("no-file", f"No picture was sent. It belongs in the form field “{FIELD}” (multipart/form-data).")
-    return uploads[0]
+    return found[0]
 
 
 def admit(upload: UploadedFile[bytes]) -> AdmittedImage:

@@ -8,7 +8,9 @@ from worker.classifier import Classified
 _DECODE = Histogram(
     "worker_decode_seconds", "Decoding and scaling one part of a batch", buckets=SECONDS, registry=REGISTRY
 )
-_COMPUTE = Histogram("worker_compute_seconds", "The forward pass of one part of a batch", buckets=SECONDS, registry=REGISTRY)
+_COMPUTE = Histogram(
+    "worker_compute_seconds", "The forward pass of one part of a batch", buckets=SECONDS, registry=REGISTRY
+)
 
 
 def observe(classified: Classified) -> None:

@@ -4,9 +4,7 @@ from datetime import timedelta
 from pathlib import PurePath
 
 from django.conf import settings
-from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, JsonResponse
-from django.http.multipartparser import MultiPartParserError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -27,7 +25,7 @@ def predict(request: HttpRequest) -> JsonResponse:
         return _answer(status=refusal.status, headers=refusal.headers)
     try:
         file = images.only_file(request)
-    except (Refusal, MultiPartParserError, BadRequest, SuspiciousOperation):  # no form at all, or an unbearable one
+    except Refusal:
         return _answer(status=400)
     try:
         if PurePath(file.name or "").suffix.lower() not in ALLOWED_SUFFIXES:

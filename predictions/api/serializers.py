@@ -39,8 +39,9 @@ class PredictionErrorSerializer(serializers.Serializer[Any]):
 class PredictionSerializer(serializers.Serializer[Prediction]):
     """A prediction. `prediction` and `score` are `null` until it is done, and stay so if it never is."""
 
-    # The fields are for the schema. What they say is written by `to_representation` itself: this is on the path of every
-    # request, and copying ten field objects for each would cost more than the queue does. A test holds the two together.
+    # The fields are for the schema. What they say is written by `to_representation` itself: this is on the path of
+    # every request, and copying ten field objects for each would cost more than the queue does. A test holds the two
+    # together.
     success = serializers.BooleanField()
     prediction = serializers.CharField(allow_null=True)
     score = serializers.FloatField(allow_null=True, min_value=0, max_value=1)

@@ -55,7 +55,7 @@ def test_malformed(client: Client) -> None:
 def test_too_many_files(client: Client) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n\r\n'
     response = client.post("/api/predict", part * 200, content_type="multipart/form-data; boundary=x")
-    _assert_problem(response, 400, "bad-request")
+    _assert_problem(response, 400, "malformed")
 
 
 def test_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:

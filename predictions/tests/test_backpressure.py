@@ -1,0 +1,169 @@
+"""What cannot be answered in time is refused before any of it is read, and says when to come again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+from rq import Queue, worker_registration
+from rq.utils import now, utcformat
+
+from predictions import backpressure
+from predictions.models import Prediction
+from predictions.tests.fakes import upload
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Unreadable:
+    def read(self, *_arguments: object) -> bytes:
+        raise AssertionError("the body was read")
+
+    readline = read
+
+
+Load = Callable[..., None]
+
+
+@pytest.fixture
+def load(queue: Queue) -> Load:
+    """`load(jobs, rate, rate...)`: so many jobs in the queue, and a worker for each of the rates (predictions/s)."""
+
+    def load(jobs: int, *rates: object, **facts: str) -> None:
+        if jobs:
+            queue.connection.rpush(queue.key, *[f"job-{number}" for number in range(jobs)])
+        for number, rate in enumerate(rates):
+            key = f"rq:worker:worker-{number}"
+            entry = {"pid": os.getpid(), "last_heartbeat": utcformat(now()), "rate": str(rate), **facts}
+            queue.connection.hset(key, mapping=entry)
+            queue.connection.sadd(worker_registration.WORKERS_BY_QUEUE_KEY % queue.name, key)
+        backpressure.load.forget()
+
+    return load
+
+
+def _send(client: Client, address: str = "/api/predict", prefer: str = "", **extra: Any) -> Any:
+    return client.post(address, {"file": upload()}, headers={"Prefer": prefer} if prefer else {}, **extra)
+
+
+@pytest.mark.parametrize("prefer", ["", "respond-async"])
+def test_a_full_queue(client: Client, load: Load, settings: Settings, tmp_path: Path, prefer: str) -> None:
+    settings.QUEUE_MAX_LENGTH = 5
+    load(14, 2, 0.5)
+    response = _send(client, prefer=prefer, **{"wsgi.input": Unreadable()})
+    assert (response.status_code, response.json()["code"]) == (503, "busy")
+    assert response["Retry-After"] == "4"  # ten have to go, at 2.5 a second
+    assert response.json()["detail"] == "The queue is full. Please try again in 4 s."
+    assert response["Content-Type"] == "application/problem+json"
+    assert not Prediction.objects.exists()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_one_place_is_left(client: Client, load: Load, settings: Settings) -> None:
+    settings.QUEUE_MAX_LENGTH = 5
+    load(4)
+    assert _send(client, prefer="respond-async").status_code == 202
+    refused = _send(client, prefer="respond-async")  # which this process knows without another look
+    assert (refused.status_code, refused["Retry-After"]) == (503, "10")  # nobody knows how fast it gets shorter
+
+
+def test_on_the_page(client: Client, load: Load, settings: Settings) -> None:
+    settings.QUEUE_MAX_LENGTH = 1
+    load(1)
+    response = _send(client, "/", **{"wsgi.input": Unreadable()})
+    assert (response.status_code, response["Retry-After"]) == (503, "10")
+    assert 'role="alert"' in response.text and "The queue is full. Please try again in 10 s." in response.text
+
+
+def test_an_old_client(client: Client, load: Load, settings: Settings) -> None:
+    settings.QUEUE_MAX_LENGTH = 1
+    load(1)
+    response = _send(client, "/predict", **{"wsgi.input": Unreadable()})
+    assert (response.status_code, response["Retry-After"]) == (503, "10")
+    assert response.json() == {"success": False, "prediction": None, "score": None}
+
+
+@pytest.mark.parametrize("address", ["/api/predict", "/", "/predict"])
+def test_too_long_to_answer_in_time(client: Client, load: Load, settings: Settings, address: str) -> None:
+    settings.PREDICT_WAIT_SECONDS = 20
+    load(130, 2, 3)
+    response = _send(client, address)
+    assert (response.status_code, response["Retry-After"]) == (503, "6")  # 26 s of work, of which 20 s are bearable
+    assert "The queue is too long to answer in time" in response.text or address == "/predict"
+    assert not Prediction.objects.exists()
+
+
+def test_who_does_not_wait_has_time(client: Client, load: Load) -> None:
+    load(1000, 1)
+    assert _send(client, prefer="respond-async").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("rates", "facts"),
+    [((), {}), ((0,), {}), (("",), {}), ((1,), {"death": "2026-07-01T00:00:00Z"})],
+    ids=["no worker", "a worker that has done nothing yet", "no rate", "dead"],
+)
+def test_an_unknown_rate_refuses_nothing(load: Load, rates: tuple[Any, ...], facts: dict[str, str]) -> None:
+    load(1000, *rates, **facts)
+    backpressure.require_room(wait_limit=1)
+    assert backpressure.load.length == 1000 and backpressure.load.wait_seconds == 0
+
+
+def test_just_in_time(load: Load) -> None:
+    load(100, 5)
+    backpressure.require_room(wait_limit=20)
+
+
+@pytest.fixture
+def looks(load: Load, monkeypatch: pytest.MonkeyPatch) -> list[Queue]:
+    """One entry for each look at the workers."""
+    found: list[Queue] = []
+    look = backpressure.live_workers
+
+    def noted(queue: Queue) -> Any:
+        found.append(queue)
+        return look(queue)
+
+    monkeypatch.setattr(backpressure, "live_workers", noted)
+    return found
+
+
+def test_one_look_in_half_a_second(load: Load, looks: list[Queue], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(monotonic=lambda: clock.moment, moment=100.0)
+    monkeypatch.setattr(backpressure, "time", clock)
+    for moment, so_many in [(100.0, 1), (100.49, 1), (100.5, 2), (100.9, 2), (200.0, 3)]:
+        clock.moment = moment
+        for _ in range(5):
+            backpressure.require_room(wait_limit=1)
+        assert len(looks) == so_many
+
+
+def test_who_looks_does_not_keep_the_others(load: Load, looks: list[Queue], monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go, looking = threading.Event(), threading.Event()
+
+    def slow(_queue: Queue) -> list[object]:
+        looking.set()
+        assert let_go.wait(20)
+        return []
+
+    monkeypatch.setattr(backpressure, "live_workers", slow)
+    first = threading.Thread(target=backpressure.load.refresh)
+    first.start()
+    assert looking.wait(20)
+    backpressure.require_room(wait_limit=1)  # would hang
+    let_go.set()
+    first.join()
+
+
+def test_no_queue(client: Client, no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
+    """Not refused here: whoever queues it learns what is wrong."""
+    backpressure.require_room(wait_limit=1)
+    assert "Cannot look at the queue" in caplog.text
+    assert _send(client).json()["code"] == "queue-unavailable"

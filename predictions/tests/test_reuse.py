@@ -1,0 +1,133 @@
+"""What the active model version has answered before is not asked again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+from rq import Queue
+
+from conftest import ThreadWorker
+from predictions import classifiers
+from predictions.models import Prediction
+from predictions.tests.arrivals import Arrivals
+from predictions.tests.fakes import ANSWER, FakeClassifier, stored_image, stored_prediction, upload
+from predictions.tests.pictures import picture
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def active(fake_classifier: FakeClassifier, settings: Settings) -> FakeClassifier:
+    settings.PREDICT_WAIT_SECONDS = 0.05  # there is no worker: whatever has to wait for one waits in vain
+    return fake_classifier
+
+
+def _send(address: str = "/api/predict", seed: int = 0, prefer: str = "") -> Any:
+    headers = {"Prefer": prefer} if prefer else {}
+    return Client().post(address, {"file": upload(picture(seed=seed), "other.png")}, headers=headers)
+
+
+def test_it_works(queue: Queue) -> None:
+    earlier = stored_prediction(decode_ms=3.0, compute_ms=4.0, source="page")
+    response = _send()
+    answer = response.json()
+    assert (response.status_code, answer["state"], answer["prediction"]) == (200, "done", ANSWER.label)
+    assert answer["labels"] == [{"label": label, "score": round(score, 4)} for label, score in ANSWER.top]
+    assert answer["timings"]["decode_ms"] is answer["timings"]["compute_ms"] is None, "nobody decoded or computed"
+    assert queue.job_ids == []
+
+    own = Prediction.objects.get(pk=answer["id"])
+    assert own.pk != earlier.pk and own.image == earlier.image
+    assert (own.source, own.file_name, own.score, own.top) == ("api", "other.png", earlier.score, earlier.top)
+    assert own.model_version == earlier.model_version == answer["model"]
+    assert own.started_at is not None and own.finished_at is not None
+    assert own.created_at <= own.started_at <= own.finished_at
+    earlier.refresh_from_db()
+    assert (earlier.decode_ms, earlier.source) == (3.0, "page")
+
+
+def test_who_does_not_want_to_wait(queue: Queue) -> None:
+    stored_prediction()
+    response = _send(prefer="respond-async")
+    assert (response.status_code, response.json()["state"]) == (200, "done")
+
+
+def test_on_the_page(queue: Queue) -> None:
+    stored_prediction()
+    response = _send("/")
+    assert response.status_code == 303
+    assert Client().get(response["Location"]).text.count("espresso") >= 1
+    assert queue.job_ids == []
+
+
+def test_an_old_client(queue: Queue) -> None:
+    stored_prediction()
+    assert _send("/predict").json() == {"success": True, "prediction": "espresso", "score": 0.9512}
+    assert queue.job_ids == []
+
+
+def test_after_the_worker_has_gone(queue: Queue, settings: Settings) -> None:
+    settings.PREDICT_WAIT_SECONDS = 20
+    worker = ThreadWorker()
+    worker.start()
+    first = _send().json()
+    worker.leave()
+    settings.PREDICT_WAIT_SECONDS = 0.05
+    second = _send().json()
+    assert second["id"] != first["id"]
+    assert {**second, "id": "", "timings": "", "links": ""} == {**first, "id": "", "timings": "", "links": ""}
+    assert _send(seed=1).json()["state"] == "queued"
+
+
+def _is_asked_again(queue: Queue) -> bool:
+    response = _send()
+    return response.status_code == 202 and queue.job_ids == [response.json()["id"]]
+
+
+def test_another_picture(queue: Queue) -> None:
+    stored_prediction(stored_image(picture(seed=1)))
+    assert _is_asked_again(queue)
+
+
+@pytest.mark.parametrize("name", ["fake-net@2", "other-net@1", ""])
+def test_another_version_is_active(queue: Queue, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_prediction()
+    monkeypatch.setattr(classifiers, "active_name", lambda: name)
+    assert _is_asked_again(queue)
+
+
+def test_turned_off(queue: Queue, settings: Settings) -> None:
+    settings.REUSE_ANSWERS = False
+    stored_prediction()
+    assert _is_asked_again(queue)
+
+
+@pytest.mark.parametrize("state", [state for state in Prediction.State if state != Prediction.State.DONE])
+def test_not_an_answer(queue: Queue, state: Prediction.State) -> None:
+    stored_prediction(state=state, model_version="fake-net@1", error_code="undecodable" if state == "failed" else "")
+    assert _is_asked_again(queue)
+
+
+def test_among_others(queue: Queue) -> None:
+    """Of those that arrive together, some are known and some are not; of one picture there are several answers."""
+    for _ in range(3):
+        stored_prediction(stored_image(picture(seed=1)))
+    stored_prediction(stored_image(picture(seed=2)), model_version="other-net@1")
+    stored_image(picture(seed=3))
+    arrivals = Arrivals()
+    arrivals.together({"seed": 1}, {"seed": 2}, {"seed": 3}, {"seed": 1}, {"seed": 4})
+    assert arrivals.states() == ["done", "queued", "queued", "done", "queued"]
+    assert set(queue.job_ids) == {str(arrivals.predictions[number].pk) for number in (1, 2, 4)}
+
+
+def test_a_popular_picture(queue: Queue, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    """However often it was sent, one of its answers is read."""
+    image = stored_image()
+    for _ in range(50):
+        stored_prediction(image)
+    with django_assert_num_queries(5) as queries:
+        assert _send().json()["state"] == "done"
+    assert any("LIMIT 1" in query["sql"] for query in queries.captured_queries)
