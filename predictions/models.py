@@ -63,14 +63,18 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         connection, options = connections[self.db], self.model._meta
         # Locked until the end of the transaction, so that what is true of them now is true when they are written.
         ids = list(self.filter(pk__in=columns).select_for_update(of=("self",)).values_list("pk", flat=True))
-        fields = [options.get_field(name) for name in next(iter(columns.values()))]
-        quoted = connection.ops.quote_name
-        assignments = ", ".join(f"{quoted(field.column)} = %s" for field in fields)
-        statement = f"UPDATE {quoted(options.db_table)} SET {assignments} WHERE {quoted(options.pk.column)} = %s"  # noqa: S608 - names of our own model
+        by_name = {field.name: field for field in options.concrete_fields}
+        fields = [by_name[name] for name in next(iter(columns.values()))]
+        key = by_name["id"]
+        table, *names = (
+            connection.ops.quote_name(str(name)) for name in [options.db_table, *(f.column for f in [*fields, key])]
+        )
+        assignments = ", ".join(f"{name} = %s" for name in names[:-1])
+        statement = f"UPDATE {table} SET {assignments} WHERE {names[-1]} = %s"  # noqa: S608 - our own model's names
         rows = [
             [
                 *(field.get_db_prep_save(columns[row_id][field.name], connection) for field in fields),
-                options.pk.get_db_prep_save(row_id, connection),
+                key.get_db_prep_save(row_id, connection),
             ]
             for row_id in ids
         ]

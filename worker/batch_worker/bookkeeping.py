@@ -95,8 +95,12 @@ class Bookkeeper:
             self._connection.lrem(queue.intermediate_queue_key, -1, job_id)
             return None
 
-    def start(self, queue: Queue, taken: Sequence[TakenJob], *, seconds: Sequence[int], worker_ttl: int) -> list[Job]:
-        """Marks jobs as started, and gives each its execution. Returns those that are not to be run any more.
+    def start(
+        self, queue: Queue, taken: Sequence[TakenJob], *, seconds: Sequence[int], worker_ttl: int
+    ) -> tuple[list[Job], list[Job]]:
+        """Marks jobs as started, and gives each its execution.
+
+        Returns those that were cancelled meanwhile, and those that a colleague has put back. Neither is to be run.
 
         `seconds`: for each job, how long it may take until it counts as abandoned.
         """
@@ -109,12 +113,12 @@ class Bookkeeper:
             arguments += [member.job.id, execution.id, ttl]
             member.job.worker_name = self._worker_name
             member.job.started_at = member.job.last_heartbeat = moment
-        not_started = self._scripts["start"](
+        cancelled, not_ours = self._scripts["start"](
             keys=[queue.intermediate_queue_key, StartedJobRegistry(queue=queue).key, *self._worker_keys],
             args=[RQ_KEY_PREFIX, self._worker_name, utcformat(moment), moment.timestamp(), worker_ttl, *arguments],
         )
-        dropped = {as_text(job_id) for job_id in not_started}
-        return [member.job for member in taken if member.job.id in dropped]
+        jobs = {member.job.id: member.job for member in taken}
+        return [jobs[as_text(job_id)] for job_id in cancelled], [jobs[as_text(job_id)] for job_id in not_ours]
 
     def finish(self, queue: Queue, returned: Sequence[tuple[TakenJob, object, int]], ended: datetime) -> list[Recorded]:
         """Records jobs that returned: (job, result, seconds to keep it, -1 for ever) each. None may be 0 seconds."""

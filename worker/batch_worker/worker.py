@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import redis
 from rq import Queue, worker_registration
-from rq.callbacks import execute_failure_callback, execute_success_callback
 from rq.defaults import DEFAULT_WORKER_TTL
-from rq.job import Job, JobStatus, Retry
-from rq.job_lifecycle import format_exc_info
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 from rq.utils import as_text, now, utcformat
-from rq.worker import SimpleWorker
 from rq.worker.base import WorkerStatus
 
 from worker.batch_worker import metrics
 from worker.batch_worker.batched import Batching, batching_of
-from worker.batch_worker.bookkeeping import Bookkeeper, Recorded, TakenJob, patiently
+from worker.batch_worker.bookkeeping import Bookkeeper, TakenJob, patiently
 from worker.batch_worker.heartbeat import TTL_SECONDS, Heartbeat
 from worker.batch_worker.liveness import host_identity
+from worker.batch_worker.recording import PATIENCE_SECONDS, RecordingWorker
 from worker.batch_worker.recovery import Recovery
 
 # How often a worker looks for jobs of dead colleagues: with the life of a heartbeat, well within 15 seconds.
@@ -35,9 +31,6 @@ MAINTENANCE_SECONDS = 5
 
 # An idle worker asks again this often, so that it also notices a signal this soon.
 BLOCK_SECONDS = 1
-
-# So long a finished batch waits for a queue server that is being restarted.
-PATIENCE_SECONDS = 60
 
 # Added to a job's time-out before it counts as abandoned, as in RQ's SimpleWorker.
 GRACE_SECONDS = 60
@@ -53,15 +46,7 @@ class Batch:
     taking_seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A job of a batch that did not return, and why."""
-
-    member: TakenJob
-    error: BaseException
-
-
-class BatchWorker(SimpleWorker):
+class BatchWorker(RecordingWorker):
     """`SimpleWorker` for job functions marked with `batched`; other jobs it runs as `SimpleWorker` does.
 
     Stays in one process with what was expensive to load, prepares before it takes the first job, says every other
@@ -326,8 +311,7 @@ class BatchWorker(SimpleWorker):
         outcomes = self._outcomes(batch, batching)
         run = watch.lap()
         ended = now()
-        failures = self._record_successes(batch, outcomes, ended)
-        self._record_failures(batch.queue, failures, ended)
+        failures = self._record(batch.queue, batch.members, outcomes, ended)
         if self._state != WorkerStatus.IDLE:
             self.set_state(WorkerStatus.IDLE)
         bookkeeping += watch.lap()
@@ -345,13 +329,13 @@ class BatchWorker(SimpleWorker):
         # If the batch as a whole raises, each of its jobs is run once more and may take its time again.
         turns = len(batch.members) + 1
         seconds = [self._timeout(member.job) * turns + GRACE_SECONDS for member in batch.members]
-        cancelled = patiently(
+        cancelled, not_ours = patiently(
             self.connection,
             lambda: self._bookkeeper.start(batch.queue, batch.members, seconds=seconds, worker_ttl=TTL_SECONDS),
             seconds=PATIENCE_SECONDS,
         )
+        batch.members = [member for member in batch.members if member.job not in (*cancelled, *not_ours)]
         if cancelled:
-            batch.members = [member for member in batch.members if member.job not in cancelled]
             metrics.JOBS.labels("dropped").inc(len(cancelled))
             self.handle_dropped(cancelled)
         if batch.members:
@@ -412,117 +396,6 @@ class BatchWorker(SimpleWorker):
         finally:
             # What follows is bookkeeping, which may have to wait for a server that is restarted.
             self._heart.expect_end_within(None)
-
-    # --- Recording ---
-
-    def _record_successes(self, batch: Batch, outcomes: Sequence[object], ended: datetime) -> list[Failure]:
-        """Records the jobs that returned. Returns those that failed, at the last by their success callback."""
-        failures: list[Failure] = []
-        plain: list[tuple[TakenJob, object, int]] = []
-        special: list[tuple[TakenJob, object]] = []
-        for member, outcome in zip(batch.members, outcomes, strict=True):
-            job = member.job
-            job.ended_at = job.last_heartbeat = ended
-            if isinstance(outcome, BaseException):
-                failures.append(Failure(member, outcome))
-                continue
-            job._result = outcome
-            ttl = job.get_result_ttl(self.default_result_ttl)
-            if ttl == 0 or isinstance(outcome, Retry) or job.repeats_left or job.has_rate_limit:
-                special.append((member, outcome))
-                continue
-            try:
-                job._status = JobStatus.FINISHED
-                execute_success_callback(job, self.death_penalty_class, outcome)
-            except Exception as error:  # noqa: BLE001 - as in RQ, its exception is the job's
-                failures.append(Failure(member, error))
-            else:
-                plain.append((member, outcome, ttl))
-        codes = patiently(
-            self.connection,
-            lambda: self._bookkeeper.finish(batch.queue, plain, ended),
-            seconds=PATIENCE_SECONDS,
-        )
-        if plain:
-            self._state = WorkerStatus.IDLE  # the script wrote that
-        for (member, outcome, _ttl), code in zip(plain, codes, strict=True):
-            if code == Recorded.HAS_DEPENDENTS:
-                member.job._success_callback = None  # type: ignore[assignment]  # it was called above
-                special.append((member, outcome))
-                continue
-            self.executions.pop(member.started.id, None)
-            if code == Recorded.YES:
-                member.job.send_webhooks(JobStatus.FINISHED)
-        if special:
-            owned = self._bookkeeper.owned(batch.queue, [member for member, _outcome in special])
-            for (member, outcome), ours in zip(special, owned, strict=True):
-                if ours:
-                    failures += self._record_special(batch.queue, member, outcome)
-        return failures
-
-    def _record_special(self, queue: Queue, member: TakenJob, outcome: object) -> list[Failure]:
-        """The way of RQ itself, for what is rare: dependents, repeats, rate limits, results that are not kept."""
-        try:
-            self._finalize_success(member.job, queue, member.started, outcome)
-        except Exception as error:  # noqa: BLE001 - as in RQ
-            return [Failure(member, error)]
-        return []
-
-    def _record_failures(self, queue: Queue, failures: Sequence[Failure], ended: datetime) -> None:
-        """What `handle_job_failure` does for one job, for all in one transaction."""
-        if not failures:
-            return
-        members = [failure.member for failure in failures]
-        owned = patiently(self.connection, lambda: self._bookkeeper.owned(queue, members), seconds=PATIENCE_SECONDS)
-        failures = [failure for failure, ours in zip(failures, owned, strict=True) if ours]
-        texts = [self._handle_error(failure) for failure in failures]
-        retried = [failure.member.job.should_retry for failure in failures]
-        with self.connection.pipeline() as pipeline:
-            for failure, text, retry in zip(failures, texts, retried, strict=True):
-                self._record_failure(queue, failure.member, ended, text, retry, pipeline)
-            for failure in failures:
-                pipeline.exists(failure.member.job.dependents_key)
-            answers = pipeline.execute()
-        has_dependents = answers[len(answers) - len(failures) :]
-        for failure, text, retry, dependents in zip(failures, texts, retried, has_dependents, strict=True):
-            if not retry:
-                failure.member.job.send_webhooks(JobStatus.FAILED, exc_string=text)
-                if dependents:
-                    self._enqueue_dependents_safely(queue, failure.member.job)
-            self._release_slot_safely(failure.member.job)
-
-    def _handle_error(self, failure: Failure) -> str:
-        """Calls the failure callback and the exception handlers; the text to keep of the exception."""
-        job, error = failure.member.job, failure.error
-        job._status = JobStatus.FAILED
-        details: tuple[Any, Any, Any] = (type(error), error, error.__traceback__)
-        try:
-            execute_failure_callback(job, self.death_penalty_class, *details)
-        except Exception:  # noqa: BLE001 - as in RQ, it replaces the exception of the job
-            details = sys.exc_info()
-        self.handle_exception(job, *details)
-        return format_exc_info(details)
-
-    def _record_failure(
-        self, queue: Queue, member: TakenJob, ended: datetime, text: str, retry: bool, pipeline: Any
-    ) -> None:
-        job, execution = member.job, member.started
-        if not retry:
-            job.set_status(JobStatus.FAILED, pipeline=pipeline)
-        self.cleanup_execution(job, pipeline=pipeline, execution=execution)
-        if not retry and not self.disable_default_exception_handler:
-            job._handle_failure(
-                text,
-                pipeline=pipeline,
-                worker_name=self.name,
-                execution_id=execution.id,
-                execution_started_at=execution.created_at,
-                execution_ended_at=ended,
-            )
-        self.increment_failed_job_count(pipeline)
-        self.increment_total_working_time(ended - execution.created_at, pipeline)
-        if retry:
-            job.retry(queue, pipeline)
 
 
 def _why_closed(size: int, limit: int, others: bool, waited: bool) -> str:

@@ -3,12 +3,12 @@
 -- KEYS: intermediate queue, started job registry, worker, its executions
 -- ARGV: prefix of all keys, worker name, time (ISO 8601), time (s since 1970), ttl of the worker (s), then for each
 --       job: id, execution id, seconds it may take
--- Returns the ids of the jobs that were not started: they were cancelled, are no more, or were put back meanwhile by a
--- colleague who found them lying in the intermediate queue for too long.
+-- Returns the ids of two kinds of jobs that were not started: those that were cancelled or are no more, and those that a
+-- colleague put back meanwhile, because he found them lying in the intermediate queue for too long.
 
 local prefix, worker, iso, seconds = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now = math.floor(tonumber(seconds))
-local not_started, longest = {}, 0
+local cancelled, not_ours, longest = {}, {}, 0
 
 for i = 6, #ARGV, 3 do
     local id, execution, ttl = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
@@ -17,8 +17,10 @@ for i = 6, #ARGV, 3 do
     -- In neither place: not ours any more. In the registry: this script ran before, and its answer was lost.
     local ours = redis.call('lrem', KEYS[1], -1, id) == 1 or redis.call('zscore', KEYS[2], entry)
     local status = redis.call('hget', job, 'status')
-    if not ours or not status or status == 'canceled' then
-        not_started[#not_started + 1] = id
+    if not ours then
+        not_ours[#not_ours + 1] = id
+    elseif not status or status == 'canceled' then
+        cancelled[#cancelled + 1] = id
     else
         local execution_key = prefix .. ':execution:' .. entry
         redis.call('hset', execution_key, 'id', execution, 'job_id', id, 'worker_name', worker,
@@ -39,4 +41,4 @@ if longest > 0 then
     redis.call('hset', KEYS[3], 'state', 'busy', 'last_heartbeat', iso)
     redis.call('expire', KEYS[3], ARGV[5])
 end
-return not_started
+return { cancelled, not_ours }
