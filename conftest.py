@@ -104,6 +104,7 @@ def no_queue(settings: Settings, tmp_path: Path) -> Iterator[None]:
     """A queue server that is not there."""
     settings.REDIS_URL = f"unix://{tmp_path}/nothing.sock"
     queues.queue.cache_clear()
+    backpressure.load.forget()
     yield
     queues.queue.cache_clear()
 

@@ -5,6 +5,7 @@ Safe for production as they stand: without `DEBUG`, nothing here has a default t
 
 import os
 import sys
+from http import HTTPStatus
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -233,7 +234,17 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    # Refusing what is too much is no error, and there may be a thousand of them a second.
+    "filters": {
+        "not_busy": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", 0) != HTTPStatus.SERVICE_UNAVAILABLE,
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"django.server": {"level": "INFO", "propagate": True}},
+    "loggers": {
+        "django.server": {"level": "INFO", "propagate": True},
+        "django.request": {"filters": ["not_busy"]},
+    },
 }

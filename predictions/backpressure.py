@@ -78,19 +78,6 @@ class Load:
 load = Load()
 
 
-def require_room(*, wait_limit: float | None) -> None:
-    """Raises `Refusal` `busy` if the queue is full, or if an answer would take longer than `wait_limit` seconds.
-
-    `None`: nobody waits for it.
-    """
-    load.refresh()
-    if load.length >= settings.QUEUE_MAX_LENGTH:
-        too_many = load.length - settings.QUEUE_MAX_LENGTH + 1
-        raise _busy("The queue is full.", too_many / load.rate if load.rate else 10)
-    if wait_limit is not None and load.wait_seconds > wait_limit:
-        raise _busy("The queue is too long to answer in time.", load.wait_seconds - wait_limit)
-
-
 class WaitingRoom:
     """Counts the requests of this process that wait, and lets in no more than leave some threads free."""
 
@@ -102,11 +89,15 @@ class WaitingRoom:
     def size(self) -> int:
         return max(1, settings.WEB_THREADS - FREE_THREADS)
 
+    @property
+    def is_full(self) -> bool:
+        return self.occupied >= self.size
+
     @contextmanager
     def place(self) -> Iterator[bool]:
         """Whether there is a place to wait in, which is held meanwhile."""
         with self._lock:
-            has_place = self.occupied < self.size
+            has_place = not self.is_full
             self.occupied += has_place
         try:
             yield has_place
@@ -118,6 +109,23 @@ class WaitingRoom:
 waiting_room = WaitingRoom()
 
 
+def require_room(*, wait_limit: float | None) -> None:
+    """Raises `Refusal` `busy` if the queue is full, or if an answer would take longer than `wait_limit` seconds.
+
+    `None`: nobody waits for it.
+    """
+    load.refresh()
+    if load.length >= settings.QUEUE_MAX_LENGTH:
+        too_many = load.length - settings.QUEUE_MAX_LENGTH + 1
+        raise _busy("The queue is full.", too_many / load.rate if load.rate else 10)
+    if wait_limit is None:
+        return
+    if load.wait_seconds > wait_limit:
+        raise _busy("The queue is too long to answer in time.", load.wait_seconds - wait_limit)
+    if waiting_room.is_full:
+        raise _no_place()
+
+
 @contextmanager
 def place_to_wait(wait_seconds: float) -> Iterator[None]:
     """Holds a place for a request that may wait so long. Raises `Refusal` `busy` if there is none."""
@@ -126,8 +134,12 @@ def place_to_wait(wait_seconds: float) -> Iterator[None]:
         return
     with waiting_room.place() as has_place:
         if not has_place:
-            raise _busy("Too many requests wait already.", waiting_room.size / load.rate if load.rate else 1)
+            raise _no_place()
         yield
+
+
+def _no_place() -> Refusal:
+    return _busy("Too many requests wait already.", waiting_room.size / load.rate if load.rate else 1)
 
 
 def _busy(reason: str, seconds: float) -> Refusal:

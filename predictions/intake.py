@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import redis
 from django.conf import settings
@@ -27,10 +27,13 @@ from predictions.refusals import Refusal
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Arrival:
+    """`turn` is set when it is done, or has to write for itself and all that have arrived by then."""
+
     prediction: Prediction
     image: Image
+    turn: threading.Event = field(default_factory=threading.Event)
     is_done: bool = False
     error: Exception | None = None
 
@@ -46,8 +49,8 @@ class Intake:
     def __init__(self) -> None:
         self._on_the_way = 0
         self._arrived: list[_Arrival] = []
-        self._changed = threading.Condition()  # guards the two above
-        self._writing = threading.Lock()
+        self._is_writing = False
+        self._changed = threading.Condition()  # guards the three above; who writes waits for it
 
     @contextmanager
     def coming(self) -> Iterator[None]:
@@ -59,7 +62,7 @@ class Intake:
         finally:
             with self._changed:
                 self._on_the_way -= 1
-                self._changed.notify_all()
+                self._changed.notify()
 
     def accept(self, prediction: Prediction, image: Image) -> None:
         """Returns when the prediction is recorded and queued, or answered already.
@@ -72,16 +75,27 @@ class Intake:
         else:
             with self._changed:
                 self._arrived.append(arrival)
-                self._changed.notify_all()
-            with self._writing:
-                if not arrival.is_done:
-                    arrived = self._gather()
-                    try:
-                        self._record(arrived)
-                    finally:  # whatever happened, nobody may take it for a success
-                        _settle([other for other in arrived if not other.is_done], RuntimeError("was not recorded"))
+                has_to_wait, self._is_writing = self._is_writing, True
+                self._changed.notify()
+            if has_to_wait:
+                arrival.turn.wait()
+            if not arrival.is_done:
+                self._write()
         if arrival.error is not None:
             raise arrival.error
+
+    def _write(self) -> None:
+        """Writes for all that have arrived; then it is the turn of the first that came meanwhile."""
+        arrived = self._gather()
+        try:
+            self._record(arrived)
+        finally:  # whatever happened, nobody may take it for a success, and nobody may be forgotten
+            _settle([other for other in arrived if not other.is_done], RuntimeError("was not recorded"))
+            with self._changed:
+                self._is_writing = bool(self._arrived)
+                successor = self._arrived[:1]
+            for other in (*arrived, *successor):
+                other.turn.set()
 
     def _gather(self) -> list[_Arrival]:
         with self._changed:

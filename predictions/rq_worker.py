@@ -1,9 +1,12 @@
 """The worker that `manage.py rqworker` runs: a batch worker that holds the active model."""
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import DatabaseError, close_old_connections
+from rq.job import Job
 
 from predictions import classifiers, services
 from worker.batch_worker import BatchWorker
@@ -21,6 +24,12 @@ class PredictionWorker(BatchWorker):
 
     def facts(self) -> dict[str, str]:
         return {"model": classifiers.loaded_version()}
+
+    def handle_dropped(self, jobs: Sequence[Job]) -> None:
+        """Whoever waits for a prediction whose job was cancelled in the queue, past the site, learns of it."""
+        super().handle_dropped(jobs)
+        close_old_connections()
+        services.predictions_fail([UUID(job.id) for job in jobs], "cancelled in the queue")
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()

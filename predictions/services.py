@@ -52,6 +52,7 @@ def prediction_request(
                 expires_at=timezone.now() + expires_after if expires_after else None,
             )
             image = images.store(admitted)
+            del upload, admitted  # hundreds of requests may wait below: the picture is on the disk now
         with announcements.listener.expect(prediction.id) as woken:
             intake.accept(prediction, image)
             if wait_seconds <= 0 or not prediction.is_waiting:

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.db import connection
 
-from predictions import images
+from predictions import images, intake
 from predictions.intake import Intake
 from predictions.models import Image, Prediction
 from predictions.tests.fakes import upload
@@ -60,11 +61,13 @@ class Arrivals:
 
     def together(self, *all_changes: dict[str, Any]) -> None:
         """These requests, none of which is written before all have arrived. Returns when all are answered."""
-        with self.intake._writing:
-            for number, changes in enumerate(all_changes):
-                self.start(**{"seed": number, **changes})
-            self.until_arrived(len(all_changes))
-        self.join()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(intake, "GATHER_SECONDS", 60)
+            with self.intake.coming():
+                for number, changes in enumerate(all_changes):
+                    self.start(**{"seed": number, **changes})
+                self.until_arrived(len(all_changes))
+            self.join()
 
     def join(self) -> None:
         for thread in self._threads:

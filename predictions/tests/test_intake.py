@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from rq import Queue
 
-from predictions import backpressure, images, queues
+from predictions import backpressure, images, intake, queues
 from predictions.models import Image, Prediction
 from predictions.tests.arrivals import Arrivals
 
@@ -61,6 +61,46 @@ def test_who_arrives_while_one_writes_is_written_together(
     assert sum(queued) == 5 and len(queued) == 2, "one transaction and round trip for the first, one for the others"
     assert len(arrivals.statements) == 4  # images and predictions, twice
     assert (arrivals.states(), arrivals.errors) == (["queued"] * 5, {})
+
+
+def test_who_is_on_the_way_is_waited_for(
+    arrivals: Arrivals, queued: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "GATHER_SECONDS", 60)
+    with arrivals.intake.coming():
+        arrivals.start(1)
+        arrivals.until_arrived(1)
+        arrivals.start(2)
+        arrivals.until_arrived(2)
+        assert queued == []
+    arrivals.join()
+    assert queued == [2]
+
+
+def test_but_not_for_long(arrivals: Arrivals, queued: list[int]) -> None:
+    with arrivals.intake.coming():
+        arrivals.start()
+        arrivals.join()
+    assert queued == [1]
+
+
+def test_nobody_is_on_the_way(arrivals: Arrivals, queued: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after one that turned back."""
+    monkeypatch.setattr(intake, "GATHER_SECONDS", 60)
+    with pytest.raises(ZeroDivisionError), arrivals.intake.coming():
+        raise ZeroDivisionError
+    arrivals.here()
+    assert queued == [1]
+
+
+def test_enough_have_arrived(arrivals: Arrivals, queued: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(intake, "GATHER_AT_MOST", 2)
+    with arrivals.intake.coming():
+        arrivals.start(1)
+        arrivals.start(2)
+        arrivals.join()
+    assert queued == [2]
 
 
 @pytest.mark.parametrize("number", [1, 10])

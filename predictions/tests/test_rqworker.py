@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from pytest_django import Settings
 from rq import Queue
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
@@ -127,6 +128,17 @@ def test_a_job_that_killed_its_workers(queue: Queue, fake_classifier: FakeClassi
         PredictionWorker([queue]).run_maintenance_tasks()
     prediction.refresh_from_db()
     assert (prediction.state, prediction.error_code, len(queue)) == ("failed", "classification-failed", 0)
+
+
+def test_a_job_that_was_cancelled_in_the_queue(queue: Queue, fake_classifier: FakeClassifier) -> None:
+    """Somebody cancelled it by hand in the moment in which the worker took it."""
+    cancelled, good = stored_prediction(state="queued"), stored_prediction(state="queued")
+    queues.enqueue(str(cancelled.id), str(good.id))
+    queue.connection.hset(Job.key_for(str(cancelled.id)), "status", "canceled")
+    PredictionWorker([queue]).work(burst=True)
+    assert fake_classifier.batches == [1]
+    states = dict(Prediction.objects.values_list("id", "state"))
+    assert states == {cancelled.id: "failed", good.id: "done"}
 
 
 def test_the_real_model(queue: Queue, models: Repository, coffee: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

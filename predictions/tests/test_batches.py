@@ -1,0 +1,164 @@
+"""Batches in which one picture breaks the model, and batches during which somebody sets the clock."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import django.utils.timezone
+import pytest
+import rq.utils
+from rq import Queue
+
+from predictions import queues, services
+from predictions.models import Prediction
+from predictions.rq_worker import PredictionWorker
+from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction, upload
+from predictions.tests.pictures import picture
+from worker.batch_worker import worker as batch_worker
+from worker.classifier import Classified
+
+pytestmark = pytest.mark.django_db(transaction=True)
+HOUR = timedelta(hours=1)
+
+
+def _queued(number: int) -> list[Prediction]:
+    predictions = [stored_prediction(stored_image(picture(seed=seed)), state="queued") for seed in range(number)]
+    queues.enqueue(*[str(prediction.pk) for prediction in predictions])
+    return predictions
+
+
+def _states() -> list[str]:
+    return list(Prediction.objects.order_by("created_at").values_list("state", flat=True))
+
+
+# --- One picture that breaks the model ------------------------------------------------------------
+
+
+def test_one_picture_breaks_the_model(
+    fake_classifier: FakeClassifier, work_off: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch raises as a whole; then each is tried alone, and only the one fails."""
+    classify, unbearable = fake_classifier.classify, picture(seed=2)
+
+    def picky(images: Sequence[bytes | Exception]) -> Classified:
+        classified = classify(images)
+        if unbearable in images:
+            raise RuntimeError("secret detail")
+        return classified
+
+    monkeypatch.setattr(fake_classifier, "classify", picky)
+    _queued(5)
+    work_off()
+    assert _states() == ["done", "done", "failed", "done", "done"]
+    assert fake_classifier.batches == [5, *[1] * 5, *[1] * (queues.ATTEMPTS - 1)]
+    failed = Prediction.objects.get(state="failed")
+    assert (failed.error_code, "secret" in failed.error) == ("classification-failed", False)
+
+
+def test_it_breaks_in_one_batch_only(
+    fake_classifier: FakeClassifier, work_off: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classify = fake_classifier.classify
+
+    def too_much_at_once(images: Sequence[bytes | Exception]) -> Classified:
+        classified = classify(images)
+        if len(images) > 1:
+            raise MemoryError
+        return classified
+
+    monkeypatch.setattr(fake_classifier, "classify", too_much_at_once)
+    _queued(4)
+    work_off()
+    assert (_states(), fake_classifier.batches) == (["done"] * 4, [4, 1, 1, 1, 1])
+
+
+# --- A clock that is set --------------------------------------------------------------------------
+
+
+class Clock:
+    """The wall clock, in everything that reads it here: rows, jobs, registries."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead = timedelta(0)
+        of_django, of_rq = django.utils.timezone.now, rq.utils.now
+        monkeypatch.setattr(django.utils.timezone, "now", lambda: of_django() + self.ahead)
+        created = Prediction._meta.get_field("created_at")
+        monkeypatch.setattr(created, "_get_default", django.utils.timezone.now)
+
+        def rq_now() -> datetime:
+            return of_rq() + self.ahead
+
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] in {"rq", "worker", "django_rq"} and getattr(module, "now", None) is of_rq:
+                monkeypatch.setattr(module, "now", rq_now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+class Held:
+    """Keeps each batch in the classifier until it is let go."""
+
+    def __init__(self, classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.let_go = threading.Event(), threading.Event()
+        classify = classifier.classify
+
+        def held(images: Sequence[bytes | Exception]) -> Classified:
+            self.begun.set()
+            assert self.let_go.wait(20)
+            return classify(images)
+
+        monkeypatch.setattr(classifier, "classify", held)
+
+
+@pytest.fixture
+def maintained(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """One for each maintenance of a worker, which comes all the time."""
+    done = threading.Semaphore(0)
+    maintain = PredictionWorker.run_maintenance_tasks
+
+    def noted(worker: PredictionWorker) -> None:
+        maintain(worker)
+        done.release()
+
+    monkeypatch.setattr(batch_worker, "MAINTENANCE_SECONDS", 0.01)
+    monkeypatch.setattr(PredictionWorker, "run_maintenance_tasks", noted)
+    return done
+
+
+def test_between_the_pictures(clock: Clock, maintained: threading.Semaphore, worker: FakeClassifier) -> None:
+    for seed, ahead in enumerate([timedelta(0), HOUR, -HOUR, 24 * HOUR, timedelta(0)]):
+        clock.ahead = ahead
+        file = upload(picture(seed=seed))
+        prediction = services.prediction_request(upload=file, source=Prediction.Source.API, wait_seconds=20)
+        assert prediction.state == "done", ahead
+        assert prediction.queue_ms is not None and prediction.total_ms is not None
+        assert 0 <= prediction.queue_ms <= prediction.total_ms < HOUR.total_seconds() * 1000
+        for _ in range(3):
+            assert maintained.acquire(timeout=20), "maintenance goes on"
+
+
+@pytest.mark.parametrize("ahead", [HOUR, -HOUR, 24 * HOUR])
+def test_while_a_batch_is_in_hand(
+    clock: Clock, worker: FakeClassifier, queue: Queue, ahead: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker's maintenance does not take a living worker for dead, and what waits is answered in the end."""
+    held = Held(worker, monkeypatch)
+    (first,) = _queued(1)
+    assert held.begun.wait(20)
+    second = stored_prediction(stored_image(picture(seed=1)), state="queued")
+    queues.enqueue(str(second.pk))
+    clock.ahead = ahead
+    PredictionWorker([queue]).run_maintenance_tasks()
+    held.let_go.set()
+    for prediction in (first, second):
+        answered = services.prediction_wait(prediction, 20)
+        assert (answered.state, answered.error) == ("done", "")
+        assert answered.queue_ms is not None and answered.queue_ms >= 0
+        assert answered.total_ms is not None and answered.total_ms >= 0
+    assert worker.batches == [1, 1], "nothing was computed twice"
