@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
 from worker.classifier import Answer, Classifier, UnusableOutput
 from worker.preprocessing import Preprocessor, UndecodableImage
 from worker.repository import Damaged, ModelVersion, Repository
-from worker.tests.pictures import photo
+from worker.tests.pictures import encoded, photo
 
 
 class StubEngine:
@@ -117,3 +120,75 @@ def test_labels_that_do_not_fit_the_network_are_refused(version: ModelVersion) -
     other = replace(version, manifest=replace(version.manifest, classes=999))
     with pytest.raises(Damaged, match="does not have 999 labels"):
         _classifier(other, StubEngine())
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_nothing_is_compiled_after_the_warm_up(
+    version: ModelVersion, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever size a batch has. OpenVINO compiles a model once, TensorFlow traces a function once."""
+    import openvino
+
+    from worker.keras_runtime import keras
+
+    compilations: list[str] = []
+
+    def counted(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            compilations.append(name)
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(openvino.Core, "compile_model")
+    counted(keras.Model, "__call__")
+    classifier = Classifier.load(version, engine=engine)
+    classifier.warm_up(max_batch=12)
+    assert len(compilations) == 1
+    for size in range(1, 13):
+        assert all(isinstance(answer, Answer) for answer in classifier.classify([photo("coffee")] * size).answers)
+    assert len(compilations) == 1
+
+
+@pytest.mark.parametrize("lanes", [2, 3])
+@pytest.mark.parametrize("number", [1, 2, 5, 11])
+def test_an_engine_of_several_lanes(version: ModelVersion, lanes: int, number: int) -> None:
+    """Parts are no larger than they should be, used as evenly as they can be, and come back in order."""
+    parts: list[int] = []
+
+    class Lanes(StubEngine):
+        part_size = 2
+
+        def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+            parts.append(len(batch))
+            return np.stack([_row(int(picture[0, 0, 0])) for picture in batch])
+
+    engine = Lanes()
+    engine.lanes = lanes
+    shades = [20 * place for place in range(number)]
+    pictures = [encoded(PIL.Image.new("RGB", (40, 40), (shade, 0, 0)), "PNG") for shade in shades]
+    answers = _classifier(version, engine).classify(pictures).answers
+    assert [answer.label for answer in answers if isinstance(answer, Answer)] == [version.labels[s] for s in shades]
+    assert sum(parts) == number
+    assert max(parts) <= 2
+    assert len(parts) >= min(lanes, number)
+
+
+def test_every_thread_is_warmed_up(version: ModelVersion) -> None:
+    """Each has its own part of the engine, and the first real batch uses all of them."""
+    warm: set[str] = set()
+
+    class Lanes(StubEngine):
+        lanes = 2
+        part_size = 2
+
+        def warm_up(self, batch_sizes: Iterable[int]) -> None:
+            assert list(batch_sizes) == [1, 2]
+            warm.add(threading.current_thread().name)
+
+    engine = Lanes(_row(1))
+    classifier = Classifier(version, engine, Preprocessor(version.manifest.preprocessing), decode_threads=3)
+    classifier.warm_up(max_batch=32)
+    assert len(warm) == 3
