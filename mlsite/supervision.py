@@ -70,7 +70,7 @@ class Supervisor:
             stdout=subprocess.DEVNULL,
             # A Ctrl-C reaches the whole terminal. Only we answer to it, and stop the programs in their order.
             start_new_session=True,
-            preexec_fn=_stop_when_parent_dies if sys.platform == "linux" else None,
+            preexec_fn=stop_when_parent_dies,
         )
 
     def deaths(self) -> Iterator[tuple[str, str]]:
@@ -89,9 +89,10 @@ class Supervisor:
         self._process.wait()
 
 
-def _stop_when_parent_dies() -> None:
-    """In the new process: ask the kernel for a SIGTERM when the parent is gone, even by SIGKILL."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def stop_when_parent_dies() -> None:
+    """In the new process: ask the kernel for a SIGTERM when the parent is gone, even by SIGKILL. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _escaped(value: object) -> str:

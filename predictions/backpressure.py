@@ -109,10 +109,10 @@ class WaitingRoom:
 waiting_room = WaitingRoom()
 
 
-def require_room(*, wait_limit: float | None) -> None:
+def require_room(*, wait_limit: float | None, takes_place: bool = True) -> None:
     """Raises `Refusal` `busy` if the queue is full, or if an answer would take longer than `wait_limit` seconds.
 
-    `None`: nobody waits for it.
+    `None`: nobody waits for it. `takes_place`: the request itself will wait, so that there has to be a place for it.
     """
     load.refresh()
     if load.length >= settings.QUEUE_MAX_LENGTH:
@@ -122,7 +122,7 @@ def require_room(*, wait_limit: float | None) -> None:
         return
     if load.wait_seconds > wait_limit:
         raise _busy("The queue is too long to answer in time.", load.wait_seconds - wait_limit)
-    if waiting_room.is_full:
+    if takes_place and waiting_room.is_full:
         raise _no_place()
 
 

@@ -86,8 +86,9 @@ class Intake:
 
     def _write(self) -> None:
         """Writes for all that have arrived; then it is the turn of the first that came meanwhile."""
-        arrived = self._gather()
+        arrived: list[_Arrival] = []
         try:
+            arrived = self._gather()
             self._record(arrived)
         finally:  # whatever happened, nobody may take it for a success, and nobody may be forgotten
             _settle([other for other in arrived if not other.is_done], RuntimeError("was not recorded"))

@@ -31,7 +31,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _upload_page(request)
     try:
-        backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS)
+        backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS, takes_place=False)
         file = images.only_file(request)
     except Refusal as refusal:
         if refusal.code != "no-file":

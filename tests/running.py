@@ -102,7 +102,7 @@ class RunningSite:
             return []
 
     def pids(self, part: str) -> list[int]:
-        """The processes whose command line holds `part`: `rqworker`, `gunicorn`, `valkey-server`."""
+        """The processes whose command line holds `part`: `rqworker`, `granian`, `valkey-server`."""
         return [process.pid for process in self.processes() if part in " ".join(_command(process))]
 
     def logs(self) -> str:

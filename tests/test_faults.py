@@ -55,7 +55,7 @@ def _all_answered(site: RunningSite, ids: list[str]) -> bool:
     return all(answer["prediction"] == "espresso" for answer in answers)
 
 
-@pytest.mark.parametrize("part", ["rqworker", "valkey-server", "gunicorn"])
+@pytest.mark.parametrize("part", ["rqworker", "valkey-server", "granian"])
 def test_a_killed_process_loses_no_prediction(data_dir: Path, photos: list[bytes], part: str) -> None:
     with RunningSite(data_dir) as site:
         pids = site.pids(part)

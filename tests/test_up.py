@@ -62,10 +62,22 @@ def test_a_killed_parent_leaves_nothing_running(data_dir: Path) -> None:
     assert not alive
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_a_killed_web_server_leaves_nothing_that_answers(data_dir: Path) -> None:
+    """Its own child would hold the port, and go on after everything else was stopped."""
+    with RunningSite(data_dir) as site:
+        server, child = map(psutil.Process, site.pids("granian"))
+        assert child.ppid() == server.pid
+        server.kill()
+        child.wait(60)
+        eventually(lambda: len(site.pids("granian")) == 2, "the restart")
+        eventually(site.is_ready, "readiness")
+
+
 def test_without_the_web_it_only_works(data_dir: Path) -> None:
     with RunningSite(data_dir, "--no-web") as site:
         assert len(site.pids("rqworker")) == 1
-        assert not site.pids("gunicorn")
+        assert not site.pids("granian")
 
 
 def test_the_example_settings_are_settings_that_work(data_dir: Path) -> None:

@@ -29,7 +29,7 @@ class Arrivals:
     def start(self, seed: int = 0, **changes: Any) -> None:
         """One more request, in a thread of its own, with another picture for each seed."""
         image = self._new(seed, changes)
-        self._threads.append(threading.Thread(target=self._accept, args=(len(self._threads), image)))
+        self._threads.append(threading.Thread(target=self._accept, args=(len(self._threads), image), daemon=True))
         self._threads[-1].start()
 
     def here(self, seed: int = 0) -> None:
@@ -71,7 +71,7 @@ class Arrivals:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(60)
+            thread.join(20)
             assert not thread.is_alive(), "a request was forgotten"
 
     def states(self) -> list[str | None]:

@@ -49,6 +49,15 @@ class FakeClassifier:
         return ANSWER
 
 
+class Unreadable:
+    """The body of a request that is refused before any of it is read (`wsgi.input`)."""
+
+    def read(self, *_arguments: object) -> bytes:
+        raise AssertionError("the body was read")
+
+    readline = read
+
+
 def until_listening(listener: Listener = announcements.listener) -> None:
     """Returns when the listener certainly hears what is announced."""
     probe = uuid4()

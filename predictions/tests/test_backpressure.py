@@ -17,16 +17,10 @@ from rq.utils import now, utcformat
 
 from predictions import backpressure
 from predictions.models import Prediction
-from predictions.tests.fakes import upload
+from predictions.tests.fakes import Unreadable, upload
+from worker.batch_worker import liveness
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Unreadable:
-    def read(self, *_arguments: object) -> bytes:
-        raise AssertionError("the body was read")
-
-    readline = read
 
 
 Load = Callable[..., None]
@@ -41,26 +35,27 @@ def load(queue: Queue) -> Load:
             queue.connection.rpush(queue.key, *[f"job-{number}" for number in range(jobs)])
         for number, rate in enumerate(rates):
             key = f"rq:worker:worker-{number}"
-            entry = {"pid": os.getpid(), "last_heartbeat": utcformat(now()), "rate": str(rate), **facts}
-            queue.connection.hset(key, mapping=entry)
+            entry = {"pid": str(os.getpid()), "last_heartbeat": utcformat(now()), "rate": str(rate), **facts}
+            queue.connection.hset(key, mapping=dict[Any, Any](entry))
             queue.connection.sadd(worker_registration.WORKERS_BY_QUEUE_KEY % queue.name, key)
         backpressure.load.forget()
 
     return load
 
 
-def _send(client: Client, address: str = "/api/predict", prefer: str = "", **extra: Any) -> Any:
+def _send(client: Client, address: str = "/api/predict", prefer: str = "", *, unreadable: bool = False) -> Any:
+    extra: dict[str, Any] = {"wsgi.input": Unreadable()} if unreadable else {}
     return client.post(address, {"file": upload()}, headers={"Prefer": prefer} if prefer else {}, **extra)
 
 
 @pytest.mark.parametrize("prefer", ["", "respond-async"])
 def test_a_full_queue(client: Client, load: Load, settings: Settings, tmp_path: Path, prefer: str) -> None:
     settings.QUEUE_MAX_LENGTH = 5
-    load(14, 2, 0.5)
-    response = _send(client, prefer=prefer, **{"wsgi.input": Unreadable()})
+    load(15, 0.25, 0.75)
+    response = _send(client, prefer=prefer, unreadable=True)
     assert (response.status_code, response.json()["code"]) == (503, "busy")
-    assert response["Retry-After"] == "4"  # ten have to go, at 2.5 a second
-    assert response.json()["detail"] == "The queue is full. Please try again in 4 s."
+    assert response["Retry-After"] == "11"  # so many have to go, at one a second
+    assert response.json()["detail"] == "The queue is full. Please try again in 11 s."
     assert response["Content-Type"] == "application/problem+json"
     assert not Prediction.objects.exists()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -77,7 +72,7 @@ def test_one_place_is_left(client: Client, load: Load, settings: Settings) -> No
 def test_on_the_page(client: Client, load: Load, settings: Settings) -> None:
     settings.QUEUE_MAX_LENGTH = 1
     load(1)
-    response = _send(client, "/", **{"wsgi.input": Unreadable()})
+    response = _send(client, "/", unreadable=True)
     assert (response.status_code, response["Retry-After"]) == (503, "10")
     assert 'role="alert"' in response.text and "The queue is full. Please try again in 10 s." in response.text
 
@@ -85,7 +80,7 @@ def test_on_the_page(client: Client, load: Load, settings: Settings) -> None:
 def test_an_old_client(client: Client, load: Load, settings: Settings) -> None:
     settings.QUEUE_MAX_LENGTH = 1
     load(1)
-    response = _send(client, "/predict", **{"wsgi.input": Unreadable()})
+    response = _send(client, "/predict", unreadable=True)
     assert (response.status_code, response["Retry-After"]) == (503, "10")
     assert response.json() == {"success": False, "prediction": None, "score": None}
 
@@ -125,7 +120,7 @@ def test_just_in_time(load: Load) -> None:
 def looks(load: Load, monkeypatch: pytest.MonkeyPatch) -> list[Queue]:
     """One entry for each look at the workers."""
     found: list[Queue] = []
-    look = backpressure.live_workers
+    look = liveness.live_workers
 
     def noted(queue: Queue) -> Any:
         found.append(queue)
@@ -136,10 +131,8 @@ def looks(load: Load, monkeypatch: pytest.MonkeyPatch) -> list[Queue]:
 
 
 def test_one_look_in_half_a_second(load: Load, looks: list[Queue], monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(monotonic=lambda: clock.moment, moment=100.0)
-    monkeypatch.setattr(backpressure, "time", clock)
     for moment, so_many in [(100.0, 1), (100.49, 1), (100.5, 2), (100.9, 2), (200.0, 3)]:
-        clock.moment = moment
+        monkeypatch.setattr(backpressure, "time", SimpleNamespace(monotonic=lambda moment=moment: moment))
         for _ in range(5):
             backpressure.require_room(wait_limit=1)
         assert len(looks) == so_many

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest
-from django.utils.datastructures import MultiValueDict
+from django.core.handlers.wsgi import WSGIRequest
+from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
 from predictions import images
@@ -22,20 +21,18 @@ def _store(seed: int = 0) -> Image:
     return images.store(images.admit(upload(picture(seed=seed))))
 
 
-def _request(files: dict[str, list[UploadedFile[bytes]]], **meta: str) -> HttpRequest:
-    request = HttpRequest()
-    request.META.update(meta)
-    request.FILES = MultiValueDict(files)
-    return request
+def _request(files: dict[str, object], **meta: str) -> WSGIRequest:
+    return RequestFactory().post("/", files, **meta)  # type: ignore[arg-type]
 
 
 def test_only_file() -> None:
-    file = upload()
-    assert images.only_file(_request({"file": [file]})) is file
-    wrong: list[tuple[str, dict[str, list[UploadedFile[bytes]]]]] = [
+    file = images.only_file(_request({"file": upload(name="cat.png")}))
+    assert (file.name, file.read()) == ("cat.png", picture())
+    wrong: list[tuple[str, dict[str, object]]] = [
         ("no-file", {}),
-        ("wrong-field", {"image": [file]}),
-        ("several-files", {"file": [file, upload()]}),
+        ("no-file", {"file": "a text"}),
+        ("wrong-field", {"image": upload()}),
+        ("several-files", {"file": [upload(), upload()]}),
     ]
     for code, files in wrong:
         with pytest.raises(Refusal) as caught:

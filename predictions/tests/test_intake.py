@@ -66,7 +66,7 @@ def test_who_arrives_while_one_writes_is_written_together(
 def test_who_is_on_the_way_is_waited_for(
     arrivals: Arrivals, queued: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(intake, "GATHER_SECONDS", 600)
     with arrivals.intake.coming():
         arrivals.start(1)
         arrivals.until_arrived(1)
@@ -86,15 +86,16 @@ def test_but_not_for_long(arrivals: Arrivals, queued: list[int]) -> None:
 
 def test_nobody_is_on_the_way(arrivals: Arrivals, queued: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also after one that turned back."""
-    monkeypatch.setattr(intake, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(intake, "GATHER_SECONDS", 600)
     with pytest.raises(ZeroDivisionError), arrivals.intake.coming():
         raise ZeroDivisionError
-    arrivals.here()
+    arrivals.start()
+    arrivals.join()
     assert queued == [1]
 
 
 def test_enough_have_arrived(arrivals: Arrivals, queued: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(intake, "GATHER_SECONDS", 600)
     monkeypatch.setattr(intake, "GATHER_AT_MOST", 2)
     with arrivals.intake.coming():
         arrivals.start(1)

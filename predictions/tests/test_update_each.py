@@ -53,7 +53,7 @@ def test_it_works() -> None:
 )
 def test_what_is_written_is_what_is_read(column: str, value: object) -> None:
     prediction = stored_prediction(state="running", started_at=timezone.now(), compute_ms=5.0, top=[["old", 1.0]])
-    _update({prediction.pk: _done(**{column: value})})
+    _update({prediction.pk: _done() | {column: value}})
     read = Prediction.objects.get()
     assert getattr(read, column) == value and type(getattr(read, column)) is type(value)
     assert Prediction.objects.filter(**{column: value} if value is not None else {f"{column}__isnull": True}).exists()

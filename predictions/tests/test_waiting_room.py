@@ -16,7 +16,7 @@ from rq import Queue
 from predictions import announcements, backpressure, services
 from predictions.models import Prediction
 from predictions.refusals import Refusal
-from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
+from predictions.tests.fakes import FakeClassifier, Unreadable, stored_prediction, upload
 from predictions.tests.pictures import picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,9 +28,10 @@ def few_places(settings: Settings) -> None:
     settings.WEB_THREADS = backpressure.FREE_THREADS + PLACES
 
 
-def _send(seed: int, address: str = "/api/predict", prefer: str = "") -> Any:
+def _send(seed: int, address: str = "/api/predict", prefer: str = "", *, unreadable: bool = False) -> Any:
+    extra: dict[str, Any] = {"wsgi.input": Unreadable()} if unreadable else {}
     file = upload(picture(seed=seed))
-    return Client().post(address, {"file": file}, headers={"Prefer": prefer} if prefer else {})
+    return Client().post(address, {"file": file}, headers={"Prefer": prefer} if prefer else {}, **extra)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def _answer() -> None:
 @pytest.mark.parametrize("address", ["/api/predict", "/predict"])
 def test_one_too_many(full: list[Any], address: str, tmp_path: Path) -> None:
     files = len(list(tmp_path.rglob("*.png")))
-    response = _send(7, address)
+    response = _send(7, address, unreadable=True)
     assert (response.status_code, response["Retry-After"], full) == (503, "1", [])
     if address == "/api/predict":
         assert response.json()["code"] == "busy"

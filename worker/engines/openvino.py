@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class OpenVinoEngine:
 
     def __init__(self, version: ModelVersion, *, precision: str, threads: int) -> None:
         version.check("xml", "bin")
-        core = openvino.Core()
+        core = _core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise EngineError("this machine's CPU has no bf16 arithmetic: use precision f32")
         rule = version.manifest.preprocessing
@@ -51,6 +52,17 @@ class OpenVinoEngine:
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
         for size in batch_sizes:
             self.predict(np.zeros((size, self._size, self._size, 3), np.uint8))
+
+
+@cache
+def _core() -> Any:
+    """The one of this process, never to be destroyed.
+
+    Its CPU plugin gives the thread that first uses it another stack for signal handlers. It takes that stack away
+    where it is destroyed: on another thread, the first one is left with memory that is gone, and the next signal ends
+    the process. A model that is replaced is destroyed on whatever thread used it last.
+    """
+    return openvino.Core()
 
 
 def _normalising(model: Any, rule: Preprocessing) -> Any:

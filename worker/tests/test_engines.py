@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,7 +91,7 @@ def test_bf16_gives_nearly_the_same_answers_or_says_that_it_cannot(version: Mode
 
 def test_bf16_on_a_machine_without_it(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     core = SimpleNamespace(get_property=lambda *_: ["FP32", "INT8"])
-    monkeypatch.setattr("openvino.Core", lambda: core)
+    monkeypatch.setattr("worker.engines.openvino._core", lambda: core)
     with pytest.raises(EngineError, match="no bf16 arithmetic: use precision f32"):
         load_engine(version, precision="bf16")
 
@@ -129,3 +131,36 @@ def test_openvino_pins_nothing_and_caches_nothing(version: ModelVersion) -> None
     assert compiled.get_property("ENABLE_CPU_PINNING") is False
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert str(compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
+
+
+REPLACED = """
+import gc, signal, sys, threading, time
+from pathlib import Path
+from worker.engines import load_engine
+from worker.repository import Repository
+
+engines = [load_engine(Repository(Path(sys.argv[1])).get("efficientnet-lite0"))]
+engines[0].warm_up([1])
+
+def replace():
+    engines.clear()
+    gc.collect()
+
+thread = threading.Thread(target=replace)
+thread.start()
+thread.join()
+signal.signal(signal.SIGALRM, lambda *_: print("alive"))
+signal.alarm(1)
+time.sleep(5)
+"""
+
+
+def test_a_signal_after_an_engine_was_replaced(version: ModelVersion, models: Repository) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", REPLACED, str(models.root)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr
