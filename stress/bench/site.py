@@ -13,7 +13,7 @@ from stress.bench.processes import cpu_seconds, pss_megabytes
 from tests.running import RunningSite
 
 # What a command line holds, and what its process is for. What is left is the supervisor and `manage.py up`.
-KINDS = {"rqworker": "worker", "granian": "web", "gunicorn": "web", "valkey-server": "queue"}
+KINDS = {"rqworker": "worker", "granian": "web", "valkey-server": "queue"}
 NAMES = ("web", "worker", "queue", "supervisor")
 
 IDLE_CORES = 0.1  # of all its processes; heartbeats and the like go on
