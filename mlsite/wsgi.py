@@ -7,13 +7,7 @@ from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
-from mlsite.supervision import stop_when_parent_dies
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsite.settings")
-
-# Granian serves from a child of the process that is supervised. If that one is killed, the child would go on answering
-# beside its successor, and after everything else was stopped.
-stop_when_parent_dies()
 
 _site = get_wsgi_application()
 

@@ -52,8 +52,9 @@ class Load:
             self.rate = sum(float(worker.facts.get("rate") or 0) for worker in live_workers(queue))
             self._looked_at = time.monotonic()
         except redis.RedisError as error:
-            # Whoever queues something next will learn of it.
+            # Whoever queues something next learns of it, and is not told that there is too much to do.
             logger.warning("Cannot look at the queue: %s", error)
+            self.forget()
         finally:
             self._looking.release()
 

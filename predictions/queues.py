@@ -18,7 +18,7 @@ NAME = "predictions"
 # a picture that kills every worker it meets does not kill for ever.
 ATTEMPTS = 3
 FAILURE_TTL = 86_400  # seconds that Redis remembers a failed job; the row remembers for good
-RESULT_TTL = 60  # seconds that it remembers one that went well: at a hundred a second each of them is 100 KB
+RESULT_TTL = 60  # seconds that it remembers one that went well: a kilobyte each, and a hundred come in a second
 
 _RETRY = JobRetry(max=ATTEMPTS - 1)
 _ON_FAILURE = Callback("predictions.jobs.record_failure")

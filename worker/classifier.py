@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
@@ -79,27 +78,11 @@ class Classifier:
 
     def warm_up(self, max_batch: int = 1) -> None:
         """Make the first real batch, of any size up to this, as fast as the later ones."""
-        sizes = range(1, min(max_batch, self._engine.part_size) + 1)
-        if self._engine.lanes == 1:
-            self._engine.warm_up(sizes)
-        else:
-            self._on_every_thread(lambda: self._engine.warm_up(sizes))
+        self._engine.warm_up(range(1, min(max_batch, self._engine.part_size) + 1))
         # Pillow loads its readers, and the version its labels, when they are first needed.
         picture = io.BytesIO()
         Image.new("RGB", (64, 64)).save(picture, "JPEG")
         self.classify([picture.getvalue()])
-
-    def _on_every_thread(self, function: Callable[[], None]) -> None:
-        """Each thread has its own part of the engine. None begins before all are there, so that none does two."""
-        number = self._threads._max_workers
-        gate = threading.Barrier(number)
-
-        def once() -> None:
-            gate.wait()
-            function()
-
-        for done in [self._threads.submit(once) for _ in range(number)]:
-            done.result()
 
     def classify(self, images: Sequence[bytes | Exception]) -> Classified:
         """Answer a batch. An engine of several lanes works on several parts of it at a time.

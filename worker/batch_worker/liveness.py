@@ -25,8 +25,8 @@ class LiveWorker:
 def live_workers(queue: Queue) -> list[LiveWorker]:
     """The workers of `queue` that are neither dead nor gone, in one round trip.
 
-    A killed worker's entry stays in Redis until it runs out, more than a minute later. If it ran on this machine,
-    its process is looked for, and the entry does not count when there is none.
+    A killed worker's entry stays in Redis until it runs out, some seconds later. If it ran on this machine, its process
+    is looked for, and the entry does not count when there is none.
     """
     keys = [as_text(key) for key in worker_registration.get_keys(queue=queue)]
     with queue.connection.pipeline(transaction=False) as pipeline:

@@ -33,7 +33,7 @@ _SMOOTHING = 0.2  # the weight of the newest batch
 
 
 class Rate:
-    """Jobs per second of a worker that has enough to do: a smoothed mean over its batches; 0 before the first."""
+    """Batched jobs per second of a worker with enough to do: a smoothed mean over its batches; 0 before the first."""
 
     def __init__(self) -> None:
         self.value = 0.0

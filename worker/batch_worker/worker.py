@@ -274,7 +274,6 @@ class BatchWorker(RecordingWorker):
             batch = Batch(queue, [TakenJob(job, deaths=0)], None)
         if self._jobs_left is not None:
             self._jobs_left -= len(batch.members)
-        watch = metrics.Stopwatch()
         try:
             if batch.batching is None:
                 self._run_ordinary(batch.members[0].job, queue)
@@ -286,7 +285,6 @@ class BatchWorker(RecordingWorker):
             raise
         finally:
             self._heart.expect_end_within(None)
-        self._rate.observe(len(batch.members), watch.lap() + batch.taking_seconds)
 
     def _run_ordinary(self, job: Job, queue: Queue) -> None:
         seconds: float | None = None
@@ -316,6 +314,7 @@ class BatchWorker(RecordingWorker):
             self.set_state(WorkerStatus.IDLE)
         bookkeeping += watch.lap()
 
+        self._rate.observe(len(batch.members), run + bookkeeping)
         metrics.BATCH_SIZE.observe(len(batch.members))
         metrics.RUN.observe(run)
         metrics.BOOKKEEPING.observe(bookkeeping)

@@ -26,7 +26,7 @@ class EngineError(Exception):
 class Engine(Protocol):
     """A loaded model version.
 
-    `lanes`: how many threads may call `predict` at a time, each with a part of a batch.
+    `lanes`: how many calls of `predict`, each with a part of a batch, it works on at a time; further ones wait.
     `part_size`: the largest part that is worth giving to one call.
     """
 
@@ -40,7 +40,7 @@ class Engine(Protocol):
         """
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
-        """Make the first real batch of each of these sizes as fast as the later ones, on the calling thread."""
+        """Make the first real batch of each of these sizes as fast as the later ones, in every lane."""
 
 
 def load_engine(version: ModelVersion, *, engine: str = "openvino", precision: str = "f32", threads: int = 0) -> Engine:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from queue import SimpleQueue
 from typing import Any
@@ -50,8 +52,17 @@ class OpenVinoEngine:
             self._lanes.put(lane)
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
-        for size in batch_sizes:
-            self.predict(np.zeros((size, self._size, self._size, 3), np.uint8))
+        # All lanes at once: each stream prepares itself for a shape when it first meets it.
+        lanes = [self._lanes.get() for _ in range(self.lanes)]
+        try:
+            with ThreadPoolExecutor(self.lanes) as threads:
+                for size in batch_sizes:
+                    pictures = np.zeros((size, self._size, self._size, 3), np.uint8)
+                    together = threading.Barrier(self.lanes)
+                    list(threads.map(lambda lane, batch=pictures, gate=together: lane.warm_up(batch, gate), lanes))
+        finally:
+            for lane in lanes:
+                self._lanes.put(lane)
 
 
 class _Lane:
@@ -79,6 +90,10 @@ class _Lane:
         self._request.infer()
         # A copy: the request's own memory holds the next batch's answer later.
         return np.array(self._request.get_output_tensor().data, np.float32)
+
+    def warm_up(self, batch: NDArray[np.uint8], together: threading.Barrier) -> None:
+        together.wait()
+        self.predict(batch)
 
 
 @cache

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -176,19 +175,8 @@ def test_an_engine_of_several_lanes(version: ModelVersion, lanes: int, number: i
     assert len(parts) >= min(lanes, number)
 
 
-def test_every_thread_is_warmed_up(version: ModelVersion) -> None:
-    """Each has its own part of the engine, and the first real batch uses all of them."""
-    warm: set[str] = set()
-
-    class Lanes(StubEngine):
-        lanes = 2
-        part_size = 2
-
-        def warm_up(self, batch_sizes: Iterable[int]) -> None:
-            assert list(batch_sizes) == [1, 2]
-            warm.add(threading.current_thread().name)
-
-    engine = Lanes(_row(1))
-    classifier = Classifier(version, engine, Preprocessor(version.manifest.preprocessing), decode_threads=3)
-    classifier.warm_up(max_batch=32)
-    assert len(warm) == 3
+def test_all_sizes_of_parts_are_warmed_up(version: ModelVersion) -> None:
+    engine = StubEngine(_row(1))
+    engine.part_size = 3
+    _classifier(version, engine).warm_up(max_batch=32)
+    assert engine.batches == [1, 2, 3, 1]  # and one picture, all the way

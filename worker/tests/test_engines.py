@@ -122,6 +122,25 @@ def test_a_damaged_version_is_not_loaded(repository: Repository, weights: Path, 
         load_engine(version, engine=engine)
 
 
+def test_every_lane_meets_every_size_before_the_first_job(version: ModelVersion) -> None:
+    from worker.engines.openvino import OpenVinoEngine, _Lane
+
+    loaded = load_engine(version, threads=3)
+    assert isinstance(loaded, OpenVinoEngine)
+    met: list[tuple[_Lane, int]] = []
+    real = _Lane.predict
+
+    def noted(lane: _Lane, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        met.append((lane, len(batch)))
+        return real(lane, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Lane, "predict", noted)
+        loaded.warm_up([1, 2])
+    assert len(met) == len(set(met)) == 6
+    assert loaded._lanes.qsize() == 3
+
+
 def test_openvino_pins_nothing_and_caches_nothing(version: ModelVersion) -> None:
     from worker.engines.openvino import OpenVinoEngine
 

@@ -179,7 +179,7 @@ def _web_server(host: str, port: int) -> list[str]:
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     flags = ["--no-ws", "--respawn-failed-workers"]
-    return [sys.executable, "-m", "granian", "mlsite.wsgi:application", *arguments, *flags]
+    return [sys.executable, "-m", "granian", "mlsite.supervised_wsgi:application", *arguments, *flags]
 
 
 def _url(address: tuple[str, int]) -> str:
