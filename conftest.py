@@ -16,7 +16,7 @@ import pytest
 import redis
 import skimage.data
 from django.conf import settings as django_settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.test import Client
@@ -24,7 +24,8 @@ from pytest_django import Settings
 from rq import Queue
 from rq.timeouts import TimerDeathPenalty
 
-from mlsite import accounts, embedded_valkey
+from feedback import roles
+from mlsite import embedded_valkey
 from predictions import backpressure, classifiers, queues
 from predictions.rq_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier
@@ -55,13 +56,25 @@ def own_files(tmp_path: Path, settings: Settings) -> None:
     settings.FEEDBACK_FILE = tmp_path / "feedback"
 
 
+def _logged_in(username: str, role: str) -> Client:
+    roles.create_roles()
+    user = User.objects.create_user(username, is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
 @pytest.fixture
 def reviewer(db: None) -> Client:
-    """A browser in which the first reviewer, with the rights of that group and no more, is logged in."""
-    accounts.create_first_reviewer()
-    client = Client()
-    client.force_login(User.objects.get(username=accounts.REVIEWER))
-    return client
+    """A browser in which a reviewer, with the rights of that role and no more, is logged in."""
+    return _logged_in("reviewer", roles.REVIEWERS)
+
+
+@pytest.fixture
+def lead(db: None) -> Client:
+    """A browser in which a lead is logged in."""
+    return _logged_in("lead", roles.LEADS)
 
 
 # --- The queue and its worker ---------------------------------------------------------------------

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from feedback import authors
 from feedback.forms import COMMENT_MAX_LENGTH
 from feedback.models import Feedback
 from feedback.services import feedback_give
@@ -65,5 +66,5 @@ class FeedbackView(APIView):
             values["prediction"] = Prediction.objects.select_related("image").get(pk=values["prediction"])
         except Prediction.DoesNotExist as error:
             raise Http404 from error
-        feedback_give(**values)
+        feedback_give(author=authors.key(request._request), **values)
         return Response(serializer.data, status=status.HTTP_201_CREATED)

@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
+from feedback import authors
 from feedback.forms import FeedbackForm
 from feedback.services import feedback_give
 from predictions.models import Prediction
@@ -18,9 +19,11 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     if not form.is_valid():
         return render(request, "predictions/result.html", {"prediction": prediction, "form": form}, status=400)
     try:
-        feedback_give(prediction=prediction, **form.cleaned_data)
+        feedback_give(prediction=prediction, author=authors.visitor(request), **form.cleaned_data)
     except Refusal as refusal:
         messages.error(request, refusal.message)
     else:
         messages.success(request, "Thank you. A reviewer will look at it.")
-    return redirect(prediction)
+    response = redirect(prediction)
+    authors.remember(request, response)
+    return response

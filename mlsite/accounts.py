@@ -1,23 +1,24 @@
 """The account that a new installation starts with."""
 
 import secrets
+from itertools import chain, count
 
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
+from django.db.models import Q
 
-REVIEWER = "reviewer"
-GROUP = "Reviewers"
+from feedback.roles import LEADS, create_roles
 
-# Predictions, images and feedback are records: reviewers look at them.
-PERMISSIONS = ("view_prediction", "view_image", "view_feedback")
+LEAD = "lead"
 
 
-def create_first_reviewer() -> tuple[str, str] | None:
-    """Makes a reviewer where nobody can log in to the admin yet. The name and the password, which is kept nowhere."""
-    if User.objects.filter(is_staff=True).exists():
+def create_first_lead() -> tuple[str, str] | None:
+    """Makes a lead where nobody can manage the reviewers yet. The name and the password, which is kept nowhere."""
+    if User.objects.filter(Q(is_superuser=True) | Q(groups__name=LEADS), is_active=True, is_staff=True).exists():
         return None
-    group, _created = Group.objects.get_or_create(name=GROUP)
-    group.permissions.set(Permission.objects.filter(codename__in=PERMISSIONS))
+    create_roles()
     password = secrets.token_urlsafe(12)
-    reviewer = User.objects.create_user(REVIEWER, password=password, is_staff=True)
-    reviewer.groups.add(group)
-    return REVIEWER, password
+    taken = set(User.objects.filter(username__startswith=LEAD).values_list("username", flat=True))
+    name = next(name for name in chain([LEAD], (f"{LEAD}-{number}" for number in count(2))) if name not in taken)
+    lead = User.objects.create_user(name, password=password, is_staff=True)
+    lead.groups.add(Group.objects.get(name=LEADS))
+    return name, password

@@ -61,6 +61,17 @@ class Environment:
             raise ImproperlyConfigured(f"{name}={number} is out of range: {minimum} to {maximum}.")
         return number
 
+    def fraction(self, name: str, default: float) -> float:
+        """A number from 0 to 1."""
+        value = self.text(name)
+        try:
+            number = float(value) if value else default
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}={value!r} is not a number.") from error
+        if not 0 <= number <= 1:
+            raise ImproperlyConfigured(f"{name}={number:g} is out of range: 0 to 1.")
+        return number
+
     def choice(self, name: str, default: str, choices: Iterable[str]) -> str:
         value = self.text(name, default)
         allowed = list(choices)

@@ -179,6 +179,12 @@ PREDICT_WAIT_SECONDS = env.number("PREDICT_WAIT_SECONDS", 30, minimum=1, maximum
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 2**20, minimum=1024, maximum=2**31)
 UPLOAD_MAX_PIXELS = env.number("UPLOAD_MAX_PIXELS", 50_000_000, minimum=1, maximum=500_000_000)
 
+# --- Review ---------------------------------------------------------------------------------------
+
+REVIEW_BELOW_SCORE = env.fraction("REVIEW_BELOW_SCORE", 0.1)  # less sure answers open a case by themselves
+REVIEW_SAMPLE_RATE = env.fraction("REVIEW_SAMPLE_RATE", 0.01)  # of all pictures, whatever the answer
+REVIEW_CLAIM_MINUTES = env.number("REVIEW_CLAIM_MINUTES", 15, minimum=1, maximum=1440)
+
 # --- Web server -----------------------------------------------------------------------------------
 
 WEB_THREADS = env.number("WEB_THREADS", 320, minimum=33, maximum=4096)  # each waiting request holds one

@@ -9,11 +9,13 @@ from feedback.api import FeedbackView
 from mlsite import health, metrics
 from predictions import old_clients as predictions_old_clients
 from predictions.api import views as api
+from predictions.api.labels import LabelsView
 
 api_urls = [
     path("predict", api.PredictView.as_view(), name="predict"),
     path("predictions/<uuid:prediction_id>", api.PredictionView.as_view(), name="prediction"),
     path("feedback", FeedbackView.as_view(), name="feedback"),
+    path("labels", LabelsView.as_view(), name="labels"),
     path("models", api.ModelsView.as_view(), name="models"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),

@@ -19,6 +19,7 @@ from rq.job import JobStatus
 from predictions import announcements, backpressure, images, metrics, queues
 from predictions.intake import intake
 from predictions.models import Prediction
+from predictions.signals import Answered, answered
 from worker.classifier import Answer, Classified, Classifier
 from worker.preprocessing import UndecodableImage
 
@@ -131,6 +132,7 @@ class _TakenUp:
     """What the answering needs of a row; a whole model instance would cost more than all the rest of it."""
 
     id: UUID
+    sha256: str
     file_name: str
     started_at: datetime
 
@@ -139,11 +141,11 @@ def _take_up(prediction_ids: Sequence[UUID]) -> list[_TakenUp]:
     """Marks those that still wait as running and returns them; those whose time is over expire here."""
     now = timezone.now()
     found = Prediction.objects.waiting().filter(pk__in=prediction_ids).order_by("created_at")
-    rows = list(found.values_list("pk", "image__file", "expires_at"))
-    expired = [pk for pk, _file, expires_at in rows if expires_at is not None and expires_at <= now]
+    rows = list(found.values_list("pk", "image__sha256", "image__file", "expires_at"))
+    expired = [pk for pk, *_, expires_at in rows if expires_at is not None and expires_at <= now]
     if expired:
         _settle(expired, Prediction.State.EXPIRED, error_code="expired", error="Nobody waited any longer.")
-    waiting = [_TakenUp(pk, file_name, now) for pk, file_name, _expires_at in rows if pk not in expired]
+    waiting = [_TakenUp(pk, sha256, file, now) for pk, sha256, file, _expires_at in rows if pk not in expired]
     running = [prediction.id for prediction in waiting]
     Prediction.objects.waiting().filter(pk__in=running).update(state=Prediction.State.RUNNING, started_at=now)
     return waiting
@@ -174,7 +176,15 @@ def _record(
             "compute_ms": round(classified.compute_seconds[number] * 1000, 2),
         }
     with transaction.atomic():
-        settled = Prediction.objects.waiting().update_each(answers)
+        settled = set(Prediction.objects.waiting().update_each(answers))
+        answered.send(
+            None,
+            answers=[
+                Answered(prediction.id, prediction.sha256, answer.label, answer.score)
+                for prediction, answer in zip(predictions, classified.answers, strict=True)
+                if prediction.id in settled and isinstance(answer, Answer)
+            ],
+        )
     return {prediction_id: answers[prediction_id] for prediction_id in settled}
 
 

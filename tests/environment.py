@@ -21,7 +21,8 @@ for name in ("DATABASE_URL", "REDIS_URL"):
 SITE = ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SECRET_KEY_FILE", "HOST", "PORT", "WORKERS", "WEB_THREADS")
 MODELS = ("MODEL", "ENGINE", "PRECISION", "ENGINE_THREADS", "BATCH_MAX_SIZE", "BATCH_MAX_WAIT_MS", "REUSE_ANSWERS")
 LIMITS = ("QUEUE_MAX_LENGTH", "UPLOAD_MAX_BYTES", "UPLOAD_MAX_PIXELS")
-for name in (*SITE, *MODELS, *LIMITS, "FEEDBACK_FILE"):
+REVIEW = ("REVIEW_BELOW_SCORE", "REVIEW_CLAIM_MINUTES")
+for name in (*SITE, *MODELS, *LIMITS, *REVIEW, "FEEDBACK_FILE"):
     os.environ.pop(name, None)
 
 os.environ |= {
@@ -31,5 +32,6 @@ os.environ |= {
     "DATA_DIR": DATA_DIR,
     "HTTPS": "false",
     "PREDICT_WAIT_SECONDS": "20",
+    "REVIEW_SAMPLE_RATE": "0",  # chance has no place here; tests of the sample set it
     "TF_CPP_MIN_LOG_LEVEL": "3",  # TensorFlow's greeting would fill the log of every failing test
 }

@@ -48,7 +48,7 @@ def test_rebuild_changes_nothing_where_nothing_is_missing(path: Path) -> None:
 
 def test_rebuild_of_a_lost_file(path: Path) -> None:
     _reports("a", "b", "a", "one\ntwo")
-    feedback_give(prediction=stored_prediction(), verdict=Feedback.Verdict.RIGHT)
+    feedback_give(prediction=stored_prediction(), author="a", verdict=Feedback.Verdict.RIGHT)
     before = path.read_bytes()
     path.unlink()
     assert mirror.rebuild() == 5

@@ -10,15 +10,22 @@ from worker.repository import Repository, RepositoryError
 
 
 @pytest.mark.django_db
-def test_the_first_reviewer_may_look_and_nothing_else(client: Client) -> None:
-    login = accounts.create_first_reviewer()
+def test_the_first_account_is_a_lead(client: Client) -> None:
+    login = accounts.create_first_lead()
     assert login is not None
     assert client.login(username=login[0], password=login[1])
     assert client.get("/admin/feedback/feedback/").status_code == 200
-    assert client.get("/admin/predictions/prediction/").status_code == 200
-    assert client.get("/admin/auth/user/").status_code == 403
-    assert accounts.create_first_reviewer() is None  # once
+    assert client.get("/admin/auth/user/").status_code == 200
+    assert client.get("/admin/auth/group/").status_code == 403
+    assert accounts.create_first_lead() is None  # once
     assert User.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_name_that_is_taken_stays_somebody_elses() -> None:
+    User.objects.create_user("lead", password="mine")
+    assert (accounts.create_first_lead() or ("",))[0] == "lead-2"
+    assert User.objects.get(username="lead").check_password("mine")
 
 
 def test_static_files_are_collected_when_something_changed(settings) -> None:

@@ -25,6 +25,7 @@ OPERATIONS = [
     ("/api/predict", "POST"),
     ("/api/predictions/{prediction_id}", "GET"),
     ("/api/predictions/{prediction_id}", "DELETE"),
+    ("/api/labels", "GET"),
     ("/api/models", "GET"),
     ("/api/feedback", "POST"),
 ]

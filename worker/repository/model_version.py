@@ -76,9 +76,25 @@ class ModelVersion:
         Raises:
             Damaged: the file of labels is not the one that was installed.
         """
+        return tuple(columns[1] for columns in self._label_rows)
+
+    @cached_property
+    def synonyms(self) -> tuple[tuple[str, ...], ...]:
+        """The words people have for each of `labels`, the usual one first; none where the file lists none.
+
+        Raises:
+            Damaged: the file of labels is not the one that was installed.
+        """
+        return tuple(
+            tuple(word.strip() for column in columns[2:3] for word in column.split(",") if word.strip())
+            for columns in self._label_rows
+        )
+
+    @cached_property
+    def _label_rows(self) -> list[list[str]]:
+        """The file of labels: WordNet id, label and, where they are known, its synonyms with commas between them."""
         self.check("labels")
-        lines = self.file("labels").read_text(encoding="utf-8").splitlines()
-        return tuple(line.split("\t")[1] for line in lines)
+        return [line.split("\t") for line in self.file("labels").read_text(encoding="utf-8").splitlines()]
 
     def check(self, *kinds: str) -> None:
         """Compare size and SHA-256 of these files (all if none are named) with the manifest.

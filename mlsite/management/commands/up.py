@@ -130,7 +130,7 @@ class Command(BaseCommand):
             self.say(f"  Web page   {site}/")
             self.say(f"  API docs   {site}/api/docs")
             self.say(f"  Admin      {site}/admin/")
-            if login := accounts.create_first_reviewer():  # not before somebody will see the password
+            if login := accounts.create_first_lead():  # not before somebody will see the password
                 self.say(f"             name {login[0]}, password {login[1]}   (shown this once)")
         self.say(f"  Logs       {log_folder}/")
         self.say("")

@@ -17,9 +17,14 @@ class FeedbackQuerySet(models.QuerySet["Feedback"]):
         """Those whose line is not in the mirror, as far as the row knows."""
         return self.filter(mirrored_at__isnull=True)
 
+    def current(self) -> "FeedbackQuerySet":
+        """Those that count: each author's newest on a prediction."""
+        return self.filter(is_current=True)
+
 
 class Feedback(models.Model):
-    """One person's statement about one prediction. Never edited; a second statement is a second row.
+    """One person's statement about one prediction. What was said is never edited: who says something else of the same
+    prediction adds a row, and the one before is not current any more.
 
     A report from an old client names no prediction: it is a text and nothing else.
     """
@@ -32,9 +37,19 @@ class Feedback(models.Model):
     prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, null=True, blank=True, related_name="feedback")
     verdict = models.CharField(max_length=6, choices=Verdict, blank=True)
     expected_label = models.CharField(
-        max_length=200, blank=True, help_text="what it should have been: one of the model's labels, or other words"
+        max_length=200, blank=True, help_text="what it should have been: one of the model's labels"
+    )
+    expected_words = models.CharField(
+        max_length=200, blank=True, help_text="what it should have been, where no label says it"
     )
     comment = models.TextField(blank=True)
+    author = models.CharField(max_length=64, blank=True, editable=False, help_text="who says so; see `authors`")
+    is_current = models.BooleanField(
+        default=True, editable=False, help_text="not replaced by what its author said later"
+    )
+    case = models.ForeignKey(
+        "feedback.Case", on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="statements"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     mirrored_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -50,6 +65,11 @@ class Feedback(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(verdict__in=["", "wrong", "right", "unsure"]), name="feedback_verdict_is_known"
+            ),
+            models.UniqueConstraint(
+                fields=["prediction", "author"],
+                condition=Q(is_current=True) & ~Q(author=""),
+                name="feedback_one_current_of_each_author",
             ),
         ]
         indexes: ClassVar = [
@@ -80,7 +100,7 @@ class Feedback(models.Model):
                 "label": self.prediction.label,
                 "score": self.prediction.score,
                 "verdict": self.verdict,
-                "expected": self.expected_label,
+                "expected": self.expected_label or self.expected_words,
                 "comment": self.comment,
             },
             ensure_ascii=False,

@@ -1,0 +1,5 @@
+"""Feedback and the reviewing desk in Django's admin."""
+
+from feedback.admin.statements import FeedbackAdmin
+
+__all__ = ["FeedbackAdmin"]

@@ -1,0 +1,1 @@
+"""The reviewing desk: cases open, are queued, claimed and decided."""

@@ -1,0 +1,106 @@
+"""The API's operation on the labels that one can choose from."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from predictions import labels
+from predictions.api.problems import CONTENT_TYPE
+from predictions.api.serializers import SCORE_DIGITS
+from predictions.api.views import problem_schema
+from predictions.models import Prediction
+
+MAX_AGE_SECONDS = 60  # the labels change only when another model version is made active
+
+
+class LabelsQuerySerializer(serializers.Serializer[Any]):
+    q = serializers.CharField(
+        required=False, allow_blank=True, max_length=200, default="", help_text="what somebody has typed so far"
+    )
+    prediction = serializers.UUIDField(required=False, help_text="the labels that it thought of come first, scored")
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=100, default=labels.LIMIT)
+
+
+class LabelChoiceSerializer(serializers.Serializer[Any]):
+    """A label that fits."""
+
+    label = serializers.CharField(help_text="as answers name it")  # type: ignore[assignment]
+    name = serializers.CharField(help_text="as people write it")
+    synonyms = serializers.ListField(child=serializers.CharField())
+    matched = serializers.CharField(allow_null=True, help_text="the synonym by which it was found")
+    score = serializers.FloatField(
+        allow_null=True, min_value=0, max_value=1, help_text="what the prediction gave it, if it is of its best five"
+    )
+
+
+class LabelChoicesSerializer(serializers.Serializer[Any]):
+    query = serializers.CharField(allow_blank=True)
+    exact = serializers.CharField(allow_null=True, help_text="the one label that the query names in full")
+    labels = LabelChoiceSerializer(many=True)
+
+
+class LabelsView(APIView):
+    @extend_schema(
+        operation_id="labels",
+        summary="The labels that fit a text, best first",
+        parameters=[LabelsQuerySerializer],
+        responses={
+            200: LabelChoicesSerializer,
+            (400, CONTENT_TYPE): problem_schema("A parameter is not valid."),
+            (404, CONTENT_TYPE): problem_schema("No such prediction."),
+        },
+        examples=[
+            OpenApiExample(
+                "husky",
+                value={
+                    "query": "husky",
+                    "exact": "Eskimo_dog",
+                    "labels": [
+                        {
+                            "label": "Eskimo_dog",
+                            "name": "Eskimo dog",
+                            "synonyms": ["husky"],
+                            "matched": "husky",
+                            "score": 0.6394,
+                        }
+                    ],
+                },
+            )
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        query = LabelsQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        text, prediction_id = query.validated_data["q"], query.validated_data.get("prediction")
+        scores = _scores(prediction_id) if prediction_id else {}
+        entries = labels.search(text, first=list(scores), limit=query.validated_data["limit"])
+        body = {
+            "query": text,
+            "exact": labels.resolve(text),
+            "labels": [_choice(entry, scores.get(entry.label)) for entry in entries],
+        }
+        return Response(body, headers=None if prediction_id else {"Cache-Control": f"max-age={MAX_AGE_SECONDS}"})
+
+
+def _scores(prediction_id: UUID) -> dict[str, float]:
+    """The best labels of a prediction with their scores, best first; none before it is answered."""
+    top = Prediction.objects.filter(pk=prediction_id).values_list("top", flat=True).first()
+    if top is None:
+        raise Http404
+    return dict(top)
+
+
+def _choice(entry: labels.Entry, score: float | None) -> dict[str, Any]:
+    return {
+        "label": entry.label,
+        "name": entry.name,
+        "synonyms": entry.synonyms,
+        "matched": entry.matched or None,
+        "score": None if score is None else round(score, SCORE_DIGITS),
+    }

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from predictions.tests.fakes import stored_prediction
+from worker.repository import Repository
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("models")]
+
+
+def _get(client: Client, status: int = 200, **query: Any) -> Any:
+    response = client.get("/api/labels", query)
+    assert response.status_code == status, response.text
+    assert response["Content-Type"] == ("application/json" if status == 200 else "application/problem+json")
+    return response.json()
+
+
+def _names(answer: dict[str, Any]) -> list[str]:
+    return [choice["label"] for choice in answer["labels"]]
+
+
+def test_it_works(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    with django_assert_num_queries(0):
+        answer = _get(client, q="husky", limit=1)
+    assert answer == {
+        "query": "husky",
+        "exact": "Eskimo_dog",
+        "labels": [
+            {"label": "Eskimo_dog", "name": "Eskimo dog", "synonyms": ["husky"], "matched": "husky", "score": None}
+        ],
+    }
+
+
+def test_all(client: Client) -> None:
+    answer = _get(client)
+    assert (answer["query"], answer["exact"], _names(answer)[:2]) == ("", None, ["abacus", "abaya"])
+    assert len(answer["labels"]) == 20 and len(_get(client, limit=100)["labels"]) == 100
+
+
+def test_of_a_prediction(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    prediction = stored_prediction()
+    with django_assert_num_queries(1):
+        answer = _get(client, prediction=prediction.id, limit=4)
+    assert _names(answer) == ["espresso", "cup", "coffee_mug", "abacus"]
+    assert [choice["score"] for choice in answer["labels"]] == [0.9512, 0.03, 0.01, None]
+    assert _names(_get(client, q="co", prediction=prediction.id))[0] == "coffee_mug"
+
+
+def test_of_a_prediction_without_an_answer(client: Client) -> None:
+    answer = _get(client, prediction=stored_prediction(state="queued").id, limit=1)
+    assert _names(answer) == ["abacus"]
+
+
+def test_kept_for_a_while(client: Client) -> None:
+    assert client.get("/api/labels?q=cat")["Cache-Control"] == "max-age=60"
+    waiting = stored_prediction(state="queued").id
+    assert "Cache-Control" not in client.get(f"/api/labels?q=cat&prediction={waiting}")
+
+
+def test_what_is_empty_is_not_given(client: Client) -> None:
+    assert _get(client, q="", prediction="", limit="") == _get(client)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 101}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"prediction": 1}, "prediction"),
+        ({"q": "x" * 201}, "q"),
+        ({"q": "\x00"}, "q"),
+    ],
+)
+def test_not_valid(client: Client, query: dict[str, Any], field: str) -> None:
+    answer = _get(client, 400, **query)
+    assert (answer["code"], list(answer["errors"])) == ("invalid", [field])
+
+
+def test_unknown(client: Client) -> None:
+    assert _get(client, 404, prediction=uuid4())["code"] == "not-found"
+
+
+def test_other_methods(client: Client) -> None:
+    assert client.post("/api/labels").status_code == 405
+
+
+def test_nothing_installed(client: Client, settings: Settings, tmp_path: Path, models: Repository) -> None:
+    settings.MODELS_DIR = tmp_path
+    assert _get(client, q="cup") == {"query": "cup", "exact": None, "labels": []}

@@ -1,0 +1,194 @@
+"""The labels that one can choose from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from predictions import labels
+from predictions.labels import Catalogue
+from worker.repository import ModelVersion, Repository, model_version
+from worker.repository.build import LABELS
+from worker.repository.manifest import MANIFEST
+
+ROWS = [line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines()]
+IMAGENET = Catalogue([row[1] for row in ROWS], [row[2].split(", ") for row in ROWS])
+DOGS = Catalogue(
+    ["dingo", "Eskimo_dog", "hot_dog", "dog", "bulldog", "cat"],
+    [["dingo"], ["Eskimo dog", "husky"], ["hot dog", "dogmeat"], [], [], ["tiger cat", "dog catcher"]],
+)
+
+
+def _found(text: str, catalogue: Catalogue = IMAGENET, **options: object) -> list[str]:
+    return [entry.label for entry in catalogue.search(text, **options)]  # type: ignore[arg-type]
+
+
+def test_the_order_of_what_is_found() -> None:
+    assert _found("dog", DOGS) == ["dog", "Eskimo_dog", "hot_dog", "cat", "bulldog"]
+    assert _found("husky")[:2] == ["Eskimo_dog", "Siberian_husky"], "a whole synonym counts more than half a label"
+
+
+def test_the_matching_synonym() -> None:
+    husky, hot_dog, cat = (DOGS.search(text)[0] for text in ("husky", "hot", "catcher"))
+    assert (husky.label, husky.name, husky.synonyms, husky.matched) == ("Eskimo_dog", "Eskimo dog", ("husky",), "husky")
+    assert (hot_dog.matched, cat.matched) == ("", "dog catcher")
+
+
+@pytest.mark.parametrize("text", ["Eskimo_dog", "eskimo dog", "ESKIMO-DOG", "  Éskimo   dóg ", "eskimo_dog."])
+def test_how_it_is_written_makes_no_difference(text: str) -> None:
+    assert _found(text)[0] == IMAGENET.resolve(text) == "Eskimo_dog"
+
+
+def test_the_models_own_labels_come_first() -> None:
+    first = ["tabby", "Egyptian_cat", "no_such_label", "tabby"]
+    assert _found("", first=first, limit=4) == ["tabby", "Egyptian_cat", "abacus", "abaya"]
+    assert _found("", limit=2) == ["abacus", "abaya"]
+    assert len(_found("", limit=2000)) == len(IMAGENET) == 998, "each label once, also those that two classes share"
+
+
+def test_the_models_own_labels_break_ties() -> None:
+    assert _found("retriever", first=["golden_retriever"])[0] == "golden_retriever"
+    assert _found("dog", DOGS, first=["bulldog"])[-1] == "bulldog", "and no more than ties"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("retreiver", "golden_retriever"),
+        ("golden retreiver", "golden_retriever"),
+        ("golden retrei", "golden_retriever"),
+        ("chiuaua", "Chihuahua"),
+        ("expresso", "espresso"),
+        ("siberian hsuky", "Siberian_husky"),
+        ("carpenters kit", "carpenter's_kit"),
+    ],
+)
+def test_slips(text: str, meant: str) -> None:
+    assert meant in _found(text)
+    assert IMAGENET.resolve(text) in {None, "carpenter's_kit"}, "what was meant is for people to say"
+
+
+def test_no_slips_where_something_begins_with_the_text() -> None:
+    assert _found("crane") == ["crane"]
+
+
+@pytest.mark.parametrize("text", ["zzzzzz", "???", "_", "\x00", "\ud800", "犬", "x" * 100_000])
+def test_nothing_fits(text: str) -> None:
+    assert (_found(text), IMAGENET.resolve(text)) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("husky", "Eskimo_dog"),  # although there is a Siberian husky: nothing else is called just that
+        ("tank suit", "maillot"),
+        ("crane", "crane"),
+        ("panther", None),  # so are two cats
+        ("gong", "gong"),  # and so is a chime, but not by its first name
+        ("", None),
+        (" ", None),
+    ],
+)
+def test_resolve(text: str, label: str | None) -> None:
+    assert IMAGENET.resolve(text) == label
+
+
+def test_a_label_wins_over_a_synonym() -> None:
+    catalogue = Catalogue(["wolf", "coyote"], [["timber wolf"], ["wolf"]])
+    assert catalogue.resolve("Wolf") == "wolf"
+
+
+def test_labels_that_differ_in_capitals_only() -> None:
+    catalogue = Catalogue(["Polish", "polish"])
+    assert [catalogue.resolve(text) for text in ("Polish", "polish", "POLISH")] == ["Polish", "polish", None]
+
+
+@given(st.text() | st.sampled_from(ROWS).flatmap(lambda row: st.sampled_from([row[1], row[2], row[2][3:], row[1][:4]])))
+def test_any_text(text: str) -> None:
+    found = IMAGENET.search(text, limit=7)
+    names = [entry.label for entry in found]
+    assert len(found) <= 7 and len(set(names)) == len(found)
+    assert all(entry.matched in {"", *entry.synonyms} for entry in found)
+    assert names == _found(text, limit=20)[:7], "a longer list begins like a shorter one"
+    label = IMAGENET.resolve(text)
+    if label is not None:
+        assert IMAGENET.resolve(label) == label
+        assert label in _found(text, limit=20)
+        assert IMAGENET.resolve(text.upper()) in {label, None} and IMAGENET.resolve(f" {text}_") == label
+
+
+@given(st.sampled_from([row[1] for row in ROWS]), st.data())
+def test_every_label_is_found_while_it_is_typed(label: str, data: st.DataObject) -> None:
+    assert _found(label.replace("_", " "))[0] == label
+    typed = label[: data.draw(st.integers(1, len(label)))]
+    assert label in _found(typed, limit=1000)
+
+
+@given(st.text())
+def test_plain(text: str) -> None:
+    plain = labels.plain(text)
+    assert re.fullmatch(r"[^\W_]+( [^\W_]+)*|", plain) and labels.plain(plain) == plain
+
+
+# --- Those of the active version ------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(models: Repository, settings: Settings, tmp_path: Path) -> ModelVersion:
+    """The active version, in a folder that a test may spoil."""
+    settings.MODELS_DIR = tmp_path / "models"
+    shutil.copytree(models.root, settings.MODELS_DIR)
+    version = Repository(settings.MODELS_DIR).active()
+    assert version is not None
+    return version
+
+
+def test_of_the_active_version(installed: ModelVersion) -> None:
+    assert [entry.label for entry in labels.search("husky")] == ["Eskimo_dog", "Siberian_husky"]
+    assert labels.resolve("eskimo dog") == "Eskimo_dog"
+
+
+def test_read_once(installed: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = labels.catalogue()
+    monkeypatch.setattr(model_version, "sha256_of", None)
+    assert labels.catalogue() is loaded
+
+
+def test_another_version_is_made_active(installed: ModelVersion) -> None:
+    before = labels.catalogue()
+    folder = shutil.copytree(installed.path, installed.path.with_name("2"))
+    (folder / MANIFEST).write_text(replace(installed.manifest, version=2).to_json())
+    Repository(installed.path.parents[1]).activate(f"{installed.name}@2")
+    assert labels.catalogue() is not before and len(labels.catalogue()) == 998
+
+
+def test_many_threads_at_once(installed: ModelVersion) -> None:
+    found: list[Catalogue] = []
+    threads = [threading.Thread(target=lambda: found.append(labels.catalogue())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8 and len(set(map(id, found))) == 1
+
+
+def test_nothing_is_installed(settings: Settings, tmp_path: Path) -> None:
+    settings.MODELS_DIR = tmp_path / "nothing"
+    assert (labels.search(""), labels.search("cup"), labels.resolve("cup")) == ([], [], None)
+
+
+def test_damaged(installed: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
+    file = installed.file("labels")
+    whole = file.read_text(encoding="utf-8")
+    file.write_text(whole.replace("husky", "hunks"), encoding="utf-8")
+    assert labels.search("cup") == [] and "cannot be read" in caplog.text
+    file.write_text(whole, encoding="utf-8")
+    assert labels.resolve("husky") == "Eskimo_dog", "a mended file is read"
