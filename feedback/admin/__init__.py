@@ -1,5 +1,6 @@
 """Feedback and the reviewing desk in Django's admin."""
 
+from feedback.admin.cases import CaseAdmin
 from feedback.admin.statements import FeedbackAdmin
 
-__all__ = ["FeedbackAdmin"]
+__all__ = ["CaseAdmin", "FeedbackAdmin"]

@@ -38,7 +38,7 @@ def _reports(*texts: str) -> None:
 def test_it_works(path: Path) -> None:
     prediction = stored_prediction()
     feedback = feedback_give(
-        author="a", prediction=prediction, verdict=Feedback.Verdict.WRONG, expected_label="Käse", comment="one\ntwo"
+        author="a", prediction=prediction, verdict=Feedback.Verdict.WRONG, expected_words="Käse", comment="one\ntwo"
     )
     (line,) = _lines(path)
     assert "Käse" in line, "people read it"
