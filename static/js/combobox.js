@@ -1,0 +1,244 @@
+/* A text field that offers labels while somebody types: an editable combobox with a list, as the ARIA Authoring
+ * Practices describe it (https://www.w3.org/WAI/ARIA/apg/patterns/combobox/).
+ *
+ * Any <input data-combobox="/api/labels" data-prediction="uuid"> becomes one when this module is loaded; the second
+ * attribute may be missing. Without the module it stays a text field, with the suggestions of its <datalist>. Whatever
+ * was taken or typed is the field's value, and the server finds out which label it names. Looks: combobox.css.
+ */
+
+const TYPING_PAUSE = 120; // milliseconds without a key, after which a search is worth its request
+const KEY = Symbol.for("mlsite.combobox"); // at the field, so that a second copy of this module finds it as well
+let count = 0;
+
+/**
+ * Makes a combobox of a text field, or changes the callback of one that is one already.
+ * `onTake(choice)` is called after a choice was taken, with its entry of `GET /api/labels`.
+ */
+export function enhance(input, { onTake } = {}) {
+  input[KEY] ??= new Combobox(input);
+  if (onTake) input[KEY].onTake = onTake;
+}
+
+class Combobox {
+  onTake = () => {};
+  choices = [];
+  active = -1; // the place of the option that Enter takes
+  request = null; // the search under way, if any: an AbortController
+
+  constructor(input) {
+    this.input = input;
+    this.id = `combobox-${(count += 1)}`;
+    this.list = element("div", "combobox-list", { id: `${this.id}-list`, role: "listbox", tabindex: "-1" });
+    this.list.hidden = true;
+    this.list.setAttribute("aria-label", input.labels?.[0]?.firstChild?.textContent.trim() || "Labels");
+    this.status = element("div", "combobox-status", { role: "status" });
+
+    const focused = document.activeElement === input;
+    const box = element("div", "combobox");
+    input.replaceWith(box);
+    box.append(input, this.list, this.status);
+    if (focused) input.focus();
+
+    input.removeAttribute("list"); // two lists at once would be one too many
+    for (const [name, value] of Object.entries({
+      role: "combobox",
+      "aria-autocomplete": "list",
+      "aria-expanded": "false",
+      "aria-controls": this.list.id,
+      autocomplete: "off",
+      autocapitalize: "none",
+      spellcheck: "false",
+    })) {
+      input.setAttribute(name, value);
+    }
+    input.addEventListener("input", () => this.search({ pause: TYPING_PAUSE }));
+    input.addEventListener("click", () => this.isOpen || this.search());
+    input.addEventListener("blur", () => this.close());
+    input.addEventListener("keydown", (event) => this.press(event));
+    // The field keeps the focus, and a phone its keyboard, while somebody points at the list.
+    this.list.addEventListener("mousedown", (event) => event.preventDefault());
+    this.list.addEventListener("click", (event) => {
+      const option = event.target.closest("[role=option]");
+      if (option) this.take(this.choices[Number(option.dataset.place)]);
+    });
+  }
+
+  get isOpen() {
+    return !this.list.hidden;
+  }
+
+  press(event) {
+    if (event.isComposing || event.ctrlKey || event.metaKey) return;
+    const handled = {
+      ArrowDown: () => this.arrow(1, event.altKey),
+      ArrowUp: () => this.arrow(-1, event.altKey),
+      Enter: () => this.isOpen && this.active >= 0 && this.take(this.choices[this.active]),
+      Escape: () => this.escape(),
+    }[event.key]?.();
+    if (handled) {
+      event.preventDefault(); // no form is sent, no dialog closed
+      event.stopPropagation();
+    }
+  }
+
+  arrow(step, alt) {
+    if (alt && step < 0) this.close();
+    else if (!this.isOpen) this.search({ then: () => alt || this.activate(step > 0 ? 0 : this.choices.length - 1) });
+    else if (!alt) this.activate(this.active < 0 && step < 0 ? this.choices.length - 1 : this.active + step);
+    return true;
+  }
+
+  escape() {
+    if (this.isOpen || this.request) {
+      this.close();
+      return true;
+    }
+    if (!this.input.value) return false;
+    this.input.value = "";
+    this.changed();
+    return true;
+  }
+
+  /** Asks for the labels that fit and shows them; whatever was asked before does not matter any more. */
+  async search({ pause = 0, then = () => {} } = {}) {
+    this.cancel();
+    this.activate(-1); // the options still to be seen are those of another text: Enter takes none of them
+    const request = (this.request = new AbortController());
+    try {
+      if (pause) await new Promise((resolve) => setTimeout(resolve, pause));
+      if (request.signal.aborted) return;
+      const answer = await this.ask(request.signal);
+      if (request.signal.aborted) return;
+      this.show(answer);
+      then();
+    } catch (error) {
+      if (request.signal.aborted) return;
+      console.warn("The labels cannot be loaded:", error);
+      this.close();
+      this.say("The list cannot be loaded just now. What you type is taken all the same.", { visible: true });
+    } finally {
+      if (this.request === request) this.request = null;
+    }
+  }
+
+  async ask(signal) {
+    const address = new URL(this.input.dataset.combobox, document.baseURI);
+    address.searchParams.set("q", this.input.value);
+    if (this.input.dataset.prediction) address.searchParams.set("prediction", this.input.dataset.prediction);
+    const response = await fetch(address, { signal, headers: { Accept: "application/json" } });
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+    return response.json();
+  }
+
+  show({ query, exact, labels }) {
+    this.choices = labels;
+    this.list.replaceChildren(...labels.map((choice, place) => this.option(choice, place, query)));
+    this.list.hidden = labels.length === 0;
+    this.list.scrollTop = 0;
+    this.input.setAttribute("aria-expanded", String(this.isOpen));
+    this.place();
+    this.activate(exact !== null && exact === labels[0]?.label ? 0 : -1);
+    if (labels.length) this.say(labels.length === 1 ? "1 label fits." : `${labels.length} labels to choose from.`);
+    else this.say(query ? `No label fits “${query}”.` : "There are no labels.", { visible: true });
+  }
+
+  option({ name, matched, score }, place, query) {
+    const option = element("div", "combobox-option", { id: `${this.id}-${place}`, role: "option" });
+    option.setAttribute("aria-selected", "false");
+    option.dataset.place = place;
+    const words = element("span", "combobox-words");
+    words.append(...marked(name, matched ? "" : query));
+    if (matched) {
+      const synonym = element("span", "combobox-synonym");
+      synonym.append(", ", ...marked(matched, query));
+      words.append(synonym);
+    }
+    option.append(words);
+    if (score !== null) {
+      const number = element("span", "combobox-score");
+      number.textContent = percent(score);
+      option.append(" ", number);
+    }
+    return option;
+  }
+
+  /** Above the field where there is more room than below it, as over the keyboard of a phone. */
+  place() {
+    this.list.classList.remove("combobox-above");
+    const { top, bottom } = this.input.getBoundingClientRect();
+    const height = window.visualViewport?.height ?? window.innerHeight;
+    const tooLow = height - bottom < this.list.offsetHeight + 8 && top > height - bottom;
+    this.list.classList.toggle("combobox-above", tooLow);
+  }
+
+  /** Makes one option the one that Enter takes; beyond either end comes the other one; -1 is none. */
+  activate(place) {
+    const options = this.list.children;
+    options[this.active]?.setAttribute("aria-selected", "false");
+    this.active = place < 0 && this.active <= 0 ? -1 : place % options.length;
+    const option = options[this.active];
+    if (!option) {
+      this.active = -1;
+      this.input.removeAttribute("aria-activedescendant");
+      return;
+    }
+    option.setAttribute("aria-selected", "true");
+    this.input.setAttribute("aria-activedescendant", option.id);
+    option.scrollIntoView({ block: "nearest" });
+  }
+
+  take(choice) {
+    this.input.value = choice.name;
+    this.close();
+    this.changed();
+    this.onTake(choice);
+    return true;
+  }
+
+  close() {
+    this.cancel();
+    this.activate(-1);
+    this.list.hidden = true;
+    this.input.setAttribute("aria-expanded", "false");
+    this.say("");
+  }
+
+  cancel() {
+    this.request?.abort();
+    this.request = null;
+  }
+
+  changed() {
+    this.input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  /** To those who hear the page; `visible`: to all. */
+  say(text, { visible = false } = {}) {
+    this.status.classList.toggle("combobox-says", visible);
+    this.status.textContent = text;
+  }
+}
+
+function element(name, className, attributes = {}) {
+  const made = document.createElement(name);
+  made.className = className;
+  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
+  return made;
+}
+
+/** The text with that part of it in <b> which somebody has typed. */
+function marked(text, typed) {
+  const wanted = typed.replace(/[\s_-]+/g, " ").trim().toLowerCase();
+  const start = wanted ? text.replaceAll("-", " ").toLowerCase().indexOf(wanted) : -1;
+  if (start < 0) return [text];
+  const part = element("b", "combobox-typed");
+  part.textContent = text.slice(start, start + wanted.length);
+  return [text.slice(0, start), part, text.slice(start + wanted.length)];
+}
+
+/** As the pages write a score: never rounded up to a certainty that is not there. */
+function percent(score) {
+  return `${((score < 1 ? Math.min(score, 0.999) : 1) * 100).toFixed(1)}%`;
+}
+
+for (const input of document.querySelectorAll("input[data-combobox]")) enhance(input);
