@@ -17,6 +17,7 @@ import redis
 import skimage.data
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
+from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.test import Client
@@ -51,9 +52,11 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 @pytest.fixture(autouse=True)
 def own_files(tmp_path: Path, settings: Settings) -> None:
-    """Uploads and the mirror of each test are its own."""
+    """Uploads, exports and the mirror of each test are its own."""
     settings.MEDIA_ROOT = tmp_path / "uploads"
+    settings.EXPORTS_DIR = tmp_path / "exports"
     settings.FEEDBACK_FILE = tmp_path / "feedback"
+    cache.clear()
 
 
 def _logged_in(username: str, role: str) -> Client:

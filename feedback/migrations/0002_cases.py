@@ -78,6 +78,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name="feedback",
+            name="created_at",
+            field=models.DateTimeField(default=django.utils.timezone.now, editable=False),
+        ),
+        migrations.AlterField(
+            model_name="feedback",
             name="expected_label",
             field=models.CharField(
                 blank=True, help_text="what it should have been: one of the model's labels", max_length=200
@@ -282,6 +287,16 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="case",
             index=models.Index(fields=["state", "model_version"], name="case_by_model_version"),
+        ),
+        migrations.AddIndex(
+            model_name="case",
+            index=models.Index(fields=["state", "verdict"], name="case_by_verdict"),
+        ),
+        migrations.AddIndex(
+            model_name="case",
+            index=models.Index(
+                condition=models.Q(("claimed_until__isnull", False)), fields=["claimed_until"], name="case_claimed"
+            ),
         ),
         migrations.AddIndex(
             model_name="case",

@@ -114,6 +114,9 @@ class Case(models.Model):
             models.Index(fields=["state", "expected_label"], name="case_by_expected_label"),
             models.Index(fields=["state", "model_version"], name="case_by_model_version"),
             models.Index(fields=["state", "source"], name="case_by_source"),
+            models.Index(fields=["state", "verdict"], name="case_by_verdict"),
+            # who looks at what just now: few rows, and they are asked for all the time
+            models.Index(fields=["claimed_until"], condition=Q(claimed_until__isnull=False), name="case_claimed"),
         ]
 
     def __str__(self) -> str:
@@ -198,12 +201,12 @@ class Decision(models.Model):
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.label}" if self.label else str(self.get_kind_display())
 
-    def save(self, **options: Any) -> None:  # type: ignore[override] # adding takes no other arguments
+    def save(self, **options: Any) -> None:
         if not self._state.adding:
             raise TypeError("Decisions are only ever added.")
         super().save(**options)
 
-    def delete(self, **_options: Any) -> NoReturn:
+    def delete(self, using: Any = None, keep_parents: bool = False) -> NoReturn:
         raise TypeError("Decisions are only ever added.")
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from predictions.models import Prediction
 
@@ -50,7 +51,7 @@ class Feedback(models.Model):
     case = models.ForeignKey(
         "feedback.Case", on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="statements"
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
     mirrored_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = FeedbackQuerySet.as_manager()

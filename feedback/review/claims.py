@@ -17,17 +17,23 @@ from predictions.refusals import Refusal
 
 
 def claim_next(
-    reviewer: User, *, order: str = DEFAULT_ORDER, within: CaseQuerySet | None = None, besides: Collection[int] = ()
+    reviewer: User,
+    *,
+    order: str = DEFAULT_ORDER,
+    state: str = Case.State.OPEN,
+    within: CaseQuerySet | None = None,
+    besides: Collection[int] = (),
 ) -> Case | None:
     """Claims the case that `reviewer` should look at next; `None` if there is none.
 
-    `within` narrows the choice (the filters of the queue); `besides` leaves out the case he looks at now. What he has
-    claimed already comes first; what he has skipped comes last, when there is nothing else. Two reviewers never get
-    the same case: the row is locked where the database can pass over the locked rows of others, and where it cannot
-    (SQLite) transactions that write come one after the other.
+    `within` narrows the choice (the filters of the queue), `state` says whether it is of the open ones or of those that
+    somebody has flagged; `besides` leaves out the case he looks at now. What he has claimed already comes first; what
+    he has skipped comes last, when there is nothing else. Two reviewers never get the same case: the row is locked
+    where the database can pass over the locked rows of others, and where it cannot (SQLite) transactions that write
+    come one after the other.
     """
     cases = Case.objects.all() if within is None else within
-    choice = cases.open().exclude(pk__in=besides).order_by(*ORDERS[order].columns)
+    choice = cases.filter(state=state).exclude(pk__in=besides).order_by(*ORDERS[order].columns)
     with transaction.atomic():
         now = timezone.now()
         found = (
@@ -72,7 +78,13 @@ def require_free(case: Case, reviewer: User) -> None:
 def case_skip(case: Case, reviewer: User) -> None:
     """Gives the case back to the queue, and to this reviewer last of all."""
     with transaction.atomic():
-        Skip.objects.update_or_create(case=case, reviewer=reviewer, defaults={"created_at": timezone.now()})
+        # In one round trip, whether he has skipped it before or not.
+        Skip.objects.bulk_create(
+            [Skip(case=case, reviewer=reviewer)],
+            update_conflicts=True,
+            unique_fields=["reviewer", "case"],
+            update_fields=["created_at"],
+        )
         release(case, reviewer)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
@@ -15,16 +17,19 @@ from predictions import labels
 from predictions.refusals import Refusal
 
 NOTE_MAX_LENGTH = 2000
-MOST_AT_ONCE = 1000
+MOST_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a reviewer wants to say of a case. `kind`: one of `Decision.CAN_BE_UNDONE`.
+    """What a reviewer wants to say of a case. `kind`: one of `Decision.CAN_BE_UNDONE`, or `ACCEPT`.
 
     `label` is what the picture shows; it belongs to `corrected` only. If it is what the model had said, the case comes
-    out as confirmed right. A flag needs a note.
+    out as confirmed right. `accept` corrects to the label that most people expect, whichever that is. A flag needs a
+    note.
     """
+
+    ACCEPT: ClassVar = "accept"
 
     kind: str
     label: str = ""
@@ -68,33 +73,47 @@ def case_decide(
     if len(verdict.note) > NOTE_MAX_LENGTH:
         message = f"The note has {len(verdict.note)} characters; up to {NOTE_MAX_LENGTH} are kept."
         raise Refusal("note-too-long", message)
-    with transaction.atomic():
+    with _change():
         case = _locked(case_id)
-        _require_same(case, seen)
-        require_free(case, reviewer)
-        kind, label = _kind_and_label(case, verdict)
+        kind, label = outcome(case, reviewer, verdict, seen)
         decision = _add(case, reviewer, kind, label=label, note=verdict.note, bulk=bulk)
         Skip.objects.filter(case=case, reviewer=reviewer).delete()
     return decision
 
 
-def cases_decide(*, case_ids: Sequence[int], reviewer: User, verdict: Verdict) -> BulkResult:
-    """One verdict for many cases, `MOST_AT_ONCE` at most. Those that cannot be decided are left as they are.
+def cases_decide(*, seen: Mapping[int, Seen | None], reviewer: User, verdict: Verdict) -> BulkResult:
+    """One verdict for many cases, by their ids; `MOST_AT_ONCE` at most. Those that cannot be decided stay as they are.
 
     Raises `Refusal` `too-many`.
     """
-    if len(case_ids) > MOST_AT_ONCE:
-        raise Refusal("too-many", f"Up to {MOST_AT_ONCE} cases at once; these are {len(case_ids)}.")
+    require_not_too_many(seen)
     result = BulkResult(uuid4())
     with transaction.atomic():
-        for case_id in case_ids:
+        for case_id, one_seen in sorted(seen.items()):  # in one order, so that two of these cannot block each other
             try:
-                with transaction.atomic():
-                    decision = case_decide(case_id=case_id, reviewer=reviewer, verdict=verdict, bulk=result.bulk)
+                decision = case_decide(
+                    case_id=case_id, reviewer=reviewer, verdict=verdict, seen=one_seen, bulk=result.bulk
+                )
                 result.decided.append(decision)
             except Refusal as refusal:
                 result.refused.append((case_id, refusal))
     return result
+
+
+def require_not_too_many(case_ids: Collection[int]) -> None:
+    """Raises `Refusal` `too-many`."""
+    if len(case_ids) > MOST_AT_ONCE:
+        raise Refusal("too-many", f"Up to {MOST_AT_ONCE} cases at once; these are {len(case_ids)}.")
+
+
+def outcome(case: Case, reviewer: User, verdict: Verdict, seen: Seen | None = None) -> tuple[Decision.Kind, str]:
+    """The kind and the label of the decision that `verdict` would be; for this case, now, by this reviewer.
+
+    Changes nothing. Raises what `case_decide` raises.
+    """
+    _require_same(case, seen)
+    require_free(case, reviewer)
+    return _kind_and_label(case, verdict)
 
 
 def known_label(case: Case, text: str) -> str:
@@ -108,6 +127,19 @@ def known_label(case: Case, text: str) -> str:
     if not label:
         raise Refusal("unknown-label", f"“{text[:100]}” is none of the labels.")
     return label
+
+
+@contextmanager
+def _change() -> Iterator[None]:
+    """A transaction that adds a row to a case's history: if another one was first, `Refusal` `decided`.
+
+    No savepoint of its own for the row, which would cost every decision two round trips.
+    """
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        raise Refusal("decided", "Decided meanwhile by somebody else. Nothing was stored.", status=409) from error
 
 
 def _locked(case_id: int) -> Case:
@@ -135,6 +167,10 @@ def _kind_and_label(case: Case, verdict: Verdict) -> tuple[Decision.Kind, str]:
             raise Refusal("label-needed", "Which label is it?")
         label = known_label(case, verdict.label)
         return (Decision.Kind.RIGHT if label == case.predicted_label else Decision.Kind.CORRECTED), label
+    if verdict.kind == Verdict.ACCEPT:
+        if not case.expected_label:
+            raise Refusal("no-expected-label", "Nobody has said what it is.")
+        return _kind_and_label(case, Verdict(Decision.Kind.CORRECTED, case.expected_label))
     if verdict.kind == Decision.Kind.UNUSABLE:
         return Decision.Kind.UNUSABLE, ""
     if verdict.kind == Decision.Kind.FLAGGED:
@@ -181,11 +217,12 @@ def bulk_undo(bulk: UUID, reviewer: User) -> list[Decision]:
 
 
 def decision_undo(*, decision: Decision, reviewer: User) -> Decision:
-    """Takes back one decision. Raises `Refusal`: `not-yours`, `decided`."""
+    """Takes back one decision. Raises `Refusal`: `not-yours`, `decided`, `claimed`."""
     if decision.reviewer_id != reviewer.pk:
         raise Refusal("not-yours", "Only who decided can undo it; a lead can reopen the case.", status=403)
-    with transaction.atomic():
+    with _change():
         case = _locked(decision.case_id)
+        require_free(case, reviewer)
         standing = effective(case.decisions.all())
         if not standing or standing[-1].pk != decision.pk:
             message = "It was undone, or somebody has done something to the case since."
@@ -195,7 +232,7 @@ def decision_undo(*, decision: Decision, reviewer: User) -> Decision:
 
 def case_reopen(*, case_id: int, reviewer: User, note: str = "") -> Decision:
     """Puts a case back into the queue, whatever was decided. Raises `Refusal`: `no-such-case`, `not-decided`."""
-    with transaction.atomic():
+    with _change():
         case = _locked(case_id)
         if case.state == Case.State.OPEN:
             raise Refusal("not-decided", "The case is open already.", status=409)
@@ -245,11 +282,7 @@ def _add(
         score=case.score,
         model_version=case.model_version,
     )
-    try:
-        with transaction.atomic():
-            decision.save()
-    except IntegrityError as error:
-        raise Refusal("decided", "Decided meanwhile by somebody else. Nothing was stored.", status=409) from error
+    decision.save()
     _write_down(case)
     return decision
 

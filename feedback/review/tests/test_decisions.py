@@ -75,6 +75,13 @@ def test_correcting_to_what_the_model_said_confirms_it(case: Case, ada: User) ->
     assert (case.verdict, case.label) == ("right", "espresso")
 
 
+def test_accepting_what_people_expect(case: Case, ada: User) -> None:
+    _decide(case, ada, Verdict("accept"))
+    case.refresh_from_db()
+    assert (case.verdict, case.label) == ("corrected", "cup")
+    _refused("no-expected-label", Verdict("accept"), open_case(expected=""), ada)
+
+
 def test_unusable_and_flagged(ada: User) -> None:
     for verdict, state in ((UNUSABLE, ("decided", "unusable", "")), (Verdict("flagged", "", "?"), ("flagged", "", ""))):
         case = open_case()
@@ -188,7 +195,7 @@ def test_many_at_once(ada: User, grace: User) -> None:
     cases = [open_case() for _ in range(4)]
     claim(cases[1], grace)
     _decide(cases[2], grace)
-    result = cases_decide(case_ids=[case.pk for case in cases], reviewer=ada, verdict=CUP)
+    result = cases_decide(seen={case.pk: Seen.of(case) for case in cases}, reviewer=ada, verdict=CUP)
     assert {decision.case_id for decision in result.decided} == {cases[0].pk, cases[3].pk}
     assert [(pk, refusal.code) for pk, refusal in result.refused] == [
         (cases[1].pk, "claimed"),
@@ -198,8 +205,8 @@ def test_many_at_once(ada: User, grace: User) -> None:
         bulk_undo(result.bulk, grace)
     assert len(bulk_undo(result.bulk, ada)) == 2
     assert Case.objects.open().count() == 3
-    with pytest.raises(Refusal, match="Up to 1000"):
-        cases_decide(case_ids=range(1001), reviewer=ada, verdict=CUP)
+    with pytest.raises(Refusal, match="Up to 500"):
+        cases_decide(seen=dict.fromkeys(range(501)), reviewer=ada, verdict=CUP)
 
 
 def test_rows_are_only_added(case: Case, ada: User) -> None:

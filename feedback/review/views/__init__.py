@@ -1,0 +1,1 @@
+"""The pages of the reviewing desk, inside the admin."""
