@@ -13,9 +13,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from feedback import authors
-from feedback.forms import COMMENT_MAX_LENGTH
+from feedback.forms import COMMENT_MAX_LENGTH, EXPECTED_MAX_LENGTH
 from feedback.models import Feedback
 from feedback.services import feedback_give
+from feedback.words import cleaned
 from predictions.api.problems import CONTENT_TYPE
 from predictions.api.views import problem_schema
 from predictions.models import Prediction
@@ -24,10 +25,35 @@ from predictions.models import Prediction
 class FeedbackSerializer(serializers.Serializer[Any]):
     """One statement about one prediction."""
 
-    prediction = serializers.UUIDField(help_text="the prediction's id")
+    prediction = serializers.UUIDField(source="prediction_id", help_text="the prediction's id")
     verdict = serializers.ChoiceField(choices=Feedback.Verdict.choices)
-    expected_label = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
+    expected_label = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=EXPECTED_MAX_LENGTH,
+        default="",
+        help_text="one of the model's labels, or a synonym that only one of them has: see `GET /api/labels`",
+    )
+    expected_words = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=EXPECTED_MAX_LENGTH,
+        default="",
+        help_text="what it is, where no label says it",
+    )
     comment = serializers.CharField(required=False, allow_blank=True, max_length=COMMENT_MAX_LENGTH, default="")
+    author = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=100,
+        default="",
+        write_only=True,
+        help_text="who says so, by a name of your own: their second statement on the same prediction replaces the "
+        "first",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return attrs | {name: cleaned(attrs[name]) for name in ("expected_label", "expected_words", "comment")}
 
 
 class FlatJSONParser(JSONParser):
@@ -51,9 +77,9 @@ class FeedbackView(APIView):
         request=FeedbackSerializer,
         responses={
             201: FeedbackSerializer,
-            (400, CONTENT_TYPE): problem_schema("A field is missing or not valid."),
+            (400, CONTENT_TYPE): problem_schema("A field is missing or not valid, or the expected label is unknown."),
             (404, CONTENT_TYPE): problem_schema("No such prediction."),
-            (409, CONTENT_TYPE): problem_schema("The prediction has no answer."),
+            (409, CONTENT_TYPE): problem_schema("The prediction has no answer, or a reviewer has decided already."),
             (413, CONTENT_TYPE): problem_schema("Too many bytes."),
             (415, CONTENT_TYPE): problem_schema("Neither JSON nor a form."),
         },
@@ -63,8 +89,9 @@ class FeedbackView(APIView):
         serializer.is_valid(raise_exception=True)
         values = dict(serializer.validated_data)
         try:
-            values["prediction"] = Prediction.objects.select_related("image").get(pk=values["prediction"])
+            prediction = Prediction.objects.select_related("image").get(pk=values.pop("prediction_id"))
         except Prediction.DoesNotExist as error:
             raise Http404 from error
-        feedback_give(author=authors.key(request._request), **values)
-        return Response(serializer.data, status=status.HTTP_201_CREATED)
+        author = authors.key(request._request, values.pop("author"))
+        feedback = feedback_give(prediction=prediction, author=author, **values)
+        return Response(FeedbackSerializer(feedback).data, status=status.HTTP_201_CREATED)

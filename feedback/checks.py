@@ -1,7 +1,6 @@
 """System checks of the mirror (`manage.py check`; with `--database default` also what is missing in it)."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.core.checks import CheckMessage, Tags, Warning, register
@@ -12,9 +11,6 @@ from feedback import mirror
 from feedback.models import Feedback
 
 HINT = "Mend it, then run: manage.py feedback_mirror --rebuild"
-
-# A statement this young may be on its way into the file.
-UNDER_WAY = timedelta(seconds=10)
 
 
 @register()
@@ -30,7 +26,7 @@ def mirror_is_complete(databases: Sequence[str] | None = None, **_: Any) -> list
     if not databases:
         return []
     try:
-        missing = Feedback.objects.not_mirrored().filter(created_at__lt=timezone.now() - UNDER_WAY).count()
+        missing = Feedback.objects.not_mirrored().filter(created_at__lt=timezone.now() - mirror.UNDER_WAY).count()
     except DatabaseError:
         return []  # not migrated yet; what is wrong with the database itself is for Django's own checks
     if not missing:

@@ -38,12 +38,20 @@ def create_roles(apps: Any = django_apps) -> None:
             kind, _created = content_types.objects.get_or_create(app_label=app, model=model)
             for codename in codenames:
                 # A migration runs before Django makes the permissions of its models: then they are made here.
-                title = f"Can {codename.replace('_', ' ')}"
                 permission, _created = permissions.objects.get_or_create(
-                    content_type=kind, codename=codename, defaults={"name": title}
+                    content_type=kind, codename=codename, defaults={"name": _title(apps, app, model, codename)}
                 )
                 wanted.append(permission)
         group.permissions.set(wanted)
+
+
+def _title(apps: Any, app: str, model: str, codename: str) -> str:
+    """What the permission is called, as Django would call it."""
+    try:
+        own: dict[str, str] = dict(apps.get_model(app, model)._meta.permissions)
+    except LookupError:  # a migration that is older than the model
+        own = {}
+    return own.get(codename, f"Can {codename.replace('_', ' ')}")
 
 
 def is_lead(user: User) -> bool:

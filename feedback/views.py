@@ -7,9 +7,13 @@ from django.views.decorators.http import require_POST
 
 from feedback import authors
 from feedback.forms import FeedbackForm
+from feedback.models import Feedback
 from feedback.services import feedback_give
+from predictions import labels
 from predictions.models import Prediction
 from predictions.refusals import Refusal
+
+SUGGESTIONS = 3
 
 
 @require_POST
@@ -17,13 +21,25 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
     form = FeedbackForm(request.POST)
     if not form.is_valid():
-        return render(request, "predictions/result.html", {"prediction": prediction, "form": form}, status=400)
+        return _ask_again(request, prediction, form)
     try:
-        feedback_give(prediction=prediction, author=authors.visitor(request), **form.cleaned_data)
+        feedback = feedback_give(prediction=prediction, author=authors.visitor(request), **form.cleaned_data)
     except Refusal as refusal:
+        if refusal.code == "unknown-label":
+            text = form.cleaned_data["expected_label"]
+            first = [label for label, _score in prediction.top]
+            form.suggestions = tuple(labels.search(text, first=first, limit=SUGGESTIONS))
+            form.add_error("expected_label", refusal.message)
+            return _ask_again(request, prediction, form)
         messages.error(request, refusal.message)
     else:
-        messages.success(request, "Thank you. A reviewer will look at it.")
+        is_reviewed = feedback.verdict != Feedback.Verdict.RIGHT
+        messages.success(request, "Thank you. A reviewer will look at it." if is_reviewed else "Thank you.")
     response = redirect(prediction)
     authors.remember(request, response)
     return response
+
+
+def _ask_again(request: HttpRequest, prediction: Prediction, form: FeedbackForm) -> HttpResponse:
+    """The result page with the form as it came, and what is wrong with it."""
+    return render(request, "predictions/result.html", {"prediction": prediction, "form": form}, status=400)

@@ -158,7 +158,8 @@ RQ_QUEUES = {
         "URL": REDIS_URL,
         "DEFAULT_TIMEOUT": 120,  # seconds for one job
         "SERIALIZER": "rq.serializers.JSONSerializer",
-    }
+    },
+    "exports": {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer"},
 }
 RQ = {"WORKER_CLASS": "predictions.rq_worker.PredictionWorker"}
 
@@ -195,6 +196,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "uploads"
+EXPORTS_DIR = DATA_DIR / "exports"
 STORAGES = {
     "default": {"BACKEND": "predictions.storage.ContentAddressedStorage"},
     # WhiteNoise's storage would also compress: ten seconds and more of a first start, for a page on one's own machine.

@@ -141,8 +141,11 @@ class Catalogue:
         entries = [one.found_by(position) for _, position, one in found]
         # It takes some milliseconds, and where a word begins with the text, there was no slip.
         if len(entries) < limit and all(rank == _WITHIN for rank, _, _ in found):
-            entries += self._alike(wanted, places, known={entry.label for entry in entries})
-        return entries[:limit]
+            entries += self._named_in(wanted) + self._alike(wanted, places)
+        once: dict[str, Entry] = {}
+        for entry in entries:
+            once.setdefault(entry.label, entry)
+        return list(once.values())[:limit]
 
     def resolve(self, text: str) -> str | None:
         """The label that a text names: as in `resolve` below."""
@@ -153,7 +156,18 @@ class Catalogue:
         labels = self._labels_by_name.get(wanted) or self._labels_by_synonym.get(wanted) or ()
         return next(iter(labels)) if wanted and len(labels) == 1 else None
 
-    def _alike(self, wanted: str, places: Mapping[str, int], known: set[str]) -> list[Entry]:
+    def _named_in(self, wanted: str) -> list[Entry]:
+        """Those with a name that is part of the text (`cup`, for `a coffee cup`), longer names first."""
+        found = [
+            (one, position)
+            for one in self._searchable
+            for position, name in enumerate(one.names)
+            if f"{name} " in f" {wanted} "
+        ]
+        found.sort(key=lambda hit: -len(hit[0].names[hit[1]]))
+        return [one.found_by(position) for one, position in found]
+
+    def _alike(self, wanted: str, places: Mapping[str, int]) -> list[Entry]:
         """Those that somebody may have meant who made a slip in the text, or in the beginning of a word so far."""
         if len(wanted) not in _SLIP_LENGTHS:
             return []
@@ -170,8 +184,7 @@ class Catalogue:
             if (ratio := matcher.ratio()) < _ALIKE:
                 continue
             for label, position in owners:
-                if label not in known:
-                    best[label] = min(best.get(label, (0.0, 0)), (-ratio, position))
+                best[label] = min(best.get(label, (0.0, 0)), (-ratio, position))
         ranked = sorted(best, key=lambda label: (best[label][0], places.get(label, len(places)), label))
         return [self._by_label[label].found_by(best[label][1]) for label in ranked]
 
@@ -207,7 +220,7 @@ def search(text: str, *, first: Sequence[str] = (), limit: int = LIMIT) -> list[
     """The labels that fit a text, best first and at most `limit`.
 
     Capitals, accents, hyphens and underscores make no difference. A label's own name counts more than a synonym, and a
-    beginning more than a middle. Where no word begins so, labels with a similar name follow.
+    beginning more than a middle. Where no word begins so, labels follow whose name is part of the text or like it.
 
     `first` are the labels that a model thought of, best first. They break ties; without a text they lead the list of
     all labels.

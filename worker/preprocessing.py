@@ -18,7 +18,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 DEFAULT_MAX_PIXELS = 50_000_000
 
 # EXIF orientation -> what to do with the stored picture to see it upright (EXIF 2.32, tag 0x0112)
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -70,7 +70,7 @@ class Preprocessor:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 self._require_size(image)
                 image.load()  # first: looking for EXIF data in a PNG decodes it, and swallows what is wrong with it
-                orientation = _orientation(image)
+                turn = UPRIGHT.get(orientation(image))
                 square = self._square(image)
         except UndecodableImage:
             raise
@@ -78,9 +78,8 @@ class Preprocessor:
             raise UndecodableImage("too-many-pixels", "The image has too many pixels.") from error
         except Exception as error:  # decoders fed with hostile bytes raise nearly anything
             raise _refusal(data, error) from error
-        if orientation in _UPRIGHT:
-            square = square.transpose(_UPRIGHT[orientation])
-        return np.asarray(square)
+        # The square crop lies in the centre, so it is turned after scaling: the same picture for a hundredth of the work.
+        return np.asarray(square if turn is None else square.transpose(turn))
 
     def _require_size(self, image: Image.Image) -> None:
         """Look at the header only: a few kilobytes can unpack to gigabytes."""
@@ -104,22 +103,18 @@ class Preprocessor:
             right, bottom = math.ceil(left + side + reach), math.ceil(top + side + reach)
             image = image.crop((x, y, min(right, image.width), min(bottom, image.height)))
             left, top = left - x, top - y
-        return _rgb(image).resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+        return rgb(image).resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8; 1 (as stored) where the EXIF data are missing or damaged.
-
-    The square crop lies in the centre, so it is turned after scaling: the same picture for a hundredth
-    of the work.
-    """
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8; 1 (as stored) where the EXIF data are missing or damaged."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error):
         return 1
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def rgb(image: Image.Image) -> Image.Image:
     """The picture in 8-bit RGB, with what is transparent laid on white."""
     image = in_8_bit(image)
     if not image.has_transparency_data:

@@ -9,7 +9,9 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from feedback.models import Feedback
+from feedback.models import Case, Decision, Feedback
+from feedback.review.decisions import Verdict, case_decide
+from feedback.tests.cases import reviewer_named
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
 
@@ -22,8 +24,8 @@ def prediction() -> Prediction:
 
 
 def _payload(about: Prediction, **changes: object) -> dict[str, object]:
-    values = {"prediction": str(about.id), "verdict": "wrong", "expected_label": "lungo", "comment": "Hm."}
-    return values | changes
+    values = {"prediction": str(about.id), "verdict": "wrong", "expected_label": "cup", "comment": "Hm."}
+    return values | {"expected_words": "a demitasse"} | changes
 
 
 def _post(client: Client, payload: object) -> Any:
@@ -34,7 +36,7 @@ def test_it_works(client: Client, prediction: Prediction, settings: Settings) ->
     response = _post(client, _payload(prediction))
     assert (response.status_code, response.json()) == (201, _payload(prediction))
     feedback = Feedback.objects.get()
-    assert (feedback.prediction_id, feedback.verdict, feedback.expected_label) == (prediction.id, "wrong", "lungo")
+    assert (feedback.prediction_id, feedback.verdict, feedback.expected_label) == (prediction.id, "wrong", "cup")
     assert json.loads(Path(settings.FEEDBACK_FILE).read_text())["prediction"] == str(prediction.id)
 
 
@@ -42,6 +44,38 @@ def test_it_works(client: Client, prediction: Prediction, settings: Settings) ->
 def test_verdicts(client: Client, prediction: Prediction, verdict: str) -> None:
     response = _post(client, {"prediction": str(prediction.id), "verdict": verdict})
     assert (response.status_code, response.json()["comment"]) == (201, "")
+
+
+@pytest.mark.usefixtures("models")
+def test_a_label_by_another_name(client: Client, prediction: Prediction) -> None:
+    response = _post(client, _payload(prediction, expected_label="husky"))
+    assert (response.status_code, response.json()["expected_label"]) == (201, "Eskimo_dog")
+
+
+def test_an_unknown_label(client: Client, prediction: Prediction) -> None:
+    response = _post(client, _payload(prediction, expected_label="lungo"))
+    assert (response.status_code, response.json()["code"]) == (400, "unknown-label")
+    assert not Feedback.objects.exists()
+
+
+def test_an_author_of_their_own(client: Client, prediction: Prediction) -> None:
+    for author, verdict in [("ada", "wrong"), ("ben", "unsure"), ("ada", "right")]:
+        answer = _post(client, _payload(prediction, author=author, verdict=verdict)).json()
+        assert "author" not in answer
+    assert sorted(Feedback.objects.current().values_list("verdict", flat=True)) == ["right", "unsure"]
+
+
+def test_after_a_decision(client: Client, prediction: Prediction) -> None:
+    _post(client, _payload(prediction, author="ada"))
+    verdict = Verdict(Decision.Kind.UNUSABLE)
+    case_decide(case_id=Case.objects.get().pk, reviewer=reviewer_named(), verdict=verdict)
+    response = _post(client, _payload(prediction, author="ada", verdict="right"))
+    assert (response.status_code, response.json()["code"]) == (409, "decided")
+
+
+def test_control_characters(client: Client, prediction: Prediction) -> None:
+    response = _post(client, _payload(prediction, comment="a\r\nb\x1b[2J\tc\x85."))
+    assert response.json()["comment"] == Feedback.objects.get().comment == "a\nb\ufffd[2J\tc\ufffd."
 
 
 def test_as_a_form(client: Client, prediction: Prediction) -> None:
@@ -55,6 +89,8 @@ def test_as_a_form(client: Client, prediction: Prediction) -> None:
         ({"verdict": None}, "verdict"),
         ({"prediction": "1"}, "prediction"),
         ({"expected_label": "x" * 201}, "expected_label"),
+        ({"expected_words": "x" * 201}, "expected_words"),
+        ({"author": "x" * 101}, "author"),
         ({"comment": "x" * 2001}, "comment"),
         ({"comment": "\x00"}, "comment"),
         ({"comment": "\ud800"}, "comment"),
@@ -104,5 +140,6 @@ def test_a_body_without_end(client: Client, settings: Settings) -> None:
 def test_number_of_queries(
     client: Client, prediction: Prediction, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(5):  # the prediction; the row; begin, its mark, end
+    # The prediction; the earlier statement, the row, its case, in a transaction; the mark of the mirror, in another.
+    with django_assert_num_queries(15):
         _post(client, _payload(prediction))

@@ -53,7 +53,7 @@ def test_looking_makes_nothing(settings: Settings, tmp_path: Path) -> None:
 
 @pytest.mark.django_db
 def test_missing_lines() -> None:
-    _row(age=2 * checks.UNDER_WAY)
+    _row(age=2 * mirror.UNDER_WAY)
     assert _found() == [], "without a database nothing is asked of it"
     assert _found(databases=["default"]) == ["feedback.W002"]
     (message,) = checks.mirror_is_complete(databases=["default"])

@@ -1,17 +1,23 @@
-"""The form on the result page."""
+"""The form on the result page, as it is sent."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.test import Client
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pytest_django import Settings
 
-from feedback.models import Feedback
+from feedback.forms import FeedbackForm
+from feedback.models import Case, Decision, Feedback
+from feedback.review.decisions import Verdict, case_decide
+from feedback.tests.cases import reviewer_named
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
 
@@ -24,7 +30,7 @@ def prediction() -> Prediction:
 
 
 def _give(client: Client, prediction: Prediction, **changes: str) -> Any:
-    payload = {"verdict": "wrong", "expected_label": " lungo ", "comment": "Too long.\nReally."} | changes
+    payload = {"verdict": "wrong", "expected_label": " cup ", "comment": "Too small.\r\nReally."} | changes
     return client.post(f"/predictions/{prediction.id}/feedback/", payload)
 
 
@@ -33,11 +39,11 @@ def test_it_works(client: Client, prediction: Prediction, settings: Settings) ->
     assert (response.status_code, response["Location"]) == (302, f"/predictions/{prediction.id}/")
     feedback = Feedback.objects.get()
     assert feedback.prediction == prediction
-    assert (feedback.verdict, feedback.expected_label) == ("wrong", "lungo")
-    assert feedback.comment.splitlines() == ["Too long.", "Really."]
+    assert (feedback.verdict, feedback.expected_label, feedback.expected_words) == ("wrong", "cup", "")
+    assert feedback.comment == "Too small.\nReally."
     (line,) = Path(settings.FEEDBACK_FILE).read_text().splitlines()
-    assert json.loads(line)["expected"] == "lungo"
-    assert "Thank you." in client.get(response["Location"]).text
+    assert json.loads(line)["expected"] == "cup"
+    assert "Thank you. A reviewer will look at it." in client.get(response["Location"]).text
 
 
 def test_without_words(client: Client, prediction: Prediction) -> None:
@@ -45,30 +51,88 @@ def test_without_words(client: Client, prediction: Prediction) -> None:
     assert Feedback.objects.get().comment == ""
 
 
-def test_a_second_statement(client: Client, prediction: Prediction) -> None:
+def test_something_else(client: Client, prediction: Prediction) -> None:
+    _give(client, prediction, expected_label="", expected_words=" a demitasse ")
+    assert Feedback.objects.get().expected_words == "a demitasse"
+
+
+def test_right(client: Client, prediction: Prediction) -> None:
+    page = client.get(_give(client, prediction, verdict="right")["Location"]).text
+    assert "Thank you." in page and "A reviewer will look at it" not in page, "no case is opened for it"
+
+
+@pytest.mark.parametrize("verdict", ["right", "unsure"])
+def test_what_it_is_instead_belongs_to_a_no(client: Client, prediction: Prediction, verdict: str) -> None:
+    hidden = {"expected_label": "no such label", "expected_words": "x" * 201}
+    assert _give(client, prediction, verdict=verdict, **hidden).status_code == 302
+    feedback = Feedback.objects.get()
+    assert (feedback.expected_label, feedback.expected_words) == ("", "")
+    assert feedback.comment, "that is for any answer"
+
+
+def test_a_second_statement_replaces_the_first(client: Client, prediction: Prediction) -> None:
     _give(client, prediction)
     _give(client, prediction, verdict="right")
-    assert sorted(Feedback.objects.values_list("verdict", flat=True)) == ["right", "wrong"]
+    _give(Client(), prediction, verdict="unsure")
+    assert sorted(Feedback.objects.current().values_list("verdict", flat=True)) == ["right", "unsure"]
+    assert Feedback.objects.count() == 3
+
+
+def test_the_visitor_is_remembered_by_what_was_said_only(client: Client, prediction: Prediction) -> None:
+    client.get(prediction.get_absolute_url())
+    assert "visitor" not in client.cookies
+    _give(client, prediction, verdict="perhaps")
+    assert "visitor" not in client.cookies
+    _give(client, prediction)
+    assert client.cookies["visitor"]["httponly"]
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "field"),
     [
-        {"verdict": ""},
-        {"verdict": "perhaps"},
-        {"expected_label": "x" * 201},
-        {"comment": "x" * 2001},
-        {"comment": "NUL \x00"},
+        ({"verdict": ""}, "verdict"),
+        ({"verdict": "perhaps"}, "verdict"),
+        ({"expected_label": "x" * 201}, "expected_label"),
+        ({"expected_label": "lungo"}, "expected_label"),
+        ({"expected_words": "x" * 201}, "expected_words"),
+        ({"comment": "x" * 2001}, "comment"),
     ],
 )
-def test_not_valid(client: Client, prediction: Prediction, changes: dict[str, str], settings: Settings) -> None:
-    response = _give(client, prediction, **changes)
+def test_not_valid(
+    client: Client, prediction: Prediction, changes: dict[str, str], field: str, settings: Settings
+) -> None:
+    response = _give(client, prediction, **{"comment": "Too <small>."} | changes)
     assert response.status_code == 400
-    assert 'role="alert"' in response.text and "<details" in response.text
-    assert 'value=" lungo "' in _give(client, prediction, verdict="").text, "nobody likes to type twice"
+    assert 'role="alert"' in response.text and f'id="{field}-error"' in response.text
+    assert response.text.count(f'aria-describedby="{field}-error"') == 1
+    assert field == "comment" or "Too &lt;small&gt;.</textarea>" in response.text, "nobody likes to type twice"
+    assert field == "verdict" or 'value="wrong" required checked' in response.text
     assert "espresso</h1>" in response.text, "the answer it speaks of is still there"
     assert not Feedback.objects.exists()
     assert not Path(settings.FEEDBACK_FILE).exists()
+
+
+@pytest.mark.usefixtures("models")
+def test_a_label_by_another_name(client: Client, prediction: Prediction) -> None:
+    assert _give(client, prediction, expected_label="husky").status_code == 302
+    assert Feedback.objects.get().expected_label == "Eskimo_dog"
+
+
+@pytest.mark.usefixtures("models")
+def test_what_may_be_meant_by_an_unknown_label(client: Client, prediction: Prediction) -> None:
+    page = _give(client, prediction, expected_label="retriever dog").text
+    assert "is none of the labels" in page and 'value="retriever dog"' in page
+    page = _give(client, prediction, expected_label="expresso").text
+    assert "Perhaps you mean “espresso” or “espresso maker”?" in page
+    assert '<option value="espresso maker">' in page
+
+
+def test_after_a_decision(client: Client, prediction: Prediction) -> None:
+    _give(client, prediction)
+    case_decide(case_id=Case.objects.get().pk, reviewer=reviewer_named(), verdict=Verdict(Decision.Kind.UNUSABLE))
+    response = _give(client, prediction, verdict="right")
+    assert "A reviewer has decided this already." in client.get(response["Location"]).text
+    assert Feedback.objects.get().verdict == "wrong"
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "failed", "expired", "cancelled"])
@@ -92,3 +156,14 @@ def test_foreign_forms(prediction: Prediction) -> None:
     token = browser.get(prediction.get_absolute_url()).context["csrf_token"]
     assert _give(browser, prediction, csrfmiddlewaretoken=str(token)).status_code == 302
     assert Feedback.objects.count() == 1
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text(text: str) -> None:
+    form = FeedbackForm({"verdict": "wrong", "expected_words": text[:200], "comment": text})
+    if form.is_valid():
+        for name in ("expected_words", "comment"):
+            assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", form.cleaned_data[name])
+    else:
+        assert len(text) > 2000

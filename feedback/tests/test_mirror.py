@@ -14,6 +14,7 @@ from pytest_django import Settings
 from feedback import mirror
 from feedback.models import Feedback
 from feedback.services import feedback_give, report_take
+from feedback.tests.mirror_lines import give_reports, mirror_lines
 from predictions.tests.fakes import stored_prediction
 
 FULL = Path("/dev/full")  # each write fails with "no space left on device"
@@ -21,26 +22,12 @@ FULL = Path("/dev/full")  # each write fails with "no space left on device"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def path(settings: Settings) -> Path:
-    return Path(settings.FEEDBACK_FILE)
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().split("\n")[:-1]
-
-
-def _reports(*texts: str) -> None:
-    for text in texts:
-        report_take(text=text)
-
-
-def test_it_works(path: Path) -> None:
+def test_it_works(mirror_file: Path) -> None:
     prediction = stored_prediction()
     feedback = feedback_give(
         author="a", prediction=prediction, verdict=Feedback.Verdict.WRONG, expected_words="Käse", comment="one\ntwo"
     )
-    (line,) = _lines(path)
+    (line,) = mirror_lines()
     assert "Käse" in line, "people read it"
     values = json.loads(line)
     assert datetime.fromisoformat(values.pop("at")).astimezone(UTC) <= feedback.created_at
@@ -60,41 +47,41 @@ def test_it_works(path: Path) -> None:
 
 def test_the_folder_is_made(settings: Settings, tmp_path: Path) -> None:
     settings.FEEDBACK_FILE = tmp_path / "deep" / "down" / "feedback"
-    _reports("x")
-    assert _lines(settings.FEEDBACK_FILE) == ["x"]
+    give_reports("x")
+    assert mirror_lines(settings.FEEDBACK_FILE) == ["x"]
 
 
-def test_rotated_away(path: Path) -> None:
-    _reports("old")
-    path.rename(path.with_suffix(".1"))
-    _reports("new")
-    assert (_lines(path.with_suffix(".1")), _lines(path)) == (["old"], ["new"])
+def test_rotated_away(mirror_file: Path) -> None:
+    give_reports("old")
+    mirror_file.rename(mirror_file.with_suffix(".1"))
+    give_reports("new")
+    assert (mirror_lines(mirror_file.with_suffix(".1")), mirror_lines()) == (["old"], ["new"])
 
 
-def test_rotated_away_while_waiting_for_the_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _reports("old")
+def test_rotated_away_while_waiting_for_the_lock(mirror_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_reports("old")
     flock = fcntl.flock
 
     def late(file: int, operation: int) -> None:
         monkeypatch.undo()
-        path.rename(path.with_suffix(".1"))
+        mirror_file.rename(mirror_file.with_suffix(".1"))
         flock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    _reports("new")
-    assert (_lines(path.with_suffix(".1")), _lines(path)) == (["old"], ["new"])
+    give_reports("new")
+    assert (mirror_lines(mirror_file.with_suffix(".1")), mirror_lines()) == (["old"], ["new"])
 
 
-def test_a_torn_line_stays_by_itself(path: Path) -> None:
-    path.write_text("whole\nto")
-    _reports("new")
-    assert _lines(path) == ["whole", "to", "new"]
+def test_a_torn_line_stays_by_itself(mirror_file: Path) -> None:
+    mirror_file.write_text("whole\nto")
+    give_reports("new")
+    assert mirror_lines() == ["whole", "to", "new"]
 
 
-def test_appended_twice(path: Path) -> None:
+def test_appended_twice(mirror_file: Path) -> None:
     feedback = report_take(text="x")
     assert mirror.append(feedback)
-    assert _lines(path) == ["x"]
+    assert mirror_lines() == ["x"]
 
 
 # --- A mirror that cannot be written --------------------------------------------------------------
@@ -124,11 +111,11 @@ def test_nothing_is_lost(
             mirror.rebuild()
     settings.FEEDBACK_FILE = tmp_path / "mended"
     assert mirror.rebuild() == 1
-    assert _lines(settings.FEEDBACK_FILE) == ["x"]
+    assert mirror_lines(settings.FEEDBACK_FILE) == ["x"]
 
 
-def test_a_write_that_breaks_off_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _reports("whole")
+def test_a_write_that_breaks_off_leaves_no_half_line(mirror_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_reports("whole")
     write = os.write
 
     def half(file: int, content: bytes) -> int:
@@ -137,13 +124,13 @@ def test_a_write_that_breaks_off_leaves_no_half_line(path: Path, monkeypatch: py
         return write(file, content[: len(content) // 2])
 
     monkeypatch.setattr(os, "write", half)
-    _reports("a line that is too long for the disk")
+    give_reports("a line that is too long for the disk")
     monkeypatch.undo()
-    assert path.read_text() == "whole\n"
+    assert mirror_file.read_text() == "whole\n"
     assert Feedback.objects.not_mirrored().count() == 1
 
 
-def test_killed_between_line_and_mark(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_line_and_mark(mirror_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mark is never there without the line: what dies in between is found by the check and by a rebuild."""
 
     def dies(*_: object) -> None:
@@ -151,6 +138,6 @@ def test_killed_between_line_and_mark(path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(mirror, "_write", dies)
     with pytest.raises(KeyboardInterrupt):
-        _reports("x")
+        give_reports("x")
     monkeypatch.undo()
     assert Feedback.objects.not_mirrored().count() == 1

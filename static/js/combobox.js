@@ -27,12 +27,16 @@ class Combobox {
 
   constructor(input) {
     this.input = input;
-    this.id = `combobox-${(count += 1)}`;
-    this.list = element("div", "combobox-list", { id: `${this.id}-list`, role: "listbox", tabindex: "-1" });
+    do this.id = `combobox-${(count += 1)}`;
+    while (document.getElementById(`${this.id}-list`)); // of that second copy
+    this.list = element("div", "combobox-list", { id: `${this.id}-list`, role: "listbox", "aria-label": "Labels" });
+    this.list.tabIndex = -1; // or Tab would stop at it, as at anything that scrolls
     this.list.hidden = true;
-    this.list.setAttribute("aria-label", input.labels?.[0]?.firstChild?.textContent.trim() || "Labels");
     this.status = element("div", "combobox-status", { role: "status" });
 
+    const label = input.closest("label");
+    // The list is going to be inside of it too, and is no part of the field's name.
+    if (label && !input.ariaLabel) input.ariaLabel = label.textContent.trim();
     const focused = document.activeElement === input;
     const box = element("div", "combobox");
     input.replaceWith(box);
@@ -58,6 +62,7 @@ class Combobox {
     // The field keeps the focus, and a phone its keyboard, while somebody points at the list.
     this.list.addEventListener("mousedown", (event) => event.preventDefault());
     this.list.addEventListener("click", (event) => {
+      event.preventDefault(); // in a <label>, it would be a click on the field as well
       const option = event.target.closest("[role=option]");
       if (option) this.take(this.choices[Number(option.dataset.place)]);
     });
@@ -95,6 +100,7 @@ class Combobox {
     }
     if (!this.input.value) return false;
     this.input.value = "";
+    this.say("");
     this.changed();
     return true;
   }
@@ -133,13 +139,14 @@ class Combobox {
   show({ query, exact, labels }) {
     this.choices = labels;
     this.list.replaceChildren(...labels.map((choice, place) => this.option(choice, place, query)));
-    this.list.hidden = labels.length === 0;
-    this.list.scrollTop = 0;
-    this.input.setAttribute("aria-expanded", String(this.isOpen));
-    this.place();
-    this.activate(exact !== null && exact === labels[0]?.label ? 0 : -1);
-    if (labels.length) this.say(labels.length === 1 ? "1 label fits." : `${labels.length} labels to choose from.`);
-    else this.say(query ? `No label fits “${query}”.` : "There are no labels.", { visible: true });
+    if (labels.length === 0) {
+      this.close();
+      this.say(query ? `No label fits “${query}”.` : "There are no labels.", { visible: true });
+      return;
+    }
+    this.say(labels.length === 1 ? "1 label to choose." : `${labels.length} labels to choose from.`);
+    this.open();
+    this.activate(exact !== null && exact === labels[0].label ? 0 : -1);
   }
 
   option({ name, matched, score }, place, query) {
@@ -162,34 +169,33 @@ class Combobox {
     return option;
   }
 
-  /** Above the field where there is more room than below it, as over the keyboard of a phone. */
-  place() {
-    this.list.classList.remove("combobox-above");
-    const { top, bottom } = this.input.getBoundingClientRect();
-    const height = window.visualViewport?.height ?? window.innerHeight;
-    const tooLow = height - bottom < this.list.offsetHeight + 8 && top > height - bottom;
-    this.list.classList.toggle("combobox-above", tooLow);
+  /** Shows the list, all of it: where there is too little room below the field, the page moves up. */
+  open() {
+    this.list.hidden = false;
+    this.list.scrollTop = 0;
+    this.list.scrollIntoView({ block: "nearest" });
+    this.input.setAttribute("aria-expanded", "true");
   }
 
-  /** Makes one option the one that Enter takes; beyond either end comes the other one; -1 is none. */
+  /** Makes one option the one that Enter takes: after the last comes the first, and before the first (-1) none. */
   activate(place) {
     const options = this.list.children;
     options[this.active]?.setAttribute("aria-selected", "false");
-    this.active = place < 0 && this.active <= 0 ? -1 : place % options.length;
+    this.active = place < options.length ? place : options.length ? 0 : -1;
     const option = options[this.active];
-    if (!option) {
-      this.active = -1;
+    if (option) {
+      option.setAttribute("aria-selected", "true");
+      option.scrollIntoView({ block: "nearest" });
+      this.input.setAttribute("aria-activedescendant", option.id);
+    } else {
       this.input.removeAttribute("aria-activedescendant");
-      return;
     }
-    option.setAttribute("aria-selected", "true");
-    this.input.setAttribute("aria-activedescendant", option.id);
-    option.scrollIntoView({ block: "nearest" });
   }
 
   take(choice) {
     this.input.value = choice.name;
     this.close();
+    this.say("");
     this.changed();
     this.onTake(choice);
     return true;
@@ -200,7 +206,6 @@ class Combobox {
     this.activate(-1);
     this.list.hidden = true;
     this.input.setAttribute("aria-expanded", "false");
-    this.say("");
   }
 
   cancel() {
@@ -212,7 +217,10 @@ class Combobox {
     this.input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
-  /** To those who hear the page; `visible`: to all. */
+  /**
+   * To those who hear the page; `visible`: to all, under the field. That stays when the field is left: if it went,
+   * whatever somebody is about to click would move away.
+   */
   say(text, { visible = false } = {}) {
     this.status.classList.toggle("combobox-says", visible);
     this.status.textContent = text;

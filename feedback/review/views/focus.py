@@ -128,7 +128,7 @@ def undo(request: HttpRequest) -> HttpResponse:
         return _refused(request, refusal, case_id)
     what = undone.undoes
     assert what is not None  # noqa: S101 - a constraint of the table
-    said = f"Case {undone.case_id}: “{_in_words(what)}” is undone."
+    said = f"Case {undone.case_id}: undone ({_in_words(what)})."
     if what.bulk and not request.POST.get("decision"):
         number = Decision.objects.filter(undoes__bulk=what.bulk).count()
         said = f"Case {undone.case_id} and all others that were decided at once, {number} together, are undone."
@@ -296,7 +296,7 @@ def _in_words(decision: Decision) -> str:
     words = str(decision.get_kind_display()).lower()
     if decision.kind == Decision.Kind.CORRECTED:
         return f"{words} to “{decision.label.replace('_', ' ')}”"
-    return f"{words} (“{decision.label.replace('_', ' ')}”)" if decision.label else words
+    return words
 
 
 def _case_or_404(case_id: int) -> Case:

@@ -156,6 +156,7 @@ def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:
     for number in range(1, workers + 1):
         # A worker finishes what it has in hand before it goes.
         programs.append(Program(f"worker-{number}", [*manage, "rqworker", queues.NAME], priority=2, stop_seconds=30))
+    programs.append(Program("exporter", [*manage, "exporter"], priority=2, stop_seconds=30))
     if address:
         programs.append(Program("web", _web_server(*address), priority=3))
     return programs

@@ -1,0 +1,1 @@
+"""Decided cases as a data set that a network can be trained on."""

@@ -1,0 +1,1 @@
+"""What the reviewing desk knows about the model: counted, estimated, drawn."""

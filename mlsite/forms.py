@@ -1,0 +1,104 @@
+"""The forms in which a lead manages reviewers. They have those fields only that a lead may decide about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserCreationForm
+from django.contrib.auth.models import User
+
+from feedback.roles import LEADS, REVIEWERS
+from mlsite import accounts
+
+if TYPE_CHECKING:
+    AccountModelForm = forms.ModelForm[User]  # generic in its type stubs only
+    AccountCreationForm = UserCreationForm[User]
+    PasswordForm = AdminPasswordChangeForm[User]
+else:
+    AccountModelForm, AccountCreationForm, PasswordForm = forms.ModelForm, UserCreationForm, AdminPasswordChangeForm
+
+
+class RoleField(forms.ChoiceField):
+    def __init__(self) -> None:
+        super().__init__(
+            choices=[(REVIEWERS, "Reviewer"), (LEADS, "Lead")],
+            widget=forms.RadioSelect(attrs={"class": "radiolist"}),
+            help_text="A reviewer decides cases. A lead also reopens them, exports, sees the statistics, and manages "
+            "the accounts.",
+        )
+
+
+class AccountForm(AccountModelForm):
+    """An account as a lead may change it. `changed_by`: the lead."""
+
+    changed_by: User
+    role = RoleField()
+
+    class Meta:
+        model = User
+        fields = ("first_name", "last_name", "email", "is_active")
+        help_texts: ClassVar = {
+            "username": "It stays: decisions name it.",
+            "is_active": "Who is not active cannot log in. Accounts are not deleted, because decisions name them: "
+            "deactivate them instead."
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.initial["role"] = accounts.role_of(self.instance)
+
+    def clean(self) -> dict[str, Any]:
+        if self.initial["role"] == LEADS:
+            if self.cleaned_data.get("role") != LEADS and "role" in self.cleaned_data:
+                self._must_be_allowed("role", "You cannot take the lead from yourself: another lead has to do it.")
+            if self.instance.is_active and not self.cleaned_data.get("is_active"):
+                self._must_be_allowed("is_active", "You cannot deactivate yourself: another lead has to do it.")
+        return self.cleaned_data
+
+    def _must_be_allowed(self, field: str, to_oneself: str) -> None:
+        if accounts.is_last_lead(self.instance):
+            self.add_error(field, "This is the last active lead, and one has to stay. Make somebody else a lead first.")
+        elif self.instance.pk == self.changed_by.pk:
+            self.add_error(field, to_oneself)
+
+
+class NewAccountForm(AccountCreationForm):
+    """A new account for the reviewing desk. `generated_password`: the one it gets if the lead chose none."""
+
+    generated_password = ""
+    role = RoleField()
+
+    class Meta(UserCreationForm.Meta):
+        model = User
+        fields = ("username",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.initial.setdefault("role", REVIEWERS)
+        for name in ("password1", "password2"):
+            self.fields[name].required = False
+
+    def clean(self) -> dict[str, Any]:
+        given = [self.cleaned_data.get(name) for name in ("password1", "password2")]
+        if not any(given):
+            self.generated_password = accounts.new_password()
+            self.cleaned_data |= {"password1": self.generated_password, "password2": self.generated_password}
+        elif not all(given):
+            self.add_error("password2", "Enter it in both fields, or in none.")
+        super().clean()
+        return self.cleaned_data
+
+    def save(self, commit: bool = True) -> User:
+        self.instance.is_staff = True  # who works in the admin
+        return super().save(commit)
+
+
+class NewPasswordForm(PasswordForm):
+    """A new password for somebody else's account. It cannot be left without one: that would be no way in at all."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields.pop("usable_password", None)
+        for name in ("password1", "password2"):
+            self.fields[name].required = True

@@ -1,0 +1,249 @@
+"""A lead manages reviewers and leads in the admin. What he must not do is in test_admin_limits.py."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from feedback import roles
+from feedback.models import Decision
+from feedback.review.decisions import Verdict, case_decide, undo_last
+from feedback.tests.cases import open_case, reviewer_named
+from mlsite import accounts
+
+pytestmark = pytest.mark.django_db
+URL = "/admin/auth/user/"
+PASSWORD = "seven horses, one cart"
+
+
+def _payload(**changes: str) -> dict[str, str]:
+    """The form of an account, as a browser sends it."""
+    values = {"first_name": "Ada", "last_name": "", "email": "", "is_active": "on", "role": roles.REVIEWERS} | changes
+    return {name: value for name, value in values.items() if value or name != "is_active"}
+
+
+def _change(client: Client, account: User, **changes: str) -> Any:
+    response = client.post(f"{URL}{account.pk}/change/", _payload(**changes))
+    account.refresh_from_db()
+    return response
+
+
+def _add(client: Client, **changes: str) -> Any:
+    values = {"username": "ada", "role": roles.REVIEWERS, "password1": "", "password2": ""} | changes
+    return client.post(f"{URL}add/", values, follow=True)
+
+
+# --- Adding ---------------------------------------------------------------------------------------
+
+
+def test_it_works(lead: Client) -> None:
+    page = _add(lead, password1=PASSWORD, password2=PASSWORD).text
+    ada = User.objects.get(username="ada")
+    assert (ada.is_active, ada.is_staff, ada.is_superuser) == (True, True, False)
+    assert accounts.role_of(ada) == roles.REVIEWERS
+    assert PASSWORD not in page and "it is kept nowhere" not in page
+    browser = Client()
+    assert browser.login(username="ada", password=PASSWORD)
+    assert browser.get("/admin/feedback/case/").status_code == 200
+    assert browser.get(URL).status_code == 403
+
+
+def test_a_password_is_made_up(lead: Client) -> None:
+    page = _add(lead, role=roles.LEADS).text
+    password = re.search(r"the password of ada now; .*: <strong>(\S+)</strong>", page)
+    assert password and len(password[1]) >= 16
+    assert password[1] not in lead.get(URL).text, "shown once"
+    browser = Client()
+    assert browser.login(username="ada", password=password[1])
+    assert browser.get(f"{URL}add/").status_code == 200
+    assert not LogEntry.objects.filter(change_message__contains=password[1]).exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"username": ""}, "This field is required."),
+        ({"username": "LEAD"}, "already exists"),
+        ({"role": ""}, "This field is required."),
+        ({"role": "Superusers"}, "not one of the available choices"),
+        ({"password1": PASSWORD}, "Enter it in both fields, or in none."),
+        ({"password2": PASSWORD}, "Enter it in both fields, or in none."),
+        ({"password1": PASSWORD, "password2": "another"}, "The two password fields didn’t match."),
+        ({"password1": "12345678", "password2": "12345678"}, "too common"),
+    ],
+)
+def test_not_valid(lead: Client, changes: dict[str, str], message: str) -> None:
+    assert message in _add(lead, **changes).text
+    assert User.objects.count() == 1
+
+
+# --- Changing -------------------------------------------------------------------------------------
+
+
+def test_name_and_address(lead: Client) -> None:
+    ada = reviewer_named()
+    assert _change(lead, ada, first_name="Ada", last_name="Lovelace", email="ada@example.org").status_code == 302
+    assert (ada.get_full_name(), ada.email, ada.is_active, ada.is_staff) == (
+        "Ada Lovelace",
+        "ada@example.org",
+        True,
+        True,
+    )
+
+
+def test_roles(lead: Client) -> None:
+    ada = reviewer_named()
+    ada.groups.add(Group.objects.create(name="Thursdays"))
+    for role in (roles.LEADS, roles.REVIEWERS):
+        assert _change(lead, ada, role=role).status_code == 302
+        assert set(ada.groups.values_list("name", flat=True)) == {role, "Thursdays"}
+
+
+def test_who_is_deactivated_is_out_at_once(lead: Client) -> None:
+    ada = reviewer_named()
+    browser = Client()
+    browser.force_login(ada)
+    _change(lead, ada, is_active="")
+    assert not ada.is_active
+    assert browser.get("/admin/feedback/case/").status_code == 302
+    _change(lead, ada)
+    assert ada.is_active and accounts.role_of(ada) == roles.REVIEWERS
+
+
+def test_a_new_password_for_somebody_else(lead: Client) -> None:
+    ada = reviewer_named()
+    ada.set_password("the old one")
+    ada.save()
+    browser = Client()
+    browser.force_login(ada)
+    url = f"{URL}{ada.pk}/password/"
+    assert f'href="{url}"' in lead.get(f"{URL}{ada.pk}/change/").text
+    page = lead.get(url).text
+    assert 'name="password1"' in page and 'name="usable_password"' not in page
+    assert "didn’t match" in lead.post(url, {"password1": PASSWORD, "password2": "x"}).text
+    assert lead.post(url, {"password1": PASSWORD, "password2": PASSWORD}).status_code == 302
+    ada.refresh_from_db()
+    assert ada.check_password(PASSWORD)
+    assert browser.get("/admin/feedback/case/").status_code == 302, "logged out everywhere"
+
+
+def test_nobody_is_left_without_a_password(lead: Client) -> None:
+    ada = reviewer_named()
+    ada.set_password(PASSWORD)
+    ada.save()
+    payload = {"usable_password": "false", "unset-password": "x", "password1": "", "password2": ""}
+    assert lead.post(f"{URL}{ada.pk}/password/", payload).status_code == 200
+    ada.refresh_from_db()
+    assert ada.check_password(PASSWORD)
+
+
+def test_the_own_password_takes_the_old_one(lead: Client) -> None:
+    me = User.objects.get(username="lead")
+    for response in (
+        lead.get(f"{URL}{me.pk}/password/"),
+        lead.post(f"{URL}{me.pk}/password/", {"password1": PASSWORD, "password2": PASSWORD}),
+    ):
+        assert (response.status_code, response["Location"]) == (302, "/admin/password_change/")
+    me.refresh_from_db()
+    assert not me.check_password(PASSWORD)
+
+
+# --- One lead stays -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [{"role": roles.REVIEWERS}, {"role": roles.LEADS, "is_active": ""}])
+def test_the_last_lead(lead: Client, changes: dict[str, str]) -> None:
+    me = User.objects.get(username="lead")
+    bob = reviewer_named("bob", roles.LEADS)
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    assert "This is the last active lead, and one has to stay." in _change(lead, me, **changes).text
+    User.objects.filter(pk=bob.pk).update(is_active=True)
+    page = _change(lead, me, **changes).text
+    assert "yourself: another lead has to do it." in page and "last active lead" not in page
+    assert me.is_active and accounts.role_of(me) == roles.LEADS
+    assert _change(lead, bob, **changes).status_code == 302, "that of another"
+    assert lead.get(URL).status_code == 200
+
+
+def test_the_last_lead_by_somebody_who_is_none() -> None:
+    """Whoever else a superuser lets change accounts."""
+    bob = reviewer_named("bob", roles.LEADS)
+    ada = reviewer_named("ada", roles.LEADS)
+    browser = Client()
+    browser.force_login(ada)
+    assert browser.get(URL).status_code == 200
+    ada.groups.clear()
+    ada.user_permissions.set(Group.objects.get(name=roles.LEADS).permissions.all())
+    assert "This is the last active lead" in _change(browser, bob).text
+    assert accounts.role_of(bob) == roles.LEADS
+
+
+def test_a_lead_who_was_deactivated_comes_back_as_a_reviewer(lead: Client) -> None:
+    bob = reviewer_named("bob", roles.LEADS)
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    assert _change(lead, bob).status_code == 302
+    assert bob.is_active and accounts.role_of(bob) == roles.REVIEWERS
+
+
+# --- The list -------------------------------------------------------------------------------------
+
+
+def _cells(page: str, column: str) -> list[str]:
+    cells = re.findall(rf'<t[dh] class="field-{column}[^>]*>(.*?)</t[dh]>', page)
+    return [re.sub("<.*?>", "", cell) for cell in cells]
+
+
+def test_the_list(lead: Client, admin_client: Client) -> None:
+    ada = reviewer_named("ada")
+    for role in (roles.REVIEWERS, roles.LEADS):
+        reviewer_named("bob", role)
+    User.objects.filter(pk=ada.pk).update(last_login=timezone.now())
+    User.objects.create_user("cy", is_staff=True)
+    for _ in range(3):
+        case_decide(case_id=open_case().pk, reviewer=ada, verdict=Verdict(Decision.Kind.RIGHT))
+    undo_last(ada)
+    page = lead.get(URL).text
+    assert _cells(page, "username") == ["ada", "bob", "cy", "lead"]
+    assert _cells(page, "role") == ["Reviewer", "Lead", "–", "Lead"]
+    assert _cells(page, "decisions_made") == ["2", "0", "0", "0"]
+    assert _cells(page, "last_login")[1] == "-" != _cells(page, "last_login")[0]
+    assert _cells(lead.get(f"{URL}?o=-4.0").text, "username") == ["ada", "bob", "cy", "lead"]
+    assert _cells(lead.get(f"{URL}?o=1.0").text, "username") == ["ada", "cy", "bob", "lead"]
+    assert "Superuser" in _cells(admin_client.get(URL).text, "role")
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("?role=lead", ["lead"]),
+        ("?role=reviewer", ["ada"]),
+        ("?role=none", ["cy"]),
+        ("?role=x", ["ada", "cy", "lead"]),
+        ("?is_active__exact=0", ["cy"]),
+        ("?q=AD", ["ada", "lead"]),
+    ],
+)
+def test_filters_and_search(lead: Client, query: str, names: list[str]) -> None:
+    reviewer_named("ada")
+    User.objects.create_user("cy", is_staff=True, is_active=False)
+    assert _cells(lead.get(URL + query).text, "username") == names
+
+
+def test_number_of_queries(lead: Client) -> None:
+    counts = []
+    for total in (3, 30):
+        while User.objects.count() < total:
+            ada = reviewer_named(f"ada-{User.objects.count()}")
+            case_decide(case_id=open_case().pk, reviewer=ada, verdict=Verdict(Decision.Kind.RIGHT))
+        with CaptureQueriesContext(connection) as queries:
+            assert len(_cells(lead.get(URL).text, "username")) == total
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 7
