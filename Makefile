@@ -10,10 +10,10 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 	--no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench lint format schema lock clean
+.PHONY: help install run test bench bench-review lint format schema lock clean
 
 help:  ## list the targets
-	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
 install: .venv/run  ## only install what `make run` needs
 
@@ -25,6 +25,9 @@ test: .venv/dev  ## run all tests (ARGS="..." goes to pytest)
 
 bench: .venv/dev  ## measure, on an idle machine (ARGS="bookkeeping ceiling" for some; needs wrk)
 	@exec $(VENV)/python -m stress.bench $(ARGS)
+
+bench-review: .venv/dev  ## measure the reviewing desk with 100,000 cases, on SQLite and PostgreSQL
+	@exec $(VENV)/python -m stress.bench review
 
 lint: .venv/dev  ## ruff, mypy, the import contract, migrations and the OpenAPI file up to date
 	$(VENV)/ruff check .

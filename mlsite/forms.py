@@ -41,7 +41,7 @@ class AccountForm(AccountModelForm):
         help_texts: ClassVar = {
             "username": "It stays: decisions name it.",
             "is_active": "Who is not active cannot log in. Accounts are not deleted, because decisions name them: "
-            "deactivate them instead."
+            "deactivate them instead.",
         }
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -78,7 +78,7 @@ class Preprocessor:
             raise UndecodableImage("too-many-pixels", "The image has too many pixels.") from error
         except Exception as error:  # decoders fed with hostile bytes raise nearly anything
             raise _refusal(data, error) from error
-        # The square crop lies in the centre, so it is turned after scaling: the same picture for a hundredth of the work.
+        # The crop lies in the centre, so it can be turned after scaling: the same picture for a hundredth of the work.
         return np.asarray(square if turn is None else square.transpose(turn))
 
     def _require_size(self, image: Image.Image) -> None:

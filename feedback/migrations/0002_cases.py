@@ -288,6 +288,11 @@ class Migration(migrations.Migration):
             model_name="case",
             index=models.Index(fields=["state", "model_version"], name="case_by_model_version"),
         ),
+        migrations.RemoveIndex(model_name="feedback", name="feedback_newest"),
+        migrations.AddIndex(
+            model_name="feedback",
+            index=models.Index(fields=["created_at", "verdict", "prediction"], name="feedback_by_day"),
+        ),
         migrations.AddIndex(
             model_name="case",
             index=models.Index(fields=["state", "verdict"], name="case_by_verdict"),

@@ -74,8 +74,8 @@ class Feedback(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # the admin's list and date hierarchy: newest first
-            models.Index(fields=["-created_at"], name="feedback_newest"),
+            # the admin's list and date hierarchy: newest first; and the statistics, which need no more than this
+            models.Index(fields=["created_at", "verdict", "prediction"], name="feedback_by_day"),
             # the mirror's check and rebuild: the few rows whose line is missing
             models.Index(fields=["id"], condition=Q(mirrored_at__isnull=True), name="feedback_not_mirrored"),
         ]

@@ -16,14 +16,15 @@ from feedback.review.queue import DEFAULT_ORDER, ORDERS
 CLAIMED = "claimed"
 
 # The states that one can ask for. Each one's name is that of its part of the queue, a claim being a state too.
+# Those in small letters are parts of the one before.
 STATES = {
     "open": "Open",
-    CLAIMED: "Claimed now",
+    CLAIMED: "claimed now",
     "flagged": "Flagged",
     "decided": "Decided",
-    "right": "– confirmed right",
-    "corrected": "– corrected",
-    "unusable": "– unusable",
+    "right": "confirmed right",
+    "corrected": "corrected",
+    "unusable": "unusable",
     "all": "All",
 }
 

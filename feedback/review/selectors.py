@@ -99,7 +99,7 @@ def case_view(case: Case) -> CaseView:
         said=said,
         others=_others(case),
         history=list(case.decisions.select_related("reviewer").order_by("-number")[:HISTORY]),
-        has_picture=case.image.file.storage.exists(case.image.file.name),
+        has_picture=case.image.file.storage.exists(str(case.image.file.name)),
         now=timezone.now(),
     )
 

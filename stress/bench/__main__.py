@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Protocol
 
-from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, start, workers
+from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, review, start, workers
 from stress.bench.processes import ROOT, clean_environment
 from stress.bench.table import Report
 from stress.bench.workspace import Workspace
@@ -34,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "depth": depth,
     "workers": workers,
     "start": start,
+    "review": review,
 }
 
 

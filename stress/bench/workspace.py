@@ -58,11 +58,11 @@ class Workspace:
         shutil.copytree(self.models, folder / "models")
         return folder
 
-    def manage(self, *arguments: str, data_dir: Path) -> None:
-        """`manage.py` on a data folder. Raises `RuntimeError` with what it complained of."""
+    def manage(self, *arguments: str, data_dir: Path, **settings: str) -> None:
+        """`manage.py` on a data folder, with these settings. Raises `RuntimeError` with what it complained of."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         done = subprocess.run(  # noqa: S603 - our own command line
-            command, cwd=ROOT, env=os.environ | site_environment(data_dir), capture_output=True, text=True
+            command, cwd=ROOT, env=os.environ | site_environment(data_dir) | settings, capture_output=True, text=True
         )
         if done.returncode:
             raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
