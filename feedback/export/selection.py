@@ -43,6 +43,10 @@ _COLUMNS = {
 }
 
 
+# What an archive holds of a case beside its picture: two lines of the manifest, and two entries of the archive's own.
+BYTES_BESIDE = 900
+
+
 @dataclass(frozen=True)
 class Size:
     """What a selection amounts to now. `byte_size`: of the pictures as they were sent."""
@@ -51,6 +55,11 @@ class Size:
     with_label: int
     labels: int
     byte_size: int
+
+    @property
+    def archive_bytes(self) -> int:
+        """About what its archive will need. Pictures that have to be encoded anew may turn out larger or smaller."""
+        return self.byte_size + self.cases * BYTES_BESIDE
 
 
 @dataclass(frozen=True)
