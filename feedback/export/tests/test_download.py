@@ -149,7 +149,7 @@ def test_conditions(headers: dict[str, str], status: int) -> None:
 def test_parts_larger_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download._Stream, "block_size", 7)
     response, _file = _ask(Range="bytes=3-80")
-    blocks = list(response)  # type: ignore[call-overload]
+    blocks = list(response)
     assert b"".join(blocks) == CONTENT[3:81] and {len(block) for block in blocks[:-1]} == {7}
 
 
