@@ -274,7 +274,7 @@ def _nothing_left(request: HttpRequest, filters: Filters, status: int = HTTPStat
     waiting = Case.objects.filter(state__in=[Case.State.OPEN, Case.State.FLAGGED]).order_by().values_list("state")
     by_state = dict(waiting.annotate(number=Count("pk")))
     counts = {
-        "others": Case.objects.open().filter(claimed_until__gt=now).exclude(claimed_by=_user(request)).count(),
+        "others": Case.objects.claimed(now).exclude(claimed_by=_user(request)).count(),
         "flagged": by_state.get(Case.State.FLAGGED, 0),
         "open": by_state.get(Case.State.OPEN, 0),
     }
