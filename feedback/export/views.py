@@ -32,8 +32,8 @@ may_ask = permission_required("feedback.add_export", raise_exception=True)
 may_look = permission_required("feedback.view_export", raise_exception=True)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
 @may_ask
+@require_http_methods(["GET", "HEAD", "POST"])
 def ask(request: HttpRequest) -> HttpResponse:
     """GET says how much there is of what the query asks for; POST asks for it."""
     assert isinstance(request.user, User)  # noqa: S101 - who is not logged in has no permission
@@ -75,8 +75,8 @@ def _ask_page(request: HttpRequest, form: ExportForm, *, status: int = 200) -> H
     return TemplateResponse(request, "admin/feedback/export/ask.html", context, status=status)
 
 
-@require_safe
 @may_look
+@require_safe
 def progress(request: HttpRequest) -> JsonResponse:
     """How far the exports are that `id` names, once or more. Those that are gone are left out."""
     chosen = []
@@ -99,9 +99,9 @@ def progress(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"exports": found})
 
 
+@may_look
 @require_safe
 @cache_control(private=True, no_cache=True)
-@may_look
 def download(request: HttpRequest, export_id: UUID) -> HttpResponseBase:
     """The file. 404 if it is not made yet, 410 if it is not there any more."""
     export = get_object_or_404(Export, pk=export_id)

@@ -18,6 +18,7 @@ from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
 from feedback.export import queue, services, writing
+from feedback.export.pictures import stored_picture
 from feedback.export.selection import Selection
 from feedback.export.services import export_delete, export_request, export_write
 from feedback.export.tests.data import (
@@ -31,6 +32,7 @@ from feedback.export.tests.data import (
 )
 from feedback.models import Export, ExportQuerySet
 from predictions.refusals import Refusal
+from worker.repository.files import sha256_of
 
 # Commits are what some of it is about, and a worker looks after its connection, which a test's transaction forbids.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,26 +51,25 @@ def reports_always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _at_picture(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], Any]) -> None:
     """Something happens in the moment in which a worker reads its picture of that number."""
-    read, seen = writing.stored_picture, []
+    seen = []
 
-    def stored_picture(name: str, digest: str) -> Any:
+    def read(name: str, digest: str) -> Any:
         seen.append(name)
         if len(seen) == number:
             act()
-        return read(name, digest)
+        return stored_picture(name, digest)
 
-    monkeypatch.setattr(writing, "stored_picture", stored_picture)
+    monkeypatch.setattr(writing, "stored_picture", read)
 
 
 def _at_the_end(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
     """Something happens when all is written, and nobody looks any more whether to go on."""
-    read = writing.sha256_of
 
-    def sha256_of(path: Path) -> str:
+    def hashed(path: Path) -> str:
         act()
-        return read(path)
+        return sha256_of(path)
 
-    monkeypatch.setattr(writing, "sha256_of", sha256_of)
+    monkeypatch.setattr(writing, "sha256_of", hashed)
 
 
 def _raise(error: BaseException) -> Callable[[], None]:
@@ -242,7 +243,6 @@ def test_taken_over_by_another_worker(three: None, monkeypatch: pytest.MonkeyPat
             export_write(export.pk)
         decided_case("tabby")
 
-    sha256_of = writing.sha256_of
     _at_the_end(monkeypatch, take_over)
     # What the dead leave behind is removed by who takes over; this one is alive, and still needs its draft.
     monkeypatch.setattr(writing, "remove_drafts", lambda _path: None)
