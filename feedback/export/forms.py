@@ -57,6 +57,12 @@ class ExportForm(forms.Form):
         return values
 
     @property
+    def label_choices(self) -> list[tuple[str, str, bool]]:
+        """Each label, how it is called, and whether it is chosen. Django's own way to a thousand boxes takes 200 ms."""
+        chosen = set(self.data.getlist("labels"))  # type: ignore[attr-defined]
+        return [(label, name, label in chosen) for label, name in self.fields["labels"].choices]  # type: ignore[attr-defined]
+
+    @property
     def fields_in_use(self) -> list[tuple[str, str]]:
         """Names and values of what was filled in, to be asked for once more as it is."""
         return [(name, value) for name in self.fields for value in self.data.getlist(name) if value]  # type: ignore[attr-defined]

@@ -238,16 +238,17 @@ def test_taken_over_by_another_worker(three: None, monkeypatch: pytest.MonkeyPat
     export = queued_export()
 
     def take_over() -> None:
+        decided_case("tabby")
         with monkeypatch.context() as patch:
             patch.setattr(writing, "sha256_of", sha256_of)
             export_write(export.pk)
-        decided_case("tabby")
 
     _at_the_end(monkeypatch, take_over)
     # What the dead leave behind is removed by who takes over; this one is alive, and still needs its draft.
     monkeypatch.setattr(writing, "remove_drafts", lambda _path: None)
     export_write(export.pk)
     export.refresh_from_db()
+    assert export.total == len(manifest(export.path)) == 4
     assert export.is_done and export.sha256 == sha256(export.path.read_bytes()).hexdigest()
     assert kept_files() == [export.path.name]
 
