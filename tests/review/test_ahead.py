@@ -84,10 +84,9 @@ def test_nothing_is_lost_while_the_server_is_away(desk: Desk, sit: Sit, cases: l
             break
         tab.clock.run_for(1000)
     alert.wait_for()
-    asked: list[str] = []
-    tab.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-    tab.close(run_before_unload=True)
-    eventually(lambda: tab.evaluate("1") and asked, "the browser asks before the page is left")
+    with tab.expect_event("dialog") as asks:  # whoever leaves the page is asked first
+        tab.close(run_before_unload=True)
+    asks.value.dismiss()
     line.mend()
     tab.get_by_role("button", name="Retry").click()
     eventually(lambda: desk.decisions() == [("corrected", "teapot", "ada")], "the decision")

@@ -33,6 +33,7 @@ def test_never_the_same_case(desk: Desk, sit: Sit) -> None:
                 del tabs[name]
                 continue
             seen[name].append(case_on(tab))
+            wait_for_case(tab, seen[name][-1])
             tab.keyboard.press("r")
             tab.locator(f'#review[data-case="{seen[name][-1]}"]').wait_for(state="detached")
     eventually(lambda: len(desk.decisions()) == CASES, "all decisions")
