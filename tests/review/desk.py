@@ -73,7 +73,7 @@ class Desk:
             " WHERE ? IS NULL OR case_id = ? ORDER BY d.id",
             case,
             case,
-        )  # type: ignore[return-value]
+        )
 
     def state(self, case: int) -> str:
         return str(self.rows("SELECT state FROM feedback_case WHERE id = ?", case)[0][0])
@@ -93,7 +93,7 @@ class Desk:
 
     def clear(self) -> None:
         """No cases, and nothing said: for the next test. The answers stay."""
-        for table in ("decision", "skip", "feedback", "case"):
+        for table in ("decision", "skip", "feedback", "case", "export"):
             self.rows(f"DELETE FROM feedback_{table}")
 
 

@@ -53,6 +53,8 @@ def furnish(desk: Desk, sit: Sit) -> Pages:
         "nothing left": f"{admin}/next/?predicted_label=nothing",
         "grid": f"{admin}/grid/",
         "statistics": f"{admin}/statistics/",
+        "data sets": "/admin/feedback/export/",
+        "new data set": "/admin/feedback/export/add/",
     }
     return Pages(paths, cases[0])
 

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.review.axe import Findings
 from tests.review.conftest import Sit
 from tests.review.desk import Desk, wait_for_case
 from tests.review.pages import furnish
 
 pytestmark = pytest.mark.browser
-
-axe = Axe()
-
-EVERYTHING = {"resultTypes": ["violations"]}
-COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast", "link-in-text-block"]}
-
-
-class Findings(list[str]):
-    """What axe finds on pages, each with its place. In the dark nothing but the colours is another."""
-
-    def __init__(self, scheme: str) -> None:
-        super().__init__()
-        self.options = EVERYTHING if scheme == "light" else COLOURS
-
-    def look(self, tab: Any, name: str) -> None:
-        for rule in axe.run(tab, options=self.options).response["violations"]:
-            for node in rule["nodes"]:
-                self.append(f"{name}: {rule['id']} ({rule['help']}): {node['target']} {node['html'][:200]}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
