@@ -31,6 +31,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.fixture(autouse=True)
+def no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With which a worker would end after its first export: other tests in this process may have brought it."""
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+
+
 @pytest.fixture
 def five() -> None:
     for _ in range(5):
