@@ -193,7 +193,7 @@ WEB_THREADS = env.number("WEB_THREADS", 320, minimum=33, maximum=4096)  # each w
 # --- Files ----------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = env.path("STATIC_DIR", DATA_DIR / "static", base=BASE_DIR)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "uploads"
 EXPORTS_DIR = DATA_DIR / "exports"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -31,8 +32,10 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
 
     Raises:
         WeightsUnavailable, WeightsMismatch: see `Recipe.network`.
-        RepositoryError: the finished files do not compute what the network computes.
+        RepositoryError: there is no TensorFlow here, or the finished files do not compute what the network computes.
     """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise RepositoryError(f"building {recipe.name} needs the package tensorflow, which is not installed here")
     report(f"building the network {recipe.name}")
     network = recipe.network(weights)
     report("writing the Keras model")
