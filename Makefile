@@ -10,7 +10,7 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 	--no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-compose bench bench-review lint format schema lock clean
+.PHONY: help install run test test-services test-compose bench bench-review lint format schema lock clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ run: .venv/run  ## run everything on this machine (PORT=8000 WORKERS=1); Ctrl-C 
 
 test: .venv/dev  ## run all tests (ARGS="..." goes to pytest)
 	@exec $(VENV)/python -m pytest $(ARGS)
+
+test-services: .venv/dev  ## run all tests on PostgreSQL and Redis (their programs have to be installed)
+	@exec $(VENV)/python -m tests.services $(ARGS)
 
 test-compose: .venv/dev  ## build the containers, run them, kill and scale them under load (needs Docker)
 	@exec $(VENV)/python -m pytest tests/compose $(ARGS)

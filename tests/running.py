@@ -15,6 +15,7 @@ import psutil
 import requests
 
 from mlsite import embedded_valkey
+from tests.own_servers import own_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 300  # five seconds on an idle machine, minutes on one that is short of memory
@@ -55,12 +56,14 @@ class RunningSite(Site):
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.queue_url = os.environ.get("REDIS_URL") or f"unix://{embedded_valkey.socket_path(data_dir)}"
+        servers = own_servers(data_dir)
+        self.queue_url = servers.get("REDIS_URL") or f"unix://{embedded_valkey.socket_path(data_dir)}"
         self.arguments = arguments
         self.environment = {
             **{name: value for name, value in os.environ.items() if name not in {"SECRET_KEY", "HTTPS"}},
             "DATA_DIR": str(data_dir),
             "PORT": str(self.port),
+            **servers,
             **environment,
         }
         self.output = ""
