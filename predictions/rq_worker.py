@@ -18,6 +18,8 @@ RECOVER_AFTER = timedelta(seconds=10)
 
 
 class PredictionWorker(BatchWorker):
+    _followed = ""  # the version that was the active one when this worker last looked
+
     def prepare(self) -> None:
         """Loads and warms the model, so that the first picture is answered as fast as the second."""
         classifiers.current()
@@ -34,7 +36,18 @@ class PredictionWorker(BatchWorker):
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()
         close_old_connections()  # a database that was restarted meanwhile is met with a new connection
+        self._follow()
         try:
             services.predictions_recover(older_than=RECOVER_AFTER)
         except DatabaseError:
             logger.exception("Recovery has to wait: the database cannot be used.")
+
+    def _follow(self) -> None:
+        """Loads a newly activated version also while no picture comes, so that the site gets ready to answer with it.
+
+        Once: one that turns out to be damaged is tried again with the next picture, and not every few seconds.
+        """
+        active = classifiers.active_name()
+        if active != self._followed:
+            self._followed = active
+            classifiers.current()
