@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from rq.job import Job
 
-from predictions import classifiers, services
+from predictions import classifiers, request_ids, services
 from worker.batch_worker import batched
 
 logger = logging.getLogger(__name__)
@@ -31,8 +31,9 @@ def record_failure(
     _traceback: TracebackType | None,
 ) -> None:
     """RQ calls this each time the job fails; the prediction fails with its last try."""
-    if job.should_retry:
-        logger.warning("Prediction %s failed (%s) and is tried again.", job.id, type(error).__name__)
-        return
-    logger.error("Prediction %s failed for good.", job.id, exc_info=error)
+    with request_ids.logged_for([job]):
+        if job.should_retry:
+            logger.warning("Prediction %s failed (%s) and is tried again.", job.id, type(error).__name__)
+            return
+        logger.error("Prediction %s failed for good.", job.id, exc_info=error)
     services.predictions_fail([UUID(job.id)], error)

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from uuid import UUID
 
 from django.db import DatabaseError, close_old_connections
 from rq.job import Job
 
-from predictions import classifiers, services
+from predictions import classifiers, request_ids, services
 from worker.batch_worker import BatchWorker
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,10 @@ class PredictionWorker(BatchWorker):
     def prepare(self) -> None:
         """Loads and warms the model, so that the first picture is answered as fast as the second."""
         classifiers.current()
+
+    def context(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
+        """What is logged while these run says which requests it is for."""
+        return request_ids.logged_for(jobs)
 
     def facts(self) -> dict[str, str]:
         return {"model": classifiers.loaded_version()}

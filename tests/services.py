@@ -41,9 +41,9 @@ def postgresql(folder: Path) -> Iterator[str]:
     if user is not None:
         for path in (data, password_file):
             shutil.chown(path, user)
+    options = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-sync"]
     subprocess.run(
-        [programs / "initdb", *("-D", data, "-U", DATABASE, "--pwfile", password_file)]
-        + ["--auth=scram-sha-256", "--encoding=UTF8", "--no-sync"],
+        [str(programs / "initdb"), "-D", str(data), "-U", DATABASE, "--pwfile", str(password_file), *options],
         cwd=folder,
         user=user,
         check=True,

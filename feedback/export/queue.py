@@ -7,7 +7,7 @@ from uuid import UUID
 import django_rq
 from rq import Callback, Queue, Retry
 
-from predictions import queues
+from predictions import queues, request_ids
 
 NAME = "exports"
 TIMEOUT = 6 * 3600  # seconds: a million pictures, on a slow disk
@@ -27,6 +27,7 @@ def enqueue(export_id: UUID) -> None:
         "feedback.export.jobs.write_export",
         args=(str(export_id),),
         job_id=str(export_id),
+        meta=request_ids.meta(request_ids.current()),
         job_timeout=TIMEOUT,
         retry=_RETRY,
         on_failure=_ON_FAILURE,

@@ -20,7 +20,7 @@ LEAST_ANSWERS = 100  # under load, before and after what is done to the system
 @pytest.fixture(scope="module")
 def site() -> Iterator[ComposedSite]:
     # The same cuts of one photo are sent again and again, and have to be computed each time.
-    with ComposedSite(REUSE_ANSWERS="false") as running:
+    with ComposedSite(REUSE_ANSWERS="false", LOG_FORMAT="json") as running:
         yield running
 
 
@@ -72,6 +72,17 @@ def test_feedback_is_a_row_and_a_line(site: ComposedSite, coffee: bytes) -> None
     assert row == "wrong|cup|said in a container"
     lines = site.execute("web", "cat", "/src/feedback/feedback").splitlines()
     assert [prediction in line and "said in a container" in line for line in lines] == [True]
+
+
+def test_one_id_in_the_logs_of_web_and_worker(site: ComposedSite, coffee: bytes) -> None:
+    assert site.predict(coffee, **{"X-Request-ID": "look-for-me"}).headers["X-Request-ID"] == "look-for-me"
+    for service in ("web", "worker"):
+
+        def said(service: str = service) -> bool:
+            logs = site.compose("logs", "--no-color", service)
+            return '"request_id": "look-for-me"' in logs
+
+        eventually(said, f"a line of {service} with the request's id", 20)
 
 
 def test_what_the_containers_are(site: ComposedSite) -> None:
