@@ -59,11 +59,11 @@ COPY . .
 RUN chmod -R a+rX . && python -m compileall -q . \
  && DATA_DIR=/tmp/build SECRET_KEY=build python manage.py collectstatic --no-input --verbosity 0 --ignore redoc \
  && rm -rf /tmp/build
-USER app
+USER 10001:10001
 
 FROM runtime AS full
 COPY --from=model-builder /opt/venv /opt/venv
 COPY --from=model-builder /opt/mlsite/models /opt/mlsite/models
 COPY --from=slim /app /app
 COPY --from=slim /opt/mlsite/static /opt/mlsite/static
-USER app
+USER 10001:10001
