@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import shutil
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
         WeightsUnavailable, WeightsMismatch: see `Recipe.network`.
         RepositoryError: there is no TensorFlow here, or the finished files do not compute what the network computes.
     """
-    if importlib.util.find_spec("tensorflow") is None:
+    if find_spec("tensorflow") is None:
         raise RepositoryError(f"building {recipe.name} needs the package tensorflow, which is not installed here")
     report(f"building the network {recipe.name}")
     network = recipe.network(weights)
