@@ -7,7 +7,7 @@ from uuid import UUID
 import django_rq
 from rq import Callback, Queue, Retry
 
-from predictions import queues
+from predictions import queues, request_ids
 from worker.batch_worker.liveness import live_workers
 
 NAME = "exports"
@@ -28,6 +28,7 @@ def enqueue(export_id: UUID) -> None:
         "feedback.export.jobs.write_export",
         args=(str(export_id),),
         job_id=str(export_id),
+        meta=request_ids.meta(request_ids.current()),
         job_timeout=TIMEOUT,
         retry=_RETRY,
         on_failure=_ON_FAILURE,
