@@ -88,7 +88,7 @@ class Row:
     @property
     def people(self) -> str:
         weight, wrong = self.case.weight, self.case.wrong_count
-        return f"{weight}, {wrong} say wrong" if wrong else str(weight or "–")
+        return f"{wrong} of {weight} say{'s' * (weight == 1)} wrong" if wrong else str(weight or "–")
 
     @property
     def state(self) -> str:
@@ -203,6 +203,7 @@ class CaseAdmin(ReadOnlyAdmin):
         views: list[tuple[str, Any, str]] = [
             ("next/", focus.next_case, "next"),
             ("undo/", focus.undo, "undo"),
+            ("release/", focus.release, "release"),
             ("<int:case_id>/focus/", focus.focus, "focus"),
             ("<int:case_id>/decide/", focus.decide, "decide"),
             ("<int:case_id>/reopen/", focus.reopen, "reopen"),

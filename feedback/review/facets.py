@@ -18,7 +18,7 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 
 from feedback.models import Case
-from feedback.review.filters import AGES, CLAIMED, STATES, Filters
+from feedback.review.filters import AGES, CLAIMED, PARTS, STATES, Filters
 from feedback.review.queue import ORDERS
 
 logger = logging.getLogger(__name__)
@@ -33,12 +33,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Choice:
-    """`query` is the address that chooses it, and takes it back where it is chosen already."""
+    """`query` is the address that chooses it, and takes it back where it is chosen already.
+
+    `is_part`: counted in the one before, too.
+    """
 
     title: str
     query: str
     is_chosen: bool
     count: int | None = None
+    is_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def states(filters: Filters) -> list[Choice]:
     number = state_counts()
     chosen = filters.state or "open"
     return [
-        Choice(title, f"?{replace(filters, state=state).query_string}", state == chosen, number[state])
+        Choice(title, f"?{replace(filters, state=state).query_string}", state == chosen, number[state], state in PARTS)
         for state, title in STATES.items()
     ]
 

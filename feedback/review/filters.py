@@ -17,17 +17,19 @@ from feedback.review.queue import DEFAULT_ORDER, ORDERS
 CLAIMED = "claimed"
 
 # The states that one can ask for. Each one's name is that of its part of the queue, a claim being a state too.
-# Those in small letters are parts of the one before.
 STATES = {
     "open": "Open",
-    CLAIMED: "claimed now",
+    CLAIMED: "Claimed now",
     "flagged": "Flagged",
     "decided": "Decided",
-    "right": "confirmed right",
-    "corrected": "corrected",
-    "unusable": "unusable",
+    "right": "Confirmed right",
+    "corrected": "Corrected",
+    "unusable": "Unusable",
     "all": "All",
 }
+
+# Those that are counted in the one before them, too.
+PARTS = frozenset({CLAIMED, *Case.Verdict.values})
 
 AGES = {
     "hour": ("Less than an hour", None, timedelta(hours=1)),

@@ -31,7 +31,7 @@ REVIEWERS = EVERYBODY | {
     ),
     *(
         f"feedback_case_{page}"
-        for page in ("next", "undo", "focus", "decide", "grid", "grid_preview", "grid_decide", "grid_undo")
+        for page in ("next", "undo", "release", "focus", "decide", "grid", "grid_preview", "grid_decide", "grid_undo")
     ),
 }
 REVIEWERS -= LEFT_OUT

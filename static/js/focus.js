@@ -340,6 +340,23 @@ document.addEventListener(
   { capture: true },
 );
 
+// Who leaves does not look at what was claimed beforehand. What he has decided meanwhile is no claim any more.
+addEventListener("pagehide", () => {
+  for (const loading of ahead.splice(0)) loading.then(giveBack, () => {});
+});
+
+function giveBack({ section }) {
+  const { case: number, release } = section.dataset;
+  if (!number || number === current.section.dataset.case) return;
+  const body = new URLSearchParams({ case: number });
+  fetch(release, { method: "POST", body, headers: csrf(), keepalive: true }).catch(() => {}); // it runs out by itself
+}
+
+// Back on this page, as the browser has kept it.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) lookAhead();
+});
+
 addEventListener("popstate", async () => {
   if (new URL(current.address).href.split("#")[0] === location.href.split("#")[0]) return; // a jump within the page
   busy(true);

@@ -119,3 +119,14 @@ def test_back_and_forward(desk: Desk, sit: Sit, cases: list[int]) -> None:
     tab.go_forward()
     wait_for_case(tab, cases[1])
     tab.get_by_role("button", name="The model was right").wait_for()
+
+
+def test_who_leaves_gives_back_what_was_claimed_beforehand(desk: Desk, sit: Sit, cases: list[int]) -> None:
+    tab = sit()
+    _sit_down(tab, desk, cases)
+    tab.goto(desk.url)
+    eventually(lambda: desk.claimed_by(cases[1]) is None, "the next case is anybody's again")
+    assert desk.claimed_by(cases[0]) == "ada", "what he was looking at is still his"
+    tab.go_back()
+    wait_for_case(tab, cases[0])
+    eventually(lambda: desk.claimed_by(cases[1]) == "ada", "back at the desk, the next case is claimed again")

@@ -56,6 +56,11 @@ def test_it_works(reviewer: Client, cases: list[Case]) -> None:
     assert Case.objects.open().count() == 3 and Decision.objects.count() == 4
 
 
+def test_who_looks_at_what(reviewer: Client, cases: list[Case]) -> None:
+    claim(cases[1], reviewer_named("grace"))
+    assert re.findall(r"Case (\d+): claimed by grace", reviewer.get(URL).text) == [str(cases[1].pk)]
+
+
 @pytest.mark.parametrize(
     ("kind", "label", "expected"),
     [("right", "", "espresso"), ("corrected", "coffee_mug", "coffee_mug"), ("unusable", "", "")],

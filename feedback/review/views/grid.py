@@ -17,6 +17,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -236,6 +237,7 @@ def _grid_page(
         grid_url=reverse("admin:feedback_case_grid"),  # the page may be the answer to a form of another address
         orders=orders(filters),
         page=Paginator(cases, PER_PAGE).get_page(page_number),
+        now=timezone.now(),
         kinds=KINDS,
         chosen=frozenset(chosen),
         verdict=verdict or Verdict(Verdict.ACCEPT),
