@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from feedback.models import Case, Feedback
-from feedback.review.decisions import MOST_AT_ONCE
+from feedback.review.decisions import MOST_AT_ONCE, Verdict
 from feedback.review.facets import facets, orders, state_counts, states
 from feedback.review.filters import Filters
 from feedback.review.views import focus, grid
@@ -184,7 +184,7 @@ class CaseAdmin(ReadOnlyAdmin):
         if len(chosen) > MOST_AT_ONCE:
             messages.error(request, f"Up to {MOST_AT_ONCE} cases at once. Narrow the list down first.")
             return None
-        return grid.preview_page(request, chosen, kind=kind)
+        return grid.preview_page(request, chosen, Verdict(kind))
 
     # --- The desk's own views ---------------------------------------------------------------------
 

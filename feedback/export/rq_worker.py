@@ -54,5 +54,8 @@ class ExportWorker(BatchWorker):
         close_old_connections()
         try:
             services.exports_recover(older_than=RECOVER_AFTER)
+            services.exports_tidy()
         except DatabaseError:
             logger.exception("Recovery has to wait: the database cannot be used.")
+        except OSError:
+            logger.exception("Drafts of exports cannot be removed.")

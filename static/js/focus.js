@@ -23,6 +23,7 @@ let stuck = null; // the alert that says what is not stored
 let current = { section: document.getElementById("review"), title: document.title, address: location.href };
 let isReady = false; // whether the case on the page has been painted: nothing decides one that nobody has seen
 let shownAt = 0;
+let told = ""; // what was said last, without how many are done
 
 // --- Showing a case -------------------------------------------------------------------------------
 
@@ -162,6 +163,7 @@ async function decide(form, button) {
     goOn();
   } catch (refused) {
     if (!isSkip) count(-1);
+    tell(told.startsWith(`Case ${number}:`) ? `Case ${number}: not stored.` : told);
     if (waits) {
       busy(false);
       painted();
@@ -213,6 +215,7 @@ function count(by) {
 }
 
 function tell(text) {
+  told = text;
   const done = Number(sessionStorage.getItem(DONE));
   status.textContent = done ? `${text} ${done} done in this session.` : text;
 }

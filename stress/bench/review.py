@@ -43,8 +43,8 @@ def run(options: Namespace, workspace: Workspace) -> Report:
         f"{options.cases:,} cases and {options.statements:,} statements, made by `manage.py seed_review`, on "
         f"{' and '.join(found)}. A reviewer's requests through Django's test client: all but the sockets; "
         "the session, the user and his permissions are read anew each time. The numbers beside the filters are counted "
-        f"for each page but “list, again”. {options.rounds} rounds after one that does not count, median "
-        "(lowest-highest) in milliseconds.",
+        "anew for each page but “list, again”; a site counts so many beside the request, and shows the last ones. "
+        f"{options.rounds} rounds after one that does not count, median (lowest-highest) in milliseconds.",
         [_table(found)],
         goals=[_goal(found, page) for page in GOALS],
     )

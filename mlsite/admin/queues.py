@@ -1,0 +1,54 @@
+"""django-rq's pages about the queues, for superusers only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import django_rq.admin
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django_rq.models import Dashboard
+
+admin.site.unregister(Dashboard)
+
+
+@admin.register(Dashboard)
+class QueueAdmin(django_rq.admin.QueueAdmin):
+    """django-rq lets in whoever may log in to the admin, and whoever is in can empty a queue. Reviewers may log in."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        routes: list[URLPattern] = super().get_urls()  # type: ignore[no-untyped-call]
+        for route in routes:
+            route.callback = _for_superusers(route.callback)
+        return routes
+
+
+def _for_superusers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        # Who is not logged in at all meets django-rq's own way to the login.
+        if request.user.is_authenticated and not _is_superuser(request):
+            raise PermissionDenied
+        return view(request, *args, **options)
+
+    return guarded
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_active and request.user.is_superuser)

@@ -1,0 +1,124 @@
+"""Every page of the admin, and who gets in: each role to its own, and to nothing else.
+
+A route that is new and stands in no list is expected to let nobody in, so that it cannot be forgotten here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from feedback import roles
+from feedback.models import Case, Export
+from feedback.tests.cases import open_case
+
+pytestmark = pytest.mark.django_db
+
+# Not about roles: the way in and out, and what only leads on to something else.
+LEFT_OUT = frozenset({None, "login", "logout", "view_on_site", "autocomplete", "app_list", "feedback_case_change"})
+EVERYBODY = frozenset({"index", "password_change", "password_change_done", "jsi18n"})
+REVIEWERS = EVERYBODY | {
+    *(
+        f"{model}_{page}"
+        for model in ("predictions_image", "predictions_prediction", "feedback_feedback", "feedback_case")
+        for page in ("changelist", "change", "history")
+    ),
+    *(
+        f"feedback_case_{page}"
+        for page in ("next", "undo", "focus", "decide", "grid", "grid_preview", "grid_decide", "grid_undo")
+    ),
+}
+REVIEWERS -= LEFT_OUT
+LEADS = REVIEWERS | {
+    "feedback_case_reopen",
+    "feedback_case_statistics",
+    "feedback_case_statistics_csv",
+    *(
+        f"feedback_export_{page}"
+        for page in ("changelist", "add", "change", "history", "delete", "progress", "download")
+    ),
+    *(f"auth_user_{page}" for page in ("changelist", "add", "change", "history", "password_change")),
+}
+
+
+def _routes(resolver: URLResolver) -> Iterator[URLPattern]:
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from _routes(entry)
+        else:
+            yield entry
+
+
+def _admin() -> dict[str, URLPattern]:
+    (admin,) = (entry for entry in get_resolver().url_patterns if getattr(entry, "namespace", "") == "admin")
+    assert isinstance(admin, URLResolver)
+    return {str(route.name): route for route in _routes(admin) if route.name not in LEFT_OUT}
+
+
+def _addresses(case: Case, account: User) -> dict[str, str]:
+    """One for each route, about something that is there."""
+    there = {
+        "predictions_image": case.image_id,
+        "predictions_prediction": case.prediction_id,
+        "feedback_feedback": case.statements.all()[0].pk,
+        "feedback_case": case.pk,
+        "feedback_export": Export.objects.create(requested_by=account, format=Export.Format.IMAGEFOLDER).pk,
+        "auth_user": account.pk,
+        "auth_group": Group.objects.get(name=roles.REVIEWERS).pk,
+    }
+    own = {
+        "case_id": case.pk,
+        "bulk": uuid4(),
+        "export_id": there["feedback_export"],
+        "name": "statements",
+        "app_label": "feedback",
+        "id": account.pk,
+        "queue_index": 0,
+        "scheduler_index": 0,
+        "connection_index": 0,
+    }
+    addresses = {}
+    for name, route in _admin().items():
+        model = next((model for model in there if name.startswith(model)), "")
+        values = own | {"object_id": there.get(model, 1)}
+        names = route.pattern.converters or route.pattern.regex.groupindex
+        addresses[name] = reverse(f"admin:{name}", kwargs={key: values.get(key, "x") for key in names})
+    return addresses
+
+
+def _gets_in(client: Client, address: str) -> bool:
+    """By looking or by sending an empty form. Whatever comes then, a refusal or a 404, comes from inside."""
+    for send in (client.get, client.post):
+        response = send(address)
+        login = response.get("Location", "").startswith(("/admin/login/", "/accounts/login/"))
+        outside = login or response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        # Django leads away from histories that one may not see without a word.
+        lead_away = address.endswith("/history/") and response.status_code == HTTPStatus.FOUND
+        if not outside and not lead_away and response.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"), [(roles.REVIEWERS, REVIEWERS), (roles.LEADS, LEADS), ("", EVERYBODY), (None, frozenset())]
+)
+def test_who_gets_in_where(queue: object, role: str | None, expected: frozenset[str]) -> None:
+    case, other = open_case(statements=1), User.objects.create_user("other", is_staff=True)
+    roles.create_roles()
+    other.groups.add(Group.objects.get(name=roles.REVIEWERS))
+    account = User.objects.create_user("somebody", is_staff=role is not None)
+    if role:
+        account.groups.add(Group.objects.get(name=role))
+    found = set()
+    for name, address in _addresses(case, other).items():
+        client = Client(raise_request_exception=False)
+        client.force_login(account)
+        if _gets_in(client, address):
+            found.add(name)
+    assert found == expected
