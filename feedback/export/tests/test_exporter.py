@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from pytest_django import Settings
 from rq import Queue
@@ -82,6 +83,22 @@ def test_it_is_tried_three_times(exports: Queue, five: None, monkeypatch: pytest
     export.refresh_from_db()
     assert tries == [export.pk] * 3
     assert (export.state, export.error) == ("failed", services.UNEXPECTED.format(what="RuntimeError"))
+
+
+def test_no_database_for_all_tries(exports: Queue, five: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(export_id: object, **_options: object) -> None:
+        raise OperationalError("the database system is starting up")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "export_write", broken)
+        export = _queued()
+        _work(exports)
+    export.refresh_from_db()
+    assert export.state == "queued"
+    assert services.exports_recover(older_than=timedelta(0)) == 1
+    _work(exports)
+    export.refresh_from_db()
+    assert export.is_done
 
 
 def test_cancelled_in_the_queue(exports: Queue, five: None) -> None:
