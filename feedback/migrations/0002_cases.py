@@ -292,6 +292,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="case",
+            index=models.Index(fields=["state", "predicted_label"], name="case_predicted_label"),
+        ),
+        migrations.AddIndex(
+            model_name="case",
+            index=models.Index(fields=["state", "expected_label"], name="case_expected_label"),
+        ),
+        migrations.AddIndex(
+            model_name="case",
             index=models.Index(fields=["state", "label"], name="case_by_label"),
         ),
         migrations.RemoveIndex(model_name="feedback", name="feedback_newest"),

@@ -114,7 +114,10 @@ class Case(models.Model):
             models.Index(fields=["state", "-is_disputed", "-score", "id"], name="case_confidently_wrong"),
             models.Index(fields=["state", "margin", "id"], name="case_smallest_margin"),
             models.Index(fields=["state", "opened_at", "id"], name="case_oldest"),
-            # the filters of the queue, and the numbers beside them, which are counted without reading a row
+            # the filters of the queue, and the numbers beside them, which are counted without reading a row:
+            # of one label in the small ones, of one and whatever else is chosen in the wide ones
+            models.Index(fields=["state", "predicted_label"], name="case_predicted_label"),
+            models.Index(fields=["state", "expected_label"], name="case_expected_label"),
             models.Index(
                 fields=["state", "predicted_label", "expected_label", "source", "model_version", "opened_at"],
                 name="case_by_predicted_label",
