@@ -6,14 +6,21 @@ import argparse
 import sys
 
 from stress.matrix import command as matrix
+from stress.report import command as report
+
+COMMANDS = (
+    ("matrix", matrix, "measure, cell after cell"),
+    ("report", report, "write report.md from what was measured"),
+)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m stress", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("matrix", help="measure, cell after cell", description=matrix.__doc__)
-    matrix.add_options(command)
-    command.set_defaults(run=matrix.run)
+    for name, module, about in COMMANDS:
+        command = commands.add_parser(name, help=about, description=module.__doc__)
+        module.add_options(command)
+        command.set_defaults(run=module.run)
     options = parser.parse_args()
     return int(options.run(options))
 

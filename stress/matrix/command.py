@@ -54,6 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    exit_on_signals()
     settings = _settings(options)
     results = Results(options.results)
     asked = matrix.cells(
@@ -72,7 +73,6 @@ def run(options: argparse.Namespace) -> int:
             console.print(str(cell))
         return 0
     _allow_connections(max(options.users))
-    exit_on_signals()
     clean_environment()
     with tempfile.TemporaryDirectory(prefix="stress-") as temporary:
         workspace = Workspace(Path(temporary), options.cache.resolve(), settings.photos)
