@@ -6,11 +6,13 @@ import argparse
 import sys
 
 from stress.matrix import command as matrix
+from stress.model import command as model
 from stress.report import command as report
 
 COMMANDS = (
     ("matrix", matrix, "measure, cell after cell"),
     ("report", report, "write report.md from what was measured"),
+    ("model", model, "compare what was measured with the model of docs/scaling.md"),
 )
 
 

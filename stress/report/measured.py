@@ -21,9 +21,13 @@ class Measured:
     found: dict[str, Any]
 
     @property
+    def seconds(self) -> float:
+        return float(self.found["seconds"])
+
+    @property
     def rate(self) -> float:
         """Predictions answered per second, however they were asked for."""
-        return float(self.found["rows"]["answered"] / self.found["seconds"])
+        return int(self.found["rows"]["answered"]) / self.seconds
 
     def times(self, name: str = PREDICT, outcome: str = OK) -> dict[str, Any]:
         """`started`, `mean`, `p50`, `p95`, `p99`, `max` in ms; empty if there was no such answer."""
