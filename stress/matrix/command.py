@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=matrix.ENGINES, nargs="+", default=matrix.ENGINES, help=_all(matrix.ENGINES)
     )
     parser.add_argument("--resume", action="store_true", help="leave out what was measured with the same settings")
-    parser.add_argument("--warm-up", type=float, default=8, metavar="SECONDS", help="before each measuring (8)")
+    parser.add_argument("--warm-up", type=float, default=10, metavar="SECONDS", help="before each measuring (10)")
     parser.add_argument("--seconds", type=float, default=15, help="that are measured of each cell (15)")
     parser.add_argument("--think", type=float, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="seconds (2 8)")
     parser.add_argument("--visitors", type=int, default=2, help="share of the users (2)")

@@ -45,13 +45,13 @@ def _workers(matrix: Matrix, engine: str) -> Iterator[str]:
     if len(best) < 2:
         return
     rates = ", ".join(f"{each.rate:.0f} with {_workers_of(each)}" for each in best)
-    yield f"At most {rates} predictions per second (batches of up to {size})."
-    first, top = best[0], max(best, key=lambda each: each.rate)
+    yield f"Highest rates, in predictions per second: {rates} (batches of up to {size})."
+    first, top = best[0], max(best[1:], key=lambda each: each.rate)
     gain = top.rate / first.rate - 1 if first.rate else math.nan
     if gain < GAIN:
         yield f"More workers bought nothing here ({gain:+.0%} at best)."
     else:
-        yield f"The best of them is {gain:+.0%} against {_workers_of(first)}."
+        yield f"{_workers_of(top)} answer {gain:+.0%} against {_workers_of(first)}."
     busy = first.cores_of(*SYSTEM, "locust") + first.others_share * first.cores
     if busy >= BUSY * first.cores:
         yield (
@@ -74,7 +74,7 @@ def _batches(matrix: Matrix, engine: str) -> Iterator[str]:
     if len(best) < 2:
         return
     rates = ", ".join(f"{each.rate:.0f} with batches of up to {each.cell.batch_size}" for each in best)
-    yield f"At most {rates} predictions per second ({_workers_of(best[0])})."
+    yield f"Highest rates, in predictions per second: {rates} ({_workers_of(best[0])})."
     without, with_them = best[0], best[-1]
     if without.cell.batch_size == 1 and without.rate:
         yield f"That is {with_them.rate / without.rate - 1:+.0%} of the largest against none."

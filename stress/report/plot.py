@@ -53,7 +53,8 @@ class Chart:
             parts += self._axes(x, y)
             for number, _, points in drawn:
                 parts += self._line(number, [(x.at(px), y.at(py)) for px, py in points])
-            parts += _names([(name, x.at(points[-1][0]), y.at(points[-1][1])) for _, name, points in drawn])
+            ends = [(name, self._named_at(points)) for _, name, points in drawn]
+            parts += _names([(name, x.at(at[0]), y.at(at[1])) for name, at in ends])
         else:
             parts.append(_text(LEFT, HEIGHT / 2, "nothing was measured", "quiet"))
         names = ", ".join(name for _, name, _ in drawn)
@@ -66,6 +67,10 @@ class Chart:
 
     def _known(self, series: Series) -> list[tuple[float, float]]:
         return sorted((x, y) for x, y in series.points if (x > 0 or not self.x_log) and (y > 0 or not self.y_log))
+
+    def _named_at(self, points: list[tuple[float, float]]) -> tuple[float, float]:
+        """Its end, or the top of a line that goes up and down: there it is apart from the others."""
+        return points[-1] if self.markers else max(points, key=lambda point: point[1])
 
     def _axes(self, x: _Scale, y: _Scale) -> list[str]:
         ground = HEIGHT - BOTTOM

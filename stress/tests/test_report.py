@@ -55,7 +55,8 @@ def test_where_it_saturates_and_what_breaks_first(measured: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "verdict"), [(61.0, "More workers bought nothing here (+2% at best)"), (90.0, "is +50% against 1 worker")]
+    ("rate", "verdict"),
+    [(61.0, "More workers bought nothing here (+2% at best)"), (90.0, "2 workers answer +50% against 1 worker")],
 )
 def test_what_more_workers_buy(measured: Make, rate: float, verdict: str) -> None:
     assert verdict in _said(measured(500, rate=60), measured(500, rate=rate, workers=2))
@@ -63,7 +64,7 @@ def test_what_more_workers_buy(measured: Make, rate: float, verdict: str) -> Non
 
 def test_what_batches_buy(measured: Make) -> None:
     said = _said(measured(500, rate=40, batch_size=1), measured(500, rate=60))
-    assert "40 with batches of up to 1, 60 with batches of up to 32 predictions per second" in said
+    assert "in predictions per second: 40 with batches of up to 1, 60 with batches of up to 32 (1 worker)" in said
     assert "That is +50% of the largest against none" in said and "worker 15.00 → 10.00" in said
 
 
