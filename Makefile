@@ -10,7 +10,7 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 	--no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench bench-review stress lint format schema lock clean
+.PHONY: help install run test test-services test-compose bench bench-review stress lint format schema lock clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,12 @@ run: .venv/run  ## run everything on this machine (PORT=8000 WORKERS=1); Ctrl-C 
 
 test: .venv/dev  ## run all tests (ARGS="..." goes to pytest)
 	@exec $(VENV)/python -m pytest $(ARGS)
+
+test-services: .venv/dev  ## run all tests on PostgreSQL and Redis (their programs have to be installed)
+	@exec $(VENV)/python -m tests.services $(ARGS)
+
+test-compose: .venv/dev  ## build the containers, run them, kill and scale them under load (needs Docker)
+	@exec $(VENV)/python -m pytest tests/compose $(ARGS)
 
 bench: .venv/dev  ## measure, on an idle machine (ARGS="bookkeeping ceiling" for some; needs wrk)
 	@exec $(VENV)/python -m stress.bench $(ARGS)
@@ -47,8 +53,9 @@ schema: .venv/dev  ## write docs/openapi.yaml anew
 	SECRET_KEY=schema $(VENV)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 lock: .venv/uv  ## lock the dependencies anew (UPGRADE=--upgrade for newer versions)
-	$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/run.txt
-	$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra tensorflow -o requirements/run.txt
+	$(COMPILE) pyproject.toml -c requirements/run.txt -o requirements/serve.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra tensorflow --group dev -c requirements/run.txt -o requirements/dev.txt
 	echo uv | $(COMPILE) $(UPGRADE) - -o requirements/uv.txt
 
 clean:  ## remove .venv and caches; var/, with all data, stays

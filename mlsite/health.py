@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from uuid import uuid4
 
+from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from predictions import queues
+from predictions import classifiers, queues
 from worker.batch_worker.liveness import live_workers
 
 logger = logging.getLogger(__name__)
@@ -58,9 +60,30 @@ def _queue() -> None:
     queues.connection().ping()
 
 
+def _storage() -> None:
+    """By writing: permissions say nothing of a full disk, nor of one that was mounted anew as read-only."""
+    probe = settings.MEDIA_ROOT / f".{uuid4().hex}.part"
+    probe.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        probe.write_bytes(b"ready?")
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def _worker() -> None:
-    if not any(worker.facts.get("model") for worker in live_workers(queues.queue())):
+    active = classifiers.active_name()
+    if not active:
+        raise NotReady("no model is active")
+    loaded = {worker.facts.get("model") for worker in live_workers(queues.queue())} - {None, ""}
+    if not loaded:
         raise NotReady("no live worker has a model loaded")
+    if active not in loaded:
+        raise NotReady(f"no live worker has {active} loaded, which is active")
 
 
-CHECKS: dict[str, Callable[[], None]] = {"database": _database, "queue": _queue, "worker": _worker}
+CHECKS: dict[str, Callable[[], None]] = {
+    "database": _database,
+    "queue": _queue,
+    "storage": _storage,
+    "worker": _worker,
+}

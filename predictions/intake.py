@@ -19,8 +19,9 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars
 
-from predictions import announcements, backpressure, classifiers, images, queues
+from predictions import announcements, backpressure, classifiers, images, queues, request_ids
 from predictions.models import Image, Prediction
 from predictions.refusals import Refusal
 
@@ -33,6 +34,7 @@ class _Arrival:
 
     prediction: Prediction
     image: Image
+    request_id: str = field(default_factory=request_ids.current)
     turn: threading.Event = field(default_factory=threading.Event)
     is_done: bool = False
     error: Exception | None = None
@@ -70,6 +72,7 @@ class Intake:
         Raises `Refusal` if it cannot be queued, and what the database raises if it cannot be recorded.
         """
         arrival = _Arrival(prediction, image)
+        bind_contextvars(prediction=str(prediction.id))
         if connection.in_atomic_block:  # what others have to do with is none of this transaction's business
             self._record([arrival])
         else:
@@ -146,7 +149,9 @@ class Intake:
     def _enqueue(self, arrivals: Sequence[_Arrival]) -> None:
         ids = [arrival.prediction.id for arrival in arrivals]
         try:
-            queues.enqueue(*map(str, ids))
+            queues.enqueue(
+                *map(str, ids), request_ids={str(other.prediction.id): other.request_id for other in arrivals}
+            )
         except redis.RedisError as error:
             logger.exception("Could not queue %d predictions.", len(ids))
             refusal = Refusal(

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import redis
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from rq.job import Job
 
-from predictions import classifiers, services
+from predictions import classifiers, request_ids, services
 from worker.batch_worker import batched
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,15 @@ def record_failure(
     error: BaseException,
     _traceback: TracebackType | None,
 ) -> None:
-    """RQ calls this each time the job fails; the prediction fails with its last try."""
-    if job.should_retry:
-        logger.warning("Prediction %s failed (%s) and is tried again.", job.id, type(error).__name__)
-        return
-    logger.error("Prediction %s failed for good.", job.id, exc_info=error)
+    """RQ calls this each time the job fails; the prediction fails with its last try, unless there was no database."""
+    with request_ids.logged_for([job]):
+        if job.should_retry:
+            logger.warning("Prediction %s failed (%s) and is tried again.", job.id, type(error).__name__)
+            return
+        if isinstance(error, OperationalError | InterfaceError):
+            # A database that is started again is away for longer than all tries take. It is no fault of the picture,
+            # which waits until `predictions_recover` finds it.
+            logger.warning("Prediction %s waits for the database: %s", job.id, error)
+            return
+        logger.error("Prediction %s failed for good.", job.id, exc_info=error)
     services.predictions_fail([UUID(job.id)], error)

@@ -1,6 +1,6 @@
 """The queue that predictions wait in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import django_rq
@@ -11,6 +11,8 @@ from redis.retry import Retry
 from rq import Callback, Queue
 from rq import Retry as JobRetry
 from rq.job import Job, JobStatus
+
+from predictions.request_ids import meta
 
 NAME = "predictions"
 
@@ -53,8 +55,10 @@ def is_embedded() -> bool:
     return bool(settings.REDIS_URL == settings.EMBEDDED_VALKEY_URL)
 
 
-def enqueue(*prediction_ids: str) -> None:
+def enqueue(*prediction_ids: str, request_ids: Mapping[str, str] | None = None) -> None:
     """Puts predictions into the queue, under their own ids, in one round trip.
+
+    `request_ids`: for each prediction the request that it came with, where that is known.
 
     Raises `redis.RedisError` if the queue cannot be reached.
     """
@@ -62,6 +66,7 @@ def enqueue(*prediction_ids: str) -> None:
         Queue.prepare_data(
             "predictions.jobs.classify",
             args=(prediction_id,),
+            meta=meta((request_ids or {}).get(prediction_id, "")),
             job_id=prediction_id,
             retry=_RETRY,
             on_failure=_ON_FAILURE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import threading
 import time
 from collections import Counter
@@ -17,9 +16,8 @@ import redis
 import requests
 import skimage.data
 
-from mlsite import embedded_valkey
 from predictions.announcements import CHANNEL
-from tests.running import RunningSite, eventually
+from tests.running import Site, eventually
 
 ENOUGH_WAITING = 64  # jobs: two full batches
 SIDE = 300  # pixels
@@ -34,17 +32,15 @@ def cut(number: int) -> bytes:
     return file.getvalue()
 
 
-def queue_server(site: RunningSite) -> Any:
+def queue_server(site: Site) -> Any:
     """A connection of our own to the site's queue server: a `redis.Redis` that answers in `str`."""
-    return redis.Redis.from_url(
-        os.environ.get("REDIS_URL") or f"unix://{embedded_valkey.socket_path(site.data_dir)}", decode_responses=True
-    )
+    return redis.Redis.from_url(site.queue_url, decode_responses=True)
 
 
 class Announcements:
     """Listens to what the workers announce. `done`: how often each prediction was announced as answered."""
 
-    def __init__(self, site: RunningSite) -> None:
+    def __init__(self, site: Site) -> None:
         self.done: Counter[str] = Counter()
         self._server = queue_server(site)
         self._stop = threading.Event()
@@ -86,7 +82,7 @@ class Announcements:
 class Load:
     """Clients that go on sending pictures while this is entered, and see to it that there is always something to do."""
 
-    def __init__(self, site: RunningSite, photo: Callable[[int], bytes] = cut, *, clients: int = 3) -> None:
+    def __init__(self, site: Site, photo: Callable[[int], bytes] = cut, *, clients: int = 3) -> None:
         self.site = site
         self.accepted: dict[str, int] = {}
         self.refused: list[requests.Response] = []

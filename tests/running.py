@@ -14,6 +14,9 @@ from pathlib import Path
 import psutil
 import requests
 
+from mlsite import embedded_valkey
+from tests.own_servers import own_servers
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 300  # five seconds on an idle machine, minutes on one that is short of memory
 STOP_SECONDS = 60
@@ -25,18 +28,42 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class RunningSite:
+class Site:
+    """A site that runs somewhere, as its clients see it, and its queue server."""
+
+    url: str
+    queue_url: str
+
+    def get(self, path: str, **options: object) -> requests.Response:
+        return requests.get(self.url + path, timeout=60, **options)  # type: ignore[arg-type]
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says so; a web server that is not there just now is not ready."""
+        try:
+            return self.get("/readyz").status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def predict(self, photo: bytes, **headers: str) -> requests.Response:
+        files = {"file": ("photo.jpg", photo, "image/jpeg")}
+        return requests.post(f"{self.url}/api/predict", files=files, headers=headers, timeout=60)
+
+
+class RunningSite(Site):
     """One `manage.py up`. Use as a context manager: whatever happens, nothing of it stays behind."""
 
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        servers = own_servers(data_dir)
+        self.queue_url = servers.get("REDIS_URL") or f"unix://{embedded_valkey.socket_path(data_dir)}"
         self.arguments = arguments
         self.environment = {
             **{name: value for name, value in os.environ.items() if name not in {"SECRET_KEY", "HTTPS"}},
             "DATA_DIR": str(data_dir),
             "PORT": str(self.port),
+            **servers,
             **environment,
         }
         self.output = ""
@@ -114,20 +141,6 @@ class RunningSite:
         found = re.search(r"name (\S+), password (\S+)", self.output)
         assert found, self.output
         return found[1], found[2]
-
-    def get(self, path: str, **options: object) -> requests.Response:
-        return requests.get(self.url + path, timeout=60, **options)  # type: ignore[arg-type]
-
-    def is_ready(self) -> bool:
-        """Whether /readyz says so; a web server that is not there just now is not ready."""
-        try:
-            return self.get("/readyz").status_code == 200
-        except requests.ConnectionError:
-            return False
-
-    def predict(self, photo: bytes, **headers: str) -> requests.Response:
-        files = {"file": ("photo.jpg", photo, "image/jpeg")}
-        return requests.post(f"{self.url}/api/predict", files=files, headers=headers, timeout=60)
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -26,7 +26,7 @@ def test_it_works(data_dir: Path) -> None:
         for path in ("/", "/api/docs", "/api/schema", "/admin/login/", "/healthz", "/readyz"):
             assert site.get(path).status_code == 200, path
         assert len(site.pids("rqworker")) == 2
-        assert site.get("/readyz").json() == {"status": "ok", "database": "ok", "queue": "ok", "worker": "ok"}
+        assert set(site.get("/readyz").json().values()) == {"ok"}
 
         second = _up("--port", str(site.port + 1), DATA_DIR=str(data_dir))
         assert second.returncode != 0

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from feedback.models import Case, Feedback
-from feedback.review.decisions import MOST_AT_ONCE
+from feedback.review.decisions import MOST_AT_ONCE, Verdict
 from feedback.review.facets import facets, orders, state_counts, states
 from feedback.review.filters import Filters
 from feedback.review.views import focus, grid
@@ -88,7 +88,7 @@ class Row:
     @property
     def people(self) -> str:
         weight, wrong = self.case.weight, self.case.wrong_count
-        return f"{weight}, {wrong} say wrong" if wrong else str(weight or "–")
+        return f"{wrong} of {weight} say{'s' * (weight == 1)} wrong" if wrong else str(weight or "–")
 
     @property
     def state(self) -> str:
@@ -184,7 +184,7 @@ class CaseAdmin(ReadOnlyAdmin):
         if len(chosen) > MOST_AT_ONCE:
             messages.error(request, f"Up to {MOST_AT_ONCE} cases at once. Narrow the list down first.")
             return None
-        return grid.preview_page(request, chosen, kind=kind)
+        return grid.preview_page(request, chosen, Verdict(kind))
 
     # --- The desk's own views ---------------------------------------------------------------------
 
@@ -203,6 +203,7 @@ class CaseAdmin(ReadOnlyAdmin):
         views: list[tuple[str, Any, str]] = [
             ("next/", focus.next_case, "next"),
             ("undo/", focus.undo, "undo"),
+            ("release/", focus.release, "release"),
             ("<int:case_id>/focus/", focus.focus, "focus"),
             ("<int:case_id>/decide/", focus.decide, "decide"),
             ("<int:case_id>/reopen/", focus.reopen, "reopen"),

@@ -128,7 +128,7 @@ class _Records:
         try:
             yield
         except self._tensorflow.errors.OpError as error:
-            raise OSError(error.message) from error
+            raise OSError(error.message.rpartition("; ")[2]) from error  # before it stands the name of the draft
 
 
 WRITERS = {"imagefolder": image_folder, "tfrecord": tf_records}

@@ -8,7 +8,7 @@ from types import TracebackType
 from uuid import UUID
 
 import redis
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from rq.job import Job
 
 from feedback.export import services
@@ -41,9 +41,13 @@ def record_failure(
     error: BaseException,
     _traceback: TracebackType | None,
 ) -> None:
-    """RQ calls this each time the job fails; the export fails with its last try."""
+    """RQ calls this each time the job fails; the export fails with its last try, unless there was no database."""
     if job.should_retry:
         logger.warning("Export %s failed (%s) and is tried again.", job.id, type(error).__name__)
+        return
+    if isinstance(error, OperationalError | InterfaceError):
+        # As for predictions: it is away for longer than all tries take. `exports_recover` finds the export again.
+        logger.warning("Export %s waits for the database: %s", job.id, error)
         return
     logger.error("Export %s failed for good.", job.id, exc_info=error)
     services.exports_fail([UUID(job.id)], services.UNEXPECTED.format(what=type(error).__name__))

@@ -7,11 +7,8 @@ import json
 from dataclasses import dataclass, fields
 from typing import IO
 
+from feedback.csv_cells import neutral
 from feedback.export.selection import SelectedCase
-
-# A spreadsheet takes a cell that begins like this for a formula, and runs it:
-# https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,4 @@ class Manifest:
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
-    return neutralised(value) if isinstance(value, str) else value
-
-
-def neutralised(text: str) -> str:
-    """A text that no spreadsheet takes for a formula. The JSON lines have every text as it is."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return neutral(value) if isinstance(value, str) else value

@@ -7,7 +7,8 @@ from uuid import UUID
 import django_rq
 from rq import Callback, Queue, Retry
 
-from predictions import queues
+from predictions import queues, request_ids
+from worker.batch_worker.liveness import live_workers
 
 NAME = "exports"
 TIMEOUT = 6 * 3600  # seconds: a million pictures, on a slow disk
@@ -27,6 +28,7 @@ def enqueue(export_id: UUID) -> None:
         "feedback.export.jobs.write_export",
         args=(str(export_id),),
         job_id=str(export_id),
+        meta=request_ids.meta(request_ids.current()),
         job_timeout=TIMEOUT,
         retry=_RETRY,
         on_failure=_ON_FAILURE,
@@ -34,3 +36,8 @@ def enqueue(export_id: UUID) -> None:
         failure_ttl=queues.FAILURE_TTL,
         description=f"export {export_id}",
     )
+
+
+def is_attended() -> bool:
+    """Whether a worker is there that takes exports. Raises `redis.RedisError` if the queue cannot be reached."""
+    return bool(live_workers(queue()))

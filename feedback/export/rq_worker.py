@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from rq import Queue
 from rq.job import Job
 
 from feedback.export import jobs, services
+from predictions import request_ids
 from worker.batch_worker import BatchWorker
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,9 @@ class ExportWorker(BatchWorker):
 
     def prepare(self) -> None:
         jobs.stopping.clear()
+
+    def context(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
+        return request_ids.logged_for(jobs)
 
     def _shutdown(self) -> None:
         """With the first signal: what is being written goes back to the queue."""
@@ -49,5 +54,8 @@ class ExportWorker(BatchWorker):
         close_old_connections()
         try:
             services.exports_recover(older_than=RECOVER_AFTER)
+            services.exports_tidy()
         except DatabaseError:
             logger.exception("Recovery has to wait: the database cannot be used.")
+        except OSError:
+            logger.exception("Drafts of exports cannot be removed.")

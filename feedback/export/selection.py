@@ -43,6 +43,10 @@ _COLUMNS = {
 }
 
 
+# What an archive holds of a case beside its picture: two lines of the manifest, and two entries of the archive's own.
+BYTES_BESIDE = 900
+
+
 @dataclass(frozen=True)
 class Size:
     """What a selection amounts to now. `byte_size`: of the pictures as they were sent."""
@@ -51,6 +55,11 @@ class Size:
     with_label: int
     labels: int
     byte_size: int
+
+    @property
+    def archive_bytes(self) -> int:
+        """About what its archive will need. Pictures that have to be encoded anew may turn out larger or smaller."""
+        return self.byte_size + self.cases * BYTES_BESIDE
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class Selection:
         for verdict in chosen:
             if verdict not in Case.Verdict:
                 raise Refusal("unknown-verdict", f"“{verdict}” is none of the verdicts: {', '.join(Case.Verdict)}.")
-        names = tuple(sorted({_label(text) for text in labels}))
+        names = _labels(labels)
         if names and chosen == (Case.Verdict.UNUSABLE,):
             raise Refusal("unusable-has-no-label", "Unusable pictures have no label: choose labels, or that verdict.")
         # All of them are no choice, so that the same data set is asked for in one way only.
@@ -154,11 +163,15 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-def _label(text: str) -> str:
-    """The label that a text names: one that cases were decided with, or one of the model's."""
-    text = text.strip()
-    if Case.objects.filter(state=Case.State.DECIDED, label=text).exists():
-        return text
+def _labels(texts: Iterable[str]) -> tuple[str, ...]:
+    """The labels that these texts name: those that cases were decided with, or the model's."""
+    wanted = {text.strip() for text in texts}
+    decided = Case.objects.filter(state=Case.State.DECIDED, label__in=wanted - {""})
+    known = set(decided.values_list("label", flat=True).distinct()) if wanted else set()
+    return tuple(sorted({text if text in known else _resolved(text) for text in wanted}))
+
+
+def _resolved(text: str) -> str:
     if found := known_labels.resolve(text):
         return found
     raise Refusal("unknown-label", f"“{text[:100]}” is none of the labels.")

@@ -6,9 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import redis
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import DatabaseError, close_old_connections, transaction
 from django.utils import timezone
@@ -17,7 +19,7 @@ from rq.timeouts import JobTimeoutException
 
 from feedback.export import queue, writing
 from feedback.export.selection import Selection
-from feedback.models import Export
+from feedback.models import Export, ExportQuerySet
 from predictions import queues
 from predictions.refusals import Refusal
 
@@ -36,11 +38,13 @@ UNEXPECTED = "Something went wrong that should not have ({what}); the log has th
 def export_request(*, selection: Selection, format: str, requested_by: User) -> Export:
     """Queues a data set. If the queue cannot be reached, what comes back has failed and says so.
 
-    Raises `Refusal` `nothing-to-export`.
+    Raises `Refusal`: `nothing-to-export`; `asked-for-already`, while the same one is still being made.
     """
     size = selection.size()
     if not size.cases:
         raise Refusal("nothing-to-export", "No decided case fits this selection.")
+    if Export.objects.waiting().filter(format=format, selection=selection.as_json()).exists():
+        raise Refusal("asked-for-already", "This data set is being made already.", status=409)
     with transaction.atomic():
         export = Export.objects.create(
             format=format, selection=selection.as_json(), requested_by=requested_by, total=size.cases
@@ -81,34 +85,39 @@ def export_write(export_id: UUID, *, is_stopping: Callable[[], bool] = lambda: F
     if not waiting.update(state=Export.State.RUNNING, started_at=started_at, done=0, missing=0):
         return
     export = Export.objects.get(pk=export_id)
-    report = _Reporter(export_id, started_at, is_stopping)
+    ours = _Ours(export, started_at, is_stopping)
     try:
         export.path.parent.mkdir(exist_ok=True)
         writing.remove_drafts(export.path)  # of a worker that was killed
-        written = writing.write(Selection.from_json(export.selection), export.format, export.path, report)
+        selection = Selection.from_json(export.selection)
+        with writing.draft(selection, export.format, export.path, ours.report) as draft:
+            ours.settle_done(draft)
+    except Stopped:
+        ours.give_back()
+        raise
     except _NotOurs:
         logger.warning("Export %s is not this worker's any more.", export_id)
     except writing.NothingToExport:
-        exports_fail([export_id], "No decided case is in this selection any more.")
+        ours.settle_failed("No decided case is in this selection any more.")
     except OSError as error:
-        logger.exception("Export %s could not be written.", export_id)
-        exports_fail([export_id], f"It could not be written: {error.strerror or error} Nothing of it was kept.")
+        why = str(error.strerror or error).rstrip(".")
+        if ours.settle_failed(f"It could not be written: {why}. Nothing of it was kept."):
+            logger.exception("Export %s could not be written.", export_id)
     except JobTimeoutException:
-        exports_fail([export_id], f"It took longer than {queue.TIMEOUT // 3600} hours. Select less at a time.")
-    else:
-        _settle_done(export, report, written)
+        ours.settle_failed(f"It took longer than {queue.TIMEOUT // 3600} hours. Select less at a time.")
 
 
-class _Reporter:
-    """Writes down how far an export is, now and then; and ends it where it is to end."""
+class _Ours:
+    """An export as long as it is this worker's: who takes it over starts it anew, and at another moment."""
 
-    def __init__(self, export_id: UUID, started_at: datetime, is_stopping: Callable[[], bool]) -> None:
-        # Who takes an export over starts it anew, and at another moment.
-        self.ours = Export.objects.filter(pk=export_id, state=Export.State.RUNNING, started_at=started_at)
+    def __init__(self, export: Export, started_at: datetime, is_stopping: Callable[[], bool]) -> None:
+        self._path = export.path
+        self._row = Export.objects.filter(pk=export.pk, state=Export.State.RUNNING, started_at=started_at)
         self._is_stopping = is_stopping
         self._next_at = 0.0
 
-    def __call__(self, progress: writing.Progress) -> None:
+    def report(self, progress: writing.Progress) -> None:
+        """Writes down how far it is, now and then. Raises `Stopped` or `_NotOurs` where the writing is to end."""
         if self._is_stopping():
             raise Stopped
         if time.monotonic() < self._next_at:
@@ -116,33 +125,55 @@ class _Reporter:
         self._next_at = time.monotonic() + REPORT_SECONDS
         close_old_connections()  # a database that was restarted meanwhile is met with a new connection
         try:
-            updated = self.ours.update(total=progress.total, done=progress.done, missing=progress.missing)
+            updated = self._row.update(total=progress.total, done=progress.done, missing=progress.missing)
         except DatabaseError as error:
             logger.warning("How far an export is could not be written down: %s", error)
             return
         if not updated:
             raise _NotOurs
 
+    def settle_done(self, draft: writing.Draft) -> None:
+        """Row and file in one step: while the row is held, nobody can delete the export or take it over."""
+        close_old_connections()
+        written = draft.written
+        with transaction.atomic():
+            settled = self._row.update(
+                state=Export.State.DONE,
+                total=written.counts.cases,
+                done=written.counts.cases,
+                missing=written.counts.missing,
+                byte_size=written.byte_size,
+                sha256=written.sha256,
+                finished_at=timezone.now(),
+            )
+            if not settled:
+                raise _NotOurs
+            draft.publish()
 
-def _settle_done(export: Export, report: _Reporter, written: writing.Written) -> None:
-    settled = report.ours.update(
-        state=Export.State.DONE,
-        total=written.counts.cases,
-        done=written.counts.cases,
-        missing=written.counts.missing,
-        byte_size=written.byte_size,
-        sha256=written.sha256,
-        finished_at=timezone.now(),
-    )
-    if not settled and not Export.objects.filter(pk=export.pk).exists():
-        export.path.unlink(missing_ok=True)  # deleted in the very last moment
+    def settle_failed(self, error: str) -> bool:
+        return _fail(self._row, self._path, error)
+
+    def give_back(self) -> None:
+        """It waits for the next worker, and looks like it."""
+        try:
+            self._row.update(state=Export.State.QUEUED, started_at=None, done=0, missing=0)
+        except DatabaseError as error:  # it only looks as if somebody was at it
+            logger.warning("That an export waits again could not be written down: %s", error)
 
 
 def exports_fail(export_ids: Iterable[UUID], error: str) -> None:
     """Gives up on these exports, where they still wait."""
-    Export.objects.waiting().filter(pk__in=list(export_ids)).update(
-        state=Export.State.FAILED, error=error[:500], finished_at=timezone.now()
-    )
+    for export in Export.objects.waiting().filter(pk__in=list(export_ids)):
+        _fail(Export.objects.waiting().filter(pk=export.pk), export.path, error)
+
+
+def _fail(row: ExportQuerySet, path: Path, error: str) -> bool:
+    with transaction.atomic():
+        failed = row.update(state=Export.State.FAILED, error=error[:500], finished_at=timezone.now())
+        if failed:
+            # There is one only if a worker was killed between putting it there and saying so.
+            path.unlink(missing_ok=True)
+    return bool(failed)
 
 
 # --- Looking after --------------------------------------------------------------------------------
@@ -150,14 +181,37 @@ def exports_fail(export_ids: Iterable[UUID], error: str) -> None:
 
 def export_delete(export: Export) -> None:
     """Deletes an export and its file. A worker that is writing it notices, and stops."""
-    path = export.path
-    export.delete()
+    with transaction.atomic():
+        # While the row is held, no worker can put a file there. If all ends between the two steps, the row is still
+        # there to say that the file is gone: better than a file that nobody knows of.
+        for locked in Export.objects.select_for_update().filter(pk=export.pk):
+            locked.path.unlink(missing_ok=True)
+            locked.delete()
 
-    def remove() -> None:
-        path.unlink(missing_ok=True)
-        writing.remove_drafts(path)
 
-    transaction.on_commit(remove)
+def exports_tidy() -> int:
+    """Removes the drafts that killed workers have left behind of exports that nobody writes now. How many there were.
+
+    Raises `OSError` if one cannot be removed.
+    """
+    # First the files: a draft that is there already, and in use, has a row that says so.
+    left = [(name, file) for name, file in writing.drafts(Path(settings.EXPORTS_DIR)) if _is_own_name(name)]
+    if not left:
+        return 0
+    running = {export.path.name for export in Export.objects.filter(state=Export.State.RUNNING)}
+    abandoned = [file for name, file in left if name not in running]
+    for file in abandoned:
+        file.unlink(missing_ok=True)
+    return len(abandoned)
+
+
+def _is_own_name(name: str) -> bool:
+    """Not so what `manage.py export_cases` was told to write into this folder."""
+    stem, _, suffix = name.partition(".")
+    try:
+        return suffix == "zip" and str(UUID(stem)) == stem
+    except ValueError:
+        return False
 
 
 def exports_recover(*, older_than: timedelta) -> int:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import TextIOWrapper
@@ -24,7 +25,7 @@ from feedback.export.formats import WRITERS, Writer, classes
 from feedback.export.manifest import Line, Manifest
 from feedback.export.pictures import MissingPicture, stored_picture
 from feedback.export.read_me import Counts, read_me
-from feedback.export.selection import SelectedCase, Selection
+from feedback.export.selection import BYTES_BESIDE, SelectedCase, Selection
 from worker.repository.files import sha256_of, sync
 
 
@@ -53,36 +54,58 @@ class NothingToExport(Exception):
     """No decided case is in the selection."""
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A data set that is whole, on the disk, and not yet where somebody would look for it."""
+
+    file: Path
+    path: Path
+    written: Written
+
+    def publish(self) -> None:
+        self.file.replace(self.path)
+        sync(self.path.parent)
+
+
 def write(selection: Selection, kind: str, path: Path, report: Report = lambda progress: None) -> Written:
-    """Writes a data set to `path`, where it appears whole or not at all.
+    """Writes a data set to `path`, where it appears whole or not at all. Raises what `draft` raises."""
+    with draft(selection, kind, path, report) as whole:
+        whole.publish()
+    return whole.written
+
+
+@contextmanager
+def draft(selection: Selection, kind: str, path: Path, report: Report = lambda progress: None) -> Iterator[Draft]:
+    """Writes a data set beside `path`. What the caller does not publish is removed.
 
     `report` is told after each case; whatever it raises ends the writing. Raises `NothingToExport`, and `OSError` if
     the file cannot be written. Pictures that are missing are counted, and named in the manifest.
     """
-    draft = _draft(path)
+    # Never the same twice: somebody else may be writing the same data set.
+    own = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with draft.open("wb") as file:
-            counts = _Export(selection, kind, file, draft).write(report)
+        with own.open("wb") as file:
+            counts = _Export(selection, kind, file, own).write(report)
             file.flush()
             os.fsync(file.fileno())  # before somebody is told that it is there
-        written = Written(counts, draft.stat().st_size, sha256_of(draft))
-        draft.replace(path)
-        sync(path.parent)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return written
-
-
-def _draft(path: Path) -> Path:
-    # Never the same twice: somebody else may be writing the same data set.
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        yield Draft(own, path, Written(counts, own.stat().st_size, sha256_of(own)))
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def remove_drafts(path: Path) -> None:
     """Removes what writers to this path have left behind that were killed."""
-    for draft in path.parent.glob(f".{path.name}.*.part*"):
-        draft.unlink(missing_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.part*"):
+        left.unlink(missing_ok=True)
+
+
+def drafts(folder: Path) -> list[tuple[str, Path]]:
+    """The drafts in a folder, each with the name of the file that it was to become."""
+    found = ((_DRAFT.fullmatch(file.name), file) for file in folder.glob(".*.part*"))
+    return [(match["name"], file) for match, file in found if match]
+
+
+_DRAFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.part(\.records)?")
 
 
 @dataclass
@@ -147,7 +170,7 @@ class _Export:
             selected.add(case)
         if not selected.total:
             raise NothingToExport("No decided case is in the selection.")
-        _require_space(self._draft.parent, selected.byte_size)
+        _require_space(self._draft.parent, selected.byte_size + selected.total * BYTES_BESIDE)
         return selected
 
     def _write_cases(
@@ -191,4 +214,7 @@ def _require_space(folder: Path, byte_size: int) -> None:
 
 
 def megabytes(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+    """A number of bytes, for people."""
+    if size >= 1e9:
+        return f"{size / 1e9:,.1f} GB"
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"

@@ -278,15 +278,21 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="case",
-            index=models.Index(fields=["state", "predicted_label"], name="case_by_predicted_label"),
+            index=models.Index(
+                fields=["state", "predicted_label", "expected_label", "source", "model_version", "opened_at"],
+                name="case_by_predicted_label",
+            ),
         ),
         migrations.AddIndex(
             model_name="case",
-            index=models.Index(fields=["state", "expected_label"], name="case_by_expected_label"),
+            index=models.Index(
+                fields=["state", "expected_label", "predicted_label", "source", "model_version", "opened_at"],
+                name="case_by_expected_label",
+            ),
         ),
         migrations.AddIndex(
             model_name="case",
-            index=models.Index(fields=["state", "model_version"], name="case_by_model_version"),
+            index=models.Index(fields=["state", "label"], name="case_by_label"),
         ),
         migrations.RemoveIndex(model_name="feedback", name="feedback_newest"),
         migrations.AddIndex(
@@ -305,7 +311,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="case",
-            index=models.Index(fields=["state", "source"], name="case_by_source"),
+            index=models.Index(fields=["state", "source", "model_version", "opened_at"], name="case_by_source"),
         ),
         migrations.AddConstraint(
             model_name="case",

@@ -61,6 +61,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "data set",
                 "ordering": ("-created_at",),
                 "indexes": [models.Index(fields=["-created_at"], name="export_newest")],
                 "constraints": [

@@ -22,7 +22,8 @@ class ExportQuerySet(models.QuerySet["Export"]):
 class Export(models.Model):
     """One data set: what was asked for, how far it is, and where it lies.
 
-    The state moves only forward and settles only once, by conditional `UPDATE`s (see `feedback.export.services`).
+    It settles only once, by conditional `UPDATE`s (see `feedback.export.services`). A worker that is to end before it
+    is done gives it back: then it is queued again.
     """
 
     class State(models.TextChoices):
@@ -57,6 +58,7 @@ class Export(models.Model):
     objects = ExportQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "data set"
         ordering = ("-created_at",)
         constraints: ClassVar = [
             models.CheckConstraint(
@@ -93,3 +95,24 @@ class Export(models.Model):
     def file_name(self) -> str:
         """What the file is called where it is downloaded to."""
         return f"cases-{self.created_at:%Y-%m-%d}-{self.format}-{str(self.pk)[:8]}.zip"
+
+    @property
+    def has_file(self) -> bool:
+        """Whether its file can be downloaded: it is there, and as long as it was when it was written."""
+        try:
+            return self.is_done and self.path.stat().st_size == self.byte_size
+        except OSError:
+            return False
+
+    @property
+    def progress_text(self) -> str:
+        """How far it is, in words."""
+        if self.state == self.State.QUEUED:
+            return "Waits for its turn"
+        if self.state == self.State.RUNNING:
+            is_last = self.total and self.done == self.total
+            return "Finishing" if is_last else f"{self.done:,} of {self.total:,} cases"
+        if self.state == self.State.FAILED:
+            return self.error
+        missing = f"; {self.missing:,} pictures are missing" if self.missing else ""
+        return f"{self.total:,} cases{missing}"

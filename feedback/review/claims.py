@@ -87,11 +87,12 @@ def case_skip(case: Case, reviewer: User) -> None:
             unique_fields=["reviewer", "case"],
             update_fields=["created_at"],
         )
-        release(case, reviewer)
+        release(case.pk, reviewer)
 
 
-def release(case: Case, reviewer: User) -> None:
-    Case.objects.filter(pk=case.pk, claimed_by=reviewer).update(claimed_by=None, claimed_until=None)
+def release(case_id: int, reviewer: User) -> None:
+    """Gives the case back to the queue, if it is his."""
+    Case.objects.filter(pk=case_id, claimed_by=reviewer).update(claimed_by=None, claimed_until=None)
 
 
 def _until(now: datetime) -> datetime:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Self
 from urllib.parse import urlencode
 
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from feedback.models import Case, CaseQuerySet
@@ -16,17 +17,19 @@ from feedback.review.queue import DEFAULT_ORDER, ORDERS
 CLAIMED = "claimed"
 
 # The states that one can ask for. Each one's name is that of its part of the queue, a claim being a state too.
-# Those in small letters are parts of the one before.
 STATES = {
     "open": "Open",
-    CLAIMED: "claimed now",
+    CLAIMED: "Claimed now",
     "flagged": "Flagged",
     "decided": "Decided",
-    "right": "confirmed right",
-    "corrected": "corrected",
-    "unusable": "unusable",
+    "right": "Confirmed right",
+    "corrected": "Corrected",
+    "unusable": "Unusable",
     "all": "All",
 }
+
+# Those that are counted in the one before them, too.
+PARTS = frozenset({CLAIMED, *Case.Verdict.values})
 
 AGES = {
     "hour": ("Less than an hour", None, timedelta(hours=1)),
@@ -95,7 +98,8 @@ class Filters:
             _title, at_least, less_than = AGES[self.age]
             now = timezone.now()
             if at_least:
-                cases = cases.filter(opened_at__lte=now - at_least)
+                # Most are that old. An expression keeps SQLite from reading all of them, to sort them by another order.
+                cases = cases.annotate(opened=Coalesce("opened_at", "opened_at")).filter(opened__lte=now - at_least)
             if less_than:
                 cases = cases.filter(opened_at__gt=now - less_than)
         return cases
@@ -107,7 +111,7 @@ class Filters:
 _WITHIN: dict[str, Callable[[CaseQuerySet], CaseQuerySet]] = (
     {
         "open": lambda cases: cases.open(),
-        CLAIMED: lambda cases: cases.open().filter(claimed_until__gt=timezone.now()),
+        CLAIMED: lambda cases: cases.claimed(timezone.now()),
         "all": lambda cases: cases,
     }
     | {state: lambda cases, state=state: cases.filter(state=state) for state in ("flagged", "decided")}

@@ -11,6 +11,7 @@ from feedback.models import Case, Decision
 
 NEXT = "/admin/feedback/case/next/"
 UNDO = "/admin/feedback/case/undo/"
+RELEASE = "/admin/feedback/case/release/"
 
 
 def url(case: Case, name: str = "focus") -> str:

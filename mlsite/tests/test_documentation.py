@@ -10,12 +10,12 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_READ_BY_SETTINGS = {"HOST", "PORT", "WORKERS"}  # `manage.py up` reads these
 
 
-def _variables() -> set[str]:
+def variables() -> set[str]:
     source = (ROOT / "mlsite" / "settings.py").read_text()
     return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source)) | NOT_READ_BY_SETTINGS
 
 
-@pytest.mark.parametrize("name", sorted(_variables()))
+@pytest.mark.parametrize("name", sorted(variables()))
 def test_every_variable_is_documented(name: str) -> None:
     assert f"| `{name}` |" in (ROOT / "README.md").read_text()
     assert f"{name}=" in (ROOT / ".env.example").read_text()
@@ -23,7 +23,7 @@ def test_every_variable_is_documented(name: str) -> None:
 
 def test_no_variable_is_documented_that_does_not_exist() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert documented == _variables()
+    assert documented == variables()
 
 
 def _routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> list[str]:

@@ -1,9 +1,11 @@
 import pytest
 from django.db import connection
 from django.test import Client
+from pytest_django import Settings
 from rq import Queue
 
 from mlsite import health
+from predictions import classifiers
 from worker.batch_worker.liveness import LiveWorker
 
 
@@ -14,6 +16,11 @@ def test_healthz_does_no_io(client: Client) -> None:
     assert client.post("/healthz").status_code == 405
 
 
+@pytest.fixture(autouse=True)
+def active_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifiers, "active_name", lambda: "efficientnet-lite0@1")
+
+
 @pytest.mark.django_db
 def test_not_ready_without_a_worker(client: Client, queue: Queue) -> None:
     answer = client.get("/readyz")
@@ -22,21 +29,37 @@ def test_not_ready_without_a_worker(client: Client, queue: Queue) -> None:
         "status": "not ready",
         "database": "ok",
         "queue": "ok",
+        "storage": "ok",
         "worker": "no live worker has a model loaded",
     }
     assert "no-cache" in answer.headers["Cache-Control"]
 
 
 @pytest.mark.django_db
-def test_ready_with_a_worker_that_has_a_model(client: Client, monkeypatch: pytest.MonkeyPatch, queue) -> None:
-    def workers(facts: dict[str, str]) -> None:
+def test_ready_with_a_worker_that_has_the_active_model(client: Client, monkeypatch: pytest.MonkeyPatch, queue) -> None:
+    def worker_says(facts: dict[str, str]) -> str:
         worker = LiveWorker("w", "host", 1, "idle", None, facts)  # type: ignore[arg-type]
         monkeypatch.setattr(health, "live_workers", lambda _queue: [worker])
+        answer = client.get("/readyz")
+        assert (answer.status_code == 200) == (answer.json()["worker"] == "ok")
+        return str(answer.json()["worker"])
 
-    workers({})
-    assert client.get("/readyz").status_code == 503
-    workers({"model": "efficientnet-lite0@1"})
-    assert client.get("/readyz").status_code == 200
+    assert worker_says({}) == "no live worker has a model loaded"
+    assert worker_says({"model": "resnet50@1"}) == "no live worker has efficientnet-lite0@1 loaded, which is active"
+    assert worker_says({"model": "efficientnet-lite0@1"}) == "ok"
+    monkeypatch.setattr(classifiers, "active_name", lambda: "")
+    assert worker_says({"model": "efficientnet-lite0@1"}) == "no model is active"
+
+
+@pytest.mark.django_db
+def test_a_place_for_pictures_that_cannot_be_written_is_named(client: Client, settings: Settings, queue: Queue) -> None:
+    assert client.get("/readyz").json()["storage"] == "ok"
+    assert list(settings.MEDIA_ROOT.iterdir()) == []  # what was tried left nothing
+    settings.MEDIA_ROOT.rmdir()
+    settings.MEDIA_ROOT.write_text("in the way")
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["storage"] == "unreachable (FileExistsError)"
 
 
 @pytest.mark.django_db

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from feedback import roles
-from feedback.models import Case
+from feedback.models import Case, Export
 from feedback.tests.cases import open_case
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ REVIEWERS = EVERYBODY | {
     ),
     *(
         f"feedback_case_{page}"
-        for page in ("next", "undo", "focus", "decide", "grid", "grid_preview", "grid_decide", "grid_undo")
+        for page in ("next", "undo", "release", "focus", "decide", "grid", "grid_preview", "grid_decide", "grid_undo")
     ),
 }
 REVIEWERS -= LEFT_OUT
@@ -39,6 +39,10 @@ LEADS = REVIEWERS | {
     "feedback_case_reopen",
     "feedback_case_statistics",
     "feedback_case_statistics_csv",
+    *(
+        f"feedback_export_{page}"
+        for page in ("changelist", "add", "change", "history", "delete", "progress", "download")
+    ),
     *(f"auth_user_{page}" for page in ("changelist", "add", "change", "history", "password_change")),
 }
 
@@ -64,12 +68,14 @@ def _addresses(case: Case, account: User) -> dict[str, str]:
         "predictions_prediction": case.prediction_id,
         "feedback_feedback": case.statements.all()[0].pk,
         "feedback_case": case.pk,
+        "feedback_export": Export.objects.create(requested_by=account, format=Export.Format.IMAGEFOLDER).pk,
         "auth_user": account.pk,
         "auth_group": Group.objects.get(name=roles.REVIEWERS).pk,
     }
     own = {
         "case_id": case.pk,
         "bulk": uuid4(),
+        "export_id": there["feedback_export"],
         "name": "statements",
         "app_label": "feedback",
         "id": account.pk,

@@ -26,9 +26,9 @@ def queued(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
     enqueue = queues.enqueue
 
-    def noted(*prediction_ids: str) -> None:
+    def noted(*prediction_ids: str, request_ids: dict[str, str]) -> None:
         numbers.append(len(prediction_ids))
-        enqueue(*prediction_ids)
+        enqueue(*prediction_ids, request_ids=request_ids)
 
     monkeypatch.setattr(queues, "enqueue", noted)
     return numbers

@@ -99,7 +99,7 @@ def test_no_queue(arrivals: Arrivals, no_queue: None) -> None:
 def test_whoever_writes_for_the_others_breaks_down(
     arrivals: Arrivals, queue: Queue, where: tuple[Any, str], error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks(*_arguments: object) -> None:
+    def breaks(*_arguments: object, **_options: object) -> None:
         raise error
 
     monkeypatch.setattr(*where, breaks)

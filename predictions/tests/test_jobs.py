@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from rq import Queue
 from rq.job import Job
 
-from predictions import queues
+from predictions import queues, services
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_prediction
 
@@ -48,6 +50,22 @@ def test_the_last_try(prediction: Prediction, work_off: Callable[[], None], fake
     assert len(fake_classifier.batches) == queues.ATTEMPTS
     assert (prediction.state, prediction.error_code) == ("failed", "classification-failed")
     assert "RuntimeError" in prediction.error and "secret" not in prediction.error
+
+
+def test_no_database_is_no_fault_of_the_picture(
+    prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier
+) -> None:
+    """It is away for all tries and back for what is written after the last one."""
+    fake_classifier.raises = OperationalError("terminating connection due to administrator command")
+    work_off()
+    prediction.refresh_from_db()
+    assert len(fake_classifier.batches) == queues.ATTEMPTS
+    assert prediction.is_waiting
+    fake_classifier.raises = None
+    assert services.predictions_recover(older_than=timedelta(0)) == 1
+    work_off()
+    prediction.refresh_from_db()
+    assert (prediction.state, prediction.label) == ("done", "espresso")
 
 
 def test_the_row_is_gone(prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier) -> None:

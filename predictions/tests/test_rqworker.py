@@ -141,6 +141,19 @@ def test_a_job_that_was_cancelled_in_the_queue(queue: Queue, fake_classifier: Fa
     assert states == {cancelled.id: "failed", good.id: "done"}
 
 
+def test_an_idle_worker_takes_up_a_newly_activated_version(
+    queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: a version that cannot be loaded is not tried again every few seconds."""
+    asked: list[str] = []
+    monkeypatch.setattr(classifiers, "current", lambda: asked.append(classifiers.active_name()))
+    worker = PredictionWorker([queue])
+    for active in ("fake-net@1", "fake-net@1", "fake-net@2", "fake-net@2"):
+        monkeypatch.setattr(classifiers, "active_name", lambda active=active: active)
+        worker.run_maintenance_tasks()
+    assert asked == ["fake-net@1", "fake-net@2"]
+
+
 def test_the_real_model(queue: Queue, models: Repository, coffee: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifiers, "_loaded", None)
     PredictionWorker([queue]).prepare()

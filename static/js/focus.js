@@ -23,6 +23,7 @@ let stuck = null; // the alert that says what is not stored
 let current = { section: document.getElementById("review"), title: document.title, address: location.href };
 let isReady = false; // whether the case on the page has been painted: nothing decides one that nobody has seen
 let shownAt = 0;
+let told = ""; // what was said last, without how many are done
 
 // --- Showing a case -------------------------------------------------------------------------------
 
@@ -162,6 +163,7 @@ async function decide(form, button) {
     goOn();
   } catch (refused) {
     if (!isSkip) count(-1);
+    tell(told.startsWith(`Case ${number}:`) ? `Case ${number}: not stored.` : told);
     if (waits) {
       busy(false);
       painted();
@@ -213,6 +215,7 @@ function count(by) {
 }
 
 function tell(text) {
+  told = text;
   const done = Number(sessionStorage.getItem(DONE));
   status.textContent = done ? `${text} ${done} done in this session.` : text;
 }
@@ -336,6 +339,23 @@ document.addEventListener(
   },
   { capture: true },
 );
+
+// Who leaves does not look at what was claimed beforehand. What he has decided meanwhile is no claim any more.
+addEventListener("pagehide", () => {
+  for (const loading of ahead.splice(0)) loading.then(giveBack, () => {});
+});
+
+function giveBack({ section }) {
+  const { case: number, release } = section.dataset;
+  if (!number || number === current.section.dataset.case) return;
+  const body = new URLSearchParams({ case: number });
+  fetch(release, { method: "POST", body, headers: csrf(), keepalive: true }).catch(() => {}); // it runs out by itself
+}
+
+// Back on this page, as the browser has kept it.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) lookAhead();
+});
 
 addEventListener("popstate", async () => {
   if (new URL(current.address).href.split("#")[0] === location.href.split("#")[0]) return; // a jump within the page

@@ -29,7 +29,7 @@ def add_options(group: _ActionsContainer) -> None:
 
 
 def run(options: Namespace, workspace: Workspace) -> Report:
-    found = {}
+    found: dict[str, Pages] = {}
     with _sqlite(workspace) as environment:
         found |= _measure("SQLite", environment, options, workspace)
     with _postgresql(workspace) as environment:
@@ -43,8 +43,8 @@ def run(options: Namespace, workspace: Workspace) -> Report:
         f"{options.cases:,} cases and {options.statements:,} statements, made by `manage.py seed_review`, on "
         f"{' and '.join(found)}. A reviewer's requests through Django's test client: all but the sockets; "
         "the session, the user and his permissions are read anew each time. The numbers beside the filters are counted "
-        f"for each page but “list, again”. {options.rounds} rounds after one that does not count, median "
-        "(lowest-highest) in milliseconds.",
+        "anew for each page but “list, again”; a site counts so many beside the request, and shows the last ones. "
+        f"{options.rounds} rounds after one that does not count, median (lowest-highest) in milliseconds.",
         [_table(found)],
         goals=[_goal(found, page) for page in GOALS],
     )
@@ -121,30 +121,30 @@ def _postgresql(workspace: Workspace) -> Iterator[dict[str, str] | None]:
         return
     folder = workspace.folder("review-postgresql")
     (folder / "site").mkdir()
-    user = _not_root(folder)
+    user = _account(folder)
     subprocess.run(  # noqa: S603 - our own command line
         [binaries / "initdb", "-D", folder / "data", "-U", "bench", "-A", "trust", "-E", "UTF8"],
         check=True,
         stdout=subprocess.DEVNULL,
-        **user,
+        user=user,
     )
     port = _free_port()
     server = [str(binaries / "postgres"), "-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port)]
-    with running([*server, "-k", str(folder)], stderr=subprocess.DEVNULL, **user):
+    with running([*server, "-k", str(folder)], stderr=subprocess.DEVNULL, user=user):
         ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-t", str(START_SECONDS)]
         subprocess.run(["sh", "-c", f"until {' '.join(ready)}; do sleep 0.1; done"], check=True, timeout=START_SECONDS)  # noqa: S603, S607
         url = f"postgres://bench@127.0.0.1:{port}/postgres"
         yield site_environment(folder / "site") | {"DATABASE_URL": url}
 
 
-def _not_root(folder: Path) -> dict[str, str]:
-    """PostgreSQL refuses to run as root: then it is run as the user that its package has made."""
+def _account(folder: Path) -> str | None:
+    """Who runs PostgreSQL, which refuses to run as root: then it is the user that its package has made."""
     if os.geteuid() != 0:
-        return {}
+        return None
     account = pwd.getpwnam("postgres")
     folder.parent.chmod(0o755)
     os.chown(folder, account.pw_uid, account.pw_gid)
-    return {"user": account.pw_name}
+    return account.pw_name
 
 
 def _free_port() -> int:

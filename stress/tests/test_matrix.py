@@ -49,7 +49,21 @@ def test_what_was_measured_otherwise_is_measured_again(tmp_path: Path) -> None:
 
 def test_the_command_says_what_is_left(tmp_path: Path) -> None:
     Results(tmp_path).write(Cell("openvino", 8, 1, 10), SETTINGS, {})
-    options = ["--users", "10", "50", "--workers", "1", "--batch", "8", "--engine", "openvino", "--seconds", "10"]
+    options = [
+        "--users",
+        "10",
+        "50",
+        "--workers",
+        "1",
+        "--batch",
+        "8",
+        "--engine",
+        "openvino",
+        "--seconds",
+        "10",
+        "--warm-up",
+        "8",
+    ]
     command = [*COMMAND, *options, "--results", str(tmp_path), "--resume", "--list"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,10 @@ class BatchWorker(RecordingWorker):
     def facts(self) -> dict[str, str]:
         """What the worker says of itself in Redis, beside what RQ says of it. Nothing here."""
         return {}
+
+    def context(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
+        """Entered while these jobs are run and recorded; for what is logged meanwhile. Does nothing here."""
+        return contextlib.nullcontext()
 
     def handle_dropped(self, jobs: Sequence[Job]) -> None:
         """Called with jobs that were taken and turned out to be cancelled. Logs them."""
@@ -275,10 +280,11 @@ class BatchWorker(RecordingWorker):
         if self._jobs_left is not None:
             self._jobs_left -= len(batch.members)
         try:
-            if batch.batching is None:
-                self._run_ordinary(batch.members[0].job, queue)
-            else:
-                self._run(batch, batch.batching)
+            with self.context([member.job for member in batch.members]):
+                if batch.batching is None:
+                    self._run_ordinary(batch.members[0].job, queue)
+                else:
+                    self._run(batch, batch.batching)
         except SystemExit:
             number = self._bookkeeper.put_back(queue, batch.members)
             self.log.warning("Worker %s: put %d unfinished jobs back", self.name, number)

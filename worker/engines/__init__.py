@@ -7,6 +7,7 @@ Each engine imports its framework only when it is loaded, and never the other's.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def load_engine(version: ModelVersion, *, engine: str = "openvino", precision: s
 
         return OpenVinoEngine(version, precision=precision, threads=threads)
     if engine == "tensorflow":
+        if find_spec("tensorflow") is None:
+            raise EngineError("the engine tensorflow needs the package tensorflow, which is not installed here")
         from worker.engines.tensorflow import TensorFlowEngine
 
         return TensorFlowEngine(version, precision=precision, threads=threads)

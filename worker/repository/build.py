@@ -6,6 +6,7 @@ import importlib.metadata
 import shutil
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,10 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
 
     Raises:
         WeightsUnavailable, WeightsMismatch: see `Recipe.network`.
-        RepositoryError: the finished files do not compute what the network computes.
+        RepositoryError: there is no TensorFlow here, or the finished files do not compute what the network computes.
     """
+    if find_spec("tensorflow") is None:
+        raise RepositoryError(f"building {recipe.name} needs the package tensorflow, which is not installed here")
     report(f"building the network {recipe.name}")
     network = recipe.network(weights)
     report("writing the Keras model")

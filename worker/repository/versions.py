@@ -4,6 +4,7 @@ models/active                         efficientnet-lite0@1
 models/efficientnet-lite0/1/          one version: manifest.json and the files it lists
 models/.incoming-3f0c/                an installation under way, or what a killed one left
 models/.lock                          held by the installation under way
+models/.followed                      the version that `take_in` made active last
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -131,6 +133,54 @@ class Repository:
         except OSError as error:
             raise _cannot_write(self.root, error) from error
 
+    def take_in(self, folder: Path, *, report: Callable[[str], None] = ignore) -> None:
+        """Copy the versions of another folder of models, such as one that comes with a release, that are not here.
+
+        A version is here if one of the same weights and preprocessing is, whatever its number; a new one gets the next
+        free number. What is active there becomes active here, where nothing is active yet, or where what is active
+        came to be so in this same way: whoever chose a version himself keeps it.
+
+        Raises:
+            Damaged: a file of the other folder is missing or changed. Nothing of that version is taken in.
+            RepositoryError: this folder cannot be written.
+        """
+        other = Repository(folder)
+        offered = other.active()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with exclusive(self.root / ".lock"):
+                taken = {str(version): self._taken_in(version, report) for version in other.versions()}
+        except OSError as error:
+            raise _cannot_write(self.root, error) from error
+        if offered is not None:
+            self._follow(str(taken[str(offered)]), report)
+
+    def _taken_in(self, version: ModelVersion, report: Callable[[str], None]) -> ModelVersion:
+        version.check()
+        for known in self.versions():
+            if _is_same(known.manifest, version.manifest) and not any(known.problems()):
+                return known
+        incoming = self._make_incoming(report)
+        try:
+            for file in FILES.values():
+                shutil.copyfile(version.path / file, incoming / file)
+                sync(incoming / file)
+            number = max(self._numbers(version.name), default=0) + 1
+            manifest = replace(version.manifest, version=number)
+            (incoming / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+            return self._publish(incoming, manifest, report)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+
+    def _follow(self, offered: str, report: Callable[[str], None]) -> None:
+        followed = self.root / ".followed"
+        active = self._active_reference()
+        if active is None or (followed.exists() and followed.read_text(encoding="utf-8").strip() == active):
+            self.activate(offered)
+            replace_text(followed, f"{offered}\n")
+        elif active != offered:
+            report(f"{active}, which somebody chose, stays active; `model activate {offered}` would change that")
+
     def _installed(self, recipe: Recipe, weights: Weights, report: Callable[[str], None]) -> ModelVersion | None:
         for version in reversed(self.versions()):
             if version.name == recipe.name and version.manifest.source.same_weights(weights.source):
@@ -142,12 +192,8 @@ class Repository:
         return None
 
     def _install(self, recipe: Recipe, weights: Weights, report: Callable[[str], None]) -> ModelVersion:
-        for leftover in self.root.glob(f"{_INCOMING}*"):  # we hold the lock: whoever made it is dead
-            report(f"removing {leftover.name}, left by an installation that was stopped")
-            shutil.rmtree(leftover)
+        incoming = self._make_incoming(report)
         report(f"weights: {weights.source.reference}")
-        incoming = self.root / f"{_INCOMING}{secrets.token_hex(4)}"
-        incoming.mkdir()
         try:
             classes = build(recipe, weights, incoming, report)
             manifest = Manifest(
@@ -168,6 +214,15 @@ class Repository:
             return self._publish(incoming, manifest, report)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
+
+    def _make_incoming(self, report: Callable[[str], None]) -> Path:
+        """A hidden folder for a version that is not finished. Hold the lock."""
+        for leftover in self.root.glob(f"{_INCOMING}*"):  # we hold the lock: whoever made it is dead
+            report(f"removing {leftover.name}, left by an installation that was stopped")
+            shutil.rmtree(leftover)
+        incoming = self.root / f"{_INCOMING}{secrets.token_hex(4)}"
+        incoming.mkdir()
+        return incoming
 
     def _publish(self, incoming: Path, manifest: Manifest, report: Callable[[str], None]) -> ModelVersion:
         """Give a finished folder its name: from here on, and not before, the version exists."""
@@ -210,6 +265,15 @@ class Repository:
             known = ", ".join(f"{path.parent.name}@{path.name}" for path in self._folders())
             raise NotInstalled(f"{reference!r} is not installed; installed: {known or 'nothing yet'}")
         return self.root / match["name"] / str(number)
+
+
+def _is_same(one: Manifest, other: Manifest) -> bool:
+    """Whether both give the same answers: files may differ in their bytes that were built at another time."""
+    return (
+        one.name == other.name
+        and one.source.same_weights(other.source)
+        and (one.preprocessing, one.classes) == (other.preprocessing, other.classes)
+    )
 
 
 def _problems(folder: Path) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.repository import Repository, WeightsMismatch, WeightsUnavailable
+from worker.repository import Repository, RepositoryError, WeightsMismatch, WeightsUnavailable
 from worker.repository.efficientnet_lite import RECIPES, EfficientNetLite, scaled_filters
 
 LITE0, LITE1, LITE2 = RECIPES
@@ -74,3 +74,10 @@ def test_the_weights_of_another_size_are_refused() -> None:
     for recipe, other in ((LITE0, LITE1), (LITE1, LITE0), (LITE1, LITE2)):
         with pytest.raises(WeightsMismatch, match=f"do not fit {recipe.name}: _blocks"):
             recipe.network(other.weights(None))
+
+
+def test_without_tensorflow_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.repository.build.find_spec", lambda _name: None)
+    with pytest.raises(RepositoryError, match="building efficientnet-lite0 needs the package tensorflow"):
+        Repository(tmp_path).install("efficientnet-lite0")
+    assert Repository(tmp_path).versions() == []

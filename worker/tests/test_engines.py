@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from worker import engines
 from worker.engines import EngineError, load_engine
 from worker.preprocessing import Preprocessor
 from worker.repository import Damaged, ModelVersion, Repository
@@ -183,3 +184,11 @@ def test_a_signal_after_an_engine_was_replaced(version: ModelVersion, models: Re
         timeout=100,
     )
     assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr
+
+
+def test_without_tensorflow_the_reference_engine_says_so(
+    version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda _name: None)
+    with pytest.raises(EngineError, match="needs the package tensorflow"):
+        load_engine(version, engine="tensorflow")

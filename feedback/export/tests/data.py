@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 
 from feedback import roles
 from feedback.export import writing
 from feedback.export.selection import Selection
-from feedback.models import Case
+from feedback.models import Case, Export
 from feedback.tests.cases import reviewer_named
 from predictions.models import Image
 from predictions.tests.fakes import stored_image, stored_prediction
@@ -119,3 +120,34 @@ def manifest(path: Path) -> list[dict[str, Any]]:
             said = str(value).lower() if isinstance(value, bool) else str(value)
             assert row[name].removeprefix("'") == said
     return lines
+
+
+# --- Exports that were asked for ------------------------------------------------------------------
+
+
+def queued_export(**changes: Any) -> Export:
+    """One that waits, of everything. It is not in the queue."""
+    values = {"requested_by": lead_named(), "format": "imagefolder", "selection": EVERYTHING.as_json(), "total": 1}
+    return Export.objects.create(**(values | changes))
+
+
+def done_export(content: bytes = b"an archive", **changes: Any) -> Export:
+    """One that is done, with such a file."""
+    export = queued_export(
+        state=Export.State.DONE,
+        done=1,
+        byte_size=len(content),
+        sha256=sha256(content).hexdigest(),
+        started_at=DECIDED_AT,
+        finished_at=DECIDED_AT,
+        **changes,
+    )
+    export.path.parent.mkdir(exist_ok=True)
+    export.path.write_bytes(content)
+    return export
+
+
+def kept_files() -> list[str]:
+    """What lies in the folder of exports."""
+    folder = Path(settings.EXPORTS_DIR)
+    return sorted(file.name for file in folder.iterdir()) if folder.exists() else []

@@ -41,10 +41,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         output: Path = options["output"]
-        self._require_writable(output, options["force"])
         # Something to clean up after, as with Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
+            self._require_writable(output, options["force"])
             selection = Selection.parse(
                 since=options["since"], until=options["until"], labels=options["label"], verdicts=options["verdict"]
             )

@@ -11,7 +11,7 @@ from feedback.models import Case
 from feedback.review.claims import claim
 from feedback.review.decisions import Verdict, case_decide
 from feedback.tests.cases import open_case, reviewer_named
-from feedback.tests.focus import NEXT, UNDO, fields, me, page, url
+from feedback.tests.focus import NEXT, RELEASE, UNDO, fields, me, page, url
 
 pytestmark = pytest.mark.django_db
 
@@ -138,3 +138,16 @@ def test_queries_of_undo(reviewer: Client, busy: Case, django_assert_max_num_que
     reviewer.post(url(busy, "decide"), fields(busy, label="cup"))
     with django_assert_max_num_queries(12):
         assert reviewer.post(UNDO, {"case": busy.pk}).status_code == 303
+
+
+def test_who_leaves_gives_back_what_was_claimed_beforehand(reviewer: Client) -> None:
+    ahead, others = open_case(), open_case()
+    claim(ahead, me(reviewer))
+    claim(others, reviewer_named("grace"))
+    response = reviewer.post(RELEASE, {"case": [ahead.pk, others.pk, 0, "x", "9" * 30]})
+    assert response.status_code == 204
+    ahead.refresh_from_db()
+    others.refresh_from_db()
+    assert ahead.claimed_by is None and ahead.claimed_until is None
+    assert others.claimed_by is not None, "which is not his to give back"
+    assert reviewer.get(RELEASE).status_code == 405

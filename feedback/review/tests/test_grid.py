@@ -20,7 +20,7 @@ URL = "/admin/feedback/case/grid/"
 
 
 def _preview(client: Client, cases: list[Case], kind: str = "accept", label: str = "") -> Any:
-    return client.post(f"{URL}preview/", {"case": [case.pk for case in cases], "kind": kind, "label": label})
+    return client.post(f"{URL}preview/", {"case": [case.pk for case in cases], "kind": kind, "verdict_label": label})
 
 
 def _decide(client: Client, preview: Any) -> str:
@@ -56,6 +56,11 @@ def test_it_works(reviewer: Client, cases: list[Case]) -> None:
     assert Case.objects.open().count() == 3 and Decision.objects.count() == 4
 
 
+def test_who_looks_at_what(reviewer: Client, cases: list[Case]) -> None:
+    claim(cases[1], reviewer_named("grace"))
+    assert re.findall(r"Case (\d+): claimed by grace", reviewer.get(URL).text) == [str(cases[1].pk)]
+
+
 @pytest.mark.parametrize(
     ("kind", "label", "expected"),
     [("right", "", "espresso"), ("corrected", "coffee_mug", "coffee_mug"), ("unusable", "", "")],
@@ -76,8 +81,14 @@ def test_verdicts(reviewer: Client, cases: list[Case], kind: str, label: str, ex
 )
 def test_bad_verdicts(reviewer: Client, cases: list[Case], kind: str, label: str, message: str) -> None:
     response = _preview(reviewer, cases, kind, label)
-    assert response.status_code == 302
-    assert message in reviewer.get(response["Location"]).text
+    assert response.status_code == 400 and message in response.text
+    # What was chosen and typed is there still.
+    assert (
+        response.text.count('name="case"') == len(re.findall(r'name="case" value="\d+" checked>', response.text)) == 3
+    )
+    assert f'name="verdict_label" value="{label}"' in response.text
+    # The page stands at the form's address: no link of it may be one to there.
+    assert re.findall(r'(?:href|action)="\?', response.text) == []
 
 
 def test_what_cannot_be_decided_is_left_as_it_is(reviewer: Client, cases: list[Case]) -> None:
@@ -114,22 +125,38 @@ def test_reopen(lead: Client, reviewer: Client, cases: list[Case]) -> None:
 
 
 def test_nothing_chosen(reviewer: Client) -> None:
-    assert "Choose some cases first." in reviewer.post(f"{URL}preview/", {"kind": "right"}, follow=True).text
+    response = reviewer.post(f"{URL}preview/", {"kind": "right"})
+    assert response.status_code == 400 and "Choose some cases first." in response.text
 
 
 @pytest.mark.parametrize("tokens", [["", "x:y:z", "1:2", "9" * 30 + ":0:0"], []])
 def test_forms_that_are_not_ours(reviewer: Client, tokens: list[str]) -> None:
     assert reviewer.post(f"{URL}decide/", {"case": tokens, "kind": "right"}, follow=True).status_code == 200
-    assert (
-        reviewer.post(f"{URL}preview/", {"case": ["x", "-1", "9" * 40], "kind": "right"}, follow=True).status_code
-        == 200
-    )
+    response = reviewer.post(f"{URL}preview/", {"case": ["x", "-1", "9" * 40], "kind": "right"})
+    assert "Choose some cases first." in response.text
 
 
 def test_pages_keep_the_filters(reviewer: Client, cases: list[Case]) -> None:
     page = reviewer.get(f"{URL}?predicted_label=espresso&p=999").text
     assert "Page 1 of 1, 3 cases" in page
     assert "No cases here." in reviewer.get(f"{URL}?predicted_label=cup").text
+
+
+def test_a_verdict_is_no_filter(reviewer: Client, cases: list[Case]) -> None:
+    """Both speak of a label."""
+    page = _decide(reviewer, _preview(reviewer, cases[:1], "corrected", "coffee_mug"))
+    assert "1 case decided." in page and page.count('name="case"') == 2
+    chosen = {"case": [cases[1].pk], "kind": "unusable", "label": "coffee_mug"}
+    assert 'name="label" value="coffee_mug"' in reviewer.post(f"{URL}preview/", chosen).text
+
+
+def test_back_to_the_same_page(reviewer: Client) -> None:
+    cases = [open_case(statements=0) for _ in range(62)]
+    chosen = {"case": [cases[0].pk], "kind": "right", "p": "2", "order": "oldest"}
+    preview = reviewer.post(f"{URL}preview/", chosen)
+    assert f'href="{URL}?order=oldest&amp;p=2"' in preview.text
+    page = _decide(reviewer, preview)
+    assert "1 case decided." in page and "Page 2 of 2, 61 cases" in page
 
 
 def test_number_of_queries(reviewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:

@@ -43,7 +43,17 @@ def espresso() -> Case:
 
 def test_it_works(reviewer: Client, cup: Case, espresso: Case) -> None:
     page = _page(reviewer)
-    for text in ("60.0%", "espresso", "95.1%", "2, 2 say wrong", "Feedback", "net@2", "Next for me", "0 min"):
+    for text in (
+        "60.0%",
+        "espresso",
+        "95.1%",
+        "2 of 2 say wrong",
+        "1 of 1 says wrong",
+        "Feedback",
+        "net@2",
+        "Next for me",
+        "0 min",
+    ):
         assert text in page
     assert f'href="/admin/feedback/case/{cup.pk}/focus/"' in page
     assert f"/predictions/{cup.prediction_id}/thumbnail" in page

@@ -7,6 +7,7 @@ JSON, and has the next case there already. The filters and the order of the queu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
@@ -75,11 +76,25 @@ def next_case(request: HttpRequest) -> HttpResponse:
         state=Case.State.FLAGGED if filters.state == Case.State.FLAGGED else Case.State.OPEN,
         # The state is said above, and what is undecided has no label yet.
         within=replace(filters, state="all", label="").apply(Case.objects.all()),
-        besides=[int(pk) for pk in besides if pk.isascii() and pk.isdecimal() and len(pk) < 19],
+        besides=_keys(besides),
     )
     if case is None:
         return _nothing_left(request, filters)
     return HttpResponseSeeOther(_address(request, case.get_absolute_url()))
+
+
+@require_http_methods(["POST"])
+@permission_required("feedback.decide_case", raise_exception=True)
+def release(request: HttpRequest) -> HttpResponse:
+    """Gives back the `case`s that were claimed beforehand, and that this reviewer will not look at after all."""
+    for pk in _keys(request.POST.getlist("case")):
+        claims.release(pk, _user(request))
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+def _keys(texts: Iterable[str]) -> list[int]:
+    """Those that can be the key of a row."""
+    return [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19]
 
 
 def _claimed(case: Case, reviewer: User) -> Case:
@@ -119,8 +134,7 @@ def decide(request: HttpRequest, case_id: int) -> HttpResponse:
 @permission_required("feedback.decide_case", raise_exception=True)
 def undo(request: HttpRequest) -> HttpResponse:
     """Takes back the `decision` that is named, or else the last one of this reviewer, and goes back to its case."""
-    looked_at = request.POST.get("case", "")
-    case_id = int(looked_at) if looked_at.isascii() and looked_at.isdecimal() and len(looked_at) < 19 else None
+    case_id = next(iter(_keys([request.POST.get("case", "")])), None)
     if request.method != "POST":
         return _after_login(request, case_id)
     try:
@@ -179,8 +193,7 @@ def _skip(request: HttpRequest, case_id: int) -> Done:
 def _undo(reviewer: User, decision_id: str) -> Decision:
     if not decision_id:
         return decisions.undo_last(reviewer)
-    is_number = decision_id.isascii() and decision_id.isdecimal() and len(decision_id) < 19
-    decision = Decision.objects.filter(pk=decision_id).first() if is_number else None
+    decision = Decision.objects.filter(pk__in=_keys([decision_id])).first()
     if decision is None:
         raise Refusal("nothing-to-undo", "There is no such decision.", status=404)
     return decisions.decision_undo(decision=decision, reviewer=reviewer)
@@ -274,7 +287,7 @@ def _nothing_left(request: HttpRequest, filters: Filters, status: int = HTTPStat
     waiting = Case.objects.filter(state__in=[Case.State.OPEN, Case.State.FLAGGED]).order_by().values_list("state")
     by_state = dict(waiting.annotate(number=Count("pk")))
     counts = {
-        "others": Case.objects.open().filter(claimed_until__gt=now).exclude(claimed_by=_user(request)).count(),
+        "others": Case.objects.claimed(now).exclude(claimed_by=_user(request)).count(),
         "flagged": by_state.get(Case.State.FLAGGED, 0),
         "open": by_state.get(Case.State.OPEN, 0),
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -15,6 +17,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -35,6 +38,8 @@ from predictions.refusals import Refusal
 
 PER_PAGE = 60
 REOPEN = "reopen"
+PAGE = "p"
+LABEL = "verdict_label"  # `label` is the name of a filter, and both are in one form
 
 KINDS = {
     "accept": "Accept the label that people expect",
@@ -62,19 +67,7 @@ class Plan:
 @require_safe
 @permission_required("feedback.view_case", raise_exception=True)
 def grid(request: HttpRequest) -> HttpResponse:
-    filters = Filters.from_query(request.GET)
-    cases = filters.apply(Case.objects.all()).order_by(*filters.columns).select_related("claimed_by")
-    page = Paginator(cases, PER_PAGE).get_page(request.GET.get("p"))
-    return _page(
-        request,
-        "grid",
-        "Grid of cases",
-        filters=filters,
-        orders=orders(filters),
-        page=page,
-        kinds=KINDS,
-        can_decide=request.user.has_perm("feedback.decide_case"),
-    )
+    return _grid_page(request, Filters.from_query(request.GET), request.GET.get(PAGE, ""))
 
 
 @require_POST
@@ -83,32 +76,34 @@ def preview(request: HttpRequest) -> HttpResponse:
     """What a verdict would do to the chosen cases. Changes nothing."""
     chosen = [int(pk) for pk in request.POST.getlist("case") if pk.isdecimal() and len(pk) < 19]
     filters = Filters.from_query(request.POST)
+    verdict = Verdict(request.POST.get("kind", ""), request.POST.get(LABEL, ""))
     if not chosen:
         messages.error(request, "Choose some cases first.")
-        return redirect(_grid(filters))
-    return preview_page(
-        request, chosen, kind=request.POST.get("kind", ""), label=request.POST.get("label", ""), filters=filters
-    )
+        return _grid_page(request, filters, request.POST.get(PAGE, ""), verdict=verdict, status=HTTPStatus.BAD_REQUEST)
+    return preview_page(request, chosen, verdict, filters)
 
 
 def preview_page(
-    request: HttpRequest, case_ids: Sequence[int], *, kind: str, label: str = "", filters: Filters | None = None
+    request: HttpRequest, case_ids: Sequence[int], verdict: Verdict, filters: Filters | None = None
 ) -> HttpResponse:
     """The page that shows what will happen before it happens. Also for the actions of the list."""
     filters = filters or Filters.from_query(request.GET)
-    _require_permission(request, kind)
-    verdict = Verdict(kind, label)
+    page_number = request.POST.get(PAGE, "")
+    _require_permission(request, verdict.kind)
     try:
         require_not_too_many(case_ids)
         plans = _plans(request.user, case_ids, verdict)  # type: ignore[arg-type] # the admin lets nobody else in
     except Refusal as refusal:
         messages.error(request, refusal.message)
-        return redirect(_grid(filters))
+        # What was chosen, which may have taken a while, is chosen still.
+        return _grid_page(request, filters, page_number, chosen=case_ids, verdict=verdict, status=refusal.status)
     return _page(
         request,
         "preview",
         "What will happen",
         filters=filters,
+        page_number=page_number,
+        back=_grid(filters, page_number),
         verdict=verdict,
         plans=[plan for plan in plans if not plan.problem],
         left_out=[plan for plan in plans if plan.problem],
@@ -119,8 +114,7 @@ def preview_page(
 @permission_required("feedback.decide_case", raise_exception=True)
 def decide(request: HttpRequest) -> HttpResponse:
     """Carries out what the preview has shown, as far as nothing has happened to the cases meanwhile."""
-    filters = Filters.from_query(request.POST)
-    verdict = Verdict(request.POST.get("kind", ""), request.POST.get("label", ""))
+    verdict = Verdict(request.POST.get("kind", ""), request.POST.get(LABEL, ""))
     _require_permission(request, verdict.kind)
     seen = _seen(request.POST.getlist("case"))
     try:
@@ -130,7 +124,7 @@ def decide(request: HttpRequest) -> HttpResponse:
             _decide(request, seen, verdict)
     except Refusal as refusal:
         messages.error(request, refusal.message)
-    return redirect(_grid(filters))
+    return redirect(_grid(Filters.from_query(request.POST), request.POST.get(PAGE, "")))
 
 
 @require_POST
@@ -141,7 +135,7 @@ def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
         messages.success(request, f"Undone: {_cases(len(undone))} open again.")
     except Refusal as refusal:
         messages.error(request, refusal.message)
-    return redirect(_grid(Filters.from_query(request.POST)))
+    return redirect(_grid(Filters.from_query(request.POST), request.POST.get(PAGE, "")))
 
 
 def _decide(request: HttpRequest, seen: Mapping[int, Seen], verdict: Verdict) -> None:
@@ -217,11 +211,40 @@ def _cases(number: int) -> str:
     return "1 case" if number == 1 else f"{number} cases"
 
 
-def _grid(filters: Filters) -> str:
-    query = filters.query_string
-    return reverse("admin:feedback_case_grid") + (f"?{query}" if query else "")
+def _grid(filters: Filters, page_number: str = "") -> str:
+    """The grid's address."""
+    items = [*filters.items(), *([(PAGE, page_number)] if page_number.isdecimal() else [])]
+    return reverse("admin:feedback_case_grid") + (f"?{urlencode(items)}" if items else "")
 
 
-def _page(request: HttpRequest, name: str, title: str, **context: Any) -> HttpResponse:
+def _grid_page(
+    request: HttpRequest,
+    filters: Filters,
+    page_number: str,
+    *,
+    chosen: Collection[int] = (),
+    verdict: Verdict | None = None,
+    status: int = HTTPStatus.OK,
+) -> HttpResponse:
+    """`chosen` and `verdict`: what the form says already."""
+    cases = filters.apply(Case.objects.all()).order_by(*filters.columns).select_related("claimed_by")
+    return _page(
+        request,
+        "grid",
+        "Grid of cases",
+        status,
+        filters=filters,
+        grid_url=reverse("admin:feedback_case_grid"),  # the page may be the answer to a form of another address
+        orders=orders(filters),
+        page=Paginator(cases, PER_PAGE).get_page(page_number),
+        now=timezone.now(),
+        kinds=KINDS,
+        chosen=frozenset(chosen),
+        verdict=verdict or Verdict(Verdict.ACCEPT),
+        can_decide=request.user.has_perm("feedback.decide_case"),
+    )
+
+
+def _page(request: HttpRequest, name: str, title: str, status: int = HTTPStatus.OK, **context: Any) -> HttpResponse:
     everything = {**admin.site.each_context(request), "opts": Case._meta, "title": title, **context}
-    return render(request, f"admin/feedback/case/{name}.html", everything)
+    return render(request, f"admin/feedback/case/{name}.html", everything, status=status)

@@ -23,7 +23,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.db.utils import Error as DatabaseError
 
-from mlsite import accounts, embedded_valkey, health, preparation
+from mlsite import accounts, embedded_valkey, health, preparation, web_server
+from mlsite.management.arguments import port
 from mlsite.supervision import Program, Supervisor, configuration
 from predictions import queues
 from worker.cores import usable_cores
@@ -42,9 +43,7 @@ class Command(BaseCommand):
     requires_system_checks = ()  # they ask for a database that this command may have to make first
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--port", type=_port, default=os.environ.get("PORT") or "8000", help="default: PORT or 8000"
-        )
+        parser.add_argument("--port", type=port, default=os.environ.get("PORT") or "8000", help="default: PORT or 8000")
         parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1", help="default: HOST or 127.0.0.1")
         parser.add_argument(
             "--workers", type=_count, default=os.environ.get("WORKERS") or "1", help="default: WORKERS or 1"
@@ -168,7 +167,9 @@ def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:
         )
     programs.append(Program("exporter", [*manage, "exporter"], priority=2, stop_seconds=30))
     if address:
-        programs.append(Program("web", _web_server(*address), priority=3))
+        programs.append(
+            Program("web", web_server.command(*address, application="mlsite.supervised_wsgi:application"), priority=3)
+        )
     return programs
 
 
@@ -178,27 +179,6 @@ def _allow_open_files() -> None:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _web_server(host: str, port: int) -> list[str]:
-    """Granian: one process, in which each request that is being worked on or waits holds a thread."""
-    options = {
-        "interface": "wsgi",
-        "host": host,
-        "port": port,
-        "http": "1",
-        "workers": 1,
-        "workers-kill-timeout": 8,  # seconds for the requests at hand when it is stopped
-        "runtime-mode": "st",  # the network part is light: one thread of it for 5,000 requests a second
-        "blocking-threads": settings.WEB_THREADS,
-        # Connections beyond the threads queue here, and are soon served or refused (see predictions/backpressure.py).
-        "backlog": 4096,
-        "backpressure": 8192,
-        "log-level": "warning",
-    }
-    arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    flags = ["--no-ws", "--respawn-failed-workers"]
-    return [sys.executable, "-m", "granian", "mlsite.supervised_wsgi:application", *arguments, *flags]
 
 
 def _url(address: tuple[str, int]) -> str:
@@ -250,12 +230,6 @@ def _demand_free(host: str, port: int) -> None:
             if error.errno == errno.EADDRINUSE:
                 raise CommandError(f"Port {port} is taken. Choose another: make run PORT={port + 1}") from error
             raise CommandError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
-
-
-def _port(value: str) -> int:
-    if not value.isdecimal() or not 1 <= int(value) <= 65535:
-        raise ArgumentTypeError(f"{value!r} is not a port: 1 to 65535")
-    return int(value)
 
 
 def _count(value: str) -> int:

@@ -1,0 +1,33 @@
+"""`manage.py worker_health`: whether a worker lives here, for whoever looks after the processes."""
+
+from typing import Any
+
+import django_rq
+import redis
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from predictions import queues
+from worker.batch_worker.liveness import host_identity, live_workers
+
+
+class Command(BaseCommand):
+    help = "Exit code 0 if a worker of this queue that runs here, in this container, said lately that it lives."
+    requires_system_checks = ()  # this runs every few seconds, and has nothing to do with them
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "queue", nargs="?", default=queues.NAME, choices=sorted(settings.RQ_QUEUES), help="default: %(default)s"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        queue = django_rq.get_queue(options["queue"], connection=queues.connection())
+        try:
+            workers = live_workers(queue)
+        except redis.RedisError as error:
+            raise CommandError(f"The queue cannot be reached: {error}") from error
+        here = [worker for worker in workers if worker.facts.get("host") == host_identity()]
+        if not here:
+            raise CommandError(f"No worker of {queue.name!r} lives here.")
+        for worker in here:
+            self.stdout.write(" ".join(filter(None, [worker.name, worker.state, worker.facts.get("model")])))

@@ -1,0 +1,47 @@
+"""`manage.py worker_health`."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from rq import Queue
+
+from predictions import queues
+from predictions.tests.fakes import FakeClassifier
+from tests.running import eventually
+from worker.batch_worker import liveness
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _health(*arguments: str) -> str:
+    output = StringIO()
+    call_command("worker_health", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def test_a_worker_that_lives_here(worker: FakeClassifier) -> None:
+    eventually(lambda: liveness.live_workers(queues.queue()), "the worker's first word")
+    assert _health().split()[-1] == worker.version
+    with pytest.raises(CommandError, match="No worker of 'exports' lives here"):
+        _health("exports")
+
+
+def test_a_worker_that_lives_elsewhere(worker: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = eventually(lambda: liveness.live_workers(queues.queue()), "the worker's first word")
+    found.facts["host"] = "another container"
+    monkeypatch.setattr("predictions.management.commands.worker_health.live_workers", lambda _queue: [found])
+    with pytest.raises(CommandError, match="No worker of 'predictions' lives here"):
+        _health()
+
+
+def test_no_worker(queue: Queue) -> None:
+    with pytest.raises(CommandError, match="No worker of 'predictions' lives here"):
+        _health()
+
+
+def test_no_queue(no_queue: None) -> None:
+    with pytest.raises(CommandError, match="The queue cannot be reached"):
+        _health()

@@ -1,0 +1,77 @@
+"""Fixtures of the reviewing desk's tests: one site and one browser for all of them, and seats at the desk."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.browsing import chromium
+from tests.review.desk import REPORT_VIOLATIONS, Complaints, Desk, add_reviewer, log_in
+from tests.running import RunningSite, folder_with_model
+from worker.repository import Repository
+
+REVIEWERS = ("ada", "grace")
+WINDOW = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="package")
+def busy_desk(tmp_path_factory: pytest.TempPathFactory, models: Repository) -> Iterator[Desk]:
+    """Its own database and queue, whatever the tests were told to use: they look into it, and empty it."""
+    folder = folder_with_model(tmp_path_factory.mktemp("desk"), models.root)
+    with RunningSite(folder, DATABASE_URL="", REDIS_URL="", REVIEW_BELOW_SCORE="0") as site:
+        yield Desk(site)
+
+
+@pytest.fixture(scope="package")
+def logins(busy_desk: Desk, browser: Any) -> dict[str, Any]:
+    """For each account the cookies of somebody who has logged in. The lead makes the reviewers' accounts."""
+    cookies = {}
+    for name in ("lead", *REVIEWERS):
+        context = browser.new_context()
+        tab = context.new_page()
+        log_in(tab, busy_desk, name)
+        if name == "lead":
+            for reviewer in REVIEWERS:
+                add_reviewer(tab, busy_desk, reviewer)
+        cookies[name] = context.storage_state()
+        context.close()
+    return cookies
+
+
+@pytest.fixture
+def desk(busy_desk: Desk) -> Iterator[Desk]:
+    """The desk with nothing on it."""
+    busy_desk.clear()
+    yield busy_desk
+    busy_desk.clear()
+
+
+Sit = Callable[..., Any]
+
+
+@pytest.fixture
+def sit(desk: Desk, browser: Any, logins: dict[str, Any]) -> Iterator[Sit]:
+    """Opens a tab in a browser of its own: `sit("ada")`; nobody is logged in with `sit("")`.
+
+    Whatever its console complains of fails the test, but for what `expects` names.
+    """
+    seats = []
+
+    def sit(name: str = "ada", *, expects: str = "^$", **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": WINDOW, "storage_state": logins.get(name)} | options)
+        context.add_init_script(REPORT_VIOLATIONS)
+        tab = context.new_page()
+        tab.set_default_timeout(15_000)
+        seats.append((context, Complaints(tab), expects))
+        return tab
+
+    yield sit
+    for context, _complaints, _expects in seats:
+        context.close()
+    assert [complaint for _, complaints, expects in seats for complaint in complaints.besides(expects)] == []

@@ -1,0 +1,154 @@
+"""A reviewing desk to test with: cases that people made, and reviewers who sit at it."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from stress.photos import samples
+from tests.running import RunningSite
+
+PHOTOS = 24
+
+# What the policy keeps from happening, as the page itself hears of it.
+REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
+    console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));"""
+
+
+class Desk:
+    """A running site as its people use it: over HTTP. Only what time would do is done to its database."""
+
+    def __init__(self, site: RunningSite) -> None:
+        self.site = site
+        self.url = f"{site.url}/admin/feedback/case"
+        self.passwords = dict([site.login])
+        photos = [content for _name, content in samples(PHOTOS)]
+        self.answers = [_answer(site.predict(photo)) for photo in photos]
+
+    # --- What people do ---------------------------------------------------------------------------
+
+    def say(
+        self, photo: int, expected: str = "", *, comment: str = "", verdict: str = "wrong", author: str = ""
+    ) -> int:
+        """Somebody says something of the answer to that photo. The number of its case."""
+        statement = {
+            "prediction": self.answers[photo]["id"],
+            "verdict": verdict,
+            "expected_label": expected,
+            "comment": comment,
+            "author": author or "somebody",
+        }
+        response = requests.post(f"{self.site.url}/api/feedback", json=statement, timeout=60)
+        assert response.status_code == 201, response.text
+        return self.case_of(photo)
+
+    def open_cases(self, number: int, expected: str = "cup") -> list[int]:
+        """The numbers of so many new cases, in the order in which they are reviewed."""
+        return [self.say(photo, expected) for photo in range(number)]
+
+    def labels(self, photo: int) -> list[str]:
+        """What the model takes the photo for, best first."""
+        return [entry["label"] for entry in self.answers[photo]["labels"]]
+
+    # --- What the database says -------------------------------------------------------------------
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.site.data_dir / "db.sqlite3", timeout=20)) as database, database:
+            return database.execute(query, values).fetchall()
+
+    def case_of(self, photo: int) -> int:
+        prediction = self.answers[photo]["id"].replace("-", "")
+        query = "SELECT c.id FROM feedback_case c JOIN predictions_prediction p USING (image_id) WHERE p.id = ?"
+        return int(self.rows(query, prediction)[0][0])
+
+    def decisions(self, case: int | None = None) -> list[tuple[str, str, str]]:
+        """(kind, label, reviewer) of all decisions, or of those of one case, oldest first."""
+        return self.rows(
+            "SELECT kind, label, username FROM feedback_decision d JOIN auth_user u ON u.id = reviewer_id"
+            " WHERE ? IS NULL OR case_id = ? ORDER BY d.id",
+            case,
+            case,
+        )
+
+    def state(self, case: int) -> str:
+        return str(self.rows("SELECT state FROM feedback_case WHERE id = ?", case)[0][0])
+
+    def claimed_by(self, case: int) -> str | None:
+        query = "SELECT username FROM feedback_case c LEFT JOIN auth_user u ON u.id = claimed_by_id WHERE c.id = ?"
+        return self.rows(query, case)[0][0]  # type: ignore[no-any-return]
+
+    def let_claims_expire(self) -> None:
+        """What passes otherwise in `REVIEW_CLAIM_MINUTES`."""
+        self.rows("UPDATE feedback_case SET claimed_until = '2020-01-01 00:00:00' WHERE claimed_until IS NOT NULL")
+
+    def picture_file(self, photo: int) -> Path:
+        query = "SELECT file FROM predictions_image i JOIN predictions_prediction p ON p.image_id = i.id WHERE p.id = ?"
+        name = self.rows(query, self.answers[photo]["id"].replace("-", ""))[0][0]
+        return self.site.data_dir / "uploads" / str(name)
+
+    def clear(self) -> None:
+        """No cases, and nothing said: for the next test. The answers stay."""
+        for table in ("decision", "skip", "feedback", "case", "export"):
+            self.rows(f"DELETE FROM feedback_{table}")
+
+
+def _answer(response: requests.Response) -> dict[str, Any]:
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+# --- In a browser ---------------------------------------------------------------------------------
+
+
+class Complaints(list[str]):
+    """What a tab's console complains of: errors of scripts, broken policies, files that are missing."""
+
+    def __init__(self, tab: Any) -> None:
+        super().__init__()
+        tab.on("console", lambda message: self.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: self.append(str(error)))
+
+    def besides(self, expected: str) -> list[str]:
+        # Chromium starts all requests again when the machine gets or loses a network, as with containers it does.
+        return [complaint for complaint in self if not re.search(f"{expected}|ERR_NETWORK_CHANGED", complaint)]
+
+
+def log_in(tab: Any, desk: Desk, name: str) -> None:
+    tab.goto(f"{desk.site.url}/admin/")
+    tab.get_by_label("Username:").fill(name)
+    tab.get_by_label("Password:").fill(desk.passwords[name])
+    tab.get_by_role("button", name="Log in").click()
+    tab.wait_for_url(f"{desk.site.url}/admin/")
+
+
+def add_reviewer(lead: Any, desk: Desk, name: str) -> None:
+    """As a lead does it: the password is made up, and shown once."""
+    lead.goto(f"{desk.site.url}/admin/auth/user/add/")
+    lead.get_by_label("Username:").fill(name)
+    lead.get_by_role("button", name="Save", exact=True).click()
+    desk.passwords[name] = lead.locator(".messagelist strong").inner_text()
+
+
+# After the next picture has been painted, a key decides about it; what is pressed before is ignored.
+PAINTED = """async () => {
+    await document.querySelector(".picture-frame img")?.decode().catch(() => {});
+    const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    await frame();
+    await frame();
+}"""
+
+
+def case_on(tab: Any) -> int:
+    """The case that a tab shows."""
+    return int(tab.locator("#review[data-case]").get_attribute("data-case"))
+
+
+def wait_for_case(tab: Any, case: int) -> None:
+    """Until the tab shows that case, and a key would decide about it. Needs JavaScript."""
+    tab.locator(f'#review[data-case="{case}"]').wait_for()
+    tab.evaluate(PAINTED)

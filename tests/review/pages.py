@@ -1,0 +1,68 @@
+"""Every page of the desk, with something on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.review.conftest import Sit
+from tests.review.desk import Desk
+
+LONG = "It stands on a saucer, and there is a spoon beside it. " * 10
+
+
+@dataclass(frozen=True)
+class Pages:
+    """`paths`: name and path of each page that one can go to, as the lead sees it."""
+
+    paths: dict[str, str]
+    open_case: int
+
+
+def furnish(desk: Desk, sit: Sit) -> Pages:
+    """Cases in every state, made by two reviewers: open, flagged, each verdict, undone, claimed by another."""
+    cases = [desk.say(photo, "teapot", comment=LONG if photo == 0 else "No.", author="one") for photo in range(9)]
+    desk.say(0, "cup", comment="A cup.\n<b>Really</b>", author="two")
+    desk.say(0, verdict="unsure", author="three")
+    grace = sit("grace", java_script_enabled=False)  # claims nothing beforehand
+    for case, button in zip(
+        cases[1:5], ("Accept “teapot”", "The model was right", "Unusable", "Unusable"), strict=True
+    ):
+        _press(grace, desk, case, button)
+    _press(grace, desk, cases[4], "Undo this")
+    _press(grace, desk, cases[4], "Accept “teapot”")
+    grace.goto(f"{desk.url}/{cases[5]}/focus/")
+    grace.get_by_text("Flag…").click()
+    grace.get_by_label("What should somebody look at?").fill("Which of the two?")
+    grace.get_by_role("button", name="Flag", exact=True).click()
+    desk.let_claims_expire()
+    grace.goto(f"{desk.url}/{cases[6]}/focus/")
+    desk.rows("UPDATE feedback_case SET in_audit = 1 WHERE id % 2 = 0")
+    admin = "/admin/feedback/case"
+    paths = {
+        "result page with the question": _path(desk, 20),
+        "result page with a decision": _path(desk, 1),
+        "list": f"{admin}/",
+        "list of all": f"{admin}/?state=all&order=confident",
+        "list with a filter": f"{admin}/?state=decided&label=teapot",
+        "list that is empty": f"{admin}/?predicted_label=nothing",
+        "open case": f"{admin}/{cases[0]}/focus/",
+        "decided case": f"{admin}/{cases[4]}/focus/?state=decided",
+        "flagged case": f"{admin}/{cases[5]}/focus/",
+        "case that another has claimed": f"{admin}/{cases[6]}/focus/",
+        "nothing left": f"{admin}/next/?predicted_label=nothing",
+        "grid": f"{admin}/grid/",
+        "statistics": f"{admin}/statistics/",
+        "data sets": "/admin/feedback/export/",
+        "new data set": "/admin/feedback/export/add/",
+    }
+    return Pages(paths, cases[0])
+
+
+def _press(tab: Any, desk: Desk, case: int, button: str) -> None:
+    tab.goto(f"{desk.url}/{case}/focus/")
+    tab.get_by_role("button", name=button).click()
+
+
+def _path(desk: Desk, photo: int) -> str:
+    return str(desk.answers[photo]["links"]["page"]).removeprefix(desk.site.url)

@@ -1,0 +1,146 @@
+"""What goes wrong, and what is meant to: a clear message, nothing lost, nothing executed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import requests
+
+from tests.review.conftest import Sit
+from tests.review.desk import Desk, wait_for_case
+from tests.running import eventually
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = (
+    "</p></textarea><script>window.ran = 1</script><img src=x onerror='window.ran = 1'> {{ 7 }} \x07\x1b[31m\x08"
+    '\u202egnp.exe\u2028=HYPERLINK("http://example.com")'
+)
+
+
+def _ran(tab: Any) -> bool:
+    return bool(tab.evaluate("Boolean(window.ran)"))
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_comment_is_text_and_nothing_else(desk: Desk, sit: Sit, scripts: bool) -> None:
+    case = desk.say(0, "cup", comment=HOSTILE)
+    desk.say(1, "", comment="")
+    lead = sit("lead", java_script_enabled=scripts)
+    lead.goto(f"{desk.url}/{case}/focus/")
+    words = lead.locator(".voices .words").inner_text()
+    assert "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'> {{ 7 }}" in words
+    assert "[U+202E]gnp.exe[U+2028]=HYPERLINK" in words, "what turns the writing is shown, and turns nothing"
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202e\u2028]", words)
+    for path in ("", "?q=window.ran", "grid/", f"{case}/focus/"):
+        lead.goto(f"{desk.url}/{path}")
+        assert lead.locator("img[src=x], script:not([src]):not([type])").count() == 0
+        assert not _ran(lead)
+    lead.goto(f"{desk.site.url}/admin/feedback/feedback/")
+    assert "<script>window.ran = 1</script>" in lead.locator("#result_list").inner_text() and not _ran(lead)
+
+
+def test_what_was_typed_comes_back_as_text(desk: Desk, sit: Sit) -> None:
+    """In the form that is asked again, in what the visitor said, and in the reviewer's own note."""
+    visitor = sit("", expects="status of 400")
+    visitor.goto(desk.answers[0]["links"]["page"])
+    visitor.get_by_label("No", exact=True).check()
+    visitor.get_by_role("combobox").fill("<b>no such</b>")
+    visitor.get_by_label("Something else?").fill("<i>\u202eelse</i>")
+    visitor.get_by_label("Anything to add?").fill("</textarea><script>window.ran = 1</script>")
+    visitor.get_by_role("button", name="Send", exact=True).click()
+    visitor.get_by_text("“<b>no such</b>” is none of the labels.").wait_for()
+    assert visitor.get_by_label("Anything to add?").input_value() == "</textarea><script>window.ran = 1</script>"
+    visitor.get_by_role("combobox").fill("")
+    visitor.get_by_role("button", name="Send", exact=True).click()
+    visitor.get_by_text("You said: no, it is “<i>").wait_for()
+    assert not _ran(visitor)
+
+    case = desk.case_of(0)
+    reviewer = sit("lead")
+    reviewer.goto(f"{desk.url}/{case}/focus/")
+    reviewer.get_by_text("Flag…").click()
+    reviewer.get_by_label("What should somebody look at?").fill("<script>window.ran = 1</script>")
+    reviewer.get_by_role("button", name="Flag", exact=True).click()
+    eventually(lambda: desk.state(case) == "flagged", "the flag")
+    reviewer.goto(f"{desk.url}/{case}/focus/")
+    assert "<script>window.ran = 1</script>" in reviewer.get_by_role("list", name="History").inner_text()
+    assert not _ran(reviewer)
+
+
+def test_ten_thousand_characters(desk: Desk, sit: Sit) -> None:
+    """More than is kept: said so, by page and API, and given back to be shortened."""
+    comment = "It is a cup. " * 770
+    visitor = sit("", expects="status of 400")
+    visitor.goto(desk.answers[0]["links"]["page"])
+    visitor.get_by_label("No", exact=True).check()
+    field = visitor.get_by_label("Anything to add?")
+    field.evaluate("field => field.removeAttribute('maxlength')")  # as a browser may that knows none
+    field.fill(comment)
+    visitor.get_by_role("button", name="Send", exact=True).click()
+    visitor.get_by_role("alert").get_by_text("at most 2000 characters").wait_for()
+    assert field.input_value() == comment
+    statement = {"prediction": desk.answers[0]["id"], "verdict": "wrong", "comment": comment}
+    response = requests.post(f"{desk.site.url}/api/feedback", json=statement, timeout=60)
+    assert response.status_code == 400 and "2000 characters" in response.text
+    assert desk.rows("SELECT id FROM feedback_feedback") == []
+
+
+def test_a_long_comment_can_be_unfolded(desk: Desk, sit: Sit) -> None:
+    case = desk.say(0, "cup", comment="word " * 399 + "end")
+    tab = sit("ada")
+    tab.goto(f"{desk.url}/{case}/focus/")
+    whole = tab.locator(".voices details > .words")
+    assert not whole.is_visible()
+    tab.locator(".voices summary").click()
+    assert whole.inner_text().endswith("end")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_label_that_nobody_knows(desk: Desk, sit: Sit, scripts: bool) -> None:
+    case, after = desk.open_cases(2)
+    tab = sit("ada", java_script_enabled=scripts, expects="status of 400")
+    tab.goto(f"{desk.url}/{case}/focus/")
+    field = tab.get_by_label("Another label")
+    field.fill("<b>no such</b>")
+    tab.get_by_role("button", name="It is this").click()
+    tab.get_by_role("alert").get_by_text("“<b>no such</b>” is none of the labels.").wait_for()
+    assert field.input_value() == "<b>no such</b>" and desk.decisions() == []
+    field.fill("tabby")
+    tab.get_by_role("button", name="It is this").click()
+    tab.locator(f'#review[data-case="{after}"]').wait_for()
+    assert desk.decisions() == [("corrected", "tabby", "ada")]
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_picture_that_was_deleted(desk: Desk, sit: Sit, scripts: bool) -> None:
+    """Before somebody looks: the page says so, the lists too have room for it, and the case can be put away."""
+    case, after = desk.open_cases(2)
+    file = desk.picture_file(0)
+    kept = file.rename(file.with_suffix(".kept"))
+    try:
+        tab = sit("ada", java_script_enabled=scripts, expects="status of 404")
+        for path in ("", "grid/", f"{case}/focus/"):
+            assert tab.goto(f"{desk.url}/{path}").status == 200
+        assert tab.get_by_text("The picture is no longer stored.").is_visible()
+        tab.get_by_role("button", name="Unusable").click()
+        tab.locator(f'#review[data-case="{after}"]').wait_for()
+        eventually(lambda: desk.decisions(case) == [("unusable", "", "ada")], "the decision")
+    finally:
+        kept.rename(file)
+
+
+def test_a_picture_that_is_deleted_while_its_case_waits(desk: Desk, sit: Sit) -> None:
+    """Between the page and its picture: the tab finds out by itself, and the keys go on working."""
+    cases = desk.open_cases(2)
+    tab = sit("ada", expects="status of 404")
+    tab.route(f"**/{desk.answers[0]['id']}/picture", lambda route: route.fulfill(status=404))
+    tab.goto(f"{desk.url}/next/")
+    tab.get_by_text("The picture is no longer stored.").wait_for()
+    wait_for_case(tab, cases[0])
+    tab.keyboard.press("x")
+    wait_for_case(tab, cases[1])
+    assert not tab.get_by_text("The picture is no longer stored.").is_visible()
+    eventually(lambda: desk.decisions() == [("unusable", "", "ada")], "the decision")

@@ -1,0 +1,58 @@
+"""A lead makes a data set of what was decided, in the browser: with JavaScript and without."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.review.axe import Findings
+from tests.review.conftest import Sit
+from tests.review.desk import Desk
+from tests.running import eventually
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_from_the_queue_to_a_file(desk: Desk, sit: Sit, tmp_path: Path, scripts: bool) -> None:
+    cases = desk.open_cases(3, "teapot")
+    tab = sit("lead", java_script_enabled=scripts)
+    for case, button in zip(cases, ("Accept “teapot”", "The model was right"), strict=False):
+        tab.goto(f"{desk.url}/{case}/focus/")
+        tab.get_by_role("button", name=button).click()
+        eventually(lambda case=case: desk.state(case) == "decided", "the decision")
+    tab.goto(f"{desk.url}/")
+    tab.get_by_role("link", name="Data sets").click()
+    tab.get_by_role("link", name="New data set").click()
+    findings = Findings("light")
+    if scripts:
+        findings.look(tab, "what to export")
+    tab.get_by_role("button", name="Make this data set").click()
+
+    download = tab.get_by_role("link", name="Download")
+    if scripts:  # the page finds out by itself
+        download.wait_for()
+        findings.look(tab, "data sets")
+    else:
+        eventually(lambda: tab.reload() and download.count(), "the data set")
+    with tab.expect_download() as downloading:
+        download.click()
+    downloading.value.save_as(tmp_path / "set.zip")
+    with zipfile.ZipFile(tmp_path / "set.zip") as archive:
+        names = archive.namelist()
+        manifest = next(name for name in names if name.endswith("manifest.csv"))
+        rows = list(csv.DictReader(io.StringIO(archive.read(manifest).decode("utf-8-sig"))))
+    assert {row["label"] for row in rows} == {"teapot", desk.labels(1)[0]}
+    assert len([name for name in names if name.endswith(".jpg")]) == 2
+    assert not findings, "\n".join(findings)
+
+
+def test_it_is_for_leads(desk: Desk, sit: Sit) -> None:
+    tab = sit("ada", expects="status of 403")
+    tab.goto(f"{desk.url}/")
+    assert tab.get_by_role("link", name="Data sets").count() == 0
+    assert tab.goto(f"{desk.site.url}/admin/feedback/export/").status == 403

@@ -1,0 +1,156 @@
+"""A reviewer who never touches the mouse."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import Any
+
+import pytest
+
+from tests.review.conftest import Sit
+from tests.review.desk import Desk, case_on, wait_for_case
+from tests.running import eventually
+
+pytestmark = pytest.mark.browser
+
+CASES = 20
+
+
+class Keyboard:
+    """Presses keys, and counts them."""
+
+    def __init__(self, tab: Any) -> None:
+        self.tab = tab
+        self.presses = 0
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.tab.keyboard.press(key)
+            self.presses += 1
+
+
+@pytest.fixture
+def seat(desk: Desk, sit: Sit) -> Keyboard:
+    """A reviewer at the first of `CASES` cases, all of which somebody expects to be a teapot."""
+    desk.open_cases(CASES, "teapot")
+    tab = sit("ada")
+    tab.goto(f"{desk.url}/next/")
+    return Keyboard(tab)
+
+
+def test_twenty_cases(desk: Desk, seat: Keyboard) -> None:
+    """One key decides, and brings the next case."""
+    wanted = []
+    cases = sorted(case for (case,) in desk.rows("SELECT id FROM feedback_case"))
+    for case, key in zip(cases, cycle("ar25x"), strict=False):
+        wait_for_case(seat.tab, case)
+        top = desk.labels(cases.index(case))
+        wanted.append(
+            {
+                "a": ("corrected", "teapot", "ada"),
+                "r": ("right", top[0], "ada"),
+                "2": ("corrected", top[1], "ada"),
+                "5": ("corrected", top[4], "ada"),
+                "x": ("unusable", "", "ada"),
+            }[key]
+        )
+        seat.press(key)
+    seat.tab.get_by_role("heading", name="Nothing left to review").wait_for()
+    assert seat.tab.get_by_role("status").first.inner_text().endswith("20 done in this session.")
+    eventually(lambda: len(desk.decisions()) == CASES, "the last decision")
+    assert desk.decisions() == wanted
+    assert seat.presses <= 2 * CASES
+
+
+@pytest.fixture
+def few(desk: Desk, sit: Sit) -> tuple[Keyboard, list[int]]:
+    """A reviewer at the first of three cases. 409: an undo too many."""
+    cases = desk.open_cases(3, "teapot")
+    tab = sit("ada", expects="status of 409")
+    tab.goto(f"{desk.url}/next/")
+    wait_for_case(tab, cases[0])
+    return Keyboard(tab), cases
+
+
+def test_another_label(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+    seat, cases = few
+    seat.press("o", *"husk")
+    options = seat.tab.get_by_role("option")
+    options.first.wait_for()
+    assert options.all_inner_texts() == ["Siberian husky", "Eskimo dog, husky"]
+    seat.press("ArrowDown", "Enter")
+    wait_for_case(seat.tab, cases[1])
+    assert desk.decisions(cases[0]) == [("corrected", "Siberian_husky", "ada")]
+    seat.press("o", *"tabby")
+    options.first.wait_for()
+    seat.press("Enter")  # an exact name needs no arrow
+    wait_for_case(seat.tab, cases[2])
+    assert desk.decisions(cases[1]) == [("corrected", "tabby", "ada")]
+    seat.press("o", "Escape", "Escape", "r")  # out of the field again, where keys decide
+    seat.tab.get_by_role("heading", name="Nothing left").wait_for()
+    eventually(lambda: desk.decisions(cases[2]) == [("right", desk.labels(2)[0], "ada")], "the last decision")
+
+
+def test_undo_steps_back(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+    seat, cases = few
+    seat.press("a")
+    wait_for_case(seat.tab, cases[1])
+    seat.press("x")
+    wait_for_case(seat.tab, cases[2])
+    seat.press("u")
+    wait_for_case(seat.tab, cases[1])
+    assert seat.tab.get_by_role("status").first.inner_text().startswith(f"Case {cases[1]}: undone (unusable).")
+    seat.press("u")
+    wait_for_case(seat.tab, cases[0])
+    assert [kind for kind, _label, _who in desk.decisions()] == ["corrected", "unusable", "undo", "undo"]
+    assert [desk.state(case) for case in cases] == ["open"] * 3
+    seat.press("u")
+    alert = seat.tab.get_by_role("alert").get_by_text("There is nothing that you could undo.")
+    alert.wait_for()
+    for case in cases:  # and on, in the same order
+        wait_for_case(seat.tab, case)
+        seat.press("r")
+    eventually(lambda: {desk.state(case) for case in cases} == {"decided"}, "all decided")
+
+
+def test_skip(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+    seat, cases = few
+    seat.press("s")
+    wait_for_case(seat.tab, cases[1])
+    seat.press("u")  # a skip can be taken back too
+    wait_for_case(seat.tab, cases[0])
+    seat.press("s")
+    for case in (*cases[1:], cases[0]):  # what was skipped comes last of all
+        wait_for_case(seat.tab, case)
+        assert desk.claimed_by(case) == "ada"
+        seat.press("r")
+    seat.tab.get_by_role("heading", name="Nothing left").wait_for()
+    eventually(lambda: len(desk.decisions()) == 3, "the last decision")
+
+
+def test_flag_with_a_note(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+    seat, cases = few
+    seat.press("f", *"half", "Escape")  # not that after all
+    assert not seat.tab.get_by_label("What should somebody look at?").is_visible()
+    seat.press("f", *" a cup?", "Enter")
+    wait_for_case(seat.tab, cases[1])
+    assert desk.rows("SELECT kind, note FROM feedback_decision") == [("flagged", "half a cup?")]
+    assert desk.state(cases[0]) == "flagged"
+    seat.press("f", "Enter")  # an empty note says nothing: the browser asks for one
+    assert case_on(seat.tab) == cases[1] and desk.decisions(cases[1]) == []
+
+
+def test_the_keys_are_shown(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+    seat, cases = few
+    table = seat.tab.get_by_role("table", name="One key decides")
+    assert not table.is_visible()
+    seat.press("?")
+    assert table.is_visible()
+    named = set(table.locator("th kbd").all_inner_texts())
+    on_the_page = seat.tab.locator("[data-key]").evaluate_all("all => all.map((one) => one.dataset.key.toUpperCase())")
+    assert set(on_the_page) - named == {"3", "4", "2"}, "every key is explained, the digits as a range"
+    seat.press("?")
+    assert not table.is_visible()
+    seat.press("?", "Escape")
+    assert not table.is_visible()
+    assert case_on(seat.tab) == cases[0] and desk.decisions() == []

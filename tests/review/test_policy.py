@@ -1,0 +1,51 @@
+"""A policy that forbids everything inline, and pages that need nothing of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.review.conftest import Sit
+from tests.review.desk import Desk, wait_for_case
+from tests.review.pages import furnish
+
+pytestmark = pytest.mark.browser
+
+INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)[^>]*>|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
+STRICT = {"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "base-uri": "'none'"}
+
+
+def _policy(response: Any) -> dict[str, str]:
+    directives = response.headers["content-security-policy"].split(";")
+    return {name: value for name, _space, value in (directive.strip().partition(" ") for directive in directives)}
+
+
+def test_every_page(desk: Desk, sit: Sit) -> None:
+    """That no console complains is checked for every tab of these tests."""
+    pages = furnish(desk, sit)
+    tab = sit("lead")
+    for name, path in pages.paths.items():
+        response = tab.goto(desk.site.url + path)
+        assert response.status == 200, name
+        policy = _policy(response)
+        assert {key: policy.get(key) for key in STRICT} == STRICT, name
+        assert INLINE.findall(response.text()) == [], name
+
+
+def test_the_tests_would_notice(desk: Desk, sit: Sit) -> None:
+    """A script and a style that come in all the same do nothing, and the console says so."""
+    (case,) = desk.open_cases(1)
+    tab = sit(expects="policy|Content Security Policy")
+    violations: list[str] = []
+    tab.on("console", lambda message: violations.append(message.text))
+    tab.goto(f"{desk.url}/{case}/focus/")
+    wait_for_case(tab, case)
+    with tab.expect_console_message(lambda message: message.text.startswith("policy: style-src")):
+        tab.evaluate(
+            "document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\" onclick=\"window.ran = 1\">x</p>')"
+        )
+        tab.evaluate("document.querySelector('p[onclick]').click()")
+    assert tab.evaluate("window.ran") is None
+    assert any(text.startswith("policy: script-src") for text in violations)
