@@ -10,7 +10,7 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 	--no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-services test-compose bench bench-review lint format schema lock clean
+.PHONY: help install run test test-services test-compose bench bench-review stress lint format schema lock clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ bench: .venv/dev  ## measure, on an idle machine (ARGS="bookkeeping ceiling" for
 
 bench-review: .venv/dev  ## measure the reviewing desk with 100,000 cases, on SQLite and PostgreSQL
 	@exec $(VENV)/python -m stress.bench review
+
+stress: .venv/dev  ## load a system of its own with 10 to 5,000 users (ARGS="--users 50 250 --workers 1 2" for a part; --resume)
+	@exec $(VENV)/python -m stress matrix $(ARGS)
 
 lint: .venv/dev  ## ruff, mypy, the import contract, migrations and the OpenAPI file up to date
 	$(VENV)/ruff check .

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
+from predictions import uploads
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsite.settings")
 
 _site = get_wsgi_application()
@@ -21,6 +23,10 @@ gc.set_threshold(20_000, 20, 20)
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Django's application; what is complete is handed over as a list, which Granian sends in one piece."""
     response: Any = _site(environ, start_response)
+    if environ.get("CONTENT_LENGTH", "0") not in {"", "0"}:
+        # A server that answers before it has read everything closes the connection, and to a sender in the middle of an
+        # upload that is "connection reset" instead of "busy, come again in 3 s".
+        uploads.discard_rest(environ["wsgi.input"])
     if getattr(response, "streaming", True):
         return response  # type: ignore[no-any-return]
     try:

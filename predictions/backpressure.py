@@ -25,6 +25,13 @@ logger = logging.getLogger(__name__)
 BUSY = "busy"
 REFRESH_SECONDS = 0.5
 
+# Of the time that somebody waits, the part that the queue may take. The rest is for what the queue's length does not
+# tell: the batch at hand, the way in and out through a busy web process, workers that become slower meanwhile.
+QUEUE_SHARE = 0.8
+
+# A result page that waits asks again after so many seconds at most.
+LOOK_AGAIN_AT_MOST = 10
+
 # Threads of the web server that are kept free of requests that wait: for pages, probes, and refusals.
 FREE_THREADS = 32
 
@@ -111,7 +118,7 @@ waiting_room = WaitingRoom()
 
 
 def require_room(*, wait_limit: float | None, takes_place: bool = True) -> None:
-    """Raises `Refusal` `busy` if the queue is full, or if an answer would take longer than `wait_limit` seconds.
+    """Raises `Refusal` `busy` if the queue is full, or if an answer might take longer than `wait_limit` seconds.
 
     `None`: nobody waits for it. `takes_place`: the request itself will wait, so that there has to be a place for it.
     """
@@ -121,10 +128,18 @@ def require_room(*, wait_limit: float | None, takes_place: bool = True) -> None:
         raise _busy("The queue is full.", too_many / load.rate if load.rate else 10)
     if wait_limit is None:
         return
-    if load.wait_seconds > wait_limit:
-        raise _busy("The queue is too long to answer in time.", load.wait_seconds - wait_limit)
+    if load.wait_seconds > QUEUE_SHARE * wait_limit:
+        raise _busy("The queue is too long to answer in time.", load.wait_seconds - QUEUE_SHARE * wait_limit)
     if takes_place and waiting_room.is_full:
         raise _no_place()
+
+
+def look_again_seconds() -> int:
+    """After how long it is worth asking again for an answer that is not there yet. A thousand pages that ask each
+    second are more work than a thousand predictions.
+    """
+    load.refresh()
+    return min(LOOK_AGAIN_AT_MOST, max(1, round(load.wait_seconds / 2)))
 
 
 @contextmanager

@@ -83,6 +83,13 @@ def _uploaded(segment: Any, name: str, content: bytes) -> UploadedFile[bytes]:
     return InMemoryUploadedFile(BytesIO(content), segment.name, name, segment.content_type, segment.size, None)
 
 
+def discard_rest(body: Any) -> None:
+    """Reads what nobody has read of a request's body, within bounds, and throws it away."""
+    left = DISCARD_AT_MOST
+    while left > 0 and (chunk := body.read(CHUNK_BYTES)):
+        left -= len(chunk)
+
+
 class BoundedUploadHandler(FileUploadHandler):
     """Holds a request's files in memory, up to `UPLOAD_MAX_BYTES` for all of them together.
 

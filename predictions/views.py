@@ -63,7 +63,10 @@ def _upload_page(request: HttpRequest, refusal: Refusal | None = None) -> HttpRe
 def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
     prediction = services.prediction_wait(prediction, PAGE_WAIT_SECONDS)
-    return render(request, "predictions/result.html", {"prediction": prediction})
+    context: dict[str, object] = {"prediction": prediction}
+    if prediction.is_waiting:
+        context["look_again_seconds"] = backpressure.look_again_seconds()
+    return render(request, "predictions/result.html", context)
 
 
 @require_safe

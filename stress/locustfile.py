@@ -1,53 +1,108 @@
-"""Load for a running site: the index page, and pictures to `/api/predict`.
+"""Load for a running site: visitors, programs, people who send a picture, reviewers.
 
     .venv/bin/locust -f stress/locustfile.py --host http://127.0.0.1:8000 --headless -u 20 -r 5 -t 30s
 
-Only ever point this at a machine of your own.
+Only ever point this at a machine of your own. Refusals (503 with `Retry-After`) stand in lines of type REFUSED.
 """
 
-import random
-from argparse import ArgumentParser
+import json
+import time
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
-from locust import FastHttpUser, between, events, task
+from locust import events
 from locust.env import Environment
 
 from stress import photos
+from stress.recorder import FAILED, OK, REFUSED, Recorder
+from stress.users import REFUSED as REFUSED_TYPE
+from stress.users import ApiClient, Person, Photo, Reviewer, SiteUser, Visitor
 
 DEFAULT_COUNT = 50
-
-Photos = list[tuple[str, bytes]]
+WEIGHTED = {"visitor": Visitor, "api": ApiClient, "person": Person}
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--photos", default="", help="folder of pictures to send (default: cuts of sample photos)")
+    group = parser.add_argument_group("The users of this site")
+    group.add_argument("--photos", default="", help="folder of pictures to send (default: cuts of sample photos)")
+    for name, user in WEIGHTED.items():
+        group.add_argument(
+            f"--{name}-weight", type=int, default=user.weight, help=f"share of {user.__name__} (default: {user.weight})"
+        )
+    group.add_argument("--reviewers", type=int, default=0, help="how many reviewers there are (default: none)")
+    group.add_argument("--login", default="", metavar="NAME:PASSWORD", help="of the reviewers")
+    group.add_argument("--think-min", type=float, default=2, help="seconds between two steps, at least (default: 2)")
+    group.add_argument("--think-max", type=float, default=8, help="and at most (default: 8)")
+    group.add_argument(
+        "--impatient", action="store_true", help="users do not wait as long as Retry-After says when they are refused"
+    )
+    group.add_argument("--wait-limit", type=float, default=30, help="seconds that a person waits for an answer (30)")
+    group.add_argument("--figures", default="", metavar="FILE", help="write what was measured to this file, as JSON")
+    group.add_argument("--warm-up", type=float, default=0, help="seconds that do not count, with --figures (0)")
+    group.add_argument("--measured", type=float, default=3600, help="seconds that count after that (3600)")
 
 
-@events.test_start.add_listener  # type: ignore[untyped-decorator]
-def load_photos(environment: Environment, **_: object) -> None:
-    folder = environment.parsed_options.photos if environment.parsed_options else ""
-    Visitor.photos = photos.from_folder(Path(folder)) if folder else photos.samples(DEFAULT_COUNT)
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def set_up(environment: Environment, **_: object) -> None:
+    options = environment.parsed_options
+    if options is None:
+        return
+    for name, user in WEIGHTED.items():
+        user.weight = getattr(options, f"{name}_weight")
+    Reviewer.fixed_count = options.reviewers
+    name, _colon, password = options.login.partition(":")
+    Reviewer.login = (name, password)
+    there = {user for user in WEIGHTED.values() if user.weight} | ({Reviewer} if Reviewer.fixed_count else set())
+    environment.user_classes[:] = [user for user in environment.user_classes if user in there]
+    found = photos.from_folder(Path(options.photos)) if options.photos else photos.samples(DEFAULT_COUNT)
+    SiteUser.photos = [Photo.of(name, content) for name, content in found]
+    SiteUser.think_seconds = (options.think_min, options.think_max)
+    SiteUser.is_patient = not options.impatient
+    SiteUser.wait_limit = options.wait_limit
+    if options.figures:
+        _Recording(environment, options)
 
 
-class Visitor(FastHttpUser):
-    """Looks at the start page now and then, and sends one picture after another."""
+class _Recording:
+    """Listens to a run and writes what it heard. An empty file beside it says when the run began."""
 
-    wait_time = between(0.1, 0.5)
-    photos: Photos
+    def __init__(self, environment: Environment, options: Namespace) -> None:
+        self.options = options
+        self.file = Path(options.figures)
+        self.recorder: Recorder | None = None
+        listeners = {"test_start": self.begin, "request": self.add, "quitting": self.write}
+        for event, listener in listeners.items():
+            getattr(environment.events, event).add_listener(listener)
 
-    @task(1)
-    def index(self) -> None:
-        self.client.get("/")
+    def begin(self, **_: object) -> None:
+        begins = time.time() + self.options.warm_up
+        self.recorder = Recorder(begins, begins + self.options.measured)
+        _write(self.file.with_suffix(".window"), [self.recorder.begins, self.recorder.ends])
 
-    @task(5)
-    def predict(self) -> None:
-        name, content = random.choice(self.photos)  # noqa: S311 - for variety, not for secrets
-        files = {"file": (name, content, "image/jpeg")}
-        with self.client.post("/api/predict", files=files, catch_response=True) as response:
-            if response.status_code == 202:
-                response.failure("accepted, but not answered within the server's wait")
-            elif response.status_code != 200:
-                response.failure(f"status {response.status_code}")
-            elif not 0 < response.json()["score"] <= 1:
-                response.failure("an answer without a score")
+    def add(
+        self,
+        request_type: str,
+        name: str,
+        start_time: float,
+        response_time: float,
+        exception: Exception | None,
+        **_: object,
+    ) -> None:
+        if self.recorder is None:
+            return
+        outcome = FAILED if exception else REFUSED if request_type == REFUSED_TYPE else OK
+        reason = f"{name}: {exception}" if exception else ""
+        self.recorder.add(name, outcome, started=start_time, milliseconds=response_time, reason=reason)
+
+    def write(self, **_: object) -> None:
+        if self.recorder is not None:
+            _write(self.file, self.recorder.as_json())
+
+
+def _write(file: Path, content: Any) -> None:
+    """In one step: who waits for the file finds it whole."""
+    incoming = file.with_suffix(".incoming")
+    incoming.write_text(json.dumps(content))
+    incoming.rename(file)

@@ -1,23 +1,53 @@
-"""The Locust file runs headless against what `make run` starts."""
+"""The Locust file runs headless against what `make run` starts, and the matrix measures a cell of its own."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+from stress.photos import samples
 from tests.running import ROOT, RunningSite
+from worker.repository import Repository
 
 
 def test_it_works(site: RunningSite) -> None:
     command = [sys.executable, "-m", "locust", "-f", "stress/locustfile.py", "--host", site.url, "--headless"]
+    thinking = ["--think-min", "0.1", "--think-max", "0.5", "--reviewers", "1", "--login", ":".join(site.login)]
     result = subprocess.run(
-        [*command, "-u", "4", "-r", "4", "-t", "6s", "--json", "--exit-code-on-error", "1"],
+        [*command, *thinking, "-u", "8", "-r", "8", "-t", "6s", "--json", "--exit-code-on-error", "1"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stderr + result.stdout
     statistics = {row["name"]: row for row in json.loads(result.stdout)}
-    assert statistics["/"]["num_requests"] > 0
+    asked = {"/", "/static/", "/ (form)", "/predictions/<uuid>/", "/predictions/<uuid>/feedback/"}
+    assert {*asked, "/api/predict", "from upload to answer", "/admin/feedback/case/"} <= statistics.keys()
     assert statistics["/api/predict"]["num_requests"] > 5
-    assert statistics["/api/predict"]["num_failures"] == 0
+    assert not [row for row in statistics.values() if row["num_failures"]]
+
+
+def test_a_cell_of_the_matrix(tmp_path: Path, models: Repository) -> None:
+    shutil.copytree(models.root, tmp_path / "cache" / "models")
+    photos = tmp_path / "photos"
+    command = [sys.executable, "-m", "stress", "matrix", "--users", "5", "--workers", "1", "--batch", "8"]
+    command += ["--engine", "openvino", "--warm-up", "1", "--seconds", "2", "--think", "0.1", "0.3"]
+    command += ["--photos", str(photos), "--cache", str(tmp_path / "cache"), "--results", str(tmp_path / "results")]
+    photos.mkdir()
+    for name, content in samples(3):
+        (photos / name).write_bytes(content)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "results" / "openvino-b08-w1-u0005.json").read_text())
+    predict = found["requests"]["/api/predict"]
+    assert set(predict) == {"ok"} and predict["ok"]["started"] > 3
+    assert found["rows"]["answered"] >= predict["ok"]["finished"] - 1
+    assert found["cpu_seconds"]["worker"] > 0 and found["cpu_seconds"]["locust"] > 0
+    assert found["memory_megabytes"]["web"] > 20
+    assert found["processes"] == {"web": 2, "worker": 1, "valkey": 1, "exporter": 1, "supervisor": 2, "locust": 1}
+    assert found["queue_length"] and not found["deaths"] and not found["reasons"]
+
+    again = subprocess.run([*command, "--resume"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0 and again.stderr.startswith("0 of 1 cells to measure")

@@ -17,6 +17,7 @@ from rq.utils import now, utcformat
 
 from predictions import backpressure
 from predictions.models import Prediction
+from predictions.refusals import Refusal
 from predictions.tests.fakes import Unreadable, upload
 from worker.batch_worker import liveness
 
@@ -57,6 +58,7 @@ def test_a_full_queue(client: Client, load: Load, settings: Settings, tmp_path: 
     assert response["Retry-After"] == "11"  # so many have to go, at one a second
     assert response.json()["detail"] == "The queue is full. Please try again in 11 s."
     assert response["Content-Type"] == "application/problem+json"
+    assert "default-src 'none'" in response["Content-Security-Policy"]
     assert not Prediction.objects.exists()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -87,7 +89,7 @@ def test_an_old_client(client: Client, load: Load, settings: Settings) -> None:
 
 @pytest.mark.parametrize("address", ["/api/predict", "/", "/predict"])
 def test_too_long_to_answer_in_time(client: Client, load: Load, settings: Settings, address: str) -> None:
-    settings.PREDICT_WAIT_SECONDS = 20
+    settings.PREDICT_WAIT_SECONDS = 25
     load(130, 2, 3)
     response = _send(client, address)
     assert (response.status_code, response["Retry-After"]) == (503, "6")  # 26 s of work, of which 20 s are bearable
@@ -113,7 +115,15 @@ def test_an_unknown_rate_refuses_nothing(load: Load, rates: tuple[Any, ...], fac
 
 def test_just_in_time(load: Load) -> None:
     load(100, 5)
-    backpressure.require_room(wait_limit=20)
+    backpressure.require_room(wait_limit=25)
+    with pytest.raises(Refusal):
+        backpressure.require_room(wait_limit=24)
+
+
+@pytest.mark.parametrize(("jobs", "seconds"), [(0, 1), (5, 1), (40, 4), (1000, 10)])
+def test_a_page_looks_again_the_later_the_longer_the_queue_is(load: Load, jobs: int, seconds: int) -> None:
+    load(jobs, 5)
+    assert backpressure.look_again_seconds() == seconds
 
 
 @pytest.fixture

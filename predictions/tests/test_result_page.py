@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from predictions import views
+from predictions import backpressure, views
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
 
@@ -42,6 +42,11 @@ def test_it_works(client: Client, django_assert_num_queries: DjangoAssertNumQuer
 def test_waiting(client: Client, state: str) -> None:
     page = _page(client, stored_prediction(state=state))
     assert REFRESH in page and 'role="status"' in page and "/feedback/" not in page
+
+
+def test_a_page_looks_again_later_where_many_wait(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backpressure, "look_again_seconds", lambda: 7)
+    assert f'{REFRESH} content="7">' in _page(client, stored_prediction(state="queued"))
 
 
 def test_failed(client: Client) -> None:

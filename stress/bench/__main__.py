@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, review, start, workers
-from stress.bench.processes import ROOT, clean_environment
+from stress.bench.processes import ROOT, clean_environment, exit_on_signals
 from stress.bench.table import Report
 from stress.bench.workspace import Workspace
 
@@ -38,13 +36,9 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 def main() -> None:
     options = _options()
-    for number in STOPPING:
-        signal.signal(number, _stop)
+    exit_on_signals()
     clean_environment()
     output = options.output
     results = output / "results.json" if output else Path(__file__).with_name("results.json")
@@ -92,13 +86,6 @@ def _as_json(options: argparse.Namespace, benchmark: Benchmark) -> dict[str, obj
     own = argparse.ArgumentParser()
     benchmark.add_options(own)
     return {name: getattr(options, name) for name in ("rounds", "photos", *vars(own.parse_args([])))}
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """What was started is stopped on the way out, which a second signal must not interrupt."""
-    for other in STOPPING:
-        signal.signal(other, signal.SIG_IGN)
-    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def describe() -> dict[str, Any]:
         "cpu_flags": [flag for flag in FLAGS if flag in flags],
         "cores": usable_cores(),
         "memory_megabytes": psutil.virtual_memory().total // 10**6,
+        "disk": _disk(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": _versions(),
@@ -47,6 +49,14 @@ def sentence(machine: dict[str, Any]) -> str:
         f"{machine['memory_megabytes']:,} MB, {machine['kernel']}, Python {machine['python']}, {libraries}; "
         f"load average before it began: {machine['load_average_before']}"
     )
+
+
+def _disk() -> str:
+    """Size and file system of where temporary data folders are."""
+    folder = Path(tempfile.gettempdir()).resolve()
+    mounted = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
+    kind = max(mounted, key=lambda part: len(part.mountpoint)).fstype if mounted else "unknown"
+    return f"{psutil.disk_usage(str(folder)).total / 1e9:.0f} GB, {kind}"
 
 
 def _cpu() -> tuple[str, set[str]]:

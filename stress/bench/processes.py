@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import psutil
 import redis
@@ -24,6 +26,21 @@ STOP_SECONDS = 10
 
 # Nothing else of the environment reaches what is measured: no settings of a developer's shell, no tuning of libraries.
 KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def exit_on_signals() -> None:
+    """Ends this process by `SystemExit` when it is told to stop: what it has started is stopped on the way out."""
+    for number in STOPPING:
+        signal.signal(number, _exit)
+
+
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    for other in STOPPING:  # a second signal must not interrupt the stopping
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def clean_environment() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -21,9 +21,9 @@ SETTLE_SECONDS = 120
 
 
 @contextlib.contextmanager
-def running_site(data_dir: Path, environment: dict[str, str]) -> Iterator[RunningSite]:
-    """As `manage.py up` starts it; stopped also when it is interrupted while it starts."""
-    site = RunningSite(data_dir, **environment)
+def running_site(data_dir: Path, environment: dict[str, str], *arguments: str) -> Iterator[RunningSite]:
+    """As `manage.py up` starts it, with these arguments; stopped also when it is interrupted while it starts."""
+    site = RunningSite(data_dir, *arguments, **environment)
     try:
         site.start()
         yield site
@@ -33,11 +33,15 @@ def running_site(data_dir: Path, environment: dict[str, str]) -> Iterator[Runnin
 
 
 class Processes:
-    """The processes of a site as they are now; those that it starts later are not among them."""
+    """The processes of a site as they are now; those that it starts later are not among them.
 
-    def __init__(self, site: RunningSite) -> None:
+    `kinds`: what a command line holds, and what its process is for.
+    """
+
+    def __init__(self, site: RunningSite, kinds: Mapping[str, str] = KINDS) -> None:
         up = psutil.Process(site.process.pid)
-        self.by_kind: dict[str, list[psutil.Process]] = {name: [] for name in NAMES}
+        self._kinds = kinds
+        self.by_kind: dict[str, list[psutil.Process]] = {name: [] for name in (*kinds.values(), "supervisor")}
         self.by_kind["supervisor"].append(up)
         for child in up.children():
             self._add(child, "supervisor")
@@ -46,7 +50,7 @@ class Processes:
         command = " ".join(process.cmdline())
         # A child of a web server is of the web server, whatever its command line says.
         if kind == "supervisor":
-            kind = next((found for part, found in KINDS.items() if part in command), kind)
+            kind = next((found for part, found in self._kinds.items() if part in command), kind)
         self.by_kind[kind].append(process)
         for child in process.children():
             self._add(child, kind)

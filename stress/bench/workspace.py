@@ -14,6 +14,7 @@ from stress.bench.processes import ROOT
 from worker.repository import Repository
 
 MODEL = "efficientnet-lite0"
+PREPARE = "from mlsite import preparation; preparation.prepare_static_files(print)"
 
 
 class Workspace:
@@ -50,6 +51,15 @@ class Workspace:
             self.say(f"installing {MODEL}")
             # In a process of its own: TensorFlow, which builds it, is big and stays loaded.
             self.manage("model", "install", MODEL, "--activate", data_dir=self._cache)
+        return folder
+
+    @cached_property
+    def template(self) -> Path:
+        """A data folder with the tables and the static files of a site, for those who start many of them."""
+        folder = self.folder("template")
+        self.manage("migrate", "--verbosity", "0", data_dir=folder)
+        # As `manage.py up` would at its first start, which this saves.
+        self.manage("shell", "--verbosity", "0", "-c", PREPARE, data_dir=folder)
         return folder
 
     def site_folder(self, name: str) -> Path:

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -30,6 +31,11 @@ from worker.cores import usable_cores
 from worker.repository import RepositoryError
 
 SLOW_START_SECONDS = 60
+OPEN_FILES = 65_536  # each connection is one, and a shell often allows 1,024
+
+# Workers take all the time of a processor that they get. Where they share it with the web server, that goes first: it
+# needs little, and everybody waits for it, also those who only want a page or a refusal.
+WORKER_NICE = 5
 
 
 class Command(BaseCommand):
@@ -84,6 +90,7 @@ class Command(BaseCommand):
             # Several workers share the cores of the machine instead of each taking all of them.
             "ENGINE_THREADS": str(settings.ENGINE_THREADS or max(1, usable_cores() // workers)),
         }
+        _allow_open_files()
         self.say("Starting: " + ", ".join(program.name for program in programs))
 
         stopping = threading.Event()
@@ -152,15 +159,26 @@ def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:
     if queues.is_embedded():
         programs.append(Program("valkey", embedded_valkey.command(settings.DATA_DIR), priority=1))
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    nice = ["nice", "-n", str(WORKER_NICE)] if address else []
     for number in range(1, workers + 1):
         # A worker finishes what it has in hand before it goes.
-        programs.append(Program(f"worker-{number}", [*manage, "rqworker", queues.NAME], priority=2, stop_seconds=30))
+        programs.append(
+            Program(f"worker-{number}", [*nice, *manage, "rqworker", queues.NAME], priority=2, stop_seconds=30)
+        )
     programs.append(Program("exporter", [*manage, "exporter"], priority=2, stop_seconds=30))
     if address:
         programs.append(
             Program("web", web_server.command(*address, application="mlsite.supervised_wsgi:application"), priority=3)
         )
     return programs
+
+
+def _allow_open_files() -> None:
+    """For this process and all that it starts; as many as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _url(address: tuple[str, int]) -> str:

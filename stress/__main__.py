@@ -1,0 +1,31 @@
+"""`python -m stress matrix | report | model`: measures a system under load, and says what that means."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from stress.matrix import command as matrix
+from stress.model import command as model
+from stress.report import command as report
+
+COMMANDS = (
+    ("matrix", matrix, "measure, cell after cell"),
+    ("report", report, "write report.md from what was measured"),
+    ("model", model, "compare what was measured with the model of docs/scaling.md"),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m stress", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module, about in COMMANDS:
+        command = commands.add_parser(name, help=about, description=module.__doc__)
+        module.add_options(command)
+        command.set_defaults(run=module.run)
+    options = parser.parse_args()
+    return int(options.run(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""`python -m stress matrix`: measures cell after cell and keeps what each brought."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from stress.bench.processes import ROOT, clean_environment, exit_on_signals
+from stress.bench.workspace import Workspace
+from stress.matrix import cells as matrix
+from stress.matrix import runner
+from stress.matrix.cells import Cell, Results, Settings
+from stress.recorder import FAILED, OK, REFUSED
+
+RESULTS = ROOT / "stress" / "results"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=_positive, nargs="+", default=matrix.USERS, help=_all(matrix.USERS))
+    parser.add_argument("--workers", type=_positive, nargs="+", default=matrix.WORKERS, help=_all(matrix.WORKERS))
+    parser.add_argument("--batch", type=_positive, nargs="+", default=matrix.BATCH_SIZES, help=_all(matrix.BATCH_SIZES))
+    parser.add_argument(
+        "--engine", choices=matrix.ENGINES, nargs="+", default=matrix.ENGINES, help=_all(matrix.ENGINES)
+    )
+    parser.add_argument("--resume", action="store_true", help="leave out what was measured with the same settings")
+    parser.add_argument("--warm-up", type=float, default=10, metavar="SECONDS", help="before each measuring (10)")
+    parser.add_argument("--seconds", type=float, default=15, help="that are measured of each cell (15)")
+    parser.add_argument("--think", type=float, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="seconds (2 8)")
+    parser.add_argument("--visitors", type=int, default=2, help="share of the users (2)")
+    parser.add_argument("--api-clients", type=int, default=6, help="share of the users (6)")
+    parser.add_argument("--people", type=int, default=2, help="share of the users (2)")
+    parser.add_argument("--reviewers", type=int, default=1, choices=(0, 1), help="how many there are (1)")
+    parser.add_argument("--impatient", action="store_true", help="nobody heeds Retry-After")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="of openvino (f32)")
+    parser.add_argument("--photos", type=Path, help="folder of pictures (default: 200 made of sample photos)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder (default: stress/results)")
+    parser.add_argument("--cache", type=Path, default=ROOT / "var" / "bench", help="of model and photos (var/bench)")
+    parser.add_argument("--list", action="store_true", help="only say which cells would be measured")
+
+
+def run(options: argparse.Namespace) -> int:
+    exit_on_signals()
+    settings = _settings(options)
+    results = Results(options.results)
+    asked = matrix.cells(
+        engines=options.engine, batch_sizes=options.batch, workers=options.workers, users=options.users
+    )
+    wanted = [cell for cell in asked if not (options.resume and results.has(cell, settings))]
+    # To standard error and without escape codes where that is no terminal: each cell is a line there.
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    each = settings.warm_up + settings.measured + runner.AROUND_SECONDS
+    console.print(
+        f"{len(wanted)} of {len(asked)} cells to measure, about {each:.0f} s each and more under heavy load: "
+        f"{len(wanted) * each / 60:.0f} minutes. Ctrl-C keeps what is done; --resume goes on."
+    )
+    if options.list:
+        for cell in wanted:
+            console.print(str(cell))
+        return 0
+    _allow_connections(max(options.users))
+    clean_environment()
+    with tempfile.TemporaryDirectory(prefix="stress-") as temporary:
+        workspace = Workspace(Path(temporary), options.cache.resolve(), settings.photos)
+        photos = options.photos.resolve() if options.photos else workspace.photos[0].parent
+        failed = _measure_all(wanted, runner.Rig(workspace, photos, settings), results, console)
+    if failed:
+        console.print(f"{len(failed)} cells failed: {'; '.join(map(str, failed))}. --resume tries them again.")
+    return 1 if failed else 0
+
+
+def _measure_all(wanted: list[Cell], rig: runner.Rig, results: Results, console: Console) -> list[Cell]:
+    """The cells that failed. Whatever one of them runs into, the others are measured."""
+    failed = []
+    each = rig.settings.warm_up + rig.settings.measured + runner.AROUND_SECONDS
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
+    )
+    # The time left is told from all that was done so far: cells differ.
+    with Progress(*columns, console=console, speed_estimate_period=24 * 3600) as progress:
+        task = progress.add_task("", total=len(wanted))
+        for number, cell in enumerate(wanted):
+            progress.update(task, description=str(cell), completed=number)
+            try:
+                found = runner.run(cell, rig, _advance(progress, task, number, each))
+            except (RuntimeError, AssertionError, OSError) as error:
+                failed.append(cell)
+                console.print(f"{cell}: FAILED: {error}", markup=False)
+                continue
+            results.write(cell, rig.settings, found)
+            console.print(f"{cell}: {summary(found)}", markup=False)
+        progress.update(task, completed=len(wanted))
+    return failed
+
+
+def _advance(progress: Progress, task: TaskID, number: int, each: float) -> runner.Advance:
+    return lambda seconds: progress.update(task, completed=number + min(seconds / each, 0.99))
+
+
+def summary(found: dict[str, Any]) -> str:
+    """One line: what matters first of a cell."""
+    predict = found["requests"].get("/api/predict", {})
+    index = found["requests"].get("/", {}).get(OK, {})
+    total = {
+        outcome: sum(kinds[outcome]["started"] for kinds in found["requests"].values() if outcome in kinds)
+        for outcome in (OK, REFUSED, FAILED)
+    }
+    rate = found["rows"]["answered"] / found["seconds"]
+    return (
+        f"{rate:.1f} predictions/s, p50 {_ms(predict.get(OK, {}).get('p50'))}, "
+        f"p95 {_ms(predict.get(OK, {}).get('p95'))}, "
+        f"index p99 {_ms(index.get('p99'))}; {total[OK]:,} answers, {total[REFUSED]:,} refusals "
+        f"(p99 {_ms(predict.get(REFUSED, {}).get('p99'))}), {total[FAILED]:,} failures"
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f} ms"
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    photos = len([*options.photos.iterdir()]) if options.photos else 200
+    return Settings(
+        warm_up=options.warm_up,
+        measured=options.seconds,
+        think_min=options.think[0],
+        think_max=options.think[1],
+        visitor_weight=options.visitors,
+        api_weight=options.api_clients,
+        person_weight=options.people,
+        reviewers=options.reviewers,
+        patient=not options.impatient,
+        photos=photos,
+        precision=options.precision,
+    )
+
+
+def _allow_connections(users: int) -> None:
+    """Lets this process and all that it starts have a connection for each user, and some files beside."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = users + 1000
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        sys.exit(f"{users} users need {needed} open files, and the limit of this system is {hard}: see `ulimit -Hn`.")
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else hard, hard))
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def _all(values: tuple[object, ...]) -> str:
+    return f"default: {' '.join(map(str, values))}"

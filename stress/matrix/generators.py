@@ -1,0 +1,110 @@
+"""The processes that make the load: Locust, headless, as many as it takes to keep up."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stress.bench.processes import ROOT, running
+from stress.matrix.cells import Cell, Settings
+
+USERS_EACH = 2500  # of one process at most
+START_SECONDS = 60
+DRAIN_SECONDS = 40  # for requests under way when the load ends; longer than the site lets anybody wait
+
+
+@dataclass
+class Generator:
+    process: subprocess.Popen[str]
+    figures: Path
+    log: Path
+
+    @property
+    def window(self) -> Path:
+        """Is there as soon as the load begins."""
+        return self.figures.with_suffix(".window")
+
+    def complaint(self) -> str:
+        return f"locust ended with {self.process.returncode}:\n{self.log.read_text(errors='replace')[:3000]}"
+
+
+@contextlib.contextmanager
+def generators(
+    cell: Cell, settings: Settings, *, url: str, login: tuple[str, str], photos: Path, folder: Path
+) -> Iterator[list[Generator]]:
+    """So many users in processes of their own; they come one after the other until half of the warm-up is over."""
+    shares = shared(cell.users, -(-cell.users // USERS_EACH))
+    with contextlib.ExitStack() as stack:
+        found = []
+        for number, users in enumerate(shares):
+            figures, log = folder / f"generator-{number}.json", folder / f"generator-{number}.log"
+            # Each reviewer needs an account, or they would take the cases out of each other's hands: there are few.
+            reviewers = min(settings.reviewers, users - 1) if number == 0 else 0
+            command = _command(settings, url, users, reviewers, photos, figures)
+            if reviewers:
+                command += ["--reviewers", str(reviewers), "--login", ":".join(login)]
+            output = stack.enter_context(log.open("w"))
+            process = stack.enter_context(running(command, stdout=output, stderr=subprocess.STDOUT))
+            found.append(Generator(process, figures, log))
+        yield found
+
+
+def _command(settings: Settings, url: str, users: int, reviewers: int, photos: Path, figures: Path) -> list[str]:
+    ramp = max(settings.warm_up / 2, 0.5)
+    options: dict[str, object] = {
+        "locustfile": ROOT / "stress" / "locustfile.py",
+        "host": url,
+        "users": users,
+        "spawn-rate": max(users / ramp, 1),
+        "run-time": math.ceil(settings.warm_up + settings.measured) + 1,  # in whole seconds, not before the end
+        "stop-timeout": DRAIN_SECONDS,
+        "exit-code-on-error": 0,
+        "loglevel": "WARNING",
+        "figures": figures,
+        "photos": photos,
+        "warm-up": settings.warm_up,
+        "measured": settings.measured,
+        "think-min": settings.think_min,
+        "think-max": settings.think_max,
+        "visitor-weight": settings.visitor_weight,
+        "api-weight": settings.api_weight,
+        "person-weight": settings.person_weight,
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    flags = ["--headless", "--only-summary", *([] if settings.patient else ["--impatient"])]
+    return [sys.executable, "-m", "locust", *words, *flags]
+
+
+def shared(users: int, processes: int) -> list[int]:
+    """As evenly as can be."""
+    return [users // processes + (number < users % processes) for number in range(processes)]
+
+
+def wait_for_windows(found: list[Generator]) -> tuple[float, float]:
+    """When all of them measure, in seconds since the epoch. Raises `RuntimeError` if one does not start."""
+    deadline = time.monotonic() + START_SECONDS
+    while not all(generator.window.exists() for generator in found):
+        for generator in found:
+            if generator.process.poll() is not None:
+                raise RuntimeError(generator.complaint())
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"locust did not start within {START_SECONDS} s")
+        time.sleep(0.05)
+    windows = [json.loads(generator.window.read_text()) for generator in found]
+    return max(begins for begins, _ in windows), min(ends for _, ends in windows)
+
+
+def wait_for_figures(found: list[Generator]) -> None:
+    """Until all have ended and written what they measured. Raises `RuntimeError` if one fails to."""
+    for generator in found:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            generator.process.wait(DRAIN_SECONDS + 30)
+        if generator.process.poll() != 0 or not generator.figures.exists():
+            raise RuntimeError(generator.complaint())

@@ -1,0 +1,135 @@
+"""What things cost in CPU time, told from a few measured cells; all others are left to test the model on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from stress.recorder import FAILED, OK, REFUSED
+from stress.report.measured import PREDICT, Matrix, Measured
+
+# The cells that the costs are told from, where they were measured: little load, much, and too much; with and without
+# batches; one worker.
+CALIBRATION_USERS = (50, 250, 1000)
+CALIBRATION_BATCHES = (1, 32)
+
+SATURATED = 0.8  # of all cores' time: if no cell came so far, nothing is known of how far one can come
+
+REST = ("valkey", "exporter", "supervisor")
+STATIC = "/static/"
+
+
+@dataclass(frozen=True)
+class EngineCosts:
+    """CPU seconds of a worker. `light_ms`: from request to answer where nobody is before it."""
+
+    each: float
+    batch: float
+    light_ms: float
+
+    def prediction(self, batch_size: float) -> float:
+        return self.each + self.batch / batch_size
+
+
+@dataclass(frozen=True)
+class Costs:
+    """CPU seconds for each prediction, each page with its files, and each refusal.
+
+    `usable`: of all cores' time what can be used.
+    """
+
+    cores: int
+    usable: float
+    web_prediction: float
+    web_page: float
+    web_refusal: float
+    rest_prediction: float
+    generator_request: float
+    engines: dict[str, EngineCosts]
+
+
+def calibration(matrix: Matrix) -> list[Measured]:
+    """The cells to tell the costs from. Of a part of the matrix without those users, every second number of users."""
+    workers = matrix.values(lambda cell: cell.workers)[:1]
+    every = matrix.values(lambda cell: cell.users)
+    users = CALIBRATION_USERS if set(CALIBRATION_USERS) <= set(every) else every[::2]
+    return [
+        each
+        for each in matrix
+        if each.cell.users in users and each.cell.batch_size in CALIBRATION_BATCHES and each.cell.workers in workers
+    ]
+
+
+def costs(cells: Sequence[Measured]) -> Costs:
+    """Raises `ValueError` where there is nothing to tell the costs from."""
+    if not cells:
+        raise ValueError(
+            f"needs cells with batches of {' and '.join(map(str, CALIBRATION_BATCHES))} and the fewest workers"
+        )
+    kinds = (predictions, pages, refusals)
+    prediction, page, refusal = _solve(cells, kinds, lambda each: each.cores_of("web"))
+    (rest,) = _solve(cells, (predictions,), lambda each: each.cores_of(*REST))
+    (generator,) = _solve(cells, (requests,), lambda each: each.cores_of("locust"))
+    busy = [each.cores_of("web", "worker", "locust", *REST) / each.cores + each.others_share for each in cells]
+    engines = sorted({each.cell.engine for each in cells})
+    return Costs(
+        cores=cells[0].cores,
+        usable=min(1.0, max(busy)) if max(busy) > SATURATED else 1.0,
+        web_prediction=prediction,
+        web_page=page,
+        web_refusal=refusal,
+        rest_prediction=rest,
+        generator_request=generator,
+        engines={engine: _engine([each for each in cells if each.cell.engine == engine]) for engine in engines},
+    )
+
+
+def _engine(cells: Sequence[Measured]) -> EngineCosts:
+    each, batch = _solve(cells, (predictions, batches), lambda found: found.cores_of("worker"))
+    light = min(cells, key=lambda found: found.cell.users)
+    return EngineCosts(each, batch, light.ms("mean") or 0.0)
+
+
+def predictions(each: Measured) -> float:
+    """Of a second, like all that follow."""
+    return each.rate
+
+
+def batches(each: Measured) -> float:
+    return float(each.found["rows"]["batches"]) / each.seconds
+
+
+def pages(each: Measured) -> float:
+    """Everything that is neither a prediction of the API nor refused; the files of a page count with it.
+
+    They come with it in the same proportion in every cell, so that nothing could tell the two costs apart.
+    """
+    others = [name for name in each.found["requests"] if name not in (PREDICT, STATIC, "from upload to answer")]
+    return each.count(OK, *others) / each.seconds if others else 0.0
+
+
+def refusals(each: Measured) -> float:
+    return each.count(REFUSED) / each.seconds
+
+
+def requests(each: Measured) -> float:
+    return sum(each.count(outcome) for outcome in (OK, REFUSED, FAILED)) / each.seconds
+
+
+def _solve(
+    cells: Iterable[Measured], kinds: Sequence[Callable[[Measured], float]], used: Callable[[Measured], float]
+) -> list[float]:
+    """The cost of each kind that explains best what was used; none is negative. Every cell counts alike."""
+    rows, values = [], []
+    for each in cells:
+        total = used(each)
+        if total > 0:
+            rows.append([kind(each) / total for kind in kinds])
+            values.append(1.0)
+    if not rows:
+        return [0.0] * len(kinds)
+    found, _residual = nnls(np.array(rows), np.array(values))
+    return [float(value) for value in found]

@@ -1,0 +1,196 @@
+"""What the figures mean, in words: each sentence is made of what was measured, and left out where that is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from stress.recorder import FAILED, REFUSED
+from stress.report.measured import FORM, GOOD_MS, INDEX, PREDICT, SYSTEM, WAIT_MS, Matrix, Measured
+
+SATURATED = 0.95  # of the highest rate of a curve: from there on, more users get no more answers
+BUSY = 0.9  # of all cores: nothing more can be had of the machine
+GAIN = 0.1  # less than this is within what two runs of the same cell differ by
+HEADROOM = 0.7  # how busy a machine may be that is bought to answer in time
+DISTURBED = 0.05  # of the CPU time, by programs that are no part of the measurement
+
+
+def conclusions(matrix: Matrix) -> Iterator[tuple[str, str]]:
+    """(heading, paragraph)."""
+    for engine in matrix.values(lambda cell: cell.engine):
+        for heading, sentences in (
+            ("More workers", _workers(matrix, engine)),
+            ("Batches", _batches(matrix, engine)),
+            ("Where it saturates", _saturation(matrix, engine)),
+            ("What breaks first", _breaks(matrix, engine)),
+            ("How many users, and for ten times as many", _capacity(matrix, engine)),
+        ):
+            text = " ".join(sentences)
+            if text:
+                yield f"{heading}: {engine}", text
+    yield "The load generator", " ".join(_generator(list(matrix)))
+
+
+def _best_curve(matrix: Matrix, engine: str) -> list[Measured]:
+    """With one worker or the fewest, and the largest batches."""
+    mine = [each.cell for each in matrix if each.cell.engine == engine]
+    workers = min(cell.workers for cell in mine)
+    return matrix.curve(engine, workers, max(cell.batch_size for cell in mine if cell.workers == workers))
+
+
+def _workers(matrix: Matrix, engine: str) -> Iterator[str]:
+    size = _best_curve(matrix, engine)[0].cell.batch_size
+    numbers = matrix.values(lambda cell: cell.workers)
+    best = [found for number in numbers if (found := matrix.capacity(engine, number, size))]
+    if len(best) < 2:
+        return
+    rates = ", ".join(f"{each.rate:.0f} with {_workers_of(each)}" for each in best)
+    yield f"Highest rates, in predictions per second: {rates} (batches of up to {size})."
+    first, top = best[0], max(best[1:], key=lambda each: each.rate)
+    gain = top.rate / first.rate - 1 if first.rate else math.nan
+    if gain < GAIN:
+        yield f"More workers bought nothing here ({gain:+.0%} at best)."
+    else:
+        yield f"{_workers_of(top)} answer {gain:+.0%} against {_workers_of(first)}."
+    busy = first.cores_of(*SYSTEM, "locust") + first.others_share * first.cores
+    if busy >= BUSY * first.cores:
+        yield (
+            f"The reason: one worker already computes on every core, and at its highest rate {busy:.1f} of "
+            f"{first.cores} cores were busy. Another worker takes its time from the first."
+        )
+    else:
+        yield (
+            f"At the highest rate with {_workers_of(first)} {busy:.1f} of {first.cores} cores were busy: what another "
+            "worker can gain is the rest, by computing while the first reads and writes."
+        )
+    memory = [each.found["memory_megabytes"]["worker"] for each in best]
+    yield f"Each further worker costs memory: {', '.join(f'{value:.0f}' for value in memory)} MB for all workers."
+
+
+def _batches(matrix: Matrix, engine: str) -> Iterator[str]:
+    workers = _best_curve(matrix, engine)[0].cell.workers
+    sizes = matrix.values(lambda cell: cell.batch_size)
+    best = [found for size in sizes if (found := matrix.capacity(engine, workers, size))]
+    if len(best) < 2:
+        return
+    rates = ", ".join(f"{each.rate:.0f} with batches of up to {each.cell.batch_size}" for each in best)
+    yield f"Highest rates, in predictions per second: {rates} ({_workers_of(best[0])})."
+    without, with_them = best[0], best[-1]
+    if without.cell.batch_size == 1 and without.rate:
+        yield f"That is {with_them.rate / without.rate - 1:+.0%} of the largest against none."
+    parts = []
+    for role in ("web", "worker", "valkey"):
+        before, after = without.cpu_ms(role), with_them.cpu_ms(role)
+        if before is not None and after is not None:
+            parts.append(f"{role} {before:.2f} → {after:.2f}")
+    yield f"CPU milliseconds per prediction at these rates, from the smallest to the largest: {', '.join(parts)}."
+    mean = with_them.found["batch_sizes"]["mean"]
+    if mean:
+        yield f"Batches of up to {with_them.cell.batch_size} held {mean:.1f} pictures on average there."
+
+
+def _saturation(matrix: Matrix, engine: str) -> Iterator[str]:
+    curve = _best_curve(matrix, engine)
+    top = max(curve, key=lambda each: each.rate)
+    knee = next(each for each in curve if each.rate >= SATURATED * top.rate)
+    yield (
+        f"With {_workers_of(top)} and batches of up to {top.cell.batch_size}, the highest rate is {top.rate:.0f} "
+        f"predictions per second, and {knee.cell.users:,} users reach {SATURATED:.0%} of it."
+    )
+    if knee is curve[-1] and len(curve) > 1:
+        yield "More users were not measured: it may not have been the end."
+    roles = {role: top.cores_of(role) for role in (*SYSTEM, "locust")}
+    largest = sorted(roles, key=lambda role: -roles[role])[:3]
+    yield "Cores busy there: " + ", ".join(f"{role} {roles[role]:.2f}" for role in largest) + f", of {top.cores}."
+
+
+def _breaks(matrix: Matrix, engine: str) -> Iterator[str]:
+    curve = _best_curve(matrix, engine)
+    signs: tuple[tuple[str, Callable[[Measured], bool]], ...] = (
+        (f"p95 of /api/predict is over {GOOD_MS / 1000:.0f} s", lambda each: (each.ms("p95") or 0) > GOOD_MS),
+        ("requests are refused", lambda each: each.count(REFUSED) > 0),
+        ("p99 of the index page is over 1 s", lambda each: (each.ms("p99", INDEX) or 0) > GOOD_MS),
+        ("p99 of refusals is over 1 s", lambda each: (each.ms("p99", PREDICT, REFUSED) or 0) > GOOD_MS),
+        ("a request fails", lambda each: each.count(FAILED) > 0),
+        ("a connection is lost", lambda each: each.connections_lost > 0),
+    )
+    found = []
+    for what, happens in signs:
+        users = next((each.cell.users for each in curve if happens(each)), None)
+        found.append((math.inf if users is None else users, what))
+    seen = [
+        f"{what} from {users:,} users on" for users, what in sorted(found, key=lambda pair: pair[0]) if users < math.inf
+    ]
+    never = [what for users, what in found if users == math.inf]
+    if seen:
+        yield "In this order: " + "; ".join(seen) + "."
+    if never:
+        yield f"Never, up to {curve[-1].cell.users:,} users: " + "; ".join(never) + "."
+
+
+def _capacity(matrix: Matrix, engine: str) -> Iterator[str]:
+    mine = [each for each in matrix if each.cell.engine == engine]
+    good = max((each for each in mine if each.is_good), key=lambda each: (each.cell.users, each.rate), default=None)
+    if good is None:
+        yield "No measured cell answered all of its users within 1 s at p95."
+        return
+    cell = good.cell
+    yield (
+        f"This machine serves {cell.users:,} users within 1 s at p95, with nobody refused ({_workers_of(good)}, "
+        f"batches of up to {cell.batch_size}: p95 {good.ms('p95'):,.0f} ms, {good.rate:.1f} predictions per second)."
+    )
+    curve = matrix.curve(engine, cell.workers, cell.batch_size)
+    above = next((each.cell.users for each in curve if each.cell.users > cell.users), None)
+    yield f"At the next step, {above:,} users, it does not." if above else "More were not measured."
+    each_ms = good.cpu_ms(*SYSTEM)
+    web_ms = good.cpu_ms("web")
+    if not each_ms or not web_ms:
+        return
+    rate = 10 * good.rate
+    cores = math.ceil(rate * each_ms / 1000 / HEADROOM)
+    webs = math.ceil(rate * web_ms / 1000 / HEADROOM)
+    yield (
+        f"Ten times as many, {10 * cell.users:,} users, are {rate:.0f} predictions per second. At {each_ms:.1f} CPU ms "
+        f"each, and cores that are busy for {HEADROOM:.0%} of the time, that takes {cores} cores like these, of which "
+        f"web processes, at {web_ms:.1f} ms and one core at most for each, fill {webs}. From two web processes on, the "
+        "database is PostgreSQL and the pictures are in a folder that all machines see: see docs/scaling.md."
+    )
+
+
+def _generator(every: list[Measured]) -> Iterator[str]:
+    most = max(every, key=lambda each: each.generator_share)
+    least = min(every, key=lambda each: each.generator_share)
+    yield (
+        f"Locust ran on the same machine and took {least.generator_share:.1%} to {most.generator_share:.1%} of its CPU "
+        f"time (most: {most.cell}). On a machine of its own it would leave that to the system."
+    )
+    disturbed = [each for each in every if each.others_share > DISTURBED]
+    if disturbed:
+        worst = max(disturbed, key=lambda each: each.others_share)
+        yield (
+            f"**{len(disturbed)} of {len(every)} cells were disturbed**: other programs took more than {DISTURBED:.0%} "
+            f"of the CPU time meanwhile, up to {worst.others_share:.0%}. Their figures are too low."
+        )
+
+
+def promises(each: Measured) -> list[tuple[str, str, bool | None]]:
+    """What is promised for overload, what was found, and whether that is met; `None`: it did not come to that."""
+    refused = [ms for name in (PREDICT, FORM) if (ms := each.ms("p99", name, REFUSED)) is not None]
+    answers = [ms for name in (PREDICT, "from upload to answer") if (ms := each.ms("max", name)) is not None]
+    index = each.ms("p99", INDEX)
+    unexplained = each.count(FAILED) - each.connections_lost
+    return [
+        ("no connection is lost", f"{each.connections_lost:,}", each.connections_lost == 0),
+        ("every refusal is a 503 with Retry-After", f"{unexplained:,} other failures", unexplained == 0),
+        _at_most("refusals within 1 s (p99)", max(refused, default=None), GOOD_MS),
+        _at_most("accepted predictions within the wait limit (slowest)", max(answers, default=None), WAIT_MS),
+        _at_most("index page within 1 s (p99)", index, GOOD_MS),
+    ]
+
+
+def _at_most(what: str, found: float | None, limit: float) -> tuple[str, str, bool | None]:
+    return (what, "–", None) if found is None else (what, f"{found:,.0f} ms", found <= limit)
+
+
+def _workers_of(each: Measured) -> str:
+    return f"{each.cell.workers} worker{'' if each.cell.workers == 1 else 's'}"

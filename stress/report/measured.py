@@ -1,0 +1,122 @@
+"""What was measured of a cell, by the names that the report uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from stress.matrix.cells import Cell, Results, cells
+from stress.recorder import FAILED, OK, OUTCOMES, REFUSED
+
+PREDICT, INDEX, FORM = "/api/predict", "/", "/ (form)"
+SYSTEM = ("web", "worker", "valkey", "exporter", "supervisor")
+GOOD_MS = 1000  # an answer that comes within it is a good one
+WAIT_MS = 30_000  # PREDICT_WAIT_SECONDS, which the matrix leaves at its default
+
+
+@dataclass(frozen=True)
+class Measured:
+    cell: Cell
+    found: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        return float(self.found["seconds"])
+
+    @property
+    def rate(self) -> float:
+        """Predictions answered per second, however they were asked for."""
+        return int(self.found["rows"]["answered"]) / self.seconds
+
+    def times(self, name: str = PREDICT, outcome: str = OK) -> dict[str, Any]:
+        """`started`, `mean`, `p50`, `p95`, `p99`, `max` in ms; empty if there was no such answer."""
+        row: dict[str, Any] = self.found["requests"].get(name, {}).get(outcome, {})
+        return row if row.get("started") else {}
+
+    def ms(self, which: str, name: str = PREDICT, outcome: str = OK) -> float | None:
+        value = self.times(name, outcome).get(which)
+        return None if value is None else float(value)
+
+    def count(self, outcome: str, *names: str) -> int:
+        kinds = self.found["requests"]
+        return sum(
+            row["started"]
+            for name, outcomes in kinds.items()
+            for each, row in outcomes.items()
+            if each == outcome and (not names or name in names)
+        )
+
+    @property
+    def refused_share(self) -> float:
+        """Of all requests for a prediction."""
+        asked = sum(self.count(outcome, PREDICT, FORM) for outcome in OUTCOMES)
+        return self.count(REFUSED, PREDICT, FORM) / asked if asked else 0.0
+
+    @property
+    def connections_lost(self) -> int:
+        return sum(number for reason, number in self.found["reasons"].items() if "connection:" in reason)
+
+    def cores_of(self, *roles: str) -> float:
+        """How many cores were busy with these roles, on average."""
+        return float(sum(self.found["cpu_seconds"][role] for role in roles) / self.found["cpu_window_seconds"])
+
+    def cpu_ms(self, *roles: str) -> float | None:
+        """CPU milliseconds for each prediction, of everything that these roles did meanwhile."""
+        return 1000 * self.cores_of(*roles) / self.rate if self.rate else None
+
+    @property
+    def cores(self) -> int:
+        return int(self.found["cores"])
+
+    @property
+    def generator_share(self) -> float:
+        """Of the machine's CPU time."""
+        return self.cores_of("locust") / self.cores
+
+    @property
+    def others_share(self) -> float:
+        """Of the machine's CPU time: neither the system nor the load generator. It disturbs."""
+        return float(self.found["cpu_seconds_of_others"] / self.found["cpu_window_seconds"] / self.cores)
+
+    @property
+    def is_good(self) -> bool:
+        """Answered within a second at p95, with nobody refused and nothing failed."""
+        p95 = self.ms("p95")
+        return p95 is not None and p95 <= GOOD_MS and not self.count(REFUSED) and not self.count(FAILED)
+
+
+class Matrix:
+    """All cells that were measured."""
+
+    def __init__(self, measured: Iterable[Measured]) -> None:
+        self.by_cell = {each.cell: each for each in measured}
+
+    @classmethod
+    def read(cls, results: Results) -> Matrix:
+        return cls(Measured(cell, found) for cell, found in results.all())
+
+    def __iter__(self) -> Iterator[Measured]:
+        return iter(sorted(self.by_cell.values(), key=lambda each: each.cell))
+
+    def __len__(self) -> int:
+        return len(self.by_cell)
+
+    def missing(self) -> list[Cell]:
+        """Of the whole matrix."""
+        return [cell for cell in cells() if cell not in self.by_cell]
+
+    def values(self, of: Callable[[Cell], Any]) -> list[Any]:
+        return sorted({of(cell) for cell in self.by_cell})
+
+    def curve(self, engine: str, workers: int, batch_size: int) -> list[Measured]:
+        """By the number of users."""
+        return [
+            each
+            for each in self
+            if (each.cell.engine, each.cell.workers, each.cell.batch_size) == (engine, workers, batch_size)
+        ]
+
+    def capacity(self, engine: str, workers: int, batch_size: int) -> Measured | None:
+        """The cell of a curve that answered most."""
+        return max(self.curve(engine, workers, batch_size), key=lambda each: each.rate, default=None)

@@ -1,0 +1,150 @@
+"""The report as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from stress.bench.table import Table, number, wrapped
+from stress.recorder import FAILED, REFUSED
+from stress.report.conclusions import conclusions, promises
+from stress.report.measured import INDEX, PREDICT, SYSTEM, Matrix, Measured
+from stress.report.plot import Chart
+
+MANY_USERS = 5000
+NOTHING = "–"
+
+
+def page(matrix: Matrix, charts: list[tuple[str, Chart]]) -> str:
+    """Everything, also of a matrix that is not complete. `charts`: as they stand in plots/."""
+    parts = [
+        "# Stress report",
+        wrapped(
+            "Written by `python -m stress report` from the files in results/. Every figure and every sentence with "
+            "a figure in it comes from there."
+        ),
+    ]
+    if not len(matrix):
+        return "\n\n".join([*parts, "Nothing was measured yet: `make stress`."]) + "\n"
+    parts += ["## Conclusions", *(wrapped(f"**{heading}.** {text}") for heading, text in conclusions(matrix))]
+    parts += _promised(matrix)
+    parts += ["## Machine", *_machine(matrix), "## Method", _method(matrix), *_missing(matrix), "## Plots"]
+    parts += [f"![{chart.title}: {chart.y_title}](plots/{name}.svg)" for name, chart in charts]
+    parts += ["## Tables", wrapped(LEGEND), *_tables(matrix)]
+    return "\n\n".join(parts) + "\n"
+
+
+LEGEND = (
+    "All times in ms, of requests that were sent within the measured seconds. Predictions/s: answered rows, from the "
+    "API and the page. p50, p95, p99: `POST /api/predict`, those that were answered. Refused: share of all requests "
+    "for a prediction that got 503 with Retry-After, and the p99 of these answers. CPU: ms of all processes for each "
+    "answered prediction, including pages, refusals and reviewing. Batch: mean size. Generator: Locust's share of the "
+    "CPU time."
+)
+
+
+def _promised(matrix: Matrix) -> Iterator[str]:
+    """What holds at 5,000 users, cell by cell."""
+    many = [each for each in matrix if each.cell.users >= MANY_USERS]
+    yield f"## At {MANY_USERS:,} users"
+    if not many:
+        yield "Not measured."
+        return
+    rows = []
+    for each in many:
+        found = promises(each)
+        rows.append((str(each.cell), *(f"{text}{'' if met is not False else ' ✗'}" for _, text, met in found)))
+    names = [what for what, _, _ in promises(many[0])]
+    yield wrapped("What is promised, and what was found; ✗ marks what is not met.")
+    yield Table(("", *names), rows).as_markdown()
+
+
+def _machine(matrix: Matrix) -> Iterator[str]:
+    """Each machine, with its versions, and how many cells were measured on it."""
+    kinds: Counter[str] = Counter()
+    for each in matrix:
+        described = dict(each.found["machine"])
+        for changing in ("date", "load_average_before"):
+            described.pop(changing, None)
+        kinds[json.dumps(described)] += 1
+    dates = sorted(each.found["machine"]["date"] for each in matrix)
+    for text, cells in kinds.most_common():
+        machine: dict[str, Any] = json.loads(text)
+        rows: list[tuple[str, str]] = [
+            ("processor", machine["cpu"]),
+            ("what matters of its flags", ", ".join(machine["cpu_flags"]) or "none"),
+            ("cores", str(machine["cores"])),
+            ("memory", f"{machine['memory_megabytes']:,} MB"),
+            ("disk", machine.get("disk", NOTHING)),
+            ("system", machine["kernel"]),
+            ("Python", machine["python"]),
+            ("packages", ", ".join(f"{name} {version}" for name, version in machine["packages"].items())),
+        ]
+        yield Table((f"{cells} cells", "measured between " + " and ".join((dates[0], dates[-1]))), rows).as_markdown()
+
+
+def _method(matrix: Matrix) -> str:
+    kinds = Counter(json.dumps(each.found["settings"]) for each in matrix)
+    texts = []
+    for text, cells in kinds.most_common():
+        settings: dict[str, Any] = json.loads(text)
+        shares = f"{settings['visitor_weight']} : {settings['api_weight']} : {settings['person_weight']}"
+        texts.append(
+            f"{cells} cells: each against a system freshly started with `manage.py up` in an empty folder (SQLite, "
+            f"embedded Valkey, `REUSE_ANSWERS` off, {settings['precision']}); {settings['warm_up']:g} s of warm-up, in "
+            f"whose first half the users come, then {settings['measured']:g} s that count. Visitors, API clients and "
+            f"people are {shares}, and {settings['reviewers']} reviewer. They think for {settings['think_min']:g} to "
+            f"{settings['think_max']:g} s between two steps"
+            + (", and heed Retry-After" if settings["patient"] else ", and do not heed Retry-After")
+            + f". {settings['photos']} different photos."
+        )
+    return "\n\n".join(wrapped(text) for text in texts)
+
+
+def _missing(matrix: Matrix) -> Iterator[str]:
+    missing = matrix.missing()
+    if missing:
+        yield f"**{len(missing)} cells of the whole matrix were not measured:**"
+        by_curve: dict[tuple[str, int, int], list[int]] = {}
+        for cell in missing:
+            by_curve.setdefault((cell.engine, cell.batch_size, cell.workers), []).append(cell.users)
+        yield "\n".join(
+            f"- {engine}, batch {size}, workers {workers}: {', '.join(f'{users:,}' for users in found)} users"
+            for (engine, size, workers), found in by_curve.items()
+        )
+
+
+def _tables(matrix: Matrix) -> Iterator[str]:
+    heads = ("workers, users", "predictions/s", "p50", "p95", "p99", "index p99", "refused", "its p99", "failed")
+    more = ("batch", "CPU web", "worker", "valkey", "all", "memory, MB", "generator")
+    for engine in matrix.values(lambda cell: cell.engine):
+        for size in matrix.values(lambda cell: cell.batch_size):
+            found = [each for each in matrix if (each.cell.engine, each.cell.batch_size) == (engine, size)]
+            if found:
+                yield f"### {engine}, batches of up to {size}"
+                yield Table((*heads, *more), [_row(each) for each in found]).as_markdown()
+
+
+def _row(each: Measured) -> tuple[str, ...]:
+    predict = [_ms(each.ms(which)) for which in ("p50", "p95", "p99")]
+    cpu = [each.cpu_ms("web"), each.cpu_ms("worker"), each.cpu_ms("valkey"), each.cpu_ms(*SYSTEM)]
+    memory = sum(each.found["memory_megabytes"][role] for role in SYSTEM)
+    return (
+        f"{each.cell.workers}, {each.cell.users:,}",
+        number(each.rate),
+        *predict,
+        _ms(each.ms("p99", INDEX)),
+        f"{each.refused_share:.0%}" if each.count(REFUSED) else "0",
+        _ms(each.ms("p99", PREDICT, REFUSED)),
+        f"{each.count(FAILED):,}",
+        NOTHING if each.found["batch_sizes"]["mean"] is None else f"{each.found['batch_sizes']['mean']:.1f}",
+        *(NOTHING if value is None else number(value) for value in cpu),
+        f"{memory:.0f}",
+        f"{each.generator_share:.1%}",
+    )
+
+
+def _ms(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}"

@@ -1,0 +1,133 @@
+"""Which cells there are, what is kept of them, and what a resumed run leaves out."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stress.matrix import cells as matrix
+from stress.matrix import watch
+from stress.matrix.cells import Cell, Results
+from stress.matrix.generators import shared
+from stress.matrix.watch import Snapshot
+from stress.tests.conftest import SETTINGS
+from tests.running import ROOT
+
+COMMAND = [sys.executable, "-m", "stress", "matrix"]
+
+
+def test_the_whole_matrix() -> None:
+    every = matrix.cells()
+    assert len(every) == len(set(every)) == 126
+    assert [cell.users for cell in every[:7]] == [10, 50, 100, 250, 500, 1000, 5000]
+    assert str(every[0]) == "openvino, 1 worker, batch 1, 10 users"
+
+
+def test_a_part_of_it() -> None:
+    part = matrix.cells(engines=["tensorflow"], batch_sizes=[8], workers=[2, 1, 2], users=[50, 10])
+    assert [cell.name for cell in part] == [f"tensorflow-b08-w{w}-u{u:04}" for w in (1, 2) for u in (10, 50)]
+
+
+def test_what_was_measured_otherwise_is_measured_again(tmp_path: Path) -> None:
+    results, cell = Results(tmp_path / "results"), Cell("openvino", 8, 1, 10)
+    assert not results.has(cell, SETTINGS)
+    results.write(cell, SETTINGS, {"seconds": 10})
+    assert results.has(cell, SETTINGS)
+    assert not results.has(cell, replace(SETTINGS, measured=11))
+    assert not results.has(replace(cell, users=50), SETTINGS)
+    assert [(found, content["seconds"]) for found, content in results.all()] == [(cell, 10)]
+    results.file(cell).write_text(results.file(cell).read_text()[:-20])  # somebody's editor was killed
+    assert not results.has(cell, SETTINGS)
+
+
+def test_the_command_says_what_is_left(tmp_path: Path) -> None:
+    Results(tmp_path).write(Cell("openvino", 8, 1, 10), SETTINGS, {})
+    options = [
+        "--users",
+        "10",
+        "50",
+        "--workers",
+        "1",
+        "--batch",
+        "8",
+        "--engine",
+        "openvino",
+        "--seconds",
+        "10",
+        "--warm-up",
+        "8",
+    ]
+    command = [*COMMAND, *options, "--results", str(tmp_path), "--resume", "--list"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stderr.startswith("1 of 2 cells to measure")
+    assert done.stderr.splitlines()[1:] == ["openvino, 1 worker, batch 8, 50 users"]
+
+
+@pytest.mark.parametrize("option", ["--users=0", "--workers=x", "--engine=abacus", "--reviewers=2"])
+def test_a_wrong_option_is_one_clear_line(option: str) -> None:
+    done = subprocess.run([*COMMAND, option], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "error: argument" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_more_users_than_open_files(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (2000, 2000)); sys.argv[1:] = ['matrix', "
+        "'--users', '5000']; from stress.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "5000 users need 6000 open files" in done.stderr
+
+
+def test_users_are_shared_evenly() -> None:
+    assert shared(5000, 2) == [2500, 2500] and shared(10, 3) == [4, 3, 3] and shared(7, 1) == [7]
+
+
+def test_cpu_by_role_counts_what_was_started_meanwhile() -> None:
+    before = Snapshot({1: ("web", 5.0), 2: ("worker", 3.0)}, 0, {})
+    after = Snapshot({1: ("web", 6.5), 2: ("worker", 4.0), 3: ("worker", 0.25)}, 0, {})
+    used = watch.cpu_by_role(before, after)
+    assert (used["web"], used["worker"], used["locust"]) == (1.5, 1.25, 0)
+
+
+def test_batches_in_between() -> None:
+    before = {"1.0": 1.0, "8.0": 2.0, "+Inf": 2.0, "count": 2.0, "sum": 9.0, "created": 1.0}
+    after = {"1.0": 1.0, "8.0": 5.0, "+Inf": 6.0, "count": 6.0, "sum": 49.0, "created": 1.0}
+    assert watch.batch_sizes(before, after) == {"batches": 4, "mean": 10.0, "at_most": {"1": 0, "8": 3}}
+    assert watch.batch_sizes({}, {}) == {"batches": 0, "mean": None, "at_most": {}}
+
+
+def test_rows_of_the_window(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "db.sqlite3")
+    database.execute(
+        "CREATE TABLE predictions_prediction (state, created_at, started_at, finished_at, decode_ms, compute_ms)"
+    )
+    begins = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
+    ends = (("done", "11:59:59.9"), ("done", "12:00:00.5"), ("done", "12:00:00.5"), ("failed", "12:00:00.6"))
+    for state, finished in ends:
+        moments = ("2026-11-25 11:59:58.000000", "2026-11-25 11:59:59.500000", f"2026-11-25 {finished}00000")
+        database.execute("INSERT INTO predictions_prediction VALUES (?, ?, ?, ?, 3.5, 20)", (state, *moments))
+    database.commit()
+    database.close()
+    found = watch.answered(tmp_path, begins, begins + 1).as_json()
+    assert (found["answered"], found["batches"]) == (2, 1)
+    assert (found["queue_ms"]["mean"], found["total_ms"]["mean"], found["decode_ms"]["mean"]) == (1500, 2500, 3.5)
+
+
+def test_an_interruption_before_anything_is_done(tmp_path: Path) -> None:
+    command = [*COMMAND, "--users", "5", "--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "cells to measure" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        complaints = process.stderr.read()
+        assert process.wait(60) == 128 + signal.SIGINT
+    assert "Traceback" not in complaints
+    assert not (tmp_path / "results").exists()

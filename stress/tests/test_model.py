@@ -1,0 +1,152 @@
+"""The model of cost: it finds costs that are known, obeys the laws of queues, and tells how far off it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stress.__main__ import main
+from stress.matrix.cells import Cell, Results
+from stress.model.command import describe, with_part
+from stress.model.costs import Costs, EngineCosts, calibration, costs
+from stress.model.queueing import QUEUE_SECONDS, WAITING_PLACES, Crowd, forecast
+from stress.report.measured import Matrix, Measured
+from stress.tests.conftest import SETTINGS, row
+
+KNOWN = Costs(
+    cores=2,
+    usable=1.0,
+    web_prediction=0.002,
+    web_page=0.001,
+    web_refusal=0.0004,
+    rest_prediction=0.0005,
+    generator_request=0.0003,
+    engines={"openvino": EngineCosts(each=0.012, batch=0.004, light_ms=30)},
+)
+CLIENTS_ONLY = replace(SETTINGS, visitor_weight=0, person_weight=0, api_weight=1, reviewers=0)
+
+
+def _cell(users: int, *, batch_size: int = 32, workers: int = 1) -> Cell:
+    return Cell("openvino", batch_size, workers, users)
+
+
+def _made(measured: Callable[..., Measured], users: int, batch_size: int, rate: float, **more: Any) -> Measured:
+    """A cell in which everything took what `KNOWN` says."""
+    batches, pages, statics, refused = rate / min(batch_size, 4), users / 10, users / 5, more.pop("refused", 0)
+    web = rate * 0.002 + pages * 0.001 + refused / 10 * 0.0004
+    worker = rate * 0.012 + batches * 0.004
+    total = rate + pages + statics + refused / 10
+    cpu = {"web": web, "worker": worker, "valkey": rate * 0.0005, "exporter": 0, "supervisor": 0}
+    requests = {
+        "/": {"ok": row(round(pages * 10), 20)},
+        "/static/": {"ok": row(round(statics * 10), 2)},
+        "/api/predict": {"ok": row(round(rate * 10), 30)} | ({"refused": row(refused, 5)} if refused else {}),
+    }
+    return measured(
+        users,
+        batch_size=batch_size,
+        requests=requests,
+        cpu_seconds={name: 10 * value for name, value in {**cpu, "locust": total * 0.0003}.items()},
+        cpu_seconds_of_others=0.0,
+        rows={"answered": round(rate * 10), "batches": round(batches * 10)},
+        **more,
+    )
+
+
+def test_costs_are_found_again(measured: Callable[..., Measured]) -> None:
+    cells = [
+        _made(measured, 50, 1, 8),
+        _made(measured, 50, 32, 9),
+        _made(measured, 250, 1, 40),
+        _made(measured, 250, 32, 48),
+        _made(measured, 1000, 1, 60, refused=900),
+        _made(measured, 1000, 32, 90, refused=500),
+    ]
+    assert [each.cell.users for each in calibration(Matrix(cells[2:]))] == [250, 250]
+    matrix = Matrix([*cells, _made(measured, 500, 32, 80), measured(50, workers=2)])
+    assert [each.cell for each in calibration(matrix)] == [each.cell for each in matrix if each in cells]
+    found = costs(calibration(matrix))
+    for name in ("web_prediction", "web_page", "web_refusal", "rest_prediction", "generator_request"):
+        assert getattr(found, name) == pytest.approx(getattr(KNOWN, name), rel=0.15), name
+    engine = found.engines["openvino"]
+    assert engine.each == pytest.approx(0.012, rel=0.02) and engine.batch == pytest.approx(0.004, rel=0.05)
+    assert engine.light_ms == 30
+
+
+def test_few_users_do_not_wait() -> None:
+    said = forecast(_cell(10), CLIENTS_ONLY, KNOWN)
+    assert said.rate == pytest.approx(10 / (5 + 0.03), rel=0.01)
+    assert said.seconds == pytest.approx(0.03, rel=0.1)
+    assert said.refused == 0 and said.batch == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("users", [10, 100, 400, 700, 1000])
+def test_littles_law_holds_where_nobody_is_refused(users: int) -> None:
+    said = forecast(_cell(users), CLIENTS_ONLY, KNOWN)
+    if not said.refused:
+        assert said.rate * (5 + said.seconds) == pytest.approx(users, rel=0.03)
+    assert said.refused == 0 or users > 600
+
+
+def test_more_users_get_no_more_than_the_processor_has() -> None:
+    rates = [forecast(_cell(users), CLIENTS_ONLY, KNOWN).rate for users in (10, 100, 500, 1000, 5000)]
+    everything = 0.012 + 0.004 / 32 + 0.002 + 0.0005 + 0.0003  # CPU seconds of a prediction in full batches
+    assert rates[0] < rates[1] < rates[2] <= 2 / everything * 1.01
+    assert max(rates) == pytest.approx(2 / everything, rel=0.05)
+    assert rates[-1] < max(rates)  # refusals take their share
+
+
+def test_many_are_refused_and_the_rest_waits_within_bounds() -> None:
+    said = forecast(_cell(5000), CLIENTS_ONLY, KNOWN)
+    assert 0.5 < said.refused < 1
+    assert said.seconds == pytest.approx(WAITING_PLACES / said.rate, rel=0.1)
+    assert forecast(_cell(5000), SETTINGS, KNOWN).seconds <= QUEUE_SECONDS + 0.03 + 1e-6
+
+
+def test_one_picture_at_a_time_uses_one_core() -> None:
+    alone = forecast(_cell(1000, batch_size=1), CLIENTS_ONLY, KNOWN).rate
+    assert alone == pytest.approx(1 / 0.016, rel=0.02)
+    assert forecast(_cell(1000, batch_size=1, workers=2), CLIENTS_ONLY, KNOWN).rate > 1.5 * alone
+
+
+def test_what_others_take_is_missing() -> None:
+    free, taken = (forecast(_cell(1000), CLIENTS_ONLY, KNOWN, gone=gone).rate for gone in (0, 1))
+    assert taken == pytest.approx(free / 2, rel=0.05)
+
+
+def test_a_crowd_is_shared_by_weights() -> None:
+    crowd = Crowd.of(101, SETTINGS)
+    assert (crowd.visitors, crowd.clients, crowd.people, crowd.reviewers, crowd.think) == (20, 60, 20, 1, 5)
+
+
+def test_it_says_how_far_off_it_is(measured: Callable[..., Measured]) -> None:
+    told = [_made(measured, users, size, users / 10) for users in (50, 250) for size in (1, 32)]
+    settings = {**vars(SETTINGS)}
+    test = _made(measured, 100, 32, 12, settings=settings)
+    text = describe(Matrix([*told, test]), told, costs(told))
+    assert "told from 4 of 5 cells" in text and "| openvino, 1 worker, batch 1, 50 users * |" in text
+    assert "Goal met: the rate within 20% in every cell" in text and "1 of 1; half of them within" in text
+    wrong = _made(measured, 100, 32, 3)
+    text = describe(Matrix([*told, wrong]), told, costs(told))
+    assert "GOAL MISSED" in text and "0 of 1" in text
+    assert "nothing tests the model" in describe(Matrix(told), told, costs(told))
+
+
+def test_the_command(measured: Callable[..., Measured], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "scaling.md"
+    page.write_text("Before.\n<!-- model -->\nold\n<!-- /model -->\nAfter.\n")
+    monkeypatch.setattr("sys.argv", ["stress", "model", "--results", str(tmp_path / "results"), "--page", str(page)])
+    assert main() == 1
+    cell = _made(measured, 50, 1, 8)
+    found = {name: value for name, value in cell.found.items() if name != "settings"}
+    Results(tmp_path / "results").write(cell.cell, SETTINGS, found)
+    assert main() == 0
+    text = page.read_text()
+    assert "\nold\n" not in text and text.startswith("Before.\n") and text.endswith("\nAfter.\n")
+    assert "openvino, 100,000 predictions/s" in text
+    with pytest.raises(ValueError, match="no <!-- model -->"):
+        with_part("A page without.", "x")

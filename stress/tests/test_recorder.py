@@ -1,0 +1,67 @@
+"""Counts and percentiles of what a load generator heard."""
+
+import json
+import math
+
+import pytest
+
+from stress.recorder import FAILED, MOST_REASONS, OK, OTHER_REASONS, REFUSED, Recorder, Row, merged, rounded
+
+
+def test_percentiles_are_of_what_there_was() -> None:
+    row = Row()
+    for milliseconds in range(1, 101):
+        row.count(milliseconds)
+    assert [row.percentile(share) for share in (0.5, 0.95, 0.99, 1)] == [50, 95, 99, 100]
+    assert row.mean == 50.5
+    assert row.figures() == {"started": 100, "finished": 0, "mean": 50.5, "p50": 50, "p95": 95, "p99": 99, "max": 100}
+
+
+def test_of_nothing() -> None:
+    assert math.isnan(Row().percentile(0.5)) and math.isnan(Row().mean)
+    assert Row().figures()["p99"] is None
+
+
+@pytest.mark.parametrize(("exact", "kept"), [(0.4, 0), (99.6, 100), (999, 999), (1234, 1230), (98765, 98800)])
+def test_three_digits_are_kept(exact: float, kept: int) -> None:
+    assert rounded(exact) == kept
+
+
+def test_only_the_window_counts() -> None:
+    recorder = Recorder(begins=100, ends=110)
+    recorder.add("x", OK, started=99, milliseconds=2000)  # came within it, was sent before
+    recorder.add("x", OK, started=109, milliseconds=30_000)  # the slow one that must not be lost
+    recorder.add("x", OK, started=105, milliseconds=10)
+    recorder.add("x", OK, started=110, milliseconds=10)
+    row = recorder.rows["x", OK]
+    assert (row.finished, row.started, max(row.milliseconds)) == (2, 2, 30_000)
+
+
+def test_refusals_are_neither_answers_nor_failures() -> None:
+    recorder = Recorder(0, 10)
+    for outcome in (OK, REFUSED, REFUSED, FAILED):
+        recorder.add("x", outcome, started=1, milliseconds=1, reason="broken")
+    assert {outcome: row.started for (_, outcome), row in recorder.rows.items()} == {OK: 1, REFUSED: 2, FAILED: 1}
+    assert recorder.reasons == {"broken": 1}
+
+
+def test_reasons_are_bounded() -> None:
+    recorder = Recorder(0, 10)
+    for number in range(MOST_REASONS + 5):
+        recorder.add("x", FAILED, started=1, milliseconds=1, reason=f"reason {number}")
+    assert len(recorder.reasons) == MOST_REASONS + 1 and recorder.reasons[OTHER_REASONS] == 5
+
+
+def test_generators_are_put_together() -> None:
+    written = []
+    for milliseconds in (10, 20.4):
+        recorder = Recorder(0, 10)
+        recorder.add("x", OK, started=1, milliseconds=milliseconds)
+        recorder.add("y", FAILED, started=1, milliseconds=1, reason="broken")
+        written.append(json.loads(json.dumps(recorder.as_json())))
+    rows, reasons = merged(written)
+    assert rows["x", OK].figures() | {"max": 0} == {
+        **{"started": 2, "finished": 2, "mean": 15.2},
+        **{"p50": 10, "p95": 20, "p99": 20, "max": 0},
+    }
+    assert reasons == {"broken": 2}
