@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -18,8 +19,8 @@ from predictions import request_ids
 
 logger = logging.getLogger("mlsite.requests")
 
-# Asked every few seconds by machines, which tell of trouble themselves; and files that never change.
-NOT_LOGGED = ("/healthz", "/readyz", "/metrics", "/static/")
+# Asked every few seconds by machines, which tell of trouble themselves.
+NOT_LOGGED = ("/healthz", "/readyz", "/metrics")
 
 
 def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -32,7 +33,8 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         bind_contextvars(request_id=request_id)
         response = get_response(request)
         response.headers[request_ids.HEADER] = request_id
-        if not request.path.startswith(NOT_LOGGED):
+        # Refusals for want of room come by the thousand a second: a line for each would take time from the pages.
+        if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE and not request.path.startswith(NOT_LOGGED):
             milliseconds = round((time.perf_counter() - started) * 1000, 1)
             logger.info(
                 "%s %s %s in %s ms",

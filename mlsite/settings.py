@@ -93,7 +93,6 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "mlsite.logs.request_log",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "predictions.doorkeeper.Doorkeeper",
     "django.contrib.sessions.middleware.SessionMiddleware",

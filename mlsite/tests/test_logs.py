@@ -13,7 +13,9 @@ from django.test import Client
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from mlsite import logs
+from predictions import backpressure
 from predictions.models import Prediction
+from predictions.refusals import Refusal
 from predictions.tests.fakes import FakeClassifier
 from tests.running import eventually
 
@@ -47,6 +49,17 @@ def test_an_id_comes_back(client: Client) -> None:
 @pytest.mark.parametrize("bad", ["", "x" * 65, "two words", "line\tbreak", '{"a": 1}', "é"])
 def test_an_id_that_could_pass_for_something_else_is_replaced(client: Client, bad: str) -> None:
     assert len(client.get("/healthz", headers={"X-Request-ID": bad}).headers["X-Request-ID"]) == 32
+
+
+def test_refusals_for_want_of_room_are_not_logged(
+    client: Client, lines: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_limits: Any) -> None:
+        raise Refusal("busy", "Full.", status=503)
+
+    monkeypatch.setattr(backpressure, "require_room", full)
+    assert client.post("/api/predict").status_code == 503
+    assert lines.text == ""
 
 
 def test_one_line_for_a_request(client: Client, lines: pytest.LogCaptureFixture) -> None:

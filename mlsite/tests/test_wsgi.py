@@ -6,6 +6,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def _run(script: str, data_dir: Path) -> None:
+    """In a process of its own: what it imports is imported once, and for good."""
+    (data_dir / "static").mkdir(exist_ok=True)
+    environment = {**os.environ, "DATA_DIR": str(data_dir)}
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+
+
 def test_the_site_loads_no_engine(tmp_path: Path) -> None:
     """Nor the network behind one: a web process stays small, and starts fast."""
     script = (
@@ -13,11 +22,30 @@ def test_the_site_loads_no_engine(tmp_path: Path) -> None:
         "loaded = {'tensorflow', 'keras', 'openvino'} & set(sys.modules)\n"
         "assert not loaded, loaded"
     )
+    _run(script, tmp_path)
+
+
+def test_static_files_and_for_how_long_they_may_be_kept(tmp_path: Path) -> None:
+    script = (
+        "import io, sys, mlsite.wsgi\n"
+        "def get(path):\n"
+        "    told = {}\n"
+        "    environ = {'REQUEST_METHOD': 'GET', 'PATH_INFO': path, 'SERVER_NAME': 'localhost', 'SERVER_PORT': '80',\n"
+        "        'wsgi.input': io.BytesIO(), 'wsgi.url_scheme': 'http', 'wsgi.errors': sys.stderr}\n"
+        "    def tell(status, headers, *rest): told.update(headers, status=status)\n"
+        "    body = mlsite.wsgi.application(environ, tell)\n"
+        "    return told | {'body': b''.join(body)}\n"
+        "named, hashed = get('/static/site.css'), get('/static/site.0123456789ab.css')\n"
+        "assert named['status'] == hashed['status'] == '200 OK', (named, hashed)\n"
+        "assert named['body'] == b'a {}' and named['Content-Type'].startswith('text/css'), named\n"
+        "assert named['X-Content-Type-Options'] == 'nosniff', named\n"
+        "assert named['Cache-Control'] == 'max-age=60, public', named\n"
+        "assert hashed['Cache-Control'].endswith('immutable'), hashed\n"
+    )
     (tmp_path / "static").mkdir()
-    environment = {**os.environ, "DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", script]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr
+    for name in ("site.css", "site.0123456789ab.css"):
+        (tmp_path / "static" / name).write_text("a {}")
+    _run(script, tmp_path)
 
 
 def test_what_nobody_has_read_is_read_before_the_answer(tmp_path: Path) -> None:
@@ -36,8 +64,4 @@ def test_what_nobody_has_read_is_read_before_the_answer(tmp_path: Path) -> None:
         "uploads.DISCARD_AT_MOST = 10**6\n"
         "assert 10**6 <= ask(10**7)[1] < 2 * 10**6\n"
     )
-    (tmp_path / "static").mkdir()
-    environment = {**os.environ, "DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", script]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr
+    _run(script, tmp_path)
