@@ -137,7 +137,8 @@ class Catalogue:
             return []
         found = [(*fit, one) for one in self._searchable if (fit := one.fit(wanted))]
         # Sorting keeps the order of the alphabet among equals.
-        found.sort(key=lambda hit: (hit[0], places.get(hit[2].entry.label, len(places))))
+        typed = text.strip().replace(" ", "_")  # capitals tell only a dog (Cardigan) from a garment (cardigan)
+        found.sort(key=lambda hit: (hit[0], places.get(hit[2].entry.label, len(places)), hit[2].entry.label != typed))
         entries = [one.found_by(position) for _, position, one in found]
         # It takes some milliseconds, and where a word begins with the text, there was no slip.
         if len(entries) < limit and all(rank == _WITHIN for rank, _, _ in found):

@@ -38,6 +38,7 @@ def test_from_the_queue_to_a_file(desk: Desk, sit: Sit, tmp_path: Path, scripts:
         download.wait_for()
         findings.look(tab, "data sets")
     else:
+        tab.get_by_role("heading", name="Data sets").wait_for()  # not while it is still on its way there
         eventually(lambda: tab.reload() and download.count(), "the data set")
     with tab.expect_download() as downloading:
         download.click()
