@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import threading
 import time
@@ -11,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import django_rq
+import hypothesis
 import PIL.Image
 import pytest
 import redis
@@ -31,6 +33,12 @@ from predictions import backpressure, classifiers, queues
 from predictions.rq_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier
 from worker.repository import Repository
+
+# A machine that is busy with something else is no reason to fail. Hypothesis' own profile "ci" tries the same examples
+# each time, so that what turns a build red is in the change; "thorough" looks for what nobody has found yet.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=3000)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "patient")
 
 # --- The site -------------------------------------------------------------------------------------
 

@@ -49,6 +49,13 @@ def plain(text: str) -> str:
     return _BETWEEN_WORDS.sub(" ", _APOSTROPHES.sub("", letters)).strip()
 
 
+def _with_capitals(text: str) -> str:
+    """A text as it was typed, but for what stands around and between its words: capitals alone tell a dog (Cardigan)
+    from a garment (cardigan).
+    """
+    return " ".join(text.replace("_", " ").split())
+
+
 @dataclass(frozen=True)
 class Entry:
     """One label. `synonyms`: what else it is called; `matched`: that one of them by which a search found it, if any."""
@@ -137,8 +144,14 @@ class Catalogue:
             return []
         found = [(*fit, one) for one in self._searchable if (fit := one.fit(wanted))]
         # Sorting keeps the order of the alphabet among equals.
-        typed = text.strip().replace(" ", "_")  # capitals tell only a dog (Cardigan) from a garment (cardigan)
-        found.sort(key=lambda hit: (hit[0], places.get(hit[2].entry.label, len(places)), hit[2].entry.label != typed))
+        typed = _with_capitals(text)
+        found.sort(
+            key=lambda hit: (
+                hit[0],
+                places.get(hit[2].entry.label, len(places)),
+                _with_capitals(hit[2].entry.label) != typed,
+            )
+        )
         entries = [one.found_by(position) for _, position, one in found]
         # It takes some milliseconds, and where a word begins with the text, there was no slip.
         if len(entries) < limit and all(rank == _WITHIN for rank, _, _ in found):
@@ -154,7 +167,9 @@ class Catalogue:
             return text
         wanted = plain(text)
         # A label's own name hides the same word among the synonyms of others.
-        labels = self._labels_by_name.get(wanted) or self._labels_by_synonym.get(wanted) or ()
+        labels = self._labels_by_name.get(wanted) or self._labels_by_synonym.get(wanted) or set()
+        if len(labels) > 1:
+            labels = {label for label in labels if _with_capitals(label) == _with_capitals(text)}
         return next(iter(labels)) if wanted and len(labels) == 1 else None
 
     def _named_in(self, wanted: str) -> list[Entry]:

@@ -64,5 +64,10 @@ class ExportForm(forms.Form):
 
     @property
     def fields_in_use(self) -> list[tuple[str, str]]:
-        """Names and values of what was filled in, to be asked for once more as it is."""
-        return [(name, value) for name in self.fields for value in self.data.getlist(name) if value]  # type: ignore[attr-defined]
+        """Names and values of what was filled in, to be asked for once more as it is.
+
+        As the form reads it: of a day that was sent twice, the last counts, also where that one is empty.
+        """
+        read = {name: field.widget.value_from_datadict(self.data, {}, name) for name, field in self.fields.items()}
+        values = {name: value if isinstance(value, list) else [value] for name, value in read.items()}
+        return [(name, value) for name in values for value in values[name] if value]

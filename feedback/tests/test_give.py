@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
@@ -158,7 +158,6 @@ def test_foreign_forms(prediction: Prediction) -> None:
     assert Feedback.objects.count() == 1
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text(text: str) -> None:
     form = FeedbackForm({"verdict": "wrong", "expected_words": text[:200], "comment": text})

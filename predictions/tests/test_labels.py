@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
@@ -115,9 +115,10 @@ def test_a_label_wins_over_a_synonym() -> None:
 def test_labels_that_differ_in_capitals_only() -> None:
     catalogue = Catalogue(["Polish", "polish"])
     assert [catalogue.resolve(text) for text in ("Polish", "polish", "POLISH")] == ["Polish", "polish", None]
+    assert [catalogue.resolve(text) for text in (" Polish_", "polish ", "POLISH ")] == ["Polish", "polish", None]
 
 
-@settings(deadline=None)  # a machine that is busy with something else is no reason to fail
+@example("Cardigan")
 @given(st.text() | st.sampled_from(ROWS).flatmap(lambda row: st.sampled_from([row[1], row[2], row[2][3:], row[1][:4]])))
 def test_any_text(text: str) -> None:
     found = IMAGENET.search(text, limit=7)
@@ -132,7 +133,6 @@ def test_any_text(text: str) -> None:
         assert IMAGENET.resolve(text.upper()) in {label, None} and IMAGENET.resolve(f" {text}_") == label
 
 
-@settings(deadline=None)
 @example(label="cardigan")
 @example(label="Cardigan")
 @given(st.sampled_from([row[1] for row in ROWS]))
@@ -140,14 +140,12 @@ def test_every_label_is_found_by_its_name(label: str) -> None:
     assert _found(label.replace("_", " "))[0] == label
 
 
-@settings(deadline=None)
 @given(st.sampled_from([row[1] for row in ROWS]), st.data())
 def test_every_label_is_found_while_it_is_typed(label: str, data: st.DataObject) -> None:
     typed = label[: data.draw(st.integers(1, len(label)))]
     assert label in _found(typed, limit=1000)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_plain(text: str) -> None:
     plain = labels.plain(text)

@@ -40,7 +40,7 @@ def api(worker: FakeClassifier) -> Any:
 def test_it_works(api: Any, path: str, method: str) -> None:
     known = [str(stored_prediction(state=state).id) for state in Prediction.State.values]
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
     @given(api[path][method].as_strategy(), st.none() | st.sampled_from(known))
     def check(case: schemathesis.Case[Any], prediction_id: str | None) -> None:
         """Half of the requests speak of a prediction that there is."""

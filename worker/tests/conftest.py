@@ -2,15 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from worker.repository import Repository, catalogue, versions
 from worker.tests.fakes import NAME, FakeRecipe, fake_build
-
-# A machine that is busy with something else is no reason to fail.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture

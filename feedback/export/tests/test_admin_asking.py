@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given
@@ -169,6 +170,10 @@ def test_number_of_queries_of_many_labels(lead: Client) -> None:
     assert len(queries) <= 7  # one more: which of the labels there are
 
 
+def test_day_sent_twice() -> None:
+    assert ExportForm(QueryDict("since=0&since=")).fields_in_use == [("format", "imagefolder")]
+
+
 class AnyQuery(TestCase):
     @given(
         query=st.dictionaries(
@@ -177,8 +182,6 @@ class AnyQuery(TestCase):
         )
     )
     def test_any_query(self, query: dict[str, list[str]]) -> None:
-        from django.http import QueryDict
-
         data = QueryDict(mutable=True)
         for name, values in query.items():
             data.setlist(name, values)

@@ -222,7 +222,7 @@ def test_rows_are_only_added(case: Case, ada: User) -> None:
 
 
 class TestStateIsWhatTheRowsSay(TestCase):
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.lists(st.sampled_from(["right", "cup", "unusable", "flag", "undo", "reopen"]), max_size=12))
     def test_any_sequence(self, steps: list[str]) -> None:
         ada, case = reviewer_named("ada"), open_case()
