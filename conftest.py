@@ -67,6 +67,11 @@ def own_files(tmp_path: Path, settings: Settings) -> None:
     cache.clear()
 
 
+@pytest.fixture(autouse=True)
+def nobody_was_refused() -> None:
+    backpressure.virtual_queue.forget()
+
+
 def _logged_in(username: str, role: str) -> Client:
     roles.create_roles()
     user = User.objects.create_user(username, is_staff=True)

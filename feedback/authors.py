@@ -13,8 +13,14 @@ COOKIE_SECONDS = 365 * 24 * 3600
 _SALT = "feedback.author"
 
 
+def known_visitor(request: HttpRequest) -> str:
+    """The author id of a visitor who has said something before; empty for one who has not."""
+    known = request.get_signed_cookie(COOKIE, default="", salt=_SALT)
+    return _author("visitor", known) if known else ""
+
+
 def visitor(request: HttpRequest) -> str:
-    """The author id of whoever looks at the page; the same again from the same browser, once `remember` was called."""
+    """The author id of whoever says something; the same again from the same browser, once `remember` was called."""
     known = request.get_signed_cookie(COOKIE, default="", salt=_SALT)
     if not known:
         # Kept at the request, so that the statement and the cookie that follows it name the same visitor.

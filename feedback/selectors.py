@@ -21,7 +21,7 @@ class ResultFeedback:
 
 
 def result_feedback(prediction: Prediction, author: str) -> ResultFeedback:
-    """Two queries."""
-    statement = Feedback.objects.current().filter(prediction=prediction, author=author).first()
+    """Two queries; one for an `author` who is nobody yet, who cannot have said anything."""
+    statement = Feedback.objects.current().filter(prediction=prediction, author=author).first() if author else None
     case = Case.objects.filter(image_id=prediction.image_id).only("verdict", "label").first()
     return ResultFeedback(statement, case.verdict if case else "", case.label if case else "")

@@ -30,7 +30,7 @@ REFRESH_SECONDS = 0.5
 QUEUE_SHARE = 0.8
 
 # A result page that waits asks again after so many seconds at most.
-LOOK_AGAIN_AT_MOST = 10
+LOOK_AGAIN_AT_MOST = 15
 
 # Threads of the web server that are kept free of requests that wait: for pages, probes, and refusals.
 FREE_THREADS = 32
@@ -117,6 +117,38 @@ class WaitingRoom:
 waiting_room = WaitingRoom()
 
 
+class VirtualQueue:
+    """When those who were refused may come again: one after the other, as fast as there is room for them.
+
+    If a thousand are told to come in a second, they all do, for one place: then the refusals are most of the work.
+    Nobody's turn is kept. Who comes later, or never, leaves room to whoever asks.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._end = 0.0  # when the next one may come; seconds of `time.monotonic`
+
+    def turn(self, seconds: float, rate: float, at_most: float) -> float:
+        """Seconds until the turn of one more, where there is room in `seconds` at the earliest, and then for `rate`
+        predictions per second.
+        """
+        if not rate:
+            return seconds
+        now = time.monotonic()
+        with self._lock:
+            begins = max(self._end, now + seconds)
+            if begins - now > at_most:
+                return max(seconds, at_most)
+            self._end = begins + 1 / rate
+        return begins - now
+
+    def forget(self) -> None:
+        self._end = 0.0
+
+
+virtual_queue = VirtualQueue()
+
+
 def require_room(*, wait_limit: float | None, takes_place: bool = True) -> None:
     """Raises `Refusal` `busy` if the queue is full, or if an answer might take longer than `wait_limit` seconds.
 
@@ -134,12 +166,13 @@ def require_room(*, wait_limit: float | None, takes_place: bool = True) -> None:
         raise _no_place()
 
 
-def look_again_seconds() -> int:
-    """After how long it is worth asking again for an answer that is not there yet. A thousand pages that ask each
-    second are more work than a thousand predictions.
+def look_again_seconds(waited: float) -> int:
+    """After how long it is worth asking again for an answer that is not there after `waited` seconds: when it should
+    be, as long as the queue is now. A thousand pages that ask each second are more work than a thousand predictions.
     """
     load.refresh()
-    return min(LOOK_AGAIN_AT_MOST, max(1, round(load.wait_seconds / 2)))
+    left = max(load.wait_seconds - waited, load.wait_seconds / 5)  # it takes longer than it seemed to
+    return min(LOOK_AGAIN_AT_MOST, max(1, math.ceil(left)))
 
 
 @contextmanager
@@ -155,10 +188,11 @@ def place_to_wait(wait_seconds: float) -> Iterator[None]:
 
 
 def _no_place() -> Refusal:
-    return _busy("Too many requests wait already.", waiting_room.size / load.rate if load.rate else 1)
+    return _busy("Too many requests wait already.", 1 / load.rate if load.rate else 1)
 
 
 def _busy(reason: str, seconds: float) -> Refusal:
-    retry_after = max(1, math.ceil(seconds))
+    turn = virtual_queue.turn(seconds, load.rate, settings.PREDICT_WAIT_SECONDS)
+    retry_after = max(1, math.ceil(turn))
     message = f"{reason} Please try again in {retry_after} s."
     return Refusal(BUSY, message, status=503, retry_after=retry_after)

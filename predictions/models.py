@@ -186,6 +186,11 @@ class Prediction(models.Model):
         return self.expires_at is not None and self.expires_at <= moment
 
     @property
+    def age_seconds(self) -> float:
+        """Since the request."""
+        return max(0.0, (timezone.now() - self.created_at).total_seconds())
+
+    @property
     def queue_ms(self) -> float | None:
         """Milliseconds between the request and the moment a worker took it up."""
         return _milliseconds(self.created_at, self.started_at)

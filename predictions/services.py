@@ -61,16 +61,18 @@ def prediction_request(
             return _wait(prediction, woken, wait_seconds)
 
 
-def prediction_wait(prediction: Prediction, seconds: float) -> Prediction:
-    """The prediction as it is once it has settled, or after `seconds`. Raises nothing.
+def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
+    """The prediction as it is once it has settled, or after `seconds`. Raises `Prediction.DoesNotExist`.
 
     Does not wait where too many do so already: what is asked for is there now, if only as a prediction that waits.
     """
-    if not prediction.is_waiting or seconds <= 0:
-        return prediction
-    with backpressure.waiting_room.place() as has_place, announcements.listener.expect(prediction.id) as woken:
-        woken.set()  # it may have settled before we began to listen: look once at once
-        return _wait(prediction, woken, seconds if has_place else 0)
+    # Listening comes first: what settles after the row was read is heard, and nothing need be read twice.
+    with announcements.listener.expect(prediction_id) as woken:
+        prediction = Prediction.objects.get(pk=prediction_id)
+        if not prediction.is_waiting:
+            return prediction
+        with backpressure.waiting_room.place() as has_place:
+            return _wait(prediction, woken, seconds) if has_place else prediction
 
 
 def _wait(prediction: Prediction, woken: announcements.Call, seconds: float) -> Prediction:
@@ -80,7 +82,7 @@ def _wait(prediction: Prediction, woken: announcements.Call, seconds: float) -> 
         woken.clear()
         if woken.news:
             return _with_news(prediction, woken.news)
-        prediction = Prediction.objects.select_related("image").get(pk=prediction.pk)
+        prediction = Prediction.objects.get(pk=prediction.pk)
         if not in_time or not prediction.is_waiting:
             return prediction
 

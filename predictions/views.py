@@ -1,11 +1,13 @@
 """The pages: upload a picture, see its answer."""
 
+from functools import cache
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
@@ -46,26 +48,39 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 
 def _upload_page(request: HttpRequest, refusal: Refusal | None = None) -> HttpResponse:
-    context = {
-        "refusal": refusal,
-        "formats": ", ".join(Image.Format.values),
-        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
-        "max_megabytes": settings.UPLOAD_MAX_BYTES / 2**20,
-    }
+    if refusal is None and not request.COOKIES and not settings.DEBUG:
+        return HttpResponse(_first_page(settings.UPLOAD_MAX_BYTES))
+    context = {"refusal": refusal, **_limits(settings.UPLOAD_MAX_BYTES)}
     response = render(request, "predictions/upload.html", context, status=refusal.status if refusal else 200)
     for name, value in refusal.headers.items() if refusal else ():
         response[name] = value
     return response
 
 
+@cache
+def _first_page(max_bytes: int) -> str:
+    """The page for who comes without cookies, to whom there is nothing to say: the same for all, written once."""
+    return render_to_string("predictions/upload.html", _limits(max_bytes))
+
+
+def _limits(max_bytes: int) -> dict[str, object]:
+    return {
+        "formats": ", ".join(Image.Format.values),
+        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
+        "max_megabytes": max_bytes / 2**20,
+    }
+
+
 @require_safe
 @never_cache
 def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
-    prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
-    prediction = services.prediction_wait(prediction, PAGE_WAIT_SECONDS)
+    try:
+        prediction = services.prediction_wait(prediction_id, PAGE_WAIT_SECONDS)
+    except Prediction.DoesNotExist as error:
+        raise Http404("There is no such prediction.") from error
     context: dict[str, object] = {"prediction": prediction}
     if prediction.is_waiting:
-        context["look_again_seconds"] = backpressure.look_again_seconds()
+        context["look_again_seconds"] = backpressure.look_again_seconds(prediction.age_seconds)
     return render(request, "predictions/result.html", context)
 
 

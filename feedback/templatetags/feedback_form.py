@@ -15,7 +15,7 @@ def feedback_form(context: dict[str, Any], prediction: Prediction, form: Feedbac
 
     `form` is one that came back with errors, to be filled in again.
     """
-    known = selectors.result_feedback(prediction, authors.visitor(context["request"]))
+    known = selectors.result_feedback(prediction, authors.known_visitor(context["request"]))
     return {
         "prediction": prediction,
         "form": form or FeedbackForm.of(known.statement),

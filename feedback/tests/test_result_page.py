@@ -42,7 +42,7 @@ def _page(client: Client, prediction: Prediction) -> str:
 
 
 def test_it_works(client: Client, prediction: Prediction, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    with django_assert_num_queries(3):  # the prediction; the statement; the case
+    with django_assert_num_queries(2):  # the prediction; the case: who has no cookie has not said anything
         page = _page(client, prediction)
     assert QUESTION in page and "<details" not in page and "You said" not in page
     assert f'data-combobox="/api/labels" data-prediction="{prediction.id}"' in page

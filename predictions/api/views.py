@@ -137,7 +137,7 @@ def _picture(request: Request) -> UploadedFile[bytes]:
 
 def get_prediction(prediction_id: UUID) -> Prediction:
     try:
-        return Prediction.objects.select_related("image").get(pk=prediction_id)
+        return Prediction.objects.get(pk=prediction_id)
     except Prediction.DoesNotExist as error:
         raise Http404 from error
 

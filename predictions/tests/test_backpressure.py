@@ -120,10 +120,42 @@ def test_just_in_time(load: Load) -> None:
         backpressure.require_room(wait_limit=24)
 
 
-@pytest.mark.parametrize(("jobs", "seconds"), [(0, 1), (5, 1), (40, 4), (1000, 10)])
-def test_a_page_looks_again_the_later_the_longer_the_queue_is(load: Load, jobs: int, seconds: int) -> None:
+def test_those_who_were_refused_come_one_after_the_other(load: Load, settings: Settings) -> None:
+    """As fast as there is room for them; but nobody is told to stay away for longer than he would wait."""
+    settings.QUEUE_MAX_LENGTH, settings.PREDICT_WAIT_SECONDS = 5, 7
+    load(7, 2)
+    told = []
+    for _ in range(14):
+        with pytest.raises(Refusal) as caught:
+            backpressure.require_room(wait_limit=None)
+        told.append(caught.value.retry_after)
+    assert told == [2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 7, 7]  # the first when three of seven are done
+
+
+def test_the_line_gets_shorter_with_time(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: moment)
+    line = backpressure.VirtualQueue()
+    assert [line.turn(1, 2, 30) for _ in range(5)] == [1, 1.5, 2, 2.5, 3]
+    moment += 2
+    assert line.turn(1, 2, 30) == 1.5
+    moment += 100
+    assert line.turn(1, 2, 30) == 1
+    assert line.turn(50, 2, 30) == 50, "there is no room before, so that it is no use to come earlier"
+
+
+def test_nobody_stands_in_line_where_the_rate_is_not_known() -> None:
+    line = backpressure.VirtualQueue()
+    assert [line.turn(10, 0, 30) for _ in range(3)] == [10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "waited", "seconds"),
+    [(0, 0, 1), (5, 0, 1), (40, 0, 8), (40, 3, 5), (40, 7.5, 2), (40, 60, 2), (1000, 0, 15)],
+)
+def test_a_page_looks_again_when_the_answer_should_be_there(load: Load, jobs: int, waited: float, seconds: int) -> None:
     load(jobs, 5)
-    assert backpressure.look_again_seconds() == seconds
+    assert backpressure.look_again_seconds(waited) == seconds
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def test_while_a_batch_is_in_hand(
     PredictionWorker([queue]).run_maintenance_tasks()
     held.let_go.set()
     for prediction in (first, second):
-        answered = services.prediction_wait(prediction, 20)
+        answered = services.prediction_wait(prediction.id, 20)
         assert (answered.state, answered.error) == ("done", "")
         assert answered.queue_ms is not None and answered.queue_ms >= 0
         assert answered.total_ms is not None and answered.total_ms >= 0

@@ -61,10 +61,10 @@ def test_waiting_is_not_polling(queue: Queue) -> None:
     answering = threading.Thread(target=answer)
     with CaptureQueriesContext(connection) as queries:
         answering.start()
-        result = services.prediction_wait(prediction, 20)
+        result = services.prediction_wait(prediction.id, 20)
     answering.join()
     assert (result.state, result.label, result.top[0]) == ("done", "espresso", ["espresso", 0.951234])
-    assert len(queries) == 1  # in case it had settled before we listened
+    assert len(queries) == 1
 
 
 def test_the_answer_to_a_new_request_is_not_read(worker: FakeClassifier) -> None:
@@ -89,26 +89,26 @@ def test_an_announcement_without_news(queue: Queue) -> None:
 
     cancelling = threading.Thread(target=cancel)
     cancelling.start()
-    result = services.prediction_wait(Prediction.objects.get(), 20)
+    result = services.prediction_wait(prediction.id, 20)
     cancelling.join()
     assert result.state == "cancelled" and result.finished_at is not None
 
 
 def test_the_wait_is_over(queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
-    assert services.prediction_wait(prediction, 0.01).state == "queued"
+    assert services.prediction_wait(prediction.id, 0.01).state == "queued"
 
 
 def test_settled_before_the_wait(queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
     Prediction.objects.update(state="cancelled", finished_at=timezone.now())
-    assert services.prediction_wait(prediction, 20).state == "cancelled"
+    assert services.prediction_wait(prediction.id, 20).state == "cancelled"
 
 
 def test_nothing_to_wait_for(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     prediction = stored_prediction()
-    with django_assert_num_queries(0):
-        assert services.prediction_wait(prediction, 20) is prediction
+    with django_assert_num_queries(1):
+        assert services.prediction_wait(prediction.id, 20).is_done
 
 
 def test_the_queue_cannot_be_reached(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:

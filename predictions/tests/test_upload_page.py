@@ -6,6 +6,7 @@ import pytest
 from django.contrib.messages import get_messages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from pytest_django import Settings
 from rq import Queue
 
 from predictions.models import Image, Prediction
@@ -33,6 +34,16 @@ def test_the_page(client: Client) -> None:
     assert 'enctype="multipart/form-data"' in response.text
     assert "JPEG, PNG, GIF, WEBP, up to 20 MB" in response.text
     assert client.head("/").status_code == 200
+
+
+def test_the_page_is_written_once_for_those_without_cookies(client: Client, settings: Settings) -> None:
+    first = client.get("/").text
+    assert client.get("/").text == first
+    client.cookies["theme"] = "none"
+    assert client.get("/").text == first
+    client.cookies.clear()
+    settings.UPLOAD_MAX_BYTES = 3 * 2**20
+    assert "up to 3 MB" in client.get("/").text
 
 
 def test_without_a_file(client: Client, tmp_path: Path) -> None:

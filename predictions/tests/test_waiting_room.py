@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 from rq import Queue
 
 from predictions import announcements, backpressure, services
@@ -124,12 +124,14 @@ def test_when_it_will_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
         backpressure.place_to_wait(1),
     ):
         raise AssertionError("there is no place")
-    assert caught.value.headers == {"Retry-After": "4"}  # two places, one is free every other second
+    assert caught.value.headers == {"Retry-After": "2"}  # one place is free every other second
 
 
-def test_a_page_without_a_place_shows_what_there_is(queue: Queue) -> None:
+def test_a_page_without_a_place_shows_what_there_is(
+    queue: Queue, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
     prediction = stored_prediction(state="queued")
-    with backpressure.place_to_wait(1), backpressure.place_to_wait(1):
-        assert services.prediction_wait(prediction, 600).state == "queued"
+    with backpressure.place_to_wait(1), backpressure.place_to_wait(1), django_assert_num_queries(3):
+        assert services.prediction_wait(prediction.id, 600).state == "queued"
         Prediction.objects.update(state="running")
-        assert services.prediction_wait(prediction, 600).state == "running"
+        assert services.prediction_wait(prediction.id, 600).state == "running"

@@ -35,7 +35,7 @@ OPEN_FILES = 65_536  # each connection is one, and a shell often allows 1,024
 
 # Workers take all the time of a processor that they get. Where they share it with the web server, that goes first: it
 # needs little, and everybody waits for it, also those who only want a page or a refusal.
-WORKER_NICE = 5
+WORKER_NICE = 10
 
 
 class Command(BaseCommand):
