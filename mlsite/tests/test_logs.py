@@ -32,6 +32,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Everything, as JSON, formatted where and when it is logged."""
     caplog.handler.setFormatter(logs.json_lines())
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="rq.worker")  # `rqworker` in a test before may have made it quieter
     return caplog
 
 
