@@ -11,7 +11,8 @@ from pathlib import Path
 
 from stress.bench import ceiling, load
 from stress.bench.ceiling import Pass
-from stress.bench.processes import Contender, contender
+from stress.bench.postgresql import Server, postgresql
+from stress.bench.processes import Contender, contender, cpu_seconds, pss_megabytes
 from stress.bench.site import NAMES, Processes, running_site
 from stress.bench.table import Figure, Goal, Report, Table
 from stress.bench.workspace import Workspace, site_environment
@@ -19,6 +20,7 @@ from tests.running import RunningSite
 from worker.cores import usable_cores
 
 TITLE = "End to end"
+DATABASE = "database"
 FIRST_PASSES = 3  # over the photos, to find the best batch size
 WARM_UP_CLIENTS = 32
 
@@ -51,11 +53,21 @@ class Rig:
     photos: Sequence[Path]
     folder: Path
     new_photos: bool
+    server: Server | None = None  # of the database, where that is one
     answered: list[str] = field(default_factory=list)
     sent: int = 0  # photos that have had a number of their own
 
     def done(self) -> int:
         return int(self.database.ask(do="done", files=[])["done"])
+
+    def cpu_seconds(self) -> dict[str, float]:
+        database = {DATABASE: cpu_seconds(self.server.processes())} if self.server else {}
+        return self.processes.cpu_seconds() | database
+
+    def pss_megabytes(self) -> dict[str, float]:
+        mine = self.server.processes() if self.server else []
+        database = {DATABASE: sum(pss_megabytes(process.pid) for process in mine)} if mine else {}
+        return self.processes.pss_megabytes() | database
 
     def send(self, clients: int, seconds: int) -> tuple[load.Outcome, dict[str, float]]:
         """One load, and the CPU milliseconds that each prediction took, by kind of process.
@@ -64,12 +76,12 @@ class Rig:
         CPU time until it is idle again is divided by the rows that were done until then.
         """
         self.processes.wait_until_idle()
-        done, before = self.done(), self.processes.cpu_seconds()
+        done, before = self.done(), self.cpu_seconds()
         first = 1_000_000 * (self.sent + 1) if self.new_photos else None
         outcome = load.send(self.site.url, self.photos, self.folder, clients=clients, seconds=seconds, first=first)
         self.sent += 1
         self.processes.wait_until_idle()
-        after = self.processes.cpu_seconds()
+        after = self.cpu_seconds()
         done = self.done() - done
         self.answered += outcome.answered
         if not done:
@@ -87,6 +99,7 @@ def add_options(group: _ActionsContainer) -> None:
     group.add_argument(
         "--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="for the site; several times"
     )
+    group.add_argument("--postgresql", action="store_true", help="as the site's database, instead of SQLite")
     group.add_argument(
         "--new-photos", action="store_true", help="no photo twice: each gets a number of its own, in a comment"
     )
@@ -105,6 +118,12 @@ def run(options: Namespace, workspace: Workspace) -> Report:
     data_dir = workspace.site_folder("endtoend")
     rounds: dict[int, list[Round]] = defaultdict(list)
     with contextlib.ExitStack() as stack:
+        server = None
+        if options.postgresql:
+            server = stack.enter_context(postgresql(workspace.folder("endtoend-postgresql")))
+            if server is None:
+                raise RuntimeError("PostgreSQL is not installed; on Debian and Ubuntu: apt install postgresql")
+            environment["DATABASE_URL"] = server.url
         sizes = sorted(set(options.batch_sizes))
         alone = stack.enter_context(ceiling.classifier(workspace, "openvino", options.precision, max(sizes)))
         workspace.say("looking for the best batch size")
@@ -114,7 +133,7 @@ def run(options: Namespace, workspace: Workspace) -> Report:
         site = stack.enter_context(running_site(data_dir, environment))
         database = stack.enter_context(contender("site_process", environment=site_environment(data_dir) | environment))
         folder = workspace.folder("endtoend-load")
-        rig = Rig(site, database, Processes(site), workspace.photos, folder, options.new_photos)
+        rig = Rig(site, database, Processes(site), workspace.photos, folder, options.new_photos, server)
         workspace.say("warming up")
         rig.send(WARM_UP_CLIENTS, options.warm_up)
         passes = [ceiling.measure(alone, batch_size)]
@@ -122,7 +141,7 @@ def run(options: Namespace, workspace: Workspace) -> Report:
             for clients in options.clients:
                 workspace.say(f"round {number + 1} of {options.rounds}: {clients} clients")
                 outcome, cpu = rig.send(clients, options.seconds)
-                memory = rig.processes.pss_megabytes()
+                memory = rig.pss_megabytes()
                 passes.append(ceiling.measure(alone, batch_size))
                 rounds[clients].append(Round(outcome, cpu, memory, _between(*passes[-2:])))
         rows = folder / "answered.txt"
@@ -146,10 +165,12 @@ def _report(
 ) -> Report:
     failures = sum(one.load.failures for found in rounds.values() for one in found)
     left_over = counted["done"] - answered
-    settings = " ".join(f"{name}={value}" for name, value in environment.items())
+    settings = " ".join(f"{name}={value}" for name, value in environment.items() if name != "DATABASE_URL")
+    variants = [options.precision] if options.precision != "f32" else []
+    variants += ["PostgreSQL"] if options.postgresql else []
     return Report(
-        "endtoend" if options.precision == "f32" else f"endtoend-{options.precision}",
-        TITLE if options.precision == "f32" else f"{TITLE}, {options.precision}",
+        "-".join(["endtoend", *map(str.lower, variants)]),
+        ", ".join([TITLE, *variants]),
         f"`manage.py up` with {settings}; wrk sends {options.photos} distinct photos to `POST /api/predict`"
         f"{', each new to the site' if options.new_photos else ''}, for {options.seconds} s at a time; "
         f"{options.rounds} rounds in turns, median (lowest-highest). The ceiling is the classifier alone in batches of "
@@ -166,6 +187,12 @@ def _report(
             ),
         ],
     )
+
+
+def _kinds(rounds: dict[int, list[Round]]) -> tuple[str, ...]:
+    """Of processes."""
+    has_server = any(DATABASE in one.cpu for found in rounds.values() for one in found)
+    return (*NAMES, DATABASE) if has_server else NAMES
 
 
 def _speed(rounds: dict[int, list[Round]]) -> Table:
@@ -206,9 +233,9 @@ def _latency(rounds: dict[int, list[Round]]) -> Table:
 
 def _cpu(rounds: dict[int, list[Round]]) -> Table:
     return Table(
-        ("clients", *NAMES),
+        ("clients", *_kinds(rounds)),
         [
-            (str(clients), *(Figure.of(one.cpu[name] for one in found) for name in NAMES))
+            (str(clients), *(Figure.of(one.cpu[name] for one in found) for name in _kinds(rounds)))
             for clients, found in rounds.items()
         ],
         title="CPU ms per prediction, by process",
@@ -217,9 +244,9 @@ def _cpu(rounds: dict[int, list[Round]]) -> Table:
 
 def _memory(rounds: dict[int, list[Round]]) -> Table:
     return Table(
-        ("after clients", *NAMES),
+        ("after clients", *_kinds(rounds)),
         [
-            (str(clients), *(Figure.of(one.memory[name] for one in found) for name in NAMES))
+            (str(clients), *(Figure.of(one.memory[name] for one in found) for name in _kinds(rounds)))
             for clients, found in rounds.items()
         ],
         title="Memory (PSS, MB), by process; a worker shares OpenVINO's libraries with the measuring of the ceiling",

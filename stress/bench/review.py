@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
-import shutil
-import socket
-import subprocess
 from argparse import Namespace, _ActionsContainer
 from collections.abc import Iterator
 from pathlib import Path
 
-from stress.bench.processes import contender, running
+from stress.bench.postgresql import postgresql
+from stress.bench.processes import contender
 from stress.bench.table import Figure, Goal, Report, Table
 from stress.bench.workspace import Workspace, site_environment
 
@@ -20,7 +16,6 @@ TITLE = "The reviewing desk"
 MOST_MILLISECONDS = 100
 MOST_QUERIES = 12
 GOALS = ("list", "focus view", "next for me")
-START_SECONDS = 60
 
 
 def add_options(group: _ActionsContainer) -> None:
@@ -111,43 +106,10 @@ def _sqlite(workspace: Workspace) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def _postgresql(workspace: Workspace) -> Iterator[dict[str, str] | None]:
-    """A server of our own, with the settings that it comes with; `None` where it is not installed."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    binaries = programs[-1].parent if programs else None
-    if binaries is None and (found := shutil.which("initdb")):
-        binaries = Path(found).resolve().parent
-    if binaries is None:
-        yield None
-        return
-    folder = workspace.folder("review-postgresql")
-    (folder / "site").mkdir()
-    user = _account(folder)
-    subprocess.run(  # noqa: S603 - our own command line
-        [binaries / "initdb", "-D", folder / "data", "-U", "bench", "-A", "trust", "-E", "UTF8"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        user=user,
-    )
-    port = _free_port()
-    server = [str(binaries / "postgres"), "-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port)]
-    with running([*server, "-k", str(folder)], stderr=subprocess.DEVNULL, user=user):
-        ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-t", str(START_SECONDS)]
-        subprocess.run(["sh", "-c", f"until {' '.join(ready)}; do sleep 0.1; done"], check=True, timeout=START_SECONDS)  # noqa: S603, S607
-        url = f"postgres://bench@127.0.0.1:{port}/postgres"
-        yield site_environment(folder / "site") | {"DATABASE_URL": url}
-
-
-def _account(folder: Path) -> str | None:
-    """Who runs PostgreSQL, which refuses to run as root: then it is the user that its package has made."""
-    if os.geteuid() != 0:
-        return None
-    account = pwd.getpwnam("postgres")
-    folder.parent.chmod(0o755)
-    os.chown(folder, account.pw_uid, account.pw_gid)
-    return account.pw_name
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """`None` where it is not installed."""
+    with postgresql(workspace.folder("review-postgresql")) as server:
+        if server is None:
+            yield None
+            return
+        site = workspace.folder("review-postgresql-site")
+        yield site_environment(site) | {"DATABASE_URL": server.url}

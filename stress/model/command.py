@@ -15,6 +15,7 @@ from stress.model.queueing import Forecast, forecast
 from stress.report.measured import Matrix, Measured
 
 GOAL = 0.2
+ENOUGH = 100  # predictions: their number varies by its root, so that twice that is the goal
 HEADROOM = 0.7
 TARGETS = (1_000, 100_000)  # predictions per second
 
@@ -105,8 +106,11 @@ def _cells_table(forecasts: list[tuple[Measured, Forecast]], told: set[Cell]) ->
 
 def _verdict(forecasts: list[tuple[Measured, Forecast]]) -> str:
     """Of the cells that the costs were not told from."""
+    every = len(forecasts)
+    forecasts = [(each, said) for each, said in forecasts if each.rate * each.seconds >= ENOUGH]
     if not forecasts:
-        return "No cells were measured but those that the costs were told from: nothing tests the model."
+        return "No cells were measured that can test the model."
+    few = every - len(forecasts)
     off = [abs(error(said.rate, each.rate)) for each, said in forecasts]
     late = [abs(error(1000 * said.seconds, mean)) for each, said in forecasts if (mean := each.ms("mean"))]
     good = sum(1 for value in off if value <= GOAL)
@@ -115,6 +119,11 @@ def _verdict(forecasts: list[tuple[Measured, Forecast]]) -> str:
         f"were not told from. Found: {good} of {len(off)}; half of them within {statistics.median(off):.0%}, the worst "
         f"off by {max(off):.0%}."
     )
+    if few:
+        text += (
+            f" Not counted: {few} with fewer than {ENOUGH} predictions, where chance alone moves the rate by "
+            f"{2 / ENOUGH**0.5:.0%}."
+        )
     if late:
         within = sum(1 for value in late if value <= GOAL)
         text += (

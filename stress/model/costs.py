@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from scipy.optimize import nnls
@@ -11,12 +12,13 @@ from scipy.optimize import nnls
 from stress.recorder import FAILED, OK, REFUSED
 from stress.report.measured import PREDICT, Matrix, Measured
 
-# The cells that the costs are told from, where they were measured: little load, much, and too much; with and without
-# batches; one worker.
-CALIBRATION_USERS = (50, 250, 1000)
+# The cells that the costs are told from, where they were measured: little load, much, too much, and far too much; with
+# and without batches; one worker.
+CALIBRATION_USERS = (50, 250, 1000, 5000)
 CALIBRATION_BATCHES = (1, 32)
 
 SATURATED = 0.8  # of all cores' time: if no cell came so far, nothing is known of how far one can come
+OVERLOADED_MS = 1000  # an answer that takes so long, on average, has waited in a queue that is never empty
 
 REST = ("valkey", "exporter", "supervisor")
 STATIC = "/static/"
@@ -24,11 +26,17 @@ STATIC = "/static/"
 
 @dataclass(frozen=True)
 class EngineCosts:
-    """CPU seconds of a worker. `light_ms`: from request to answer where nobody is before it."""
+    """CPU seconds of a worker. `light_ms`: from request to answer where nobody is before it.
+
+    `alone`, `together`: how many cores one worker keeps busy at most, with one picture in hand and with full batches.
+    It also fetches, commits and waits for its turn, so that they are fewer than its threads.
+    """
 
     each: float
     batch: float
     light_ms: float
+    alone: float
+    together: float
 
     def prediction(self, batch_size: float) -> float:
         return self.each + self.batch / batch_size
@@ -89,8 +97,13 @@ def costs(cells: Sequence[Measured]) -> Costs:
 
 def _engine(cells: Sequence[Measured]) -> EngineCosts:
     each, batch = _solve(cells, (predictions, batches), lambda found: found.cores_of("worker"))
-    light = min(cells, key=lambda found: found.cell.users)
-    return EngineCosts(each, batch, light.ms("mean") or 0.0)
+    fewest = min(found.cell.users for found in cells)
+    light = [found.ms("mean") or 0.0 for found in cells if found.cell.users == fewest]
+    overloaded = [found for found in cells if (found.ms("mean") or 0.0) > OVERLOADED_MS]
+    alone = [found.cores_of("worker") for found in overloaded if found.cell.batch_size == 1]
+    together = [found.cores_of("worker") for found in overloaded if found.cell.batch_size > 1]
+    cores = float(cells[0].cores)
+    return EngineCosts(each, batch, fmean(light), max(alone, default=1.0), max(together, default=cores))
 
 
 def predictions(each: Measured) -> float:

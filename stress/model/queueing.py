@@ -1,27 +1,38 @@
-"""From costs to rates and times: users who think and wait, one processor that they share, a bounded waiting room.
+"""From costs to rates and times: users who think and wait, one machine that they share, a bounded waiting room.
 
 The users are a closed network: each of them sends the next picture only after he has got, and thought about, the last.
-What the processor's time allows is the highest rate. Below it, the wait follows from mean value analysis (the
-approximation of Bard and Schweitzer: who arrives finds the queue as it is on average without him). Above it, the queue
-grows until as many are refused as come too often.
+What is present at the workers then is a birth-and-death chain: with `k` predictions present, `(N - k) / Z` come and
+`mu(k)` go per second (the machine repairman model with a service rate that depends on the load; L. Kleinrock, Queueing
+Systems, volume 1, chapter 3). `mu` grows with `k`, because a batch of many costs less for each of them. Little's law
+gives the mean time. Where more would be present than there are places to wait in, the rest is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from stress.matrix.cells import Cell, Settings
 from stress.model.costs import Costs
 
+Numbers = npt.NDArray[np.float64]
+
 WAITING_PLACES = 288  # of the API's requests: WEB_THREADS less those that are kept free
-QUEUE_SECONDS = 24.0  # the longest queue that is let in: 0.8 of PREDICT_WAIT_SECONDS
+WAIT_LIMIT = 30.0  # PREDICT_WAIT_SECONDS
+QUEUE_SECONDS = 0.8 * WAIT_LIMIT  # the longest queue that is let in
 PERSON_STEPS = 3  # a person thinks three times for each picture: opens, sends, says
-PERSON_PAGES = 4  # start page, form, answer, feedback; and the picture
+PERSON_PAGES = 5  # start page, form, answer, picture, feedback
+LOADS_AGAIN = 1.3  # of the answer's page, where the answer takes longer than the page waits for it
+PAGE_WAIT = 3.0
 STATICS = 2  # files that belong to the start page
 PATIENCE = 1.25  # of Retry-After, on average
 REVIEWER_PAGES = 1.0  # for each time of thinking
-ROUNDS = 60
+# Of `k` that are present, a third came while the batch is computed in which the others are, on average.
+IN_HAND = 1.5
+ROUNDS = 80
 
 
 @dataclass(frozen=True)
@@ -58,110 +69,111 @@ class Crowd:
             (settings.think_min + settings.think_max) / 2,
         )
 
+    @property
+    def person_think(self) -> float:
+        return PERSON_STEPS * self.think
+
+    def pages(self, seconds: float) -> float:
+        """Per second, where an answer takes so long. Not counting predictions of the API, refusals, and files."""
+        again = LOADS_AGAIN * min(1.0, seconds / PAGE_WAIT / 2)
+        people = self.people * (PERSON_PAGES + again) / (self.person_think + seconds)
+        return (self.visitors + self.reviewers * REVIEWER_PAGES) / self.think + people
+
+    def files(self, seconds: float) -> float:
+        return STATICS * (self.visitors / self.think + self.people / (self.person_think + seconds))
+
+    def one_class(self, seconds: float) -> tuple[float, float]:
+        """Those who send pictures, as one kind of users: how many, and the thinking time with which they send as many
+        as both kinds do where an answer takes so long.
+        """
+        number = self.clients + self.people
+        rate = self.clients / (self.think + seconds) + self.people / (self.person_think + seconds)
+        return number, number / rate - seconds if rate else self.think
+
 
 def forecast(cell: Cell, settings: Settings, costs: Costs, gone: float = 0.0) -> Forecast:
-    """What the model says of a cell. Finds, in rounds, rate, batch size and refusals that go with each other.
+    """What the model says of a cell. Finds, in rounds, rate, wait and refusals that go with each other.
 
     `gone`: cores' worth of time that programs took which are no part of it.
     """
     engine = costs.engines[cell.engine]
     crowd = Crowd.of(cell.users, settings)
-    light = engine.light_ms / 1000
-    batch, refusals, web_share = 1.0, 0.0, 1.0
-    rate, wait = 0.0, 0.0
+    wait = 1 / float(_service(cell, costs, costs.cores, np.ones(1))[0][0])  # at the workers, of one that is alone there
+    before = max(0.0, engine.light_ms / 1000 - wait)  # in the web process and between the two
+    rate, refusals, web, batch = 0.0, 0.0, 0.0, 1.0
     for _ in range(ROUNDS):
-        # A web process is one core: where it has too much to do, everything that goes through it becomes less.
-        pages = web_share * _pages(crowd, light + wait)
-        statics = web_share * STATICS * (crowd.visitors + crowd.people / PERSON_STEPS) / crowd.think
-        other = pages * costs.web_page + refusals * costs.web_refusal
-        generator = costs.generator_request * (pages + statics + refusals + rate)
-        highest = _highest(cell, costs, batch, other, generator + gone)
-        rate, wait, refused_now = _balance(crowd, light, highest, settings)
-        refusals += 0.3 * (web_share * refused_now - refusals)
-        new = _batch(cell, costs, rate, highest)
-        batch += 0.3 * (new - batch)
-        web = other + rate * costs.web_prediction
-        web_share = min(1.0, max(0.05, web_share * min(1.0, 1 / web) if web > 1 else min(1.0, web_share * 1.05)))
+        around = before / (1 - min(web, 0.9))  # the web process serves one after the other
+        pages = crowd.pages(around + wait)
+        web = min(1.0, pages * costs.web_page + refusals * costs.web_refusal + rate * costs.web_prediction)
+        requests = pages + crowd.files(around + wait) + refusals + rate
+        other = web + rate * costs.rest_prediction + requests * costs.generator_request + gone
+        left = max(0.05, costs.cores * costs.usable - other)  # workers give way to everything else
+        new_rate, new_wait, new_refusals, batch = _balance(cell, costs, crowd, left, around, wait, settings.patient)
+        rate += 0.3 * (new_rate - rate)
+        wait += 0.3 * (new_wait - wait)
+        refusals += 0.3 * (new_refusals - refusals)
     asked = rate + refusals
-    web = other + rate * costs.web_prediction
-    return Forecast(rate, light + wait, refusals / asked if asked else 0.0, batch, min(web, 1.0))
+    return Forecast(rate, around + wait, refusals / asked if asked else 0.0, batch, web)
 
 
-def _pages(crowd: Crowd, seconds: float) -> float:
-    cycle = PERSON_STEPS * crowd.think + seconds
-    return (crowd.visitors + crowd.reviewers * REVIEWER_PAGES) / crowd.think + crowd.people * PERSON_PAGES / cycle
+def _service(cell: Cell, costs: Costs, left: float, present: Numbers) -> tuple[Numbers, Numbers]:
+    """Predictions per second that the workers do with so many present, and in batches of which size.
 
-
-def _highest(cell: Cell, costs: Costs, batch: float, web: float, beside: float) -> float:
-    """Predictions per second that the processor has time for.
-
-    `web`: cores' worth of time that the web process needs for all that is no prediction; `beside`: what is taken by
-    programs that are no part of the system.
-
-    A worker computes on as many cores as it has pictures in hand, of those that are its share of the machine.
+    `left`: cores' worth of time that there is for them.
     """
     engine = costs.engines[cell.engine]
-    worker = engine.prediction(batch)
-    lanes = cell.workers * min(max(1, costs.cores // cell.workers), cell.batch_size)
-    by_workers = min(lanes, costs.cores) / worker
-    everything = worker + costs.web_prediction + costs.rest_prediction
-    by_machine = max(0.0, costs.cores * costs.usable - web - beside) / everything
-    by_web = max(0.0, 1.0 - web) / costs.web_prediction if costs.web_prediction else by_machine
-    return max(0.1, min(by_workers, by_machine, max(by_web, 0.1)))
+    busy = np.minimum(float(cell.workers), present)
+    batch = np.clip(present / busy / IN_HAND, 1.0, float(cell.batch_size))
+    # A worker has the threads that are its share of the cores, and uses no more of them than it has pictures in hand.
+    most = engine.together if costs.cores // cell.workers > 1 else engine.alone
+    lanes = np.clip(batch * engine.alone, engine.alone, max(most, engine.alone))
+    return np.minimum(left, busy * lanes) / (engine.each + engine.batch / batch), batch
 
 
-def _balance(crowd: Crowd, light: float, highest: float, settings: Settings) -> tuple[float, float, float]:
-    """Rate, seconds of waiting, and refusals per second, where `highest` predictions per second can be answered."""
-    people_think = PERSON_STEPS * crowd.think
-
-    def asked(wait: float) -> float:
-        return crowd.clients / (crowd.think + light + wait) + crowd.people / (people_think + light + wait)
-
-    everybody = crowd.clients + crowd.people
-    wait = _root(
-        lambda seconds: (
-            seconds
-            - asked(seconds) * seconds * max(0, 1 - 1 / max(everybody, 1)) / highest
-            - _arrival(asked(seconds), highest)
-        )
-    )
-    clients_waiting = crowd.clients * (light + wait) / (crowd.think + light + wait)
-    if clients_waiting <= WAITING_PLACES and wait <= QUEUE_SECONDS:
-        return min(asked(wait), highest), wait, 0.0
+def _balance(
+    cell: Cell, costs: Costs, crowd: Crowd, left: float, around: float, wait: float, patient: bool
+) -> tuple[float, float, float, float]:
+    """Rate, seconds at the workers, refusals per second, and the size of batches, given all that goes on besides."""
+    number, think = crowd.one_class(around + wait)
+    present = np.arange(1.0, max(1, round(number)) + 1)
+    goes, batches = _service(cell, costs, left, present)
+    comes = (len(present) + 1 - present) / (think + around)
+    shares = _chain(comes, goes)
+    rate = float(shares[1:] @ goes)
+    seconds = float(shares[1:] @ present) / rate
+    batch = float(shares[1:] @ (goes * batches)) / rate
+    clients_present = crowd.clients * seconds / (crowd.think + around + seconds)
+    if clients_present <= WAITING_PLACES and seconds <= QUEUE_SECONDS:
+        return rate, seconds, 0.0, batch
     # The API's places are full: what waits are so many of them, and the people.
-    full = min(
-        QUEUE_SECONDS,
-        _root(lambda seconds: seconds * highest - WAITING_PLACES - crowd.people * seconds / (people_think + seconds)),
-    )
-    retry = PATIENCE * max(1.0, WAITING_PLACES / highest) if settings.patient else 0.0
-    refused = max(0.0, crowd.clients - WAITING_PLACES) / (crowd.think + retry)
-    return highest, full, refused
+    highest = float(goes[-1])
+    seconds = min(QUEUE_SECONDS, _seconds_until(highest, crowd))
+    outside = crowd.clients - WAITING_PLACES * (1 + crowd.think / seconds)
+    return highest, seconds, _refusals(outside, crowd.think, highest, patient), float(cell.batch_size)
 
 
-def _arrival(rate: float, highest: float) -> float:
-    """Mean seconds that somebody waits for the one in hand."""
-    return min(rate / highest, 1.0) / highest / 2
+def _chain(comes: Numbers, goes: Numbers) -> Numbers:
+    """How often 0, 1, 2... are present, as shares of the time."""
+    logarithms: Any = np.concatenate([[0.0], np.cumsum(np.log(comes) - np.log(goes))])
+    shares = np.exp(logarithms - logarithms.max())
+    return np.asarray(shares / shares.sum())
 
 
-def _root(function: Callable[[float], float]) -> float:
-    """Where a function that is negative at first becomes positive, by halving."""
+def _seconds_until(rate: float, crowd: Crowd) -> float:
+    """How long it takes to answer a full waiting room and the people who wait besides, by halving."""
     low, high = 0.0, 1e5
     for _ in range(100):
         middle = (low + high) / 2
-        if function(middle) < 0:
+        if middle * rate < WAITING_PLACES + crowd.people * middle / (crowd.person_think + middle):
             low = middle
         else:
             high = middle
     return high
 
 
-def _batch(cell: Cell, costs: Costs, rate: float, highest: float) -> float:
-    """What comes while a batch is computed is the next one; at the highest rate they are as large as they may be."""
-    if rate >= 0.98 * highest:
-        return float(cell.batch_size)
-    engine = costs.engines[cell.engine]
-    share, size = rate / cell.workers, 1.0
-    for _ in range(30):
-        lanes = min(max(1, costs.cores // cell.workers), size)
-        size = min(float(cell.batch_size), max(1.0, share * (engine.batch + engine.each * size) / lanes))
-    return size
+def _refusals(outside: float, think: float, rate: float, patient: bool) -> float:
+    """Per second, of clients who find no place: those who heed Retry-After wait for their turn in the virtual queue."""
+    if outside <= 0:
+        return 0.0
+    turn = min(WAIT_LIMIT, max(1.0, outside / rate)) if patient else 0.0
+    return outside / (think + PATIENCE * turn)

@@ -25,7 +25,7 @@ KNOWN = Costs(
     web_refusal=0.0004,
     rest_prediction=0.0005,
     generator_request=0.0003,
-    engines={"openvino": EngineCosts(each=0.012, batch=0.004, light_ms=30)},
+    engines={"openvino": EngineCosts(each=0.012, batch=0.004, light_ms=30, alone=1.0, together=2.0)},
 )
 CLIENTS_ONLY = replace(SETTINGS, visitor_weight=0, person_weight=0, api_weight=1, reviewers=0)
 
@@ -41,10 +41,11 @@ def _made(measured: Callable[..., Measured], users: int, batch_size: int, rate: 
     worker = rate * 0.012 + batches * 0.004
     total = rate + pages + statics + refused / 10
     cpu = {"web": web, "worker": worker, "valkey": rate * 0.0005, "exporter": 0, "supervisor": 0}
+    mean = more.pop("mean", 30)
     requests = {
         "/": {"ok": row(round(pages * 10), 20)},
         "/static/": {"ok": row(round(statics * 10), 2)},
-        "/api/predict": {"ok": row(round(rate * 10), 30)} | ({"refused": row(refused, 5)} if refused else {}),
+        "/api/predict": {"ok": row(round(rate * 10), mean)} | ({"refused": row(refused, 5)} if refused else {}),
     }
     return measured(
         users,
@@ -65,8 +66,10 @@ def test_costs_are_found_again(measured: Callable[..., Measured]) -> None:
         _made(measured, 250, 32, 48),
         _made(measured, 1000, 1, 60, refused=900),
         _made(measured, 1000, 32, 90, refused=500),
+        _made(measured, 5000, 1, 50, refused=2000, mean=9000),
+        _made(measured, 5000, 32, 70, refused=1500, mean=9000),
     ]
-    assert [each.cell.users for each in calibration(Matrix(cells[2:]))] == [250, 250]
+    assert {each.cell.users for each in calibration(Matrix(cells[2:]))} == {250, 5000}
     matrix = Matrix([*cells, _made(measured, 500, 32, 80), measured(50, workers=2)])
     assert [each.cell for each in calibration(matrix)] == [each.cell for each in matrix if each in cells]
     found = costs(calibration(matrix))
@@ -75,6 +78,13 @@ def test_costs_are_found_again(measured: Callable[..., Measured]) -> None:
     engine = found.engines["openvino"]
     assert engine.each == pytest.approx(0.012, rel=0.02) and engine.batch == pytest.approx(0.004, rel=0.05)
     assert engine.light_ms == 30
+    # As busy as the worker was with 5,000 users, who had to wait.
+    assert engine.alone == pytest.approx(50 * 0.016) and engine.together == pytest.approx(70 * 0.013)
+
+
+def test_a_worker_without_too_much_to_do_does_not_tell_how_much_it_can(measured: Callable[..., Measured]) -> None:
+    engine = costs([_made(measured, 50, 1, 8), _made(measured, 50, 32, 9)]).engines["openvino"]
+    assert (engine.alone, engine.together) == (1.0, 2.0)
 
 
 def test_few_users_do_not_wait() -> None:
@@ -102,7 +112,8 @@ def test_more_users_get_no_more_than_the_processor_has() -> None:
 
 def test_many_are_refused_and_the_rest_waits_within_bounds() -> None:
     said = forecast(_cell(5000), CLIENTS_ONLY, KNOWN)
-    assert 0.5 < said.refused < 1
+    impatient = forecast(_cell(5000), replace(CLIENTS_ONLY, patient=False), KNOWN)
+    assert 0.3 < said.refused < impatient.refused < 1
     assert said.seconds == pytest.approx(WAITING_PLACES / said.rate, rel=0.1)
     assert forecast(_cell(5000), SETTINGS, KNOWN).seconds <= QUEUE_SECONDS + 0.03 + 1e-6
 
@@ -127,13 +138,15 @@ def test_it_says_how_far_off_it_is(measured: Callable[..., Measured]) -> None:
     told = [_made(measured, users, size, users / 10) for users in (50, 250) for size in (1, 32)]
     settings = {**vars(SETTINGS)}
     test = _made(measured, 100, 32, 12, settings=settings)
-    text = describe(Matrix([*told, test]), told, costs(told))
-    assert "told from 4 of 5 cells" in text and "| openvino, 1 worker, batch 1, 50 users * |" in text
+    few = _made(measured, 10, 32, 9)  # 90 predictions
+    text = describe(Matrix([*told, test, few]), told, costs(told))
+    assert "told from 4 of 6 cells" in text and "| openvino, 1 worker, batch 1, 50 users * |" in text
     assert "Goal met: the rate within 20% in every cell" in text and "1 of 1; half of them within" in text
-    wrong = _made(measured, 100, 32, 3)
+    assert "Not counted: 1 with fewer than 100 predictions" in " ".join(text.split())
+    wrong = _made(measured, 100, 32, 25)
     text = describe(Matrix([*told, wrong]), told, costs(told))
     assert "GOAL MISSED" in text and "0 of 1" in text
-    assert "nothing tests the model" in describe(Matrix(told), told, costs(told))
+    assert "No cells were measured that can test the model." in describe(Matrix(told), told, costs(told))
 
 
 def test_the_command(measured: Callable[..., Measured], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
