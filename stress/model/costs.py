@@ -135,14 +135,10 @@ def requests(each: Measured) -> float:
 def _solve(
     cells: Iterable[Measured], kinds: Sequence[Callable[[Measured], float]], used: Callable[[Measured], float]
 ) -> list[float]:
-    """The cost of each kind that explains best what was used; none is negative. Every cell counts alike."""
-    rows, values = [], []
-    for each in cells:
-        total = used(each)
-        if total > 0:
-            rows.append([kind(each) / total for kind in kinds])
-            values.append(1.0)
-    if not rows:
-        return [0.0] * len(kinds)
-    found, _residual = nnls(np.array(rows), np.array(values))
+    """The cost of each kind that explains best what was used; none is negative.
+
+    Cells with much load count more than those with little, where it matters less what things cost.
+    """
+    rows = [[kind(each) for kind in kinds] for each in cells]
+    found, _residual = nnls(np.array(rows), np.array([used(each) for each in cells]))
     return [float(value) for value in found]
