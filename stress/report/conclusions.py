@@ -63,6 +63,14 @@ def _workers(matrix: Matrix, engine: str) -> Iterator[str]:
             f"At the highest rate with {_workers_of(first)} {busy:.1f} of {first.cores} cores were busy: what another "
             "worker can gain is the rest, by computing while the first reads and writes."
         )
+    singly = [found for number in numbers if (found := matrix.capacity(engine, number, 1))]
+    if size > 1 and len(singly) == len(best):
+        most = max(singly, key=lambda each: each.rate)
+        yield (
+            f"One picture at a time: {', '.join(f'{each.rate:.0f}' for each in singly)}. There a worker computes on one "
+            f"core, and {_workers_of(most)} answer {most.rate / singly[0].rate - 1:+.0%} against "
+            f"{_workers_of(singly[0])}."
+        )
     memory = [each.found["memory_megabytes"]["worker"] for each in best]
     yield f"Each further worker costs memory: {', '.join(f'{value:.0f}' for value in memory)} MB for all workers."
 

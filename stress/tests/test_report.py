@@ -62,6 +62,14 @@ def test_what_more_workers_buy(measured: Make, rate: float, verdict: str) -> Non
     assert verdict in _said(measured(500, rate=60), measured(500, rate=rate, workers=2))
 
 
+def test_what_more_workers_buy_without_batches(measured: Make) -> None:
+    both = [measured(500, rate=60), measured(500, rate=66, workers=2)]
+    alone = [measured(500, rate=40, batch_size=1), measured(500, rate=58, batch_size=1, workers=2)]
+    assert "One picture at a time: 40, 58." in _said(*both, *alone)
+    assert "2 workers answer +45% against 1 worker" in _said(*both, *alone)
+    assert "One picture at a time" not in _said(*both) + _said(*alone)
+
+
 def test_what_batches_buy(measured: Make) -> None:
     said = _said(measured(500, rate=40, batch_size=1), measured(500, rate=60))
     assert "in predictions per second: 40 with batches of up to 1, 60 with batches of up to 32 (1 worker)" in said
