@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 def describe(matrix: Matrix, used: list[Measured], found: Costs) -> str:
     told = {each.cell for each in used}
-    cells = [each for each in matrix if each.cell.engine in found.engines]
+    cells = [each for each in matrix if any(each.cell.engine == engine for engine, _ in found.engines)]
     forecasts = [(each, _forecast(each, found)) for each in cells]
     return "\n\n".join(
         [
@@ -76,9 +76,9 @@ def _costs_table(found: Costs) -> Table:
         ("queue and supervision, a prediction", _ms(found.rest_prediction)),
         ("load generator, a request", _ms(found.generator_request)),
     ]
-    for engine, each in found.engines.items():
-        rows.append((f"worker with {engine}, a prediction", _ms(each.each)))
-        rows.append((f"worker with {engine}, a batch", _ms(each.batch)))
+    for (engine, threads), each in found.engines.items():
+        rows.append((f"{_worker(engine, threads)}, a prediction", _ms(each.each)))
+        rows.append((f"{_worker(engine, threads)}, a batch", _ms(each.batch)))
     rows.append(("of the cores' time that can be used", f"{found.usable:.0%}"))
     return Table(("", "CPU ms"), rows)
 
@@ -136,11 +136,16 @@ def _verdict(forecasts: list[tuple[Measured, Forecast]]) -> str:
 def _sizes_table(found: Costs) -> Table:
     """Cores for so many predictions per second with full batches, busy for 70 % of the time."""
     rows = []
-    for engine, each in found.engines.items():
+    for (engine, threads), each in found.engines.items():
         for rate in TARGETS:
             worker, web = each.prediction(32), found.web_prediction
             cores = [rate * value / HEADROOM for value in (worker, web, found.rest_prediction)]
-            rows.append((f"{engine}, {rate:,} predictions/s", *(number(value) for value in (*cores, sum(cores)))))
+            rows.append(
+                (
+                    f"{_worker(engine, threads)}, {rate:,} predictions/s",
+                    *(number(value) for value in (*cores, sum(cores))),
+                )
+            )
     return Table(("", "cores for workers", "for web processes", "for the queue", "together"), rows)
 
 
@@ -152,6 +157,10 @@ def with_part(page: str, text: str) -> str:
     if not found:
         raise ValueError(f"the page has no {start} … {end}")
     return f"{before}{start}\n{text}\n{end}{after}"
+
+
+def _worker(engine: str, threads: int) -> str:
+    return f"{engine}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def _ms(seconds: float) -> str:

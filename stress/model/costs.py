@@ -13,9 +13,10 @@ from stress.recorder import FAILED, OK, REFUSED
 from stress.report.measured import PREDICT, Matrix, Measured
 
 # The cells that the costs are told from, where they were measured: little load, much, too much, and far too much; with
-# and without batches; one worker.
+# and without batches; one worker with all cores, and two that share them.
 CALIBRATION_USERS = (50, 250, 1000, 5000)
 CALIBRATION_BATCHES = (1, 32)
+CALIBRATION_WORKERS = 2  # numbers of workers, beginning with the smallest
 
 SATURATED = 0.8  # of all cores' time: if no cell came so far, nothing is known of how far one can come
 OVERLOADED_MS = 1000  # an answer that takes so long, on average, has waited in a queue that is never empty
@@ -24,12 +25,18 @@ REST = ("valkey", "exporter", "supervisor")
 STATIC = "/static/"
 
 
+def threads(workers: int, cores: int) -> int:
+    """That each worker computes with: its share of the cores."""
+    return max(1, cores // workers)
+
+
 @dataclass(frozen=True)
 class EngineCosts:
-    """CPU seconds of a worker. `light_ms`: from request to answer where nobody is before it.
+    """CPU seconds of a worker with so many threads: each more costs something by itself.
 
-    `alone`, `together`: how many cores one worker keeps busy at most, with one picture in hand and with full batches.
-    It also fetches, commits and waits for its turn, so that they are fewer than its threads.
+    `light_ms`: from request to answer where nobody is before it. `alone`, `together`: how many cores one worker keeps
+    busy at most, with one picture in hand and with full batches. It also fetches, commits and waits for its turn, so
+    that they are fewer than its threads.
     """
 
     each: float
@@ -56,12 +63,20 @@ class Costs:
     web_refusal: float
     rest_prediction: float
     generator_request: float
-    engines: dict[str, EngineCosts]
+    engines: dict[tuple[str, int], EngineCosts]  # by name, and threads of a worker
+
+    def engine(self, name: str, workers: int) -> EngineCosts:
+        """Raises `KeyError` if nothing is known of that engine."""
+        wanted = threads(workers, self.cores)
+        known = [number for other, number in self.engines if other == name]
+        if not known:
+            raise KeyError(name)
+        return self.engines[name, min(known, key=lambda number: abs(number - wanted))]
 
 
 def calibration(matrix: Matrix) -> list[Measured]:
     """The cells to tell the costs from. Of a part of the matrix without those users, every second number of users."""
-    workers = matrix.values(lambda cell: cell.workers)[:1]
+    workers = matrix.values(lambda cell: cell.workers)[:CALIBRATION_WORKERS]
     every = matrix.values(lambda cell: cell.users)
     users = CALIBRATION_USERS if set(CALIBRATION_USERS) <= set(every) else every[::2]
     return [
@@ -82,7 +97,7 @@ def costs(cells: Sequence[Measured]) -> Costs:
     (rest,) = _solve(cells, (predictions,), lambda each: each.cores_of(*REST))
     (generator,) = _solve(cells, (requests,), lambda each: each.cores_of("locust"))
     busy = [each.cores_of("web", "worker", "locust", *REST) / each.cores + each.others_share for each in cells]
-    engines = sorted({each.cell.engine for each in cells})
+    kinds_of_worker = sorted({(each.cell.engine, threads(each.cell.workers, each.cores)) for each in cells})
     return Costs(
         cores=cells[0].cores,
         usable=min(1.0, max(busy)) if max(busy) > SATURATED else 1.0,
@@ -91,19 +106,30 @@ def costs(cells: Sequence[Measured]) -> Costs:
         web_refusal=refusal,
         rest_prediction=rest,
         generator_request=generator,
-        engines={engine: _engine([each for each in cells if each.cell.engine == engine]) for engine in engines},
+        engines={kind: _engine(cells, *kind) for kind in kinds_of_worker},
     )
 
 
-def _engine(cells: Sequence[Measured]) -> EngineCosts:
-    each, batch = _solve(cells, (predictions, batches), lambda found: found.cores_of("worker"))
-    fewest = min(found.cell.users for found in cells)
-    light = [found.ms("mean") or 0.0 for found in cells if found.cell.users == fewest]
-    overloaded = [found for found in cells if (found.ms("mean") or 0.0) > OVERLOADED_MS]
-    alone = [found.cores_of("worker") for found in overloaded if found.cell.batch_size == 1]
-    together = [found.cores_of("worker") for found in overloaded if found.cell.batch_size > 1]
-    cores = float(cells[0].cores)
-    return EngineCosts(each, batch, fmean(light), max(alone, default=1.0), max(together, default=cores))
+def _engine(cells: Sequence[Measured], engine: str, number: int) -> EngineCosts:
+    """`number`: of threads."""
+    same = [found for found in cells if found.cell.engine == engine]
+    mine = [found for found in same if threads(found.cell.workers, found.cores) == number]
+    each, batch = _solve(mine, (predictions, batches), lambda found: found.cores_of("worker"))
+    fewest = min(found.cell.users for found in mine)
+    light = [found.ms("mean") or 0.0 for found in mine if found.cell.users == fewest]
+    # With one picture in hand all are alike, however many threads they have.
+    alone = [_lanes(found) for found in same if _is_overloaded(found) and found.cell.batch_size == 1]
+    together = [_lanes(found) for found in mine if _is_overloaded(found) and found.cell.batch_size > 1]
+    return EngineCosts(each, batch, fmean(light), max(alone, default=1.0), max(together, default=float(number)))
+
+
+def _lanes(found: Measured) -> float:
+    """Cores that one of its workers kept busy."""
+    return found.cores_of("worker") / found.cell.workers
+
+
+def _is_overloaded(found: Measured) -> bool:
+    return (found.ms("mean") or 0.0) > OVERLOADED_MS
 
 
 def predictions(each: Measured) -> float:

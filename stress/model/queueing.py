@@ -96,7 +96,7 @@ def forecast(cell: Cell, settings: Settings, costs: Costs, gone: float = 0.0) ->
 
     `gone`: cores' worth of time that programs took which are no part of it.
     """
-    engine = costs.engines[cell.engine]
+    engine = costs.engine(cell.engine, cell.workers)
     crowd = Crowd.of(cell.users, settings)
     wait = 1 / float(_service(cell, costs, costs.cores, np.ones(1))[0][0])  # at the workers, of one that is alone there
     before = max(0.0, engine.light_ms / 1000 - wait)  # in the web process and between the two
@@ -121,12 +121,11 @@ def _service(cell: Cell, costs: Costs, left: float, present: Numbers) -> tuple[N
 
     `left`: cores' worth of time that there is for them.
     """
-    engine = costs.engines[cell.engine]
+    engine = costs.engine(cell.engine, cell.workers)
     busy = np.minimum(float(cell.workers), present)
     batch = np.clip(present / busy / IN_HAND, 1.0, float(cell.batch_size))
-    # A worker has the threads that are its share of the cores, and uses no more of them than it has pictures in hand.
-    most = engine.together if costs.cores // cell.workers > 1 else engine.alone
-    lanes = np.clip(batch * engine.alone, engine.alone, max(most, engine.alone))
+    # A worker uses no more of its threads than it has pictures in hand.
+    lanes = np.clip(batch * engine.alone, engine.alone, max(engine.together, engine.alone))
     return np.minimum(left, busy * lanes) / (engine.each + engine.batch / batch), batch
 
 

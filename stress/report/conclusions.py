@@ -67,8 +67,8 @@ def _workers(matrix: Matrix, engine: str) -> Iterator[str]:
     if size > 1 and len(singly) == len(best):
         most = max(singly, key=lambda each: each.rate)
         yield (
-            f"One picture at a time: {', '.join(f'{each.rate:.0f}' for each in singly)}. There a worker computes on one "
-            f"core, and {_workers_of(most)} answer {most.rate / singly[0].rate - 1:+.0%} against "
+            f"One picture at a time: {', '.join(f'{each.rate:.0f}' for each in singly)}. There a worker computes on "
+            f"one core, and {_workers_of(most)} answer {most.rate / singly[0].rate - 1:+.0%} against "
             f"{_workers_of(singly[0])}."
         )
     memory = [each.found["memory_megabytes"]["worker"] for each in best]

@@ -25,7 +25,7 @@ KNOWN = Costs(
     web_refusal=0.0004,
     rest_prediction=0.0005,
     generator_request=0.0003,
-    engines={"openvino": EngineCosts(each=0.012, batch=0.004, light_ms=30, alone=1.0, together=2.0)},
+    engines={("openvino", 2): EngineCosts(each=0.012, batch=0.004, light_ms=30, alone=1.0, together=2.0)},
 )
 CLIENTS_ONLY = replace(SETTINGS, visitor_weight=0, person_weight=0, api_weight=1, reviewers=0)
 
@@ -70,20 +70,32 @@ def test_costs_are_found_again(measured: Callable[..., Measured]) -> None:
         _made(measured, 5000, 32, 70, refused=1500, mean=9000),
     ]
     assert {each.cell.users for each in calibration(Matrix(cells[2:]))} == {250, 5000}
-    matrix = Matrix([*cells, _made(measured, 500, 32, 80), measured(50, workers=2)])
+    matrix = Matrix([*cells, _made(measured, 500, 32, 80)])
     assert [each.cell for each in calibration(matrix)] == [each.cell for each in matrix if each in cells]
     found = costs(calibration(matrix))
     for name in ("web_prediction", "web_page", "web_refusal", "rest_prediction", "generator_request"):
         assert getattr(found, name) == pytest.approx(getattr(KNOWN, name), rel=0.15), name
-    engine = found.engines["openvino"]
+    engine = found.engines["openvino", 2]
     assert engine.each == pytest.approx(0.012, rel=0.02) and engine.batch == pytest.approx(0.004, rel=0.05)
     assert engine.light_ms == 30
     # As busy as the worker was with 5,000 users, who had to wait.
     assert engine.alone == pytest.approx(50 * 0.016) and engine.together == pytest.approx(70 * 0.013)
 
 
+def test_workers_that_share_the_cores_have_costs_of_their_own(measured: Callable[..., Measured]) -> None:
+    two, four = _made(measured, 50, 32, 9, workers=2), _made(measured, 50, 32, 9, workers=4)
+    matrix = Matrix([_made(measured, 50, 32, 9), two, four])
+    assert four not in calibration(matrix) and two in calibration(matrix)
+    found = costs(calibration(matrix))
+    assert set(found.engines) == {("openvino", 1), ("openvino", 2)}
+    assert found.engine("openvino", 4) == found.engines["openvino", 1]
+    assert costs([two]).engine("openvino", 1) == costs([two]).engines["openvino", 1], "nothing better is known"
+    with pytest.raises(KeyError):
+        found.engine("tensorflow", 1)
+
+
 def test_a_worker_without_too_much_to_do_does_not_tell_how_much_it_can(measured: Callable[..., Measured]) -> None:
-    engine = costs([_made(measured, 50, 1, 8), _made(measured, 50, 32, 9)]).engines["openvino"]
+    engine = costs([_made(measured, 50, 1, 8), _made(measured, 50, 32, 9)]).engines["openvino", 2]
     assert (engine.alone, engine.together) == (1.0, 2.0)
 
 
@@ -160,6 +172,6 @@ def test_the_command(measured: Callable[..., Measured], tmp_path: Path, monkeypa
     assert main() == 0
     text = page.read_text()
     assert "\nold\n" not in text and text.startswith("Before.\n") and text.endswith("\nAfter.\n")
-    assert "openvino, 100,000 predictions/s" in text
+    assert "openvino, 2 threads, 100,000 predictions/s" in text
     with pytest.raises(ValueError, match="no <!-- model -->"):
         with_part("A page without.", "x")
