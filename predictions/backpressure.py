@@ -26,8 +26,9 @@ BUSY = "busy"
 REFRESH_SECONDS = 0.5
 
 # Of the time that somebody waits, the part that the queue may take. The rest is for what the queue's length does not
-# tell: the batch at hand, the way in and out through a busy web process, workers that become slower meanwhile.
-QUEUE_SHARE = 0.8
+# tell: the batch at hand, the way in and out through a busy web process, and above all workers that become slower
+# meanwhile. On one machine they do, by half, when those who were let in come to look for their answers.
+QUEUE_SHARE = 0.5
 
 # A result page that waits asks again after so many seconds at most.
 LOOK_AGAIN_AT_MOST = 15

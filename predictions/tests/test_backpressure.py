@@ -92,7 +92,7 @@ def test_too_long_to_answer_in_time(client: Client, load: Load, settings: Settin
     settings.PREDICT_WAIT_SECONDS = 25
     load(130, 2, 3)
     response = _send(client, address)
-    assert (response.status_code, response["Retry-After"]) == (503, "6")  # 26 s of work, of which 20 s are bearable
+    assert (response.status_code, response["Retry-After"]) == (503, "14")  # 26 s of work, of which 12.5 s are bearable
     assert "The queue is too long to answer in time" in response.text or address == "/predict"
     assert not Prediction.objects.exists()
 
@@ -115,9 +115,9 @@ def test_an_unknown_rate_refuses_nothing(load: Load, rates: tuple[Any, ...], fac
 
 def test_just_in_time(load: Load) -> None:
     load(100, 5)
-    backpressure.require_room(wait_limit=25)
+    backpressure.require_room(wait_limit=40)
     with pytest.raises(Refusal):
-        backpressure.require_room(wait_limit=24)
+        backpressure.require_room(wait_limit=39)
 
 
 def test_those_who_were_refused_come_one_after_the_other(load: Load, settings: Settings) -> None:

@@ -22,7 +22,7 @@ Numbers = npt.NDArray[np.float64]
 
 WAITING_PLACES = 288  # of the API's requests: WEB_THREADS less those that are kept free
 WAIT_LIMIT = 30.0  # PREDICT_WAIT_SECONDS
-QUEUE_SECONDS = 0.8 * WAIT_LIMIT  # the longest queue that is let in
+QUEUE_SECONDS = 0.5 * WAIT_LIMIT  # the longest queue that is let in
 PERSON_STEPS = 3  # a person thinks three times for each picture: opens, sends, says
 PERSON_PAGES = 5  # start page, form, answer, picture, feedback
 LOADS_AGAIN = 1.3  # of the answer's page, where the answer takes longer than the page waits for it
