@@ -49,7 +49,8 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 def _upload_page(request: HttpRequest, refusal: Refusal | None = None) -> HttpResponse:
     if refusal is None and not request.COOKIES and not settings.DEBUG:
-        return HttpResponse(_first_page(settings.UPLOAD_MAX_BYTES))
+        # With cookies there may be something to say: no cache may take the one page for the other.
+        return HttpResponse(_first_page(settings.UPLOAD_MAX_BYTES), headers={"Vary": "Cookie"})
     context = {"refusal": refusal, **_limits(settings.UPLOAD_MAX_BYTES)}
     response = render(request, "predictions/upload.html", context, status=refusal.status if refusal else 200)
     for name, value in refusal.headers.items() if refusal else ():

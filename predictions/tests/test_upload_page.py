@@ -37,7 +37,9 @@ def test_the_page(client: Client) -> None:
 
 
 def test_the_page_is_written_once_for_those_without_cookies(client: Client, settings: Settings) -> None:
-    first = client.get("/").text
+    response = client.get("/")
+    first = response.text
+    assert response["Vary"] == "Cookie"
     assert client.get("/").text == first
     client.cookies["theme"] = "none"
     assert client.get("/").text == first
