@@ -12,7 +12,7 @@ from pathlib import Path
 from stress.bench import ceiling, load
 from stress.bench.ceiling import Pass
 from stress.bench.postgresql import Server, postgresql
-from stress.bench.processes import Contender, contender, cpu_seconds, pss_megabytes
+from stress.bench.processes import Contender, contender, pss_megabytes
 from stress.bench.site import NAMES, Processes, running_site
 from stress.bench.table import Figure, Goal, Report, Table
 from stress.bench.workspace import Workspace, site_environment
@@ -61,7 +61,7 @@ class Rig:
         return int(self.database.ask(do="done", files=[])["done"])
 
     def cpu_seconds(self) -> dict[str, float]:
-        database = {DATABASE: cpu_seconds(self.server.processes())} if self.server else {}
+        database = {DATABASE: self.server.cpu_seconds()} if self.server else {}
         return self.processes.cpu_seconds() | database
 
     def pss_megabytes(self) -> dict[str, float]:

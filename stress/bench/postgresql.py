@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from stress.bench.processes import running
+from stress.bench.processes import cpu_seconds, running
 
 START_SECONDS = 60
 CONNECTIONS = 500  # as in docker-compose.yml: each thread of the web server that asks the database holds one
@@ -29,6 +29,11 @@ class Server:
         """The server, and one for each connection."""
         server = psutil.Process(self.pid)
         return [server, *server.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        """Also of the processes of connections that are closed by now, whose time the server has taken over."""
+        gone = psutil.Process(self.pid).cpu_times()
+        return cpu_seconds(self.processes()) + gone.children_user + gone.children_system
 
 
 @contextlib.contextmanager
