@@ -48,9 +48,20 @@ def cells(
     return [Cell(*values) for values in every]
 
 
+def usual_warm_up(users: int) -> float:
+    """Seconds until the load is the one that lasts.
+
+    With few users that is once all are there. Where so many come that they wait for seconds, those who came first have
+    to come for their answers, look at them, say whether they are right, and ask again, before as much of each is going
+    on as ever after: at up to 15 s for the answer and 5 s between two steps, within a minute. Until then the workers
+    have less to share the machine with, and answer more.
+    """
+    return 60 if users >= 500 else 10
+
+
 @dataclass(frozen=True)
 class Settings:
-    """How each cell is measured. Cells are comparable if these are the same."""
+    """How a cell is measured. Cells are comparable if these are the same, but for the warm-up."""
 
     warm_up: float
     measured: float

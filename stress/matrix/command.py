@@ -38,7 +38,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=matrix.ENGINES, nargs="+", default=matrix.ENGINES, help=_all(matrix.ENGINES)
     )
     parser.add_argument("--resume", action="store_true", help="leave out what was measured with the same settings")
-    parser.add_argument("--warm-up", type=float, default=10, metavar="SECONDS", help="before each measuring (10)")
+    parser.add_argument(
+        "--warm-up", type=float, metavar="SECONDS", help="before each measuring (10, and 60 from 500 users on)"
+    )
     parser.add_argument("--seconds", type=float, default=15, help="that are measured of each cell (15)")
     parser.add_argument("--think", type=float, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="seconds (2 8)")
     parser.add_argument("--visitors", type=int, default=2, help="share of the users (2)")
@@ -55,60 +57,61 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     exit_on_signals()
-    settings = _settings(options)
     results = Results(options.results)
     asked = matrix.cells(
         engines=options.engine, batch_sizes=options.batch, workers=options.workers, users=options.users
     )
-    wanted = [cell for cell in asked if not (options.resume and results.has(cell, settings))]
+    plan = {cell: _settings(options, cell) for cell in asked}
+    if options.resume:
+        plan = {cell: settings for cell, settings in plan.items() if not results.has(cell, settings)}
     # To standard error and without escape codes where that is no terminal: each cell is a line there.
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    each = settings.warm_up + settings.measured + runner.AROUND_SECONDS
+    minutes = sum(map(runner.expected_seconds, plan.values())) / 60
     console.print(
-        f"{len(wanted)} of {len(asked)} cells to measure, about {each:.0f} s each and more under heavy load: "
-        f"{len(wanted) * each / 60:.0f} minutes. Ctrl-C keeps what is done; --resume goes on."
+        f"{len(plan)} of {len(asked)} cells to measure, about {minutes:.0f} minutes, and more under heavy load. "
+        "Ctrl-C keeps what is done; --resume goes on."
     )
     if options.list:
-        for cell in wanted:
+        for cell in plan:
             console.print(str(cell))
         return 0
     _allow_connections(max(options.users))
     clean_environment()
     with tempfile.TemporaryDirectory(prefix="stress-") as temporary:
-        workspace = Workspace(Path(temporary), options.cache.resolve(), settings.photos)
+        workspace = Workspace(Path(temporary), options.cache.resolve(), _photos(options))
         photos = options.photos.resolve() if options.photos else workspace.photos[0].parent
-        failed = _measure_all(wanted, runner.Rig(workspace, photos, settings), results, console)
+        failed = _measure_all(plan, runner.Rig(workspace, photos), results, console)
     if failed:
         console.print(f"{len(failed)} cells failed: {'; '.join(map(str, failed))}. --resume tries them again.")
     return 1 if failed else 0
 
 
-def _measure_all(wanted: list[Cell], rig: runner.Rig, results: Results, console: Console) -> list[Cell]:
+def _measure_all(plan: dict[Cell, Settings], rig: runner.Rig, results: Results, console: Console) -> list[Cell]:
     """The cells that failed. Whatever one of them runs into, the others are measured."""
     failed = []
-    each = rig.settings.warm_up + rig.settings.measured + runner.AROUND_SECONDS
     columns = (
         *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
         *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
     )
     # The time left is told from all that was done so far: cells differ.
     with Progress(*columns, console=console, speed_estimate_period=24 * 3600) as progress:
-        task = progress.add_task("", total=len(wanted))
-        for number, cell in enumerate(wanted):
+        task = progress.add_task("", total=len(plan))
+        for number, (cell, settings) in enumerate(plan.items()):
             progress.update(task, description=str(cell), completed=number)
             try:
-                found = runner.run(cell, rig, _advance(progress, task, number, each))
+                found = runner.run(cell, settings, rig, _advance(progress, task, number, settings))
             except (RuntimeError, AssertionError, OSError) as error:
                 failed.append(cell)
                 console.print(f"{cell}: FAILED: {error}", markup=False)
                 continue
-            results.write(cell, rig.settings, found)
+            results.write(cell, settings, found)
             console.print(f"{cell}: {summary(found)}", markup=False)
-        progress.update(task, completed=len(wanted))
+        progress.update(task, completed=len(plan))
     return failed
 
 
-def _advance(progress: Progress, task: TaskID, number: int, each: float) -> runner.Advance:
+def _advance(progress: Progress, task: TaskID, number: int, settings: Settings) -> runner.Advance:
+    each = runner.expected_seconds(settings)
     return lambda seconds: progress.update(task, completed=number + min(seconds / each, 0.99))
 
 
@@ -133,10 +136,13 @@ def _ms(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f} ms"
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    photos = len([*options.photos.iterdir()]) if options.photos else 200
+def _photos(options: argparse.Namespace) -> int:
+    return len([*options.photos.iterdir()]) if options.photos else 200
+
+
+def _settings(options: argparse.Namespace, cell: Cell) -> Settings:
     return Settings(
-        warm_up=options.warm_up,
+        warm_up=matrix.usual_warm_up(cell.users) if options.warm_up is None else options.warm_up,
         measured=options.seconds,
         think_min=options.think[0],
         think_max=options.think[1],
@@ -145,7 +151,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         person_weight=options.people,
         reviewers=options.reviewers,
         patient=not options.impatient,
-        photos=photos,
+        photos=_photos(options),
         precision=options.precision,
     )
 

@@ -39,7 +39,7 @@ class Generator:
 def generators(
     cell: Cell, settings: Settings, *, url: str, login: tuple[str, str], photos: Path, folder: Path
 ) -> Iterator[list[Generator]]:
-    """So many users in processes of their own; they come one after the other until half of the warm-up is over."""
+    """So many users in processes of their own; they come one after the other, at the begin of the warm-up."""
     shares = shared(cell.users, -(-cell.users // USERS_EACH))
     with contextlib.ExitStack() as stack:
         found = []
@@ -57,7 +57,7 @@ def generators(
 
 
 def _command(settings: Settings, url: str, users: int, reviewers: int, photos: Path, figures: Path) -> list[str]:
-    ramp = max(settings.warm_up / 2, 0.5)
+    ramp = max(ramp_seconds(settings.warm_up), 0.5)
     options: dict[str, object] = {
         "locustfile": ROOT / "stress" / "locustfile.py",
         "host": url,
@@ -80,6 +80,11 @@ def _command(settings: Settings, url: str, users: int, reviewers: int, photos: P
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     flags = ["--headless", "--only-summary", *([] if settings.patient else ["--impatient"])]
     return [sys.executable, "-m", "locust", *words, *flags]
+
+
+def ramp_seconds(warm_up: float) -> float:
+    """Within how many all users come."""
+    return min(warm_up / 2, 5)
 
 
 def shared(users: int, processes: int) -> list[int]:

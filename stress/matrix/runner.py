@@ -31,8 +31,6 @@ class Rig:
 
     workspace: Workspace
     photos: Path
-    settings: Settings
-    port: str = ""
 
     def prepared_folder(self, name: str) -> Path:
         """A new data folder with tables and static files in it, and the model of all."""
@@ -42,17 +40,13 @@ class Rig:
         (folder / "models").symlink_to(self.workspace.models)
         return folder
 
-    def environment(self, cell: Cell) -> dict[str, str]:
-        return {
-            "ENGINE": cell.engine,
-            "BATCH_MAX_SIZE": str(cell.batch_size),
-            "PRECISION": self.settings.precision if cell.engine == "openvino" else "f32",
-            "REUSE_ANSWERS": "0",
-            "HOST": "127.0.0.1",
-        }
+
+def expected_seconds(settings: Settings) -> float:
+    """That a cell takes, about."""
+    return settings.warm_up + settings.measured + AROUND_SECONDS
 
 
-def run(cell: Cell, rig: Rig, advance: Advance) -> dict[str, Any]:
+def run(cell: Cell, settings: Settings, rig: Rig, advance: Advance) -> dict[str, Any]:
     """What one cell brought. `advance` is told how many seconds of it are over, about.
 
     Raises `RuntimeError` or `AssertionError`, with logs, if the system or a generator does not start or dies.
@@ -61,13 +55,13 @@ def run(cell: Cell, rig: Rig, advance: Advance) -> dict[str, Any]:
     data_dir = rig.prepared_folder(cell.name)
     began = time.monotonic()
     try:
-        with running_site(data_dir, rig.environment(cell), "--workers", str(cell.workers)) as site:
+        with running_site(data_dir, _environment(cell, settings), "--workers", str(cell.workers)) as site:
             start_seconds = time.monotonic() - began
             advance(AROUND_SECONDS / 2)
             with (
                 generators(
                     cell,
-                    rig.settings,
+                    settings,
                     url=site.url,
                     login=site.login,
                     photos=rig.photos,
@@ -83,6 +77,16 @@ def run(cell: Cell, rig: Rig, advance: Advance) -> dict[str, Any]:
         return {"machine": described, **found}
     finally:
         shutil.rmtree(data_dir.parent, ignore_errors=True)
+
+
+def _environment(cell: Cell, settings: Settings) -> dict[str, str]:
+    return {
+        "ENGINE": cell.engine,
+        "BATCH_MAX_SIZE": str(cell.batch_size),
+        "PRECISION": settings.precision if cell.engine == "openvino" else "f32",
+        "REUSE_ANSWERS": "0",
+        "HOST": "127.0.0.1",
+    }
 
 
 def _measure(load: list[Generator], watching: Watch, advance: Advance) -> dict[str, Any]:

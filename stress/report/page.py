@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stress.bench.table import Table, number, wrapped
+from stress.matrix.generators import ramp_seconds
 from stress.recorder import FAILED, REFUSED
 from stress.report.conclusions import conclusions, promises
 from stress.report.measured import INDEX, PREDICT, SYSTEM, Matrix, Measured
@@ -86,16 +87,20 @@ def _machine(matrix: Matrix) -> Iterator[str]:
 
 
 def _method(matrix: Matrix) -> str:
-    kinds = Counter(json.dumps(each.found["settings"]) for each in matrix)
+    kinds: dict[str, list[Measured]] = {}
+    for each in matrix:
+        kinds.setdefault(json.dumps(each.found["settings"]), []).append(each)
     texts = []
-    for text, cells in kinds.most_common():
+    for text, cells in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
         settings: dict[str, Any] = json.loads(text)
+        users = [f"{number:,}" for number in sorted({each.cell.users for each in cells})]
         shares = f"{settings['visitor_weight']} : {settings['api_weight']} : {settings['person_weight']}"
         texts.append(
-            f"{cells} cells: each against a system freshly started with `manage.py up` in an empty folder (SQLite, "
-            f"embedded Valkey, `REUSE_ANSWERS` off, {settings['precision']}); {settings['warm_up']:g} s of warm-up, in "
-            f"whose first half the users come, then {settings['measured']:g} s that count. Visitors, API clients and "
-            f"people are {shares}, and {settings['reviewers']} reviewer. They think for {settings['think_min']:g} to "
+            f"{len(cells)} cells ({', '.join(users)} users): each against a system freshly started with `manage.py up` "
+            f"in an empty folder (SQLite, embedded Valkey, `REUSE_ANSWERS` off, {settings['precision']}); "
+            f"{settings['warm_up']:g} s of warm-up, in whose first {ramp_seconds(settings['warm_up']):g} s the users "
+            f"come, then {settings['measured']:g} s that count. Visitors, API clients and people are {shares}, and "
+            f"{settings['reviewers']} reviewer. They think for {settings['think_min']:g} to "
             f"{settings['think_max']:g} s between two steps"
             + (", and heed Retry-After" if settings["patient"] else ", and do not heed Retry-After")
             + f". {settings['photos']} different photos."

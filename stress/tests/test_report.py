@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -80,6 +81,13 @@ def test_a_disturbed_measurement_says_so(measured: Make) -> None:
     assert "were disturbed" not in _said(measured(10))
     assert "**1 of 2 cells were disturbed**" in _said(measured(10), measured(50, cpu_seconds_of_others=10.0))
     assert "5.0% to 5.0% of its CPU time" in _said(measured(10))
+
+
+def test_how_long_each_kind_of_cell_was_warmed_up(measured: Make) -> None:
+    long = measured(5000, settings=vars(replace(SETTINGS, warm_up=60)))
+    text = " ".join(page(Matrix([measured(10), measured(100), long]), []).split())
+    assert "2 cells (10, 100 users): each" in text and "8 s of warm-up, in whose first 4 s the users come" in text
+    assert "1 cells (5,000 users): each" in text and "60 s of warm-up, in whose first 5 s the users come" in text
 
 
 def test_promises_at_5000_users(measured: Make) -> None:
