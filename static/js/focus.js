@@ -322,8 +322,12 @@ function press(event) {
   return true;
 }
 
-/** The letter or digit on a key; its place on the keyboard decides where the layout has no such letter. */
+/**
+ * The letter or digit on a key; its place on the keyboard decides where the layout has no such letter. After 1 to 5, an
+ * O is easily read as a zero: that means it too.
+ */
 function letter({ key, code, shiftKey }) {
+  if (key === "0") return "o";
   if (/^[a-z0-9]$/i.test(key) || shiftKey) return key.toLowerCase();
   return code.replace(/^(Key|Digit|Numpad)/, "").toLowerCase();
 }

@@ -42,6 +42,7 @@ def furnish(desk: Desk, sit: Sit) -> Pages:
     paths = {
         "result page with the question": _path(desk, 20),
         "result page with a decision": _path(desk, 1),
+        "start page": "/admin/",
         "list": f"{admin}/",
         "list of all": f"{admin}/?state=all&order=confident",
         "list with a filter": f"{admin}/?state=decided&label=teapot",

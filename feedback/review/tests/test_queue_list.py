@@ -142,6 +142,20 @@ def test_the_filters_travel_along(reviewer: Client, cup: Case) -> None:
     assert '/admin/feedback/case/grid/?predicted_label=cup&amp;order=margin"' in page
 
 
+def test_the_start_page_leads_to_the_desk(reviewer: Client, lead: Client) -> None:
+    """As far as one may go; who has no role here finds nothing of it."""
+
+    def ways(client: Client) -> list[str]:
+        page = client.get("/admin/").text
+        return re.findall(r'href="/admin/feedback/(\S+?)/"', page.partition("object-tools")[2].partition("</ul>")[0])
+
+    assert ways(reviewer) == ["case/next", "case", "case/grid"]
+    assert ways(lead) == [*ways(reviewer), "case/statistics", "export"]
+    other = Client()
+    other.force_login(User.objects.create_user("other", is_staff=True))
+    assert ways(other) == []
+
+
 def test_links_from_elsewhere_lead_to_the_case(reviewer: Client, cup: Case) -> None:
     response = reviewer.get(f"{URL}{cup.pk}/change/")
     assert response["Location"] == f"{URL}{cup.pk}/focus/"
