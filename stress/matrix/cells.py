@@ -49,14 +49,23 @@ def cells(
 
 
 def usual_warm_up(users: int) -> float:
-    """Seconds until the load is the one that lasts.
+    """Seconds until the load is the one that lasts: with few users, once all are there.
 
-    With few users that is once all are there. Where so many come that they wait for seconds, those who came first have
-    to come for their answers, look at them, say whether they are right, and ask again, before as much of each is going
-    on as ever after: at up to 15 s for the answer and 5 s between two steps, within a minute. Until then the workers
-    have less to share the machine with, and answer more.
+    Where many are refused, that is once as many come back as will ever after, and those who were let in have come for
+    their answers, looked at them, and said whether they are right. Until then the workers have less to share the
+    machine with, and answer more. Who is refused comes again after 40 s on average: 30 s of `Retry-After`, up to half
+    as long again, and 5 s of thinking.
     """
-    return 60 if users >= 500 else 10
+    return 50 if users >= 1000 else 10
+
+
+def ramp_seconds(warm_up: float) -> float:
+    """Within how many of them all users come.
+
+    A longer warm-up has one user come after the other for almost as long as it takes to be refused and come again: if
+    all came at once, they would all come back at once too, and between two such waves the load is half of what it is.
+    """
+    return max(warm_up / 2, warm_up - 10)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="leave out what was measured with the same settings")
     parser.add_argument(
-        "--warm-up", type=float, metavar="SECONDS", help="before each measuring (10, and 60 from 500 users on)"
+        "--warm-up", type=float, metavar="SECONDS", help="before each measuring (10; from 1,000 users on 50)"
     )
     parser.add_argument("--seconds", type=float, default=15, help="that are measured of each cell (15)")
     parser.add_argument("--think", type=float, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="seconds (2 8)")

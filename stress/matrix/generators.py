@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stress.bench.processes import ROOT, running
-from stress.matrix.cells import Cell, Settings
+from stress.matrix.cells import Cell, Settings, ramp_seconds
 
 USERS_EACH = 2500  # of one process at most
 START_SECONDS = 60
@@ -39,7 +39,7 @@ class Generator:
 def generators(
     cell: Cell, settings: Settings, *, url: str, login: tuple[str, str], photos: Path, folder: Path
 ) -> Iterator[list[Generator]]:
-    """So many users in processes of their own; they come one after the other, at the begin of the warm-up."""
+    """So many users in processes of their own; they come one after the other during the warm-up."""
     shares = shared(cell.users, -(-cell.users // USERS_EACH))
     with contextlib.ExitStack() as stack:
         found = []
@@ -80,11 +80,6 @@ def _command(settings: Settings, url: str, users: int, reviewers: int, photos: P
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     flags = ["--headless", "--only-summary", *([] if settings.patient else ["--impatient"])]
     return [sys.executable, "-m", "locust", *words, *flags]
-
-
-def ramp_seconds(warm_up: float) -> float:
-    """Within how many all users come."""
-    return min(warm_up / 2, 5)
 
 
 def shared(users: int, processes: int) -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stress.bench.table import Table, number, wrapped
-from stress.matrix.generators import ramp_seconds
+from stress.matrix.cells import ramp_seconds
 from stress.recorder import FAILED, REFUSED
 from stress.report.conclusions import conclusions, promises
 from stress.report.measured import INDEX, PREDICT, SYSTEM, Matrix, Measured

@@ -84,10 +84,10 @@ def test_a_disturbed_measurement_says_so(measured: Make) -> None:
 
 
 def test_how_long_each_kind_of_cell_was_warmed_up(measured: Make) -> None:
-    long = measured(5000, settings=vars(replace(SETTINGS, warm_up=60)))
+    long = measured(5000, settings=vars(replace(SETTINGS, warm_up=50)))
     text = " ".join(page(Matrix([measured(10), measured(100), long]), []).split())
     assert "2 cells (10, 100 users): each" in text and "8 s of warm-up, in whose first 4 s the users come" in text
-    assert "1 cells (5,000 users): each" in text and "60 s of warm-up, in whose first 5 s the users come" in text
+    assert "1 cells (5,000 users): each" in text and "50 s of warm-up, in whose first 40 s the users come" in text
 
 
 def test_promises_at_5000_users(measured: Make) -> None:
