@@ -76,10 +76,11 @@ def _costs_table(found: Costs) -> Table:
         ("queue and supervision, a prediction", _ms(found.rest_prediction)),
         ("load generator, a request", _ms(found.generator_request)),
     ]
-    for (engine, threads), each in found.engines.items():
-        rows.append((f"{_worker(engine, threads)}, a prediction", _ms(each.each)))
-        rows.append((f"{_worker(engine, threads)}, a batch", _ms(each.batch)))
+    for (engine, workers), each in found.engines.items():
+        rows.append((f"{_workers(engine, workers)}, a prediction", _ms(each.each)))
+        rows.append((f"{_workers(engine, workers)}, a batch", _ms(each.batch)))
     rows.append(("of the cores' time that can be used", f"{found.usable:.0%}"))
+    rows.append(("of the longest queue, where most are refused", f"{found.queue_filled:.0%}"))
     return Table(("", "CPU ms"), rows)
 
 
@@ -136,13 +137,13 @@ def _verdict(forecasts: list[tuple[Measured, Forecast]]) -> str:
 def _sizes_table(found: Costs) -> Table:
     """Cores for so many predictions per second with full batches, busy for 70 % of the time."""
     rows = []
-    for (engine, threads), each in found.engines.items():
+    for (engine, workers), each in found.engines.items():
         for rate in TARGETS:
             worker, web = each.prediction(32), found.web_prediction
             cores = [rate * value / HEADROOM for value in (worker, web, found.rest_prediction)]
             rows.append(
                 (
-                    f"{_worker(engine, threads)}, {rate:,} predictions/s",
+                    f"{_workers(engine, workers)}, {rate:,} predictions/s",
                     *(number(value) for value in (*cores, sum(cores))),
                 )
             )
@@ -159,8 +160,8 @@ def with_part(page: str, text: str) -> str:
     return f"{before}{start}\n{text}\n{end}{after}"
 
 
-def _worker(engine: str, threads: int) -> str:
-    return f"{engine}, {threads} thread{'' if threads == 1 else 's'}"
+def _workers(engine: str, workers: int) -> str:
+    return f"{engine}, {workers} worker{'' if workers == 1 else 's'}"
 
 
 def _ms(seconds: float) -> str:

@@ -16,13 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from stress.matrix.cells import Cell, Settings
-from stress.model.costs import Costs
+from stress.model.costs import QUEUE_SECONDS, WAIT_LIMIT, Costs
 
 Numbers = npt.NDArray[np.float64]
 
 WAITING_PLACES = 288  # of the API's requests: WEB_THREADS less those that are kept free
-WAIT_LIMIT = 30.0  # PREDICT_WAIT_SECONDS
-QUEUE_SECONDS = 0.5 * WAIT_LIMIT  # the longest queue that is let in
 PERSON_STEPS = 3  # a person thinks three times for each picture: opens, sends, says
 PERSON_PAGES = 5  # start page, form, answer, picture, feedback
 LOADS_AGAIN = 1.3  # of the answer's page, where the answer takes longer than the page waits for it
@@ -146,7 +144,7 @@ def _balance(
         return rate, seconds, 0.0, batch
     # The API's places are full: what waits are so many of them, and the people.
     highest = float(goes[-1])
-    seconds = min(QUEUE_SECONDS, _seconds_until(highest, crowd))
+    seconds = min(QUEUE_SECONDS * costs.queue_filled, _seconds_until(highest, crowd))
     outside = crowd.clients - WAITING_PLACES * (1 + crowd.think / seconds)
     return highest, seconds, _refusals(outside, crowd.think, highest, patient), float(cell.batch_size)
 

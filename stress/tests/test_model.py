@@ -12,20 +12,21 @@ import pytest
 from stress.__main__ import main
 from stress.matrix.cells import Cell, Results
 from stress.model.command import describe, with_part
-from stress.model.costs import Costs, EngineCosts, calibration, costs
-from stress.model.queueing import QUEUE_SECONDS, WAITING_PLACES, Crowd, forecast
+from stress.model.costs import QUEUE_SECONDS, Costs, EngineCosts, calibration, costs
+from stress.model.queueing import WAITING_PLACES, Crowd, forecast
 from stress.report.measured import Matrix, Measured
 from stress.tests.conftest import SETTINGS, row
 
 KNOWN = Costs(
     cores=2,
     usable=1.0,
+    queue_filled=1.0,
     web_prediction=0.002,
     web_page=0.001,
     web_refusal=0.0004,
     rest_prediction=0.0005,
     generator_request=0.0003,
-    engines={("openvino", 2): EngineCosts(each=0.012, batch=0.004, light_ms=30, alone=1.0, together=2.0)},
+    engines={("openvino", 1): EngineCosts(each=0.012, batch=0.004, light_ms=30, alone=1.0, together=2.0)},
 )
 CLIENTS_ONLY = replace(SETTINGS, visitor_weight=0, person_weight=0, api_weight=1, reviewers=0)
 
@@ -64,8 +65,8 @@ def test_costs_are_found_again(measured: Callable[..., Measured]) -> None:
         _made(measured, 50, 32, 9),
         _made(measured, 250, 1, 40),
         _made(measured, 250, 32, 48),
-        _made(measured, 1000, 1, 60, refused=900),
-        _made(measured, 1000, 32, 90, refused=500),
+        _made(measured, 1000, 1, 60, refused=900, mean=9000),
+        _made(measured, 1000, 32, 90, refused=500, mean=9000),
         _made(measured, 5000, 1, 50, refused=2000, mean=9000),
         _made(measured, 5000, 32, 70, refused=1500, mean=9000),
     ]
@@ -75,28 +76,42 @@ def test_costs_are_found_again(measured: Callable[..., Measured]) -> None:
     found = costs(calibration(matrix))
     for name in ("web_prediction", "web_page", "web_refusal", "rest_prediction", "generator_request"):
         assert getattr(found, name) == pytest.approx(getattr(KNOWN, name), rel=0.15), name
-    engine = found.engines["openvino", 2]
+    engine = found.engines["openvino", 1]
     assert engine.each == pytest.approx(0.012, rel=0.02) and engine.batch == pytest.approx(0.004, rel=0.05)
     assert engine.light_ms == 30
-    # As busy as the worker was with 5,000 users, who had to wait.
-    assert engine.alone == pytest.approx(50 * 0.016) and engine.together == pytest.approx(70 * 0.013)
+    # As busy as the worker was with 1,000 users, who had to wait.
+    assert engine.alone == pytest.approx(60 * 0.016) and engine.together == pytest.approx(90 * 0.013)
 
 
 def test_workers_that_share_the_cores_have_costs_of_their_own(measured: Callable[..., Measured]) -> None:
     two, four = _made(measured, 50, 32, 9, workers=2), _made(measured, 50, 32, 9, workers=4)
-    matrix = Matrix([_made(measured, 50, 32, 9), two, four])
-    assert four not in calibration(matrix) and two in calibration(matrix)
-    found = costs(calibration(matrix))
-    assert set(found.engines) == {("openvino", 1), ("openvino", 2)}
-    assert found.engine("openvino", 4) == found.engines["openvino", 1]
-    assert costs([two]).engine("openvino", 1) == costs([two]).engines["openvino", 1], "nothing better is known"
+    found = costs(calibration(Matrix([_made(measured, 50, 32, 9), two, four])))
+    assert set(found.engines) == {("openvino", 1), ("openvino", 2), ("openvino", 4)}
+    assert found.engine("openvino", 8) == found.engines["openvino", 4], "nothing better is known"
     with pytest.raises(KeyError):
         found.engine("tensorflow", 1)
 
 
 def test_a_worker_without_too_much_to_do_does_not_tell_how_much_it_can(measured: Callable[..., Measured]) -> None:
-    engine = costs([_made(measured, 50, 1, 8), _made(measured, 50, 32, 9)]).engines["openvino", 2]
+    engine = costs([_made(measured, 50, 1, 8), _made(measured, 50, 32, 9)]).engines["openvino", 1]
     assert (engine.alone, engine.together) == (1.0, 2.0)
+
+
+def test_busy_cores_do_not_tell_how_many_a_worker_could_use(measured: Callable[..., Measured]) -> None:
+    def together(rate: float) -> float:
+        crowd = _made(measured, 1000, 32, rate, mean=9000)
+        return costs([_made(measured, 50, 32, 9), crowd]).engines["openvino", 1].together
+
+    assert together(70) == pytest.approx(70 * 0.013)
+    assert together(120) == 2.0, "all threads"
+
+
+def test_how_full_the_queue_is_where_most_are_refused(measured: Callable[..., Measured]) -> None:
+    crowd = _made(measured, 5000, 32, 70, refused=1500, mean=9000)
+    assert costs([_made(measured, 50, 32, 9), crowd]).queue_filled == pytest.approx(9 / QUEUE_SECONDS)
+    assert costs([_made(measured, 50, 32, 9)]).queue_filled == 1
+    half = replace(KNOWN, queue_filled=0.5)
+    assert forecast(_cell(5000), SETTINGS, half).seconds == pytest.approx(QUEUE_SECONDS / 2, rel=0.01)
 
 
 def test_few_users_do_not_wait() -> None:
@@ -172,6 +187,6 @@ def test_the_command(measured: Callable[..., Measured], tmp_path: Path, monkeypa
     assert main() == 0
     text = page.read_text()
     assert "\nold\n" not in text and text.startswith("Before.\n") and text.endswith("\nAfter.\n")
-    assert "openvino, 2 threads, 100,000 predictions/s" in text
+    assert "openvino, 1 worker, 100,000 predictions/s" in text
     with pytest.raises(ValueError, match="no <!-- model -->"):
         with_part("A page without.", "x")
