@@ -107,9 +107,19 @@ def _saturation(matrix: Matrix, engine: str) -> Iterator[str]:
     )
     if knee is curve[-1] and len(curve) > 1:
         yield "More users were not measured: it may not have been the end."
-    roles = {role: top.cores_of(role) for role in (*SYSTEM, "locust")}
+    yield f"Cores busy there: {_busiest(top)}."
+    last = curve[-1]
+    if last.rate < (1 - GAIN) * top.rate:
+        yield (
+            f"With {last.cell.users:,} users it is {last.rate:.0f}: {last.refused_share:.0%} of all who ask are refused, "
+            f"and refusals and pages take cores that the workers had ({_busiest(last)})."
+        )
+
+
+def _busiest(each: Measured) -> str:
+    roles = {role: each.cores_of(role) for role in (*SYSTEM, "locust")}
     largest = sorted(roles, key=lambda role: -roles[role])[:3]
-    yield "Cores busy there: " + ", ".join(f"{role} {roles[role]:.2f}" for role in largest) + f", of {top.cores}."
+    return ", ".join(f"{role} {roles[role]:.2f}" for role in largest) + f", of {each.cores}"
 
 
 def _breaks(matrix: Matrix, engine: str) -> Iterator[str]:

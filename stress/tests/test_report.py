@@ -55,6 +55,13 @@ def test_where_it_saturates_and_what_breaks_first(measured: Make) -> None:
     assert "200 predictions per second. At 45.0 CPU ms each" in said and "that takes 13 cores like these" in said
 
 
+def test_what_far_too_many_users_cost(measured: Make) -> None:
+    said = _said(measured(1000, rate=60), measured(5000, rate=30, refused=700))
+    assert "With 5,000 users it is 30: 70% of all who ask are refused, and" in said
+    assert "take cores that the workers had (worker 0.60, web 0.20, valkey 0.10, of 2)." in said
+    assert "With 5,000 users" not in _said(measured(1000, rate=60), measured(5000, rate=58, refused=700))
+
+
 @pytest.mark.parametrize(
     ("rate", "verdict"),
     [(61.0, "More workers bought nothing here (+2% at best)"), (90.0, "2 workers answer +50% against 1 worker")],
