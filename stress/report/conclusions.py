@@ -111,8 +111,8 @@ def _saturation(matrix: Matrix, engine: str) -> Iterator[str]:
     last = curve[-1]
     if last.rate < (1 - GAIN) * top.rate:
         yield (
-            f"With {last.cell.users:,} users it is {last.rate:.0f}: {last.refused_share:.0%} of all who ask are refused, "
-            f"and refusals and pages take cores that the workers had ({_busiest(last)})."
+            f"With {last.cell.users:,} users it is {last.rate:.0f}: {last.refused_share:.0%} of all who ask are "
+            f"refused, and refusals and pages take cores that the workers had ({_busiest(last)})."
         )
 
 
