@@ -115,7 +115,7 @@ class RunningSite(Site):
         try:
             code = self.process.wait(STOP_SECONDS)
         finally:
-            left = [process for process in everything if process.is_running()]
+            left = [process for process in everything if runs(process)]
             for process in left:
                 process.kill()
             self.reader.join(STOP_SECONDS)
@@ -141,6 +141,14 @@ class RunningSite(Site):
         found = re.search(r"name (\S+), password (\S+)", self.output)
         assert found, self.output
         return found[1], found[2]
+
+
+def runs(process: psutil.Process) -> bool:
+    """Not so a zombie: it has ended, and waits for whoever inherited it to take note."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _command(process: psutil.Process) -> list[str]:

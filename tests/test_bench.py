@@ -12,7 +12,7 @@ import pytest
 
 from stress.bench.files import HEADING
 from stress.bench.table import Figure, Goal, Report, Table, number
-from tests.running import ROOT, eventually
+from tests.running import ROOT, eventually, runs
 from worker.repository import Repository
 
 SMALL = ("--rounds", "2", "--jobs", "50", "--forking-jobs", "5", "--waiting", "10", "50", "--depth-jobs", "40")
@@ -81,7 +81,7 @@ def test_an_interruption_leaves_nothing_running(tmp_path: Path, number: signal.S
         assert process.wait(60) == 128 + number
     finally:
         process.kill()
-    assert not [child for child in started if child.is_running()]
+    assert not [child for child in started if runs(child)]
     assert not list(tmp_path.iterdir())
 
 

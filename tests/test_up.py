@@ -11,7 +11,7 @@ import psutil
 import pytest
 import requests
 
-from tests.running import ROOT, RunningSite, eventually
+from tests.running import ROOT, RunningSite, eventually, runs
 
 
 def _up(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -95,7 +95,7 @@ def test_stopped_while_it_prepares_it_leaves_in_one_line(tmp_path: Path, number:
     assert site.stop(number) == 130
     assert "Traceback" not in site.output
     assert "Stopped before everything was prepared." in site.output
-    assert not any(process.is_running() for process in everything)
+    assert not any(runs(process) for process in everything)
 
 
 def test_a_taken_port_is_one_clear_line(data_dir: Path) -> None:
