@@ -72,9 +72,8 @@ def _waits(queue: Queue) -> bool:
 
 def _noticed_long_ago(queue: Queue) -> bool:
     """Whether the worker noticed the first signal a second ago; with its next heartbeat it says when."""
-    (worker,) = live_workers(queue)
-    noticed = worker.facts.get("shutdown_requested_date")
-    return noticed is not None and now() - utcparse(noticed) > timedelta(seconds=1)
+    said = (worker.facts.get("shutdown_requested_date") for worker in live_workers(queue))
+    return any(date and now() - utcparse(date) > timedelta(seconds=1) for date in said)
 
 
 def _signal_twice(queue: Queue, process: Process, number: int = signal.SIGTERM) -> None:
