@@ -28,7 +28,7 @@ RUN /opt/uv/bin/uv pip install --require-hashes -r requirements/run.txt \
 # Of the project only what builds a model: a change elsewhere need not build it again.
 COPY worker worker
 ARG MODEL=efficientnet-lite0
-RUN TF_CPP_MIN_LOG_LEVEL=3 python -c "from pathlib import Path; from worker.repository import Repository; \
+RUN TF_CPP_MIN_LOG_LEVEL=3 python -c "from pathlib import Path; from worker.inference.repository import Repository; \
 models = Repository(Path('/opt/mlsite/models')); models.activate(str(models.install('$MODEL', report=print)))"
 
 # --- What runs ---

@@ -27,12 +27,13 @@ from pytest_django import Settings
 from rq import Queue
 from rq.timeouts import TimerDeathPenalty
 
-from feedback import roles
 from mlsite import embedded_valkey
-from predictions import backpressure, classifiers, queues
-from predictions.rq_worker import PredictionWorker
+from predictions import classifiers, queues
+from predictions.admission import backpressure
+from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier
-from worker.repository import Repository
+from review import roles
+from worker.inference.repository import Repository
 
 # A machine that is busy with something else is no reason to fail. Hypothesis' own profile "ci" tries the same examples
 # each time, so that what turns a build red is in the change; "thorough" looks for what nobody has found yet.

@@ -42,9 +42,9 @@ def main() -> None:
             _result(page, site)
             _desk(page, site)
             _seed(site, "--generated", "--force", f"--cases={GENERATED}", f"--statements={GENERATED * 5}")
-            page.goto(f"{site.url}/admin/feedback/case/statistics/?days=30")
+            page.goto(f"{site.url}/admin/review/case/statistics/?days=30")
             _keep(page, "statistics")
-            page.goto(f"{site.url}/admin/feedback/export/add/")
+            page.goto(f"{site.url}/admin/learning/export/add/")
             _keep(page, "data-set")
             browser.close()
 
@@ -71,7 +71,7 @@ def _desk(page: Any, site: RunningSite) -> None:
     page.get_by_label("Username:").fill(name)
     page.get_by_label("Password:").fill(password)
     page.get_by_role("button", name="Log in").click()
-    desk = f"{site.url}/admin/feedback/case"
+    desk = f"{site.url}/admin/review/case"
     page.goto(f"{desk}/next/")
     for _ in range(25):  # so that there is something to look back at
         page.keyboard.press("a" if page.get_by_role("button", name="Accept").count() else "r")

@@ -6,7 +6,3 @@ class FeedbackConfig(AppConfig):
 
     def ready(self) -> None:
         from feedback import checks  # noqa: F401 - registers them
-        from feedback.review import opening
-        from predictions.signals import answered
-
-        answered.connect(opening.on_answered)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from feedback import mirror
-from feedback.models import Case, Feedback
-from feedback.review import opening
+from feedback.models import Feedback
+from feedback.signals import feedback_stored, feedback_storing
 from predictions import labels
-from predictions.models import Prediction
-from predictions.refusals import Refusal
+from predictions.exceptions import Refusal
+from predictions.models import Image, Prediction
 
 
 def feedback_give(
@@ -38,10 +38,7 @@ def feedback_give(
         expected_words=expected_words,
         comment=comment,
     )
-    try:
-        _say(feedback)
-    except IntegrityError:
-        _say(feedback)  # the same author, twice at the same moment: the other one was first
+    _store(feedback, prediction)
     return feedback
 
 
@@ -55,22 +52,16 @@ def _known_label(text: str, prediction: Prediction) -> str:
     return label
 
 
-def _say(feedback: Feedback) -> None:
-    prediction = feedback.prediction
-    assert prediction is not None  # noqa: S101
+def _store(feedback: Feedback, prediction: Prediction) -> None:
+    """Stores a statement in place of its author's earlier one about the same prediction."""
     with transaction.atomic():
-        case = Case.objects.select_for_update(of=("self",)).filter(image_id=prediction.image_id).first()
+        # Statements about one image are stored one after the other: each counts all that came before it.
+        Image.objects.select_for_update(no_key=True).get(pk=prediction.image_id)
         earlier = Feedback.objects.current().filter(prediction=prediction, author=feedback.author)
-        if case is not None and case.state == Case.State.DECIDED and earlier.exists():
-            raise Refusal("decided", "A reviewer has decided this already. Thank you all the same.", status=409)
-        earlier.update(is_current=False)
-        feedback.case = case
-        feedback.pk = None
+        replaced = earlier.update(is_current=False)
+        feedback_storing.send(Feedback, feedback=feedback, prediction=prediction, replaces=bool(replaced))
         feedback.save(force_insert=True)
-        if case is not None:
-            opening.case_take_statement(case, feedback)
-        elif feedback.verdict != Feedback.Verdict.RIGHT:
-            opening.cases_open([prediction], source=Case.Source.FEEDBACK)
+        feedback_stored.send(Feedback, feedback=feedback, prediction=prediction)
         transaction.on_commit(lambda: mirror.append(feedback))
 
 

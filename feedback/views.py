@@ -10,8 +10,8 @@ from feedback.forms import FeedbackForm
 from feedback.models import Feedback
 from feedback.services import feedback_give
 from predictions import labels
+from predictions.exceptions import Refusal
 from predictions.models import Prediction
-from predictions.refusals import Refusal
 
 SUGGESTIONS = 3
 

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 from django.db.models import Q
 
-from feedback.roles import LEADS, REVIEWERS, ROLES, create_roles
+from review.roles import LEADS, REVIEWERS, ROLES, create_roles
 
 LEAD = "lead"
 

@@ -8,8 +8,8 @@ from django import forms
 from django.contrib.auth.forms import AdminPasswordChangeForm, UserCreationForm
 from django.contrib.auth.models import User
 
-from feedback.roles import LEADS, REVIEWERS
 from mlsite import accounts
+from review.roles import LEADS, REVIEWERS
 
 if TYPE_CHECKING:
     AccountModelForm = forms.ModelForm[User]  # generic in its type stubs only

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from predictions import classifiers, queues
-from worker.batch_worker.liveness import live_workers
+from worker.rq_batch.liveness import live_workers
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from predictions import backpressure, queues
-from worker.batch_worker.liveness import LiveWorker, live_workers
-from worker.batch_worker.metrics import published_metrics
+from predictions import queues
+from predictions.admission import backpressure
+from worker.rq_batch.liveness import LiveWorker, live_workers
+from worker.rq_batch.metrics import published_metrics
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from predictions import classifiers
-from worker.repository import ModelVersion, RepositoryError
+from worker.inference.repository import ModelVersion, RepositoryError
 
 Report = Callable[[str], None]
 
@@ -42,7 +42,7 @@ def prepare_static_files(report: Report) -> None:
 def prepare_model(report: Report) -> ModelVersion:
     """The version that will answer. Installs `MODEL`, or the default where nothing is active.
 
-    Raises `worker.repository.RepositoryError` if there is no sound version in the end.
+    Raises `worker.inference.repository.RepositoryError` if there is no sound version in the end.
     """
     repository = classifiers.repository()
     if settings.MODEL:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mlsite.environment import Environment, kept_secret
-from worker.repository.files import replace_text
+from worker.inference.repository.files import replace_text
 
 DATABASE = "mlsite"  # name of the database, and of its owner
 DATABASE_HOST = "postgres"

@@ -74,6 +74,8 @@ CONTENT_SECURITY_POLICY = {
 
 INSTALLED_APPS = [
     "mlsite",
+    "learning",
+    "review",
     "feedback",
     "predictions",
     "worker",
@@ -94,7 +96,7 @@ MIDDLEWARE = [
     "mlsite.logs.request_log",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "predictions.doorkeeper.Doorkeeper",
+    "predictions.admission.middleware.Doorkeeper",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -162,7 +164,7 @@ RQ_QUEUES = {
     },
     "exports": {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer"},
 }
-RQ = {"WORKER_CLASS": "predictions.rq_worker.PredictionWorker"}
+RQ = {"WORKER_CLASS": "predictions.prediction_worker.PredictionWorker"}
 
 # --- Predictions ----------------------------------------------------------------------------------
 
@@ -199,13 +201,13 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "uploads"
 EXPORTS_DIR = DATA_DIR / "exports"
 STORAGES = {
-    "default": {"BACKEND": "predictions.storage.ContentAddressedStorage"},
+    "default": {"BACKEND": "predictions.uploads.storage.ContentAddressedStorage"},
     # WhiteNoise's storage would also compress: ten seconds and more of a first start, for a page on one's own machine.
     "staticfiles": {
         "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
     },
 }
-FILE_UPLOAD_HANDLERS = ["predictions.uploads.BoundedUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["predictions.uploads.parser.BoundedUploadHandler"]
 
 # --- API ------------------------------------------------------------------------------------------
 

@@ -4,10 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from feedback import old_clients as feedback_old_clients
+from feedback import legacy as feedback_old_clients
 from feedback.api import FeedbackView
 from mlsite import health, metrics
-from predictions import old_clients as predictions_old_clients
+from predictions import legacy as predictions_old_clients
 from predictions.api import views as api
 from predictions.api.labels import LabelsView
 

@@ -15,7 +15,7 @@ def command(host: str, port: int, *, application: str = "mlsite.wsgi:application
         "workers-kill-timeout": 8,  # seconds for the requests at hand when it is stopped
         "runtime-mode": "st",  # the network part is light: one thread of it for 5,000 requests a second
         "blocking-threads": settings.WEB_THREADS,
-        # Connections beyond the threads queue here, and are soon served or refused (see predictions/backpressure.py).
+        # Connections beyond the threads queue here until they are served or rejected (predictions/admission/).
         "backlog": 4096,
         "backpressure": 8192,
         "log-level": "warning",

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from whitenoise import WhiteNoise
 
-from predictions import uploads
+from predictions.uploads import parser
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsite.settings")
 
@@ -43,7 +43,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     if environ.get("CONTENT_LENGTH", "0") not in {"", "0"}:
         # A server that answers before it has read everything closes the connection, and to a sender in the middle of an
         # upload that is "connection reset" instead of "busy, come again in 3 s".
-        uploads.discard_rest(environ["wsgi.input"])
+        parser.discard_rest(environ["wsgi.input"])
     if getattr(response, "streaming", True):
         return response  # type: ignore[no-any-return]
     try:

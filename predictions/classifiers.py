@@ -5,9 +5,9 @@ import threading
 
 from django.conf import settings
 
-from worker.classifier import Classifier
-from worker.engines import EngineError
-from worker.repository import ModelVersion, NotInstalled, Repository, RepositoryError
+from worker.inference.classifier import Classifier
+from worker.inference.engines import EngineError
+from worker.inference.repository import ModelVersion, NotInstalled, Repository, RepositoryError
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def repository() -> Repository:
 def active_version() -> ModelVersion:
     """The model version to answer with: `MODEL` if it is set, else the one that was made active.
 
-    Raises `worker.repository.RepositoryError` if there is none, with what to do about it.
+    Raises `worker.inference.repository.RepositoryError` if there is none, with what to do about it.
     """
     if settings.MODEL:
         # Only what is loaded is compared with its hashes, and loading does that.
@@ -53,7 +53,7 @@ def current() -> Classifier:
     """The classifier for the active version, warmed up. Loads when first called and when another version is active.
 
     A version that turns out to be damaged when it is made active does not replace the one that works. Raises
-    `worker.repository.RepositoryError` or `worker.engines.EngineError` if there is none that works.
+    `worker.inference.repository.RepositoryError` or `worker.inference.engines.EngineError` if there is none that works.
     """
     global _loaded
     with _lock:

@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from rq.job import Job
 
 from predictions import classifiers, request_ids, services
-from worker.batch_worker import batched
+from worker.rq_batch import batched
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from django.conf import settings
 
 from predictions import classifiers
-from worker.repository import RepositoryError
+from worker.inference.repository import RepositoryError
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from prometheus_client import Histogram
 
-from worker.batch_worker.metrics import REGISTRY, SECONDS
-from worker.classifier import Classified
+from worker.inference.classifier import Classified
+from worker.rq_batch.metrics import REGISTRY, SECONDS
 
 _DECODE = Histogram(
     "worker_decode_seconds", "Decoding and scaling one part of a batch", buckets=SECONDS, registry=REGISTRY

@@ -16,12 +16,14 @@ from django.db import transaction
 from django.utils import timezone
 from rq.job import JobStatus
 
-from predictions import announcements, backpressure, images, metrics, queues
-from predictions.intake import intake
+from predictions import announcements, metrics, queues
+from predictions.admission import backpressure
+from predictions.group_commit import intake
 from predictions.models import Prediction
 from predictions.signals import Answered, answered
-from worker.classifier import Answer, Classified, Classifier
-from worker.preprocessing import UndecodableImage
+from predictions.uploads import validation as images
+from worker.inference.classifier import Answer, Classified, Classifier
+from worker.inference.preprocessing import UndecodableImage
 
 logger = logging.getLogger(__name__)
 

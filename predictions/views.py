@@ -12,9 +12,12 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from predictions import backpressure, images, services, thumbnails
+from predictions import services
+from predictions.admission import backpressure
+from predictions.exceptions import Refusal
 from predictions.models import Image, Prediction
-from predictions.refusals import Refusal
+from predictions.uploads import thumbnails
+from predictions.uploads import validation as images
 
 # The result page holds its own loading back for this long, so that it mostly comes with the answer in it; after that
 # it says "in the queue" and loads itself again.

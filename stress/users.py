@@ -265,11 +265,11 @@ class Shift(Steps):
 
     @task
     def queue(self) -> None:
-        self.user.ask("GET", "/admin/feedback/case/", name="/admin/feedback/case/", check=_is_desk)
+        self.user.ask("GET", "/admin/review/case/", name="/admin/review/case/", check=_is_desk)
 
     @task
     def next(self) -> None:
-        page = self.user.ask("GET", "/admin/feedback/case/next/", name="/admin/feedback/case/next/", check=_is_desk)
+        page = self.user.ask("GET", "/admin/review/case/next/", name="/admin/review/case/next/", check=_is_desk)
         self.page = page.text if page is not None else ""
 
     @task
@@ -280,7 +280,7 @@ class Shift(Steps):
         fields = dict(_HIDDEN.findall(self.page)) | {"csrfmiddlewaretoken": token[1], "verdict": "right"}
         self.user.ask(
             *("POST", html.unescape(action[1])),
-            name="/admin/feedback/case/<id>/decide/",
+            name="/admin/review/case/<id>/decide/",
             statuses=(303,),
             data="&".join(f"{name}={value}" for name, value in fields.items()),
             headers=FORM,

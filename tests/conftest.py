@@ -7,7 +7,7 @@ import pytest
 
 from tests.browsing import chromium
 from tests.running import RunningSite, folder_with_model
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from predictions.tests.pictures import corrupt
 from tests.load import Load, cut, queue_server
 from tests.running import RunningSite, eventually, folder_with_model
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 KILLS = 10
 TAKEN_OVER_SECONDS = 15

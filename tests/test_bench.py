@@ -13,7 +13,7 @@ import pytest
 from stress.bench.files import HEADING
 from stress.bench.table import Figure, Goal, Report, Table, number
 from tests.running import ROOT, eventually, runs
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 SMALL = ("--rounds", "2", "--jobs", "50", "--forking-jobs", "5", "--waiting", "10", "50", "--depth-jobs", "40")
 COMMAND = [sys.executable, "-m", "stress.bench"]

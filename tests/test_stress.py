@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stress.photos import samples
 from tests.running import ROOT, RunningSite
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 
 def test_it_works(site: RunningSite) -> None:
@@ -24,7 +24,7 @@ def test_it_works(site: RunningSite) -> None:
     assert result.returncode == 0, result.stderr + result.stdout
     statistics = {row["name"]: row for row in json.loads(result.stdout)}
     asked = {"/", "/static/", "/ (form)", "/predictions/<uuid>/", "/predictions/<uuid>/feedback/"}
-    assert {*asked, "/api/predict", "from upload to answer", "/admin/feedback/case/"} <= statistics.keys()
+    assert {*asked, "/api/predict", "from upload to answer", "/admin/review/case/"} <= statistics.keys()
     assert statistics["/api/predict"]["num_requests"] > 5
     assert not [row for row in statistics.values() if row["num_failures"]]
 

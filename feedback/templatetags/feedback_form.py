@@ -10,20 +10,22 @@ register = template.Library()
 
 
 @register.inclusion_tag("feedback/form.html", takes_context=True)
-def feedback_form(context: dict[str, Any], prediction: Prediction, form: FeedbackForm | str = "") -> dict[str, Any]:
-    """Asks whether an answer is right; then shows what was said, and what a reviewer decided.
+def feedback_form(
+    context: dict[str, Any], prediction: Prediction, decision: Any, form: FeedbackForm | str = ""
+) -> dict[str, Any]:
+    """Asks whether an answer is right; then shows what the visitor said, and what a reviewer decided.
 
-    `form` is one that came back with errors, to be filled in again.
+    `decision`: the `verdict` and `label` of the case of this image; falsy where no reviewer has decided. `form`: one
+    that was submitted with errors.
     """
-    known = selectors.result_feedback(prediction, authors.known_visitor(context["request"]))
+    statement = selectors.author_feedback(prediction, authors.known_visitor(context["request"]))
     return {
         "prediction": prediction,
-        "form": form or FeedbackForm.of(known.statement),
-        "statement": known.statement,
-        "decision_verdict": known.decision_verdict,
-        "decision_label": known.decision_label,
-        # What was said before a decision stays as it was when it was decided.
-        "may_say": not (known.statement and known.decision_verdict),
+        "form": form or FeedbackForm.of(statement),
+        "statement": statement,
+        "decision": decision,
+        # What was said before a decision stays as it was.
+        "may_say": not (statement and decision),
         "expected_max_length": EXPECTED_MAX_LENGTH,
         "comment_max_length": COMMENT_MAX_LENGTH,
         "csrf_token": context.get("csrf_token"),

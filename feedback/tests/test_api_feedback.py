@@ -9,11 +9,12 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from feedback.models import Case, Decision, Feedback
-from feedback.review.decisions import Verdict, case_decide
-from feedback.tests.cases import reviewer_named
+from feedback.models import Feedback
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
+from review.decisions import Verdict, case_decide
+from review.models import Case, Decision
+from review.tests.cases import reviewer_named
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -140,6 +141,7 @@ def test_a_body_without_end(client: Client, settings: Settings) -> None:
 def test_number_of_queries(
     client: Client, prediction: Prediction, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    # The prediction; the earlier statement, the row, its case, in a transaction; the mark of the mirror, in another.
-    with django_assert_num_queries(15):
+    # The prediction; in a transaction the lock on the image, the earlier statement, the row, and its case; in another
+    # one the mark of the mirror.
+    with django_assert_num_queries(16):
         _post(client, _payload(prediction))

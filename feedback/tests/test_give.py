@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from feedback.forms import FeedbackForm
-from feedback.models import Case, Decision, Feedback
-from feedback.review.decisions import Verdict, case_decide
-from feedback.tests.cases import reviewer_named
+from feedback.models import Feedback
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
+from review.decisions import Verdict, case_decide
+from review.models import Case, Decision
+from review.tests.cases import reviewer_named
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

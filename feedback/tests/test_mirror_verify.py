@@ -237,10 +237,11 @@ def test_half_a_line_is_never_seen(mirror_file: Path) -> None:
 def test_lines_stay_as_earlier_versions_wrote_them(mirror_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Byte for byte: otherwise every line of an older installation would be missing, and extra."""
     prediction = stored_prediction(id=UUID("a29e0c37-cd5c-4bb7-9157-d5ef92b1be52"), score=0.9512345)
+    wrong = {"prediction": prediction, "image": prediction.image, "verdict": "wrong"}
     rows = Feedback.objects.bulk_create(
         [
-            Feedback(prediction=prediction, verdict="wrong", expected_label="cup", comment='Zu "groß"\n\\o/'),
-            Feedback(prediction=prediction, verdict="wrong", expected_words="lungo"),
+            Feedback(**wrong, expected_label="cup", comment='Zu "groß"\n\\o/'),
+            Feedback(**wrong, expected_words="lungo"),
             Feedback(comment="ein\u2028Bericht\r\nin zwei Zeilen\x85"),
         ]
     )

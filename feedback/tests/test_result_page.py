@@ -9,11 +9,11 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from feedback.models import Case, Decision
-from feedback.review.decisions import Verdict, case_decide
-from feedback.tests.cases import own_prediction, reviewer_named
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
+from review.decisions import Verdict, case_decide
+from review.models import Case, Decision
+from review.tests.cases import own_prediction, reviewer_named
 
 pytestmark = pytest.mark.django_db(transaction=True)
 QUESTION = "<legend>Is this right?</legend>"

@@ -20,10 +20,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from feedback.models import Decision
-from feedback.roles import LEADS, REVIEWERS
 from mlsite import accounts
 from mlsite.forms import AccountForm, NewAccountForm, NewPasswordForm
+from review.models import Decision
+from review.roles import LEADS, REVIEWERS
 
 if TYPE_CHECKING:
     DjangosUserAdmin = UserAdmin[User]  # generic in its type stubs only

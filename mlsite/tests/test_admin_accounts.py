@@ -13,11 +13,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from feedback import roles
-from feedback.models import Decision
-from feedback.review.decisions import Verdict, case_decide, undo_last
-from feedback.tests.cases import open_case, reviewer_named
 from mlsite import accounts
+from review import roles
+from review.decisions import Verdict, case_decide, undo_last
+from review.models import Decision
+from review.tests.cases import open_case, reviewer_named
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/auth/user/"
@@ -52,7 +52,7 @@ def test_it_works(lead: Client) -> None:
     assert PASSWORD not in page and "it is kept nowhere" not in page
     browser = Client()
     assert browser.login(username="ada", password=PASSWORD)
-    assert browser.get("/admin/feedback/case/").status_code == 200
+    assert browser.get("/admin/review/case/").status_code == 200
     assert browser.get(URL).status_code == 403
 
 
@@ -113,7 +113,7 @@ def test_who_is_deactivated_is_out_at_once(lead: Client) -> None:
     browser.force_login(ada)
     _change(lead, ada, is_active="")
     assert not ada.is_active
-    assert browser.get("/admin/feedback/case/").status_code == 302
+    assert browser.get("/admin/review/case/").status_code == 302
     _change(lead, ada)
     assert ada.is_active and accounts.role_of(ada) == roles.REVIEWERS
 
@@ -132,7 +132,7 @@ def test_a_new_password_for_somebody_else(lead: Client) -> None:
     assert lead.post(url, {"password1": PASSWORD, "password2": PASSWORD}).status_code == 302
     ada.refresh_from_db()
     assert ada.check_password(PASSWORD)
-    assert browser.get("/admin/feedback/case/").status_code == 302, "logged out everywhere"
+    assert browser.get("/admin/review/case/").status_code == 302, "logged out everywhere"
 
 
 def test_nobody_is_left_without_a_password(lead: Client) -> None:

@@ -8,11 +8,11 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
-from feedback import roles
-from feedback.models import Decision
-from feedback.review.decisions import Verdict, case_decide
-from feedback.tests.cases import open_case, reviewer_named
 from mlsite import accounts
+from review import roles
+from review.decisions import Verdict, case_decide
+from review.models import Decision
+from review.tests.cases import open_case, reviewer_named
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/auth/user/"

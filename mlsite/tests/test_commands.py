@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from tests.running import ROOT, eventually, free_port
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 
 def _said(*arguments: str) -> str:

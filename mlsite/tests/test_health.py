@@ -6,7 +6,7 @@ from rq import Queue
 
 from mlsite import health
 from predictions import classifiers
-from worker.batch_worker.liveness import LiveWorker
+from worker.rq_batch.liveness import LiveWorker
 
 
 def test_healthz_does_no_io(client: Client) -> None:

@@ -13,9 +13,9 @@ from django.test import Client
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from mlsite import logs
-from predictions import backpressure
+from predictions.admission import backpressure
+from predictions.exceptions import Refusal
 from predictions.models import Prediction
-from predictions.refusals import Refusal
 from predictions.tests.fakes import FakeClassifier
 from tests.running import eventually
 

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rq import Queue
 
 from predictions import queues
-from predictions.rq_worker import PredictionWorker
+from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_prediction
 
 pytestmark = pytest.mark.django_db(transaction=True)

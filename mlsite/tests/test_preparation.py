@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from mlsite import accounts, embedded_valkey, preparation
-from worker.repository import Repository, RepositoryError
+from worker.inference.repository import Repository, RepositoryError
 
 
 @pytest.mark.django_db

@@ -14,33 +14,34 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from feedback import roles
-from feedback.models import Case, Export
-from feedback.tests.cases import open_case
+from learning.models import Export
+from review import roles
+from review.models import Case
+from review.tests.cases import open_case
 
 pytestmark = pytest.mark.django_db
 
 # Not about roles: the way in and out, and what only leads on to something else.
-LEFT_OUT = frozenset({None, "login", "logout", "view_on_site", "autocomplete", "app_list", "feedback_case_change"})
+LEFT_OUT = frozenset({None, "login", "logout", "view_on_site", "autocomplete", "app_list", "review_case_change"})
 EVERYBODY = frozenset({"index", "password_change", "password_change_done", "jsi18n"})
 REVIEWERS = EVERYBODY | {
     *(
         f"{model}_{page}"
-        for model in ("predictions_image", "predictions_prediction", "feedback_feedback", "feedback_case")
+        for model in ("predictions_image", "predictions_prediction", "feedback_feedback", "review_case")
         for page in ("changelist", "change", "history")
     ),
     *(
-        f"feedback_case_{page}"
+        f"review_case_{page}"
         for page in ("next", "undo", "release", "focus", "decide", "grid", "grid_preview", "grid_decide", "grid_undo")
     ),
 }
 REVIEWERS -= LEFT_OUT
 LEADS = REVIEWERS | {
-    "feedback_case_reopen",
-    "feedback_case_statistics",
-    "feedback_case_statistics_csv",
+    "review_case_reopen",
+    "review_case_statistics",
+    "review_case_statistics_csv",
     *(
-        f"feedback_export_{page}"
+        f"learning_export_{page}"
         for page in ("changelist", "add", "change", "history", "delete", "progress", "download")
     ),
     *(f"auth_user_{page}" for page in ("changelist", "add", "change", "history", "password_change")),
@@ -66,16 +67,16 @@ def _addresses(case: Case, account: User) -> dict[str, str]:
     there = {
         "predictions_image": case.image_id,
         "predictions_prediction": case.prediction_id,
-        "feedback_feedback": case.statements.all()[0].pk,
-        "feedback_case": case.pk,
-        "feedback_export": Export.objects.create(requested_by=account, format=Export.Format.IMAGEFOLDER).pk,
+        "feedback_feedback": case.feedback.all()[0].pk,
+        "review_case": case.pk,
+        "learning_export": Export.objects.create(requested_by=account, format=Export.Format.IMAGEFOLDER).pk,
         "auth_user": account.pk,
         "auth_group": Group.objects.get(name=roles.REVIEWERS).pk,
     }
     own = {
         "case_id": case.pk,
         "bulk": uuid4(),
-        "export_id": there["feedback_export"],
+        "export_id": there["learning_export"],
         "name": "statements",
         "app_label": "feedback",
         "id": account.pk,

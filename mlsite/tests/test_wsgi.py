@@ -52,7 +52,7 @@ def test_what_nobody_has_read_is_read_before_the_answer(tmp_path: Path) -> None:
     """Or the server closes the connection under a sender who has not finished, who then never sees the answer."""
     script = (
         "import io, sys, mlsite.wsgi\n"
-        "from predictions import uploads\n"
+        "from predictions.uploads import parser\n"
         "def ask(size):\n"
         "    body, told = io.BytesIO(bytes(size)), []\n"
         "    environ = {'REQUEST_METHOD': 'POST', 'PATH_INFO': '/api/nothing', 'SERVER_NAME': 'localhost',\n"
@@ -61,7 +61,7 @@ def test_what_nobody_has_read_is_read_before_the_answer(tmp_path: Path) -> None:
         "    mlsite.wsgi.application(environ, lambda status, headers, *rest: told.append(status))\n"
         "    return told, body.tell()\n"
         "assert ask(10**6) == (['404 Not Found'], 10**6), ask(10**6)\n"
-        "uploads.DISCARD_AT_MOST = 10**6\n"
+        "parser.DISCARD_AT_MOST = 10**6\n"
         "assert 10**6 <= ask(10**7)[1] < 2 * 10**6\n"
     )
     _run(script, tmp_path)

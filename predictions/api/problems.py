@@ -9,7 +9,7 @@ from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from predictions.refusals import Refusal
+from predictions.exceptions import Refusal
 
 CONTENT_TYPE = "application/problem+json"
 

@@ -18,11 +18,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from predictions import classifiers, images, services, uploads
+from predictions import classifiers, services
 from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
+from predictions.exceptions import Refusal
 from predictions.models import Prediction
-from predictions.refusals import Refusal
+from predictions.uploads import parser
+from predictions.uploads import validation as images
 
 PREFER = OpenApiParameter(
     "Prefer",
@@ -76,7 +78,7 @@ class PredictView(APIView):
         },
     )
     def post(self, request: Request) -> Response:
-        seconds = wait_seconds(request.headers.get("Prefer", ""))  # there is room: see `predictions.doorkeeper`
+        seconds = wait_seconds(request.headers.get("Prefer", ""))  # admitted already: see `predictions.admission`
         prediction = services.prediction_request(
             upload=_picture(request), source=Prediction.Source.API, wait_seconds=seconds
         )
@@ -130,7 +132,7 @@ class ModelsView(APIView):
 
 def _picture(request: Request) -> UploadedFile[bytes]:
     """Read past REST framework's own parser, which takes several times as long."""
-    if request.content_type and not uploads.is_form(request._request):
+    if request.content_type and not parser.is_form(request._request):
         raise UnsupportedMediaType(request.content_type)
     return images.only_file(request._request)
 

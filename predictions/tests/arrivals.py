@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from predictions import images, intake
-from predictions.intake import Intake
+from predictions import group_commit as intake
+from predictions.group_commit import Intake
 from predictions.models import Image, Prediction
 from predictions.tests.fakes import upload
 from predictions.tests.pictures import picture
+from predictions.uploads import validation as images
 
 
 class Arrivals:

@@ -15,9 +15,9 @@ from predictions import announcements
 from predictions.announcements import Listener
 from predictions.models import Image, Prediction
 from predictions.tests.pictures import picture
-from worker.classifier import Answer, Classified
-from worker.preprocessing import Preprocessor, UndecodableImage
-from worker.repository import Preprocessing
+from worker.inference.classifier import Answer, Classified
+from worker.inference.preprocessing import Preprocessor, UndecodableImage
+from worker.inference.repository import Preprocessing
 
 ANSWER = Answer("espresso", 0.9512345, (("espresso", 0.9512345), ("cup", 0.03), ("coffee_mug", 0.01)))
 

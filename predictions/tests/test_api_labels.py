@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from predictions.tests.fakes import stored_prediction
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("models")]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from django.test import Client
 from pytest_django import Settings
 
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 
 def test_it_works(client: Client, models: Repository) -> None:

@@ -13,7 +13,7 @@ from predictions import queues
 from predictions.api.views import wait_seconds
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, upload
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,11 +15,11 @@ from pytest_django import Settings
 from rq import Queue, worker_registration
 from rq.utils import now, utcformat
 
-from predictions import backpressure
+from predictions.admission import backpressure
+from predictions.exceptions import Refusal
 from predictions.models import Prediction
-from predictions.refusals import Refusal
 from predictions.tests.fakes import Unreadable, upload
-from worker.batch_worker import liveness
+from worker.rq_batch import liveness
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,11 +14,11 @@ from rq import Queue
 
 from predictions import queues, services
 from predictions.models import Prediction
-from predictions.rq_worker import PredictionWorker
+from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction, upload
 from predictions.tests.pictures import picture
-from worker.batch_worker import worker as batch_worker
-from worker.classifier import Classified
+from worker.inference.classifier import Classified
+from worker.rq_batch import worker as batch_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR = timedelta(hours=1)

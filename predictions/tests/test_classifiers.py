@@ -10,8 +10,8 @@ import pytest
 from pytest_django import Settings
 
 from predictions import classifiers
-from worker.repository import Damaged, NotInstalled, Repository, model_version
-from worker.repository.manifest import MANIFEST
+from worker.inference.repository import Damaged, NotInstalled, Repository, model_version
+from worker.inference.repository.manifest import MANIFEST
 
 NAME = "efficientnet-lite0"
 

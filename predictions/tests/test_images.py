@@ -8,11 +8,11 @@ import PIL.Image
 import pytest
 from pytest_django import Settings
 
-from predictions import images
-from predictions.refusals import Refusal
+from predictions.exceptions import Refusal
 from predictions.tests import pictures
 from predictions.tests.fakes import upload
 from predictions.tests.pictures import encoded, noise, picture
+from predictions.uploads import validation as images
 
 
 def _admit(content: bytes) -> images.AdmittedImage:

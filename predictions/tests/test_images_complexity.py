@@ -10,10 +10,11 @@ from collections.abc import Callable
 import PIL.Image
 import pytest
 
-from predictions import completeness, images
-from predictions.refusals import Refusal
+from predictions.exceptions import Refusal
 from predictions.tests.fakes import upload
 from predictions.tests.pictures import many_scans, picture
+from predictions.uploads import image_structure as completeness
+from predictions.uploads import validation as images
 
 FRAME = b",\0\0\0\0\x20\0\x18\0\0\x08"
 GIF = b"GIF89a\x20\0\x18\0\0\0\0"

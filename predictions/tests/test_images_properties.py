@@ -7,12 +7,12 @@ import contextlib
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from predictions import images
-from predictions.completeness import TooComplex, examine
+from predictions.exceptions import Refusal
 from predictions.models import Image
-from predictions.refusals import Refusal
 from predictions.tests import pictures
 from predictions.tests.fakes import upload
+from predictions.uploads import validation as images
+from predictions.uploads.image_structure import TooComplex, examine
 
 WHOLE = [
     *(pictures.picture(image_format) for image_format in Image.Format),

@@ -9,11 +9,11 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
-from predictions import images
+from predictions.exceptions import Refusal
 from predictions.models import Image
-from predictions.refusals import Refusal
 from predictions.tests.fakes import upload
 from predictions.tests.pictures import picture
+from predictions.uploads import validation as images
 
 
 def _store(seed: int = 0) -> Image:

@@ -15,9 +15,9 @@ from pytest_django import Settings
 
 from predictions import labels
 from predictions.labels import Catalogue
-from worker.repository import ModelVersion, Repository, model_version
-from worker.repository.build import LABELS
-from worker.repository.manifest import MANIFEST
+from worker.inference.repository import ModelVersion, Repository, model_version
+from worker.inference.repository.build import LABELS
+from worker.inference.repository.manifest import MANIFEST
 
 ROWS = [line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines()]
 IMAGENET = Catalogue([row[1] for row in ROWS], [row[2].split(", ") for row in ROWS])

@@ -13,10 +13,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
-from predictions import thumbnails
 from predictions.models import Image, Prediction
 from predictions.tests import pictures
 from predictions.tests.fakes import stored_image, stored_prediction
+from predictions.uploads import thumbnails
 
 pytestmark = pytest.mark.django_db
 

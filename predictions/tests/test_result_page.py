@@ -6,7 +6,8 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from predictions import backpressure, views
+from predictions import views
+from predictions.admission import backpressure
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
 

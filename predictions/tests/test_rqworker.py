@@ -16,12 +16,13 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
-from predictions import classifiers, queues, rq_worker, services
+from predictions import classifiers, queues, services
+from predictions import prediction_worker as rq_worker
 from predictions.models import Prediction
-from predictions.rq_worker import PredictionWorker
+from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_prediction
-from worker.batch_worker.liveness import live_workers
-from worker.repository import Repository
+from worker.inference.repository import Repository
+from worker.rq_batch.liveness import live_workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

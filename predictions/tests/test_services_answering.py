@@ -15,7 +15,7 @@ from predictions import services
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction
 from predictions.tests.pictures import picture
-from worker.classifier import Answer
+from worker.inference.classifier import Answer
 
 pytestmark = pytest.mark.django_db
 AGES = timedelta(minutes=1)

@@ -14,8 +14,8 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from rq import Queue
 
 from predictions import announcements, queues, services
+from predictions.exceptions import Refusal
 from predictions.models import Prediction
-from predictions.refusals import Refusal
 from predictions.tests.fakes import FakeClassifier, stored_prediction, until_listening, upload
 
 pytestmark = pytest.mark.django_db(transaction=True)

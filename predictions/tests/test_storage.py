@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.files.base import ContentFile
 
-from predictions.storage import ContentAddressedStorage
+from predictions.uploads.storage import ContentAddressedStorage
 
 NAME = "images/ab/abcd.png"
 CONTENT = hashlib.sha256(b"").digest() * 4096  # 128 KB
@@ -20,7 +20,7 @@ import os, resource, signal, sys
 from django.conf import settings
 settings.configure()
 from django.core.files.base import ContentFile
-from predictions.storage import ContentAddressedStorage
+from predictions.uploads.storage import ContentAddressedStorage
 storage = ContentAddressedStorage(location=sys.argv[1])
 """
 

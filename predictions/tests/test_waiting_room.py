@@ -13,9 +13,10 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from rq import Queue
 
-from predictions import announcements, backpressure, services
+from predictions import announcements, services
+from predictions.admission import backpressure
+from predictions.exceptions import Refusal
 from predictions.models import Prediction
-from predictions.refusals import Refusal
 from predictions.tests.fakes import FakeClassifier, Unreadable, stored_prediction, upload
 from predictions.tests.pictures import picture
 

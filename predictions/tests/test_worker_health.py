@@ -11,7 +11,7 @@ from rq import Queue
 from predictions import queues
 from predictions.tests.fakes import FakeClassifier
 from tests.running import eventually
-from worker.batch_worker import liveness
+from worker.rq_batch import liveness
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from stress.bench.processes import serve
-from worker.classifier import Answer, Classifier
-from worker.engines import EngineError
-from worker.repository import Repository
+from worker.inference.classifier import Answer, Classifier
+from worker.inference.engines import EngineError
+from worker.inference.repository import Repository
 
 
 class Passes:

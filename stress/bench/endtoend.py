@@ -17,7 +17,7 @@ from stress.bench.site import NAMES, Processes, running_site
 from stress.bench.table import Figure, Goal, Report, Table
 from stress.bench.workspace import Workspace, site_environment
 from tests.running import RunningSite
-from worker.cores import usable_cores
+from worker.inference.cores import usable_cores
 
 TITLE = "End to end"
 DATABASE = "database"

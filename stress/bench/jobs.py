@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from worker.batch_worker import batched
+from worker.rq_batch import batched
 
 # A stand-in for a network on a GPU: seconds for a call, and for each image of it.
 CALL_SECONDS = 0.005

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from worker.cores import usable_cores
+from worker.inference.cores import usable_cores
 
 # What the arithmetic of a network gains from, where the CPU has it.
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")

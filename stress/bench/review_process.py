@@ -46,7 +46,7 @@ def _reviewer() -> Any:
     from django.contrib.auth.models import Group, User
     from django.test import Client
 
-    from feedback import roles
+    from review import roles
 
     user, _created = User.objects.get_or_create(username="bench", defaults={"is_staff": True})
     user.groups.add(Group.objects.get(name=roles.REVIEWERS))
@@ -57,11 +57,11 @@ def _reviewer() -> Any:
 
 def _visits(client: Any, number: int) -> dict[str, Any]:
     """What a reviewer does, in the order of one visit. Another case in each round."""
-    from feedback.models import Case
+    from review.models import Case
 
     case = Case.objects.open().order_by("-weight", "opened_at", "id")[number + 100]
     label = case.predicted_label
-    desk = "/admin/feedback/case/"
+    desk = "/admin/review/case/"
     seen = {"seen_decisions": case.decision_count, "seen_prediction": str(case.prediction_id)}
     return {
         "list": lambda: client.get(desk),

@@ -17,7 +17,7 @@ from rq.worker import BaseWorker, SimpleWorker, Worker
 from stress.bench import jobs  # noqa: F401 - loaded here once, and not in each process that RQ forks
 from stress.bench.processes import serve, server_cpu_seconds
 from stress.bench.queueing import queue_at
-from worker.batch_worker import BatchWorker
+from worker.rq_batch import BatchWorker
 
 
 @dataclass(frozen=True)

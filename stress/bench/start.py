@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from stress.bench.processes import ROOT, START_SECONDS, Contender, contender, pss_megabytes, running, valkey
 from stress.bench.table import Figure, Goal, Report, Table
 from stress.bench.workspace import Workspace, site_environment
-from worker.batch_worker.liveness import live_workers
+from worker.rq_batch.liveness import live_workers
 
 TITLE = "Start of a worker"
 MOST_SECONDS = 3

@@ -15,7 +15,7 @@ from stress.bench.jobs import CALL_SECONDS, GPU_BATCH, IMAGE_SECONDS
 from stress.bench.processes import Contender, contender, server_cpu_seconds, valkey
 from stress.bench.table import Figure, Report, Table
 from stress.bench.workspace import Workspace
-from worker.cores import usable_cores
+from worker.inference.cores import usable_cores
 
 TITLE = "Several workers"
 # Of what so many workers would do if each did as much as one alone.

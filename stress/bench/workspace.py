@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stress import photos
 from stress.bench.processes import ROOT
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 MODEL = "efficientnet-lite0"
 PREPARE = "from mlsite import preparation; preparation.prepare_static_files(print)"

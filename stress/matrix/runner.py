@@ -17,7 +17,7 @@ from stress.matrix.cells import Cell, Settings
 from stress.matrix.generators import Generator, generators, wait_for_figures, wait_for_windows
 from stress.matrix.watch import ROLES, Watch
 from stress.recorder import merged
-from worker.cores import usable_cores
+from worker.inference.cores import usable_cores
 
 TICK_SECONDS = 0.2
 AROUND_SECONDS = 12.0  # starting and stopping, about: for the progress bar before the first cell is done

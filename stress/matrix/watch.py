@@ -24,8 +24,8 @@ from stress.bench.processes import pss_megabytes
 from stress.bench.site import Processes
 from stress.recorder import Row
 from tests.running import RunningSite
-from worker.batch_worker.liveness import live_workers
-from worker.batch_worker.metrics import published_metrics
+from worker.rq_batch.liveness import live_workers
+from worker.rq_batch.metrics import published_metrics
 
 QUEUE = "predictions"
 KINDS = {"rqworker": "worker", "granian": "web", "valkey-server": "valkey", "manage.py exporter": "exporter"}

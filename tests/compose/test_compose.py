@@ -94,7 +94,7 @@ def test_what_the_containers_are(site: ComposedSite) -> None:
     assert site.execute("worker", "python", "-c", has_tensorflow).strip() == "False"
     assert site.execute("exporter", "python", "-c", has_tensorflow).strip() == "True"
     # One core's worth of time is what the compose file gives each worker.
-    cores = "from worker.cores import usable_cores; print(usable_cores())"
+    cores = "from worker.inference.cores import usable_cores; print(usable_cores())"
     assert site.execute("worker", "python", "-c", cores).strip() == "1"
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.browsing import chromium
 from tests.review.desk import REPORT_VIOLATIONS, Complaints, Desk, add_reviewer, log_in
 from tests.running import RunningSite, folder_with_model
-from worker.repository import Repository
+from worker.inference.repository import Repository
 
 REVIEWERS = ("ada", "grace")
 WINDOW = {"width": 1280, "height": 900}

@@ -25,7 +25,7 @@ class Desk:
 
     def __init__(self, site: RunningSite) -> None:
         self.site = site
-        self.url = f"{site.url}/admin/feedback/case"
+        self.url = f"{site.url}/admin/review/case"
         self.passwords = dict([site.login])
         photos = [content for _name, content in samples(PHOTOS)]
         self.answers = [_answer(site.predict(photo)) for photo in photos]

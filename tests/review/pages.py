@@ -38,7 +38,7 @@ def furnish(desk: Desk, sit: Sit) -> Pages:
     desk.let_claims_expire()
     grace.goto(f"{desk.url}/{cases[6]}/focus/")
     desk.rows("UPDATE feedback_case SET in_audit = 1 WHERE id % 2 = 0")
-    admin = "/admin/feedback/case"
+    admin = "/admin/review/case"
     paths = {
         "result page with the question": _path(desk, 20),
         "result page with a decision": _path(desk, 1),
@@ -54,8 +54,8 @@ def furnish(desk: Desk, sit: Sit) -> Pages:
         "nothing left": f"{admin}/next/?predicted_label=nothing",
         "grid": f"{admin}/grid/",
         "statistics": f"{admin}/statistics/",
-        "data sets": "/admin/feedback/export/",
-        "new data set": "/admin/feedback/export/add/",
+        "data sets": "/admin/learning/export/",
+        "new data set": "/admin/learning/export/add/",
     }
     return Pages(paths, cases[0])
 

@@ -56,4 +56,4 @@ def test_it_is_for_leads(desk: Desk, sit: Sit) -> None:
     tab = sit("ada", expects="status of 403")
     tab.goto(f"{desk.url}/")
     assert tab.get_by_role("link", name="Data sets").count() == 0
-    assert tab.goto(f"{desk.site.url}/admin/feedback/export/").status == 403
+    assert tab.goto(f"{desk.site.url}/admin/learning/export/").status == 403

@@ -8,7 +8,7 @@ from django.db.utils import Error as DatabaseError
 
 from mlsite import preparation
 from predictions import classifiers
-from worker.repository import RepositoryError
+from worker.inference.repository import RepositoryError
 
 
 class Command(BaseCommand):

@@ -27,8 +27,8 @@ from mlsite import accounts, embedded_valkey, health, preparation, web_server
 from mlsite.management.arguments import port
 from mlsite.supervision import Program, Supervisor, configuration
 from predictions import queues
-from worker.cores import usable_cores
-from worker.repository import RepositoryError
+from worker.inference.cores import usable_cores
+from worker.inference.repository import RepositoryError
 
 SLOW_START_SECONDS = 60
 OPEN_FILES = 65_536  # each connection is one, and a shell often allows 1,024

@@ -6,8 +6,8 @@ from django.core.management.base import CommandError
 from django_rq.management.commands.rqworker import Command as RQWorkerCommand
 
 from predictions import queues
-from worker.engines import EngineError
-from worker.repository import RepositoryError
+from worker.inference.engines import EngineError
+from worker.inference.repository import RepositoryError
 
 
 class Command(RQWorkerCommand):

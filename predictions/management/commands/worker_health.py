@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from predictions import queues
-from worker.batch_worker.liveness import host_identity, live_workers
+from worker.rq_batch.liveness import host_identity, live_workers
 
 
 class Command(BaseCommand):

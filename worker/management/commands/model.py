@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from worker.repository import Repository, RepositoryError
+from worker.inference.repository import Repository, RepositoryError
 
 
 class Command(BaseCommand):

@@ -1,0 +1,124 @@
+"""What people say of an answer."""
+
+import json
+import re
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from predictions.models import Image, Prediction
+
+LINE_ENDS = re.compile(r"\r\n|\r|\n")
+
+
+class FeedbackQuerySet(models.QuerySet["Feedback"]):
+    def not_mirrored(self) -> "FeedbackQuerySet":
+        """Those whose line is not in the mirror, as far as the row knows."""
+        return self.filter(mirrored_at__isnull=True)
+
+    def current(self) -> "FeedbackQuerySet":
+        """Those that count: each author's newest on a prediction."""
+        return self.filter(is_current=True)
+
+
+class Feedback(models.Model):
+    """One person's statement about one prediction. What was said is never edited: who says something else of the same
+    prediction adds a row, and the one before is not current any more.
+
+    A report from an old client names no prediction: it is a text and nothing else.
+    """
+
+    class Verdict(models.TextChoices):
+        WRONG = "wrong", "Wrong"
+        RIGHT = "right", "Right"
+        UNSURE = "unsure", "Not sure"
+
+    prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, null=True, blank=True, related_name="feedback")
+    verdict = models.CharField(max_length=6, choices=Verdict, blank=True)
+    expected_label = models.CharField(
+        max_length=200, blank=True, help_text="what it should have been: one of the model's labels"
+    )
+    expected_words = models.CharField(
+        max_length=200, blank=True, help_text="what it should have been, where no label says it"
+    )
+    comment = models.TextField(blank=True)
+    author = models.CharField(max_length=64, blank=True, editable=False, help_text="who says so; see `authors`")
+    is_current = models.BooleanField(
+        default=True, editable=False, help_text="not replaced by what its author said later"
+    )
+    image = models.ForeignKey(
+        Image,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="feedback",
+        help_text="the prediction's image: everything said about one image is counted together",
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    mirrored_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = FeedbackQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name_plural = "feedback"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(prediction__isnull=True, image__isnull=True)
+                | Q(prediction__isnull=False, image__isnull=False),
+                name="feedback_has_the_image_of_its_prediction",
+            ),
+            models.CheckConstraint(
+                condition=Q(prediction__isnull=True, verdict="") | Q(prediction__isnull=False) & ~Q(verdict=""),
+                name="feedback_on_a_prediction_has_a_verdict",
+            ),
+            models.CheckConstraint(
+                condition=Q(verdict__in=["", "wrong", "right", "unsure"]), name="feedback_verdict_is_known"
+            ),
+            models.UniqueConstraint(
+                fields=["prediction", "author"],
+                condition=Q(is_current=True) & ~Q(author=""),
+                name="feedback_one_current_of_each_author",
+            ),
+        ]
+        indexes: ClassVar = [
+            # the admin's list and date hierarchy: newest first; and the statistics, which need no more than this
+            models.Index(fields=["created_at", "verdict", "prediction"], name="feedback_by_day"),
+            # the mirror's check and rebuild: the few rows whose line is missing
+            models.Index(fields=["id"], condition=Q(mirrored_at__isnull=True), name="feedback_not_mirrored"),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_verdict_display() if self.verdict else "Report"
+
+    def save(self, **options: Any) -> None:
+        if self.prediction is not None:
+            self.image_id = self.prediction.image_id
+        super().save(**options)
+
+    @property
+    def mirror_line(self) -> str:
+        """This statement as one line of the mirror, without the line's end.
+
+        A report of an old client stands there as it came. Everything else is one JSON object, with the answer it
+        speaks of beside it, so that the file can be used without the database.
+        """
+        if self.prediction is None:
+            return LINE_ENDS.sub(" ", self.comment)
+        return json.dumps(
+            {
+                "at": self.created_at.isoformat(timespec="milliseconds"),
+                "prediction": str(self.prediction_id),
+                "image": self.prediction.image.sha256,
+                "model": self.prediction.model_version,
+                "label": self.prediction.label,
+                "score": self.prediction.score,
+                "verdict": self.verdict,
+                "expected": self.expected_label or self.expected_words,
+                "comment": self.comment,
+            },
+            ensure_ascii=False,
+        )

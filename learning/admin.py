@@ -1,0 +1,111 @@
+"""Data sets in the admin: asked for, watched, downloaded and deleted by leads."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import redis
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.forms import Script
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+
+from learning.datasets import queue, services, views
+from learning.datasets.selection import Selection
+from learning.datasets.writing import megabytes
+from learning.models import Export
+from predictions.admin import ModelAdmin, ReadOnlyAdmin
+
+
+@admin.register(Export)
+class ExportAdmin(ReadOnlyAdmin):
+    list_display = ("name", "content", "asked_for", "progress", "file")
+    list_select_related = ("requested_by",)
+    list_per_page = 25
+    show_full_result_count = False
+    fields = ("kind", "chosen", "asked_for", "progress", "file", "checksum")
+
+    class Media:
+        css: ClassVar = {"all": ["learning/export.css"]}
+        js: ClassVar = [Script("learning/export.js", type="module")]
+
+    # --- Who may do what: as the roles say, but nothing is changed --------------------------------
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return ModelAdmin.has_add_permission(self, request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return ModelAdmin.has_delete_permission(self, request, obj)
+
+    # --- What is shown ----------------------------------------------------------------------------
+
+    @admin.display(description="data set")
+    def name(self, export: Export) -> str:
+        return str(export)
+
+    @admin.display
+    def content(self, export: Export) -> str:
+        return f"{self.kind(export)}: {self.chosen(export)}"
+
+    @admin.display(description="format")
+    def kind(self, export: Export) -> str:
+        return str(export.get_format_display()).partition(":")[0]
+
+    @admin.display(description="cases")
+    def chosen(self, export: Export) -> str:
+        return str(Selection.from_json(export.selection))
+
+    @admin.display(ordering="-created_at")
+    def asked_for(self, export: Export) -> str:
+        return f"{export.created_at:%Y-%m-%d %H:%M}, {export.requested_by}"
+
+    @admin.display(description="state")
+    def progress(self, export: Export) -> str:
+        return render_to_string("admin/learning/export/progress.html", {"export": export})
+
+    @admin.display
+    def file(self, export: Export) -> str:
+        size = megabytes(export.byte_size) if export.byte_size else ""
+        return render_to_string("admin/learning/export/file.html", {"export": export, "size": size})
+
+    @admin.display(description="SHA-256")
+    def checksum(self, export: Export) -> str:
+        return format_html('<span id="sum-{}" data-live><code>{}</code></span>', export.pk, export.sha256 or "–")
+
+    # --- What can be done -------------------------------------------------------------------------
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        own = {"title": "Data sets", "is_unattended": Export.objects.waiting().exists() and not _has_worker()}
+        return super().changelist_view(request, own | (extra_context or {}))
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        return views.ask(request)
+
+    def delete_model(self, request: HttpRequest, obj: Export) -> None:
+        services.export_delete(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Export]) -> None:
+        for export in queryset:
+            services.export_delete(export)
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        own = [
+            path("progress/", guarded(views.progress), name="learning_export_progress"),
+            # What may be kept, and for how long, says the view.
+            path(
+                "<uuid:export_id>/download/", guarded(views.download, cacheable=True), name="learning_export_download"
+            ),
+        ]
+        return [*own, *super().get_urls()]
+
+
+def _has_worker() -> bool:
+    """Whether anybody would take an export out of the queue. Without a queue, nobody does."""
+    try:
+        return queue.is_attended()
+    except redis.RedisError:
+        return False

@@ -1,0 +1,134 @@
+"""The two forms of a data set. Both lie in one archive, beside the same manifest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from learning.datasets.archive import BUFFER, Archive, Entry
+from learning.datasets.folders import folder_names
+from learning.datasets.pictures import Picture
+
+RECORDS = "cases.tfrecord"
+
+# So much is on the disk twice while records are written.
+_CHUNK_BYTES = 64 * 2**20
+
+
+class Writer(Protocol):
+    def add(self, label: str, sha256: str, picture: Picture) -> str:
+        """Takes in a picture. Returns where it lies in the archive."""
+
+
+def classes(labels: Sequence[str]) -> list[str]:
+    """The labels in the order of their numbers: that of their folders' names, by which Keras numbers them too."""
+    names = folder_names(labels)
+    return sorted(names, key=lambda label: names[label])
+
+
+@contextmanager
+def image_folder(archive: Archive, labels: Sequence[str], _draft: Path) -> Iterator[Writer]:
+    """One folder for each label, also for one of which all pictures are missing: so its number stays the same."""
+    names = folder_names(labels)
+    archive.add_folder("images")
+    for label in classes(labels):
+        archive.add_folder(f"images/{names[label]}")
+    yield _ImageFolder(archive, names)
+
+
+class _ImageFolder:
+    def __init__(self, archive: Archive, names: dict[str, str]) -> None:
+        self._archive = archive
+        self._names = names
+
+    def add(self, label: str, sha256: str, picture: Picture) -> str:
+        path = f"images/{self._names[label]}/{sha256}.{picture.extension}"
+        self._archive.add(path, picture.content)
+        return path
+
+
+@contextmanager
+def tf_records(archive: Archive, labels: Sequence[str], draft: Path) -> Iterator[Writer]:
+    """One file of `tf.train.Example`s. `draft` is a path that is free for the time being."""
+    numbers = {label: number for number, label in enumerate(classes(labels))}
+    with archive.entry(RECORDS) as entry:
+        records = _Records(entry, numbers, draft)
+        try:
+            yield records
+            records.hand_over()
+        finally:
+            records.close()
+
+
+class _Records:
+    """TensorFlow writes records into files of its own only. One after the other is one again: they have no header."""
+
+    def __init__(self, entry: Entry, numbers: dict[str, int], draft: Path) -> None:
+        # Here and not above: it takes seconds and hundreds of megabytes, and only this form needs it.
+        from worker.inference.keras_runtime import tensorflow
+
+        self._tensorflow = tensorflow
+        self._entry = entry
+        self._numbers = numbers
+        self._draft = draft
+        self._writer: Any = None
+        self._bytes = 0
+
+    def add(self, label: str, sha256: str, picture: Picture) -> str:
+        example = self._example(label, sha256, picture)
+        with self._as_os_error():
+            if self._writer is None:
+                self._writer = self._tensorflow.io.TFRecordWriter(str(self._draft))
+            self._writer.write(example)
+        self._bytes += len(example)
+        if self._bytes >= _CHUNK_BYTES:
+            self.hand_over()
+        return RECORDS
+
+    def _example(self, label: str, sha256: str, picture: Picture) -> bytes:
+        train = self._tensorflow.train
+
+        def text(value: bytes) -> Any:
+            return train.Feature(bytes_list=train.BytesList(value=[value]))
+
+        feature = {
+            "image/encoded": text(picture.content),
+            "image/format": text(picture.format.encode()),
+            "image/sha256": text(sha256.encode()),
+            "image/class/label": train.Feature(int64_list=train.Int64List(value=[self._numbers[label]])),
+            "image/class/text": text(label.encode()),
+        }
+        example = train.Example(features=train.Features(feature=feature))
+        # What a protocol buffer holds by name has no order of its own.
+        return bytes(example.SerializeToString(deterministic=True))
+
+    def hand_over(self) -> None:
+        """Moves what was written so far into the archive."""
+        if self._writer is None:
+            return
+        with self._as_os_error():
+            self._writer.close()
+        self._writer, self._bytes = None, 0
+        with self._draft.open("rb") as file:
+            shutil.copyfileobj(file, self._entry, BUFFER)
+        self._draft.unlink()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            with self._as_os_error():
+                self._writer.close()
+        self._draft.unlink(missing_ok=True)
+
+    @contextmanager
+    def _as_os_error(self) -> Iterator[None]:
+        """A full disk is a full disk, whoever meets it."""
+        try:
+            yield
+        except self._tensorflow.errors.OpError as error:
+            raise OSError(error.message.rpartition("; ")[2]) from error  # before it stands the name of the draft
+
+
+WRITERS = {"imagefolder": image_folder, "tfrecord": tf_records}

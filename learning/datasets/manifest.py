@@ -1,0 +1,76 @@
+"""The list of what is in a data set, as CSV and as JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass, fields
+from typing import IO
+
+from learning.datasets.selection import SelectedCase
+from review.csv_cells import neutral
+
+
+@dataclass(frozen=True)
+class Line:
+    """One case.
+
+    `sha256` is of the picture as it was sent; `file` is where it lies in the archive, or empty. `decisions` counts all
+    rows of the case's history, `statements` the people who said something of it. `changed` is `converted` where the
+    picture had to be encoded anew, and `missing` says why there is none where one was expected.
+    """
+
+    sha256: str
+    file: str
+    label: str
+    verdict: str
+    decisions: int
+    decided_at: str
+    model_version: str
+    predicted_label: str
+    score: float
+    statements: int
+    in_audit: bool
+    changed: str
+    missing: str
+
+    @classmethod
+    def of(cls, case: SelectedCase, *, file: str = "", changed: str = "", missing: str = "") -> Line:
+        return cls(
+            sha256=case.sha256,
+            file=file,
+            label=case.label,
+            verdict=case.verdict,
+            decisions=case.decisions,
+            decided_at=case.decided_at.isoformat(timespec="milliseconds"),
+            model_version=case.model_version,
+            predicted_label=case.predicted_label,
+            score=case.score,
+            statements=case.statements,
+            in_audit=case.in_audit,
+            changed=changed,
+            missing=missing,
+        )
+
+
+COLUMNS = tuple(field.name for field in fields(Line))
+
+
+class Manifest:
+    """Writes both forms side by side, into two text files."""
+
+    def __init__(self, csv_file: IO[str], jsonl_file: IO[str]) -> None:
+        self._csv = csv.writer(csv_file)
+        self._jsonl = jsonl_file
+        self._csv.writerow(COLUMNS)
+
+    def add(self, line: Line) -> None:
+        values = {name: getattr(line, name) for name in COLUMNS}
+        self._csv.writerow([_cell(value) for value in values.values()])
+        self._jsonl.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return neutral(value) if isinstance(value, str) else value

@@ -1,0 +1,195 @@
+"""The form in which a lead asks for a data set."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import UTC, datetime
+from html import unescape
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.http import QueryDict
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+from rq import Queue
+
+from learning.datasets import services
+from learning.datasets.forms import ExportForm
+from learning.datasets.selection import Selection
+from learning.datasets.tests.data import decided_case
+from learning.models import Export
+
+pytestmark = pytest.mark.django_db
+URL = "/admin/learning/export/add/"
+
+
+def _page(client: Client, **query: Any) -> str:
+    response = client.get(URL, query)
+    assert response.status_code == 200
+    return " ".join(response.text.split())
+
+
+def _size(page: str) -> list[str]:
+    """Cases, pictures with a label, labels."""
+    return re.findall(r"<dd>(.*?)</dd>", page)[:3]
+
+
+def _payload(**changes: Any) -> dict[str, Any]:
+    return {"format": "imagefolder"} | changes
+
+
+@pytest.fixture
+def five() -> None:
+    decided_case("cup", decided_at=datetime(2026, 1, 1, tzinfo=UTC))
+    for label in ("cup", "espresso", "AC/DC & <co>"):
+        decided_case(label)
+    decided_case(verdict="unusable")
+
+
+def test_it_works(lead: Client, exports: Queue, five: None, django_capture_on_commit_callbacks: Any) -> None:
+    """What is asked for is what was counted."""
+    page = _page(lead, format="tfrecord", until="2026-12-31", verdicts=["corrected"], labels=["cup", "AC/DC & <co>"])
+    assert _size(page) == ["3", "3", "2"]
+    form = page.partition('<form method="post" action="')[2]
+    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', form.partition("</form>")[0])
+    data: dict[str, list[str]] = {}
+    for name, value in hidden:
+        data.setdefault(name, []).append(unescape(value))
+    with django_capture_on_commit_callbacks(execute=True):
+        response = lead.post(URL, data, follow=True)
+    assert "The data set is being made." in response.text
+    export = Export.objects.get()
+    assert exports.job_ids == [str(export.pk)]
+    assert (export.format, export.total) == ("tfrecord", 3)
+    expected = Selection(None, datetime(2026, 12, 31).date(), ("AC/DC & <co>", "cup"), ("corrected",))
+    assert Selection.from_json(export.selection) == expected
+
+
+def test_everything_at_first(lead: Client, five: None) -> None:
+    page = _page(lead)
+    assert _size(page) == ["5", "4", "3"]
+    for label in ("cup (2)", "espresso (1)", "AC/DC &amp; &lt;co&gt; (1)"):
+        assert label in page
+    assert page.count(" checked") == 1, "the format"
+
+
+@pytest.mark.parametrize(
+    ("query", "size"),
+    [
+        ({"since": "2026-01-02"}, ["4", "3", "3"]),
+        ({"until": "2026-01-01"}, ["1", "1", "1"]),
+        ({"verdicts": ["unusable"]}, ["1", "0", "0"]),
+        ({"verdicts": ["right", "unusable"]}, ["2", "1", "1"]),
+        ({"labels": ["cup"]}, ["2", "2", "1"]),
+        ({"labels": ["cup"], "verdicts": ["right"]}, []),
+    ],
+)
+def test_how_much_it_is(lead: Client, five: None, query: dict[str, Any], size: list[str]) -> None:
+    page = _page(lead, **query)
+    assert _size(page) == size
+    assert ("No decided case fits this selection." in page) == (not size)
+    assert ("Make this data set" in page) == bool(size)
+    assert ("a manifest and no pictures" in page) == (size[1:] == ["0", "0"])
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        (
+            {"since": "2026-02-01", "until": "2026-01-01"},
+            "The first day, 2026-02-01, is after the last one, 2026-01-01.",
+        ),
+        ({"since": "soon"}, "Enter a valid date."),
+        ({"labels": ["<b>"]}, "&lt;b&gt; is not one of the available choices."),
+        ({"verdicts": ["wrong"]}, "wrong is not one of the available choices."),
+        ({"format": "gif"}, "gif is not one of the available choices."),
+        ({"labels": ["cup"], "verdicts": ["unusable"]}, "Unusable pictures have no label"),
+    ],
+)
+def test_what_cannot_be_meant(lead: Client, five: None, query: dict[str, Any], text: str) -> None:
+    page = _page(lead, **query)
+    assert text in page and "Make this data set" not in page
+    response = lead.post(URL, _payload(**query))
+    assert response.status_code == 400 and text in response.text
+    assert not Export.objects.exists()
+
+
+def test_nothing_is_decided_yet(lead: Client) -> None:
+    page = _page(lead)
+    assert "No case has been decided with a label yet." in page and "No decided case fits this selection." in page
+    response = lead.post(URL, _payload())
+    assert response.status_code == 400 and not Export.objects.exists()
+
+
+def test_asked_for_twice(lead: Client, exports: Queue, five: None) -> None:
+    assert lead.post(URL, _payload()).status_code == 302
+    response = lead.post(URL, _payload())
+    assert response.status_code == 409 and "This data set is being made already." in response.text
+    assert Export.objects.count() == 1
+
+
+def test_no_queue(lead: Client, no_queue: None, five: None, django_capture_on_commit_callbacks: Any) -> None:
+    """The page of a test's transaction comes before its commit; so the list says it, and not the message."""
+    with django_capture_on_commit_callbacks(execute=True):
+        lead.post(URL, _payload())
+    assert Export.objects.get().error == services.UNREACHABLE
+    assert services.UNREACHABLE in lead.get("/admin/learning/export/").text
+
+
+def test_less_room_than_it_needs(lead: Client, five: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        free = 4_000
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage)
+    page = _page(lead)
+    assert "There is no room for it: 4.0 kB are free." in page and "Make this data set" not in page
+
+
+def test_number_of_queries(lead: Client) -> None:
+    counts = []
+    for number in (3, 30):
+        for label in range(number):
+            decided_case(f"label {label}")
+        with CaptureQueriesContext(connection) as queries:
+            _page(lead)
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 6  # session, user, two of permissions, the labels, and the size
+
+
+def test_number_of_queries_of_many_labels(lead: Client) -> None:
+    labels = [f"label {number}" for number in range(30)]
+    for label in labels:
+        decided_case(label)
+    with CaptureQueriesContext(connection) as queries:
+        assert _size(_page(lead, labels=labels)) == ["30", "30", "30"]
+    assert len(queries) <= 7  # one more: which of the labels there are
+
+
+def test_day_sent_twice() -> None:
+    assert ExportForm(QueryDict("since=0&since=")).fields_in_use == [("format", "imagefolder")]
+
+
+class AnyQuery(TestCase):
+    @given(
+        query=st.dictionaries(
+            st.sampled_from(["format", "since", "until", "verdicts", "labels"]),
+            st.lists(st.text(max_size=12) | st.sampled_from(["cup", "right", "unusable", "2026-01-01"]), max_size=3),
+        )
+    )
+    def test_any_query(self, query: dict[str, list[str]]) -> None:
+        data = QueryDict(mutable=True)
+        for name, values in query.items():
+            data.setlist(name, values)
+        form = ExportForm(data)
+        assert form.is_valid() != bool(form.errors)
+        if form.is_valid():
+            again = QueryDict(mutable=True)
+            for name, value in form.fields_in_use:
+                again.appendlist(name, value)
+            second = ExportForm(again)
+            assert second.is_valid() and second.selection == form.selection

@@ -1,0 +1,169 @@
+"""TensorFlow sees in an exported picture what the classifier saw in the one that was sent."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from io import BytesIO
+
+import numpy as np
+import PIL.Image
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from numpy.typing import NDArray
+from pytest_django import Settings
+
+from learning.datasets.pictures import MissingPicture, Picture, readable, stored_picture
+from predictions.tests.pictures import animation, encoded, multi_picture, noise, picture, with_thumbnail
+from worker.inference.preprocessing import UPRIGHT, orientation, rgb
+
+
+def _with_orientation(number: int, image_format: str, mode: str = "RGB", **options: object) -> bytes:
+    image = noise(40, 20, mode)
+    exif = image.getexif()
+    exif[0x0112] = number
+    return encoded(image, image_format, exif=exif, **options)
+
+
+def _with_alpha(mode: str) -> PIL.Image.Image:
+    image = noise().convert(mode)
+    image.putalpha(noise(mode="L", seed=5))
+    return image
+
+
+def _grey_16() -> PIL.Image.Image:
+    return PIL.Image.fromarray(np.asarray(noise(mode="L")).astype(np.uint16) * 257)
+
+
+def _palette() -> PIL.Image.Image:
+    return noise().quantize(16)
+
+
+AS_SENT = {
+    "jpeg": picture("JPEG"),
+    "grey jpeg": encoded(noise(mode="L"), "JPEG"),
+    "progressive jpeg": picture("JPEG", progressive=True),
+    "jpeg that is upright": _with_orientation(1, "JPEG"),
+    "jpeg with an orientation that does not exist": _with_orientation(9, "JPEG"),
+    "jpeg with a thumbnail": with_thumbnail(),
+    "two jpegs in one": multi_picture(),
+    "png": picture("PNG"),
+    "png with a text": _with_orientation(1, "PNG"),
+    **{f"{mode} png": encoded(noise(mode=mode), "PNG") for mode in ("1", "L", "P")},
+    "16 bit png": encoded(_grey_16(), "PNG"),
+    "4 bit png": encoded(_palette(), "PNG", bits=4),
+}
+CONVERTED = {
+    "cmyk jpeg": (encoded(noise(mode="CMYK"), "JPEG"), "jpeg"),
+    **{f"jpeg turned {number}": (_with_orientation(number, "JPEG"), "jpeg") for number in range(2, 9)},
+    "grey jpeg turned": (_with_orientation(6, "JPEG", "L"), "jpeg"),
+    "jpeg turned, 4:4:4": (_with_orientation(6, "JPEG", subsampling=0), "jpeg"),
+    "png turned": (_with_orientation(6, "PNG"), "png"),
+    **{f"{mode} png": (encoded(_with_alpha(mode), "PNG"), "png") for mode in ("LA", "RGBA")},
+    "palette png, transparent": (encoded(_palette(), "PNG", transparency=0), "png"),
+    "rgb png, transparent": (encoded(noise(), "PNG", transparency=noise().getpixel((0, 0))), "png"),
+    "gif": (picture("GIF"), "png"),
+    "gif, transparent": (encoded(_palette(), "GIF", transparency=0), "png"),
+    "gif, animated": (animation("GIF"), "png"),
+    "webp": (picture("WEBP"), "png"),
+    "webp, lossless": (picture("WEBP", lossless=True), "png"),
+    "webp, transparent": (encoded(_with_alpha("RGBA"), "WEBP", lossless=True), "png"),
+    "webp, animated": (animation("WEBP"), "png"),
+    "webp turned": (_with_orientation(8, "WEBP"), "png"),
+}
+
+
+def _as_classified(content: bytes) -> NDArray[np.int64]:
+    with PIL.Image.open(BytesIO(content)) as image:
+        image.load()
+        turn = UPRIGHT.get(orientation(image))
+        upright = rgb(image) if turn is None else rgb(image).transpose(turn)
+        return np.asarray(upright).astype(np.int64)
+
+
+def _as_read(picture: Picture) -> NDArray[np.int64]:
+    from worker.inference.keras_runtime import tensorflow
+
+    pixels = tensorflow.io.decode_image(picture.content, channels=3, expand_animations=False).numpy()
+    return np.asarray(pixels).astype(np.int64)
+
+
+@pytest.mark.parametrize("content", AS_SENT.values(), ids=AS_SENT.keys())
+def test_as_they_were_sent(content: bytes) -> None:
+    result = readable(content)
+    assert result.content == content and not result.is_converted
+    assert result.format == ("jpeg" if content.startswith(b"\xff\xd8") else "png")
+    ours, theirs = _as_classified(content), _as_read(result)
+    assert ours.shape == theirs.shape
+    assert abs(ours - theirs).max() <= 4  # TensorFlow's JPEG decoder rounds differently from Pillow's
+
+
+@pytest.mark.parametrize(("content", "image_format"), CONVERTED.values(), ids=CONVERTED.keys())
+def test_converted(content: bytes, image_format: str) -> None:
+    result = readable(content)
+    assert result.is_converted and result.format == image_format
+    ours, theirs = _as_classified(content), _as_read(result)
+    assert ours.shape == theirs.shape
+    assert abs(ours - theirs).mean() <= (3 if image_format == "jpeg" else 0)
+    assert readable(content) == result, "the same bytes again"
+    assert not readable(result.content).is_converted, "once is enough"
+
+
+def test_a_turned_jpeg_keeps_its_sampling() -> None:
+    from PIL.JpegImagePlugin import get_sampling
+
+    for subsampling, kept in ((0, 0), (2, 2)):
+        result = readable(_with_orientation(6, "JPEG", subsampling=subsampling))
+        with PIL.Image.open(BytesIO(result.content)) as image:
+            assert get_sampling(image) == kept
+
+
+def test_a_colour_profile_stays() -> None:
+    for content in (picture("WEBP", icc_profile=b"a profile"), _with_orientation(3, "JPEG", icc_profile=b"a profile")):
+        with PIL.Image.open(BytesIO(readable(content).content)) as image:
+            assert image.info["icc_profile"] == b"a profile"
+    with PIL.Image.open(BytesIO(readable(encoded(noise(mode="CMYK"), "JPEG", icc_profile=b"x")).content)) as image:
+        assert "icc_profile" not in image.info
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture", picture("WEBP")[:50], encoded(_palette(), "BMP"), _with_orientation(6, "PNG")[:-60]]
+)
+def test_what_cannot_be_decoded(content: bytes) -> None:
+    with pytest.raises(MissingPicture) as caught:
+        readable(content)
+    assert caught.value.reason == "undecodable"
+
+
+def test_more_pixels_than_are_accepted_by_now(settings: Settings) -> None:
+    settings.UPLOAD_MAX_PIXELS = 100
+    with pytest.raises(MissingPicture):
+        readable(picture("WEBP"))
+
+
+def _stored(content: bytes) -> str:
+    return str(default_storage.save("images/some.png", ContentFile(content)))
+
+
+def test_a_stored_picture() -> None:
+    content = picture()
+    assert stored_picture(_stored(content), sha256(content).hexdigest()).content == content
+
+
+def test_a_file_that_is_gone() -> None:
+    with pytest.raises(MissingPicture) as caught:
+        stored_picture("images/none.png", "0" * 64)
+    assert caught.value.reason == "gone"
+
+
+def test_a_file_that_is_not_what_was_stored() -> None:
+    with pytest.raises(MissingPicture) as caught:
+        stored_picture(_stored(picture()), sha256(picture(seed=1)).hexdigest())
+    assert caught.value.reason == "damaged"
+
+
+def test_a_folder_in_the_place_of_a_file() -> None:
+    default_storage.save("images/a/b.png", ContentFile(picture()))
+    with pytest.raises(MissingPicture) as caught:
+        stored_picture("images/a", "0" * 64)
+    assert caught.value.reason == "damaged"

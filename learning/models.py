@@ -1,0 +1,118 @@
+"""Data sets that were made of decided cases."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class ExportQuerySet(models.QuerySet["Export"]):
+    def waiting(self) -> ExportQuerySet:
+        """Those that a worker still has to finish."""
+        return self.filter(state__in=Export.WAITING)
+
+
+class Export(models.Model):
+    """One data set: what was asked for, how far it is, and where it lies.
+
+    It settles only once, by conditional `UPDATE`s (see `learning.datasets.services`). A worker that is to end before it
+    is done gives it back: then it is queued again.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    WAITING: ClassVar = (State.QUEUED, State.RUNNING)
+
+    class Format(models.TextChoices):
+        IMAGEFOLDER = "imagefolder", "ImageFolder: one folder of pictures for each label"
+        TFRECORD = "tfrecord", "TFRecord: one file, for tf.data"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    format = models.CharField(max_length=11, choices=Format)
+    selection = models.JSONField(default=dict, help_text="which of the decided cases; see `Selection`")
+    state = models.CharField(max_length=7, choices=State, default=State.QUEUED)
+
+    total = models.PositiveIntegerField(default=0, help_text="cases")
+    done = models.PositiveIntegerField(default=0, help_text="cases written so far")
+    missing = models.PositiveIntegerField(default=0, help_text="pictures that are not stored any more, or are damaged")
+    byte_size = models.PositiveBigIntegerField(null=True, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True, verbose_name="SHA-256")
+    error = models.CharField(max_length=500, blank=True)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True, help_text="when the worker that has it began")
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ExportQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "data set"
+        ordering = ("-created_at",)
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running", "done", "failed"]), name="export_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="done", byte_size__isnull=False) & ~Q(sha256="")
+                | ~Q(state="done") & Q(byte_size__isnull=True, sha256=""),
+                name="export_is_done_with_its_file",
+            ),
+        ]
+        indexes: ClassVar = [
+            # the admin's list: newest first
+            models.Index(fields=["-created_at"], name="export_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+    @property
+    def is_done(self) -> bool:
+        return self.state == self.State.DONE
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state in self.WAITING
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, or will be."""
+        return Path(settings.EXPORTS_DIR) / f"{self.pk}.zip"
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called where it is downloaded to."""
+        return f"cases-{self.created_at:%Y-%m-%d}-{self.format}-{str(self.pk)[:8]}.zip"
+
+    @property
+    def has_file(self) -> bool:
+        """Whether its file can be downloaded: it is there, and as long as it was when it was written."""
+        try:
+            return self.is_done and self.path.stat().st_size == self.byte_size
+        except OSError:
+            return False
+
+    @property
+    def progress_text(self) -> str:
+        """How far it is, in words."""
+        if self.state == self.State.QUEUED:
+            return "Waits for its turn"
+        if self.state == self.State.RUNNING:
+            is_last = self.total and self.done == self.total
+            return "Finishing" if is_last else f"{self.done:,} of {self.total:,} cases"
+        if self.state == self.State.FAILED:
+            return self.error
+        missing = f"; {self.missing:,} pictures are missing" if self.missing else ""
+        return f"{self.total:,} cases{missing}"

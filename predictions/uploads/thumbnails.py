@@ -1,0 +1,57 @@
+"""Small versions of images for lists. Made when first looked at: most pictures never are, and uploads stay fast."""
+
+from __future__ import annotations
+
+import threading
+from io import BytesIO
+
+import PIL.Image
+import PIL.ImageOps
+from django.conf import settings
+from django.core.files.base import ContentFile, File
+
+from predictions.models import Image
+from worker.inference.preprocessing import in_8_bit
+
+SIDE = 192  # pixels of the longer side: 96 on the page, sharp on screens with two device pixels to one
+CONTENT_TYPE = "image/webp"
+
+# One at a time in a process: a list asks for fifty at once, and each may take hundreds of megabytes while it is made.
+_making = threading.Lock()
+
+
+class NoThumbnail(Exception):
+    """The image cannot be decoded."""
+
+
+def thumbnail(image: Image) -> File[bytes]:
+    """The stored thumbnail of an image, made now if there is none.
+
+    Raises `FileNotFoundError` if the image's file is gone and `NoThumbnail` if it cannot be decoded.
+    """
+    storage = image.file.storage
+    name = f"thumbnails/{image.sha256[:2]}/{image.sha256}.webp"
+    if not storage.exists(name):
+        with _making:
+            if not storage.exists(name):  # somebody else may have made it while we waited
+                with image.file.open("rb") as file:
+                    storage.save(name, ContentFile(_shrink(file.read())))
+    return storage.open(name)
+
+
+def _shrink(content: bytes) -> bytes:
+    try:
+        with PIL.Image.open(BytesIO(content), formats=list(Image.Format)) as picture:
+            if picture.width * picture.height > settings.UPLOAD_MAX_PIXELS:
+                raise NoThumbnail
+            picture.draft("RGB", (SIDE, SIDE))  # lets JPEG decode at an eighth, quarter or half of its size
+            small = in_8_bit(picture)
+            small.thumbnail((SIDE, SIDE))
+            small = PIL.ImageOps.exif_transpose(small)  # last: it copies
+            result = BytesIO()
+            small.convert("RGBA" if small.has_transparency_data else "RGB").save(result, "WEBP", quality=80)
+            return result.getvalue()
+    except NoThumbnail:
+        raise
+    except Exception as error:  # noqa: BLE001 - on corrupt bytes Pillow's readers raise whatever they trip over
+        raise NoThumbnail(str(error)) from error

@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class ReviewConfig(AppConfig):
+    name = "review"
+
+    def ready(self) -> None:
+        from feedback.signals import feedback_stored, feedback_storing
+        from predictions.signals import answered
+        from review import receivers, roles
+
+        answered.connect(receivers.open_cases_for_answers)
+        feedback_storing.connect(receivers.reject_feedback_after_decision)
+        feedback_stored.connect(receivers.count_feedback)
+        post_migrate.connect(roles.on_post_migrate, sender=self)

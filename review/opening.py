@@ -1,0 +1,106 @@
+"""How a case opens, and how what people say reaches it."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Count, Max
+from django.utils import timezone
+
+from feedback.models import Feedback
+from predictions.models import Image, Prediction
+from review.models import Case
+
+
+def is_sampled(sha256: str) -> bool:
+    """Whether the picture with this hash is in the audit sample.
+
+    Decided by a keyed hash of the picture: the same picture is always in it or never, in every process and however
+    often it is sent; nobody outside can tell which are; and a higher rate only adds to the sample.
+    """
+    rate = settings.REVIEW_SAMPLE_RATE
+    if not rate:
+        return False
+    digest = hmac.digest(settings.SECRET_KEY.encode(), b"review-sample:" + sha256.encode(), "sha256")
+    return int.from_bytes(digest[:8], "big") < rate * 2**64
+
+
+def cases_open(predictions: Iterable[Prediction], *, source: Case.Source) -> list[Case]:
+    """Opens a case for each of these answers whose picture has none. Takes in what was said of those pictures before.
+
+    Call it in a transaction. An audit marks also the cases that are there already. Returns the new cases.
+    """
+    wanted = {prediction.image_id: _case(prediction, source) for prediction in predictions if prediction.is_done}
+    if not wanted:
+        return []
+    # Statements about these images wait until this transaction ends, so that each of them meets the case.
+    list(Image.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk").values_list("pk"))
+    there = set(Case.objects.filter(image_id__in=wanted).values_list("image_id", flat=True))
+    if source == Case.Source.AUDIT and there:
+        Case.objects.filter(image_id__in=there, in_audit=False).update(in_audit=True)
+    new = [image_id for image_id in wanted if image_id not in there]
+    # Where another process opens the same one at this moment, its row stays.
+    Case.objects.bulk_create([wanted[image_id] for image_id in new], ignore_conflicts=True)
+    cases = list(Case.objects.select_for_update(of=("self",)).filter(image_id__in=new))
+    for case in cases:
+        case_recount(case)
+    return cases
+
+
+def _case(prediction: Prediction, source: Case.Source) -> Case:
+    return Case(
+        image_id=prediction.image_id,
+        source=source,
+        in_audit=source == Case.Source.AUDIT,
+        **answer_columns(prediction),
+    )
+
+
+def answer_columns(prediction: Prediction) -> dict[str, object]:
+    """What a case says of the answer under review."""
+    scores = [score for _label, score in prediction.top]
+    return {
+        "prediction_id": prediction.pk,
+        "predicted_label": prediction.label,
+        "score": prediction.score,
+        # An answer that names one label only leaves nothing to mistake it for.
+        "margin": max(0.0, scores[0] - scores[1]) if len(scores) > 1 else 1.0,
+        "model_version": prediction.model_version,
+    }
+
+
+def case_count_feedback(case: Case, feedback: Feedback) -> None:
+    """Counts a new statement in, which is stored already. `case` is locked by this transaction.
+
+    If nobody looks at the case just now, the answer that was complained of becomes the one under review.
+    """
+    complains = feedback.verdict != Feedback.Verdict.RIGHT
+    is_at_rest = case.state == Case.State.OPEN and not case.is_claimed_at(timezone.now())
+    if complains and is_at_rest and feedback.prediction is not None and feedback.prediction_id != case.prediction_id:
+        for column, value in answer_columns(feedback.prediction).items():
+            setattr(case, column, value)
+    case_recount(case)
+
+
+def case_recount(case: Case) -> None:
+    """Writes down anew what the current statements about a case say together."""
+    counted = case.feedback.current().values("verdict", "expected_label").annotate(number=Count("pk"))
+    rows = [
+        (row["verdict"], row["expected_label"], row["number"], row["latest"])
+        for row in counted.annotate(latest=Max("created_at"))
+    ]
+    expected: dict[str, tuple[int, datetime]] = {}
+    for _verdict, label, number, latest in rows:
+        if label:
+            before, before_at = expected.get(label, (0, latest))
+            expected[label] = (before + number, max(before_at, latest))
+    case.weight = sum(number for _verdict, _label, number, _latest in rows)
+    case.wrong_count = sum(number for verdict, _label, number, _latest in rows if verdict == Feedback.Verdict.WRONG)
+    case.is_disputed = case.wrong_count > 0
+    # The label that most expect; of two that are named equally often the one that was named last.
+    case.expected_label = max(expected, key=lambda label: expected[label]) if expected else ""
+    case.last_statement_at = max((latest for *_, latest in rows), default=None)
+    case.save()

@@ -1,0 +1,59 @@
+"""What the reviewing desk does when something happens in the packages below: it opens cases and counts statements."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+
+from feedback.models import Feedback
+from predictions.exceptions import Refusal
+from predictions.models import Prediction
+from predictions.signals import Answered
+from review import opening
+from review.models import Case
+
+logger = logging.getLogger(__name__)
+
+
+def open_cases_for_answers(answers: Sequence[Answered], **_: Any) -> None:
+    """Receives `predictions.signals.answered`: opens cases for uncertain answers and for the audit sample.
+
+    Runs in the transaction that stores the answers, so that a killed worker does not lose the case. An error here is
+    logged and does not keep an answer from being stored.
+    """
+    sampled = {answer.id for answer in answers if opening.is_sampled(answer.sha256)}
+    uncertain = {answer.id for answer in answers if answer.score < settings.REVIEW_BELOW_SCORE}
+    if not sampled and not uncertain:
+        return
+    try:
+        with transaction.atomic():
+            found = Prediction.objects.select_related("image").in_bulk(sampled | uncertain)
+            opening.cases_open([found[pk] for pk in sampled], source=Case.Source.AUDIT)
+            opening.cases_open([found[pk] for pk in uncertain - sampled], source=Case.Source.LOW_SCORE)
+    except DatabaseError:
+        logger.exception("No cases were opened for %d answers.", len(sampled | uncertain))
+
+
+def reject_feedback_after_decision(prediction: Prediction, replaces: bool, **_: Any) -> None:
+    """Receives `feedback.signals.feedback_storing`: what was said before a decision stays as it was.
+
+    Locks the case until the statement is stored. Raises `Refusal` `decided`.
+    """
+    if not replaces:
+        return
+    case = Case.objects.select_for_update(of=("self",)).filter(image_id=prediction.image_id).first()
+    if case is not None and case.state == Case.State.DECIDED:
+        raise Refusal("decided", "A reviewer has decided this already. Thank you all the same.", status=409)
+
+
+def count_feedback(feedback: Feedback, prediction: Prediction, **_: Any) -> None:
+    """Receives `feedback.signals.feedback_stored`: counts it in its case, or opens one if it is a complaint."""
+    case = Case.objects.select_for_update(of=("self",)).filter(image_id=prediction.image_id).first()
+    if case is not None:
+        opening.case_count_feedback(case, feedback)
+    elif feedback.verdict != Feedback.Verdict.RIGHT:
+        opening.cases_open([prediction], source=Case.Source.FEEDBACK)

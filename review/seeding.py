@@ -1,0 +1,251 @@
+"""Made-up work for the reviewing desk: to try it out, and to measure it at a size that one does not have yet."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import PIL.Image
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
+from django.utils import timezone
+
+from feedback.models import Feedback
+from feedback.services import feedback_give
+from predictions.models import Image, Prediction, image_path
+from predictions.uploads import validation as images
+from review.models import Case, Decision
+from worker import inference
+from worker.inference.classifier import Answer, Classifier
+
+Progress = Callable[[int, int], None]  # how many of how many
+T = TypeVar("T")
+
+CHUNK = 1000  # rows written at a time
+BATCH = 16  # pictures classified at a time
+DAYS = 90  # that generated cases are spread over
+MODEL_VERSIONS = ("efficientnet-lite0@1", "efficientnet-lite2@1", "resnet50@1")
+COMMENTS = ("", "", "", "It is not that at all.", "Look at the left corner.", "Close, but no.", "I took this myself.")
+LABELS = Path(inference.__file__).parent / "data" / "imagenet_labels.tsv"
+
+
+def seed_photos(photos: Sequence[tuple[str, bytes]], classifier: Classifier, progress: Progress) -> int:
+    """Real photos (file name, bytes), really classified; a few people say something of each. How many cases there are.
+
+    Everything goes the way that it goes when people do it, but for the queue.
+    """
+    choice = random.Random(0)  # noqa: S311 - for variety, not for secrets
+    for start in range(0, len(photos), BATCH):
+        part = photos[start : start + BATCH]
+        classified = classifier.classify([content for _name, content in part])
+        for (name, content), answer in zip(part, classified.answers, strict=True):
+            if isinstance(answer, Answer):
+                _talk_about(_answered(name, content, answer, str(classifier.version)), choice)
+        progress(start + len(part), len(photos))
+    return Case.objects.count()
+
+
+def _answered(name: str, content: bytes, answer: Answer, model_version: str) -> Prediction:
+    image = images.store(images.admit(SimpleUploadedFile(name, content)))
+    now = timezone.now()
+    with transaction.atomic():
+        return Prediction.objects.create(
+            image=images.record([image])[image.sha256],
+            source=Prediction.Source.PAGE,
+            file_name=name,
+            state=Prediction.State.DONE,
+            label=answer.label,
+            score=answer.score,
+            top=[[label, round(score, 6)] for label, score in answer.top],
+            model_version=model_version,
+            started_at=now,
+            finished_at=now,
+        )
+
+
+def _talk_about(prediction: Prediction, choice: random.Random) -> None:
+    others = [label for label, _score in prediction.top[1:]]
+    for number in range(choice.choice((1, 1, 1, 2, 2, 3, 5))):
+        verdict = choice.choices(("wrong", "unsure", "right"), (6, 2, 1))[0]
+        feedback_give(
+            prediction=prediction,
+            author=f"seed {prediction.pk} {number}",
+            verdict=verdict if number else "wrong",
+            expected_label=choice.choice(others) if others and choice.random() < 0.7 else "",
+            comment=choice.choice(COMMENTS),
+        )
+
+
+# --- Generated ------------------------------------------------------------------------------------
+
+
+def seed_generated(cases: int, statements: int, reviewer: User, progress: Progress) -> None:
+    """Many cases of small generated pictures, with labels as unevenly spread as real ones, and statements about them.
+
+    Nine in ten are open; of the others most are decided. The pictures are real files, with their real hashes.
+    """
+    choice = random.Random(1)  # noqa: S311 - for variety, not for secrets
+    labels = [line.split("\t")[1] for line in LABELS.read_text(encoding="utf-8").splitlines()]
+    labels = list(dict.fromkeys(labels))
+    weights = [1 / rank for rank in range(1, len(labels) + 1)]  # Zipf's law, as good as any for what people send
+    for start in range(0, cases, CHUNK):
+        number = min(CHUNK, cases - start)
+        said = statements * (start + number) // cases - statements * start // cases
+        chosen = choice.choices(labels, weights, k=number * 2)
+        with transaction.atomic():
+            _generate(choice, chosen[:number], chosen[number:], said, reviewer)
+        progress(start + number, cases)
+
+
+def _generate(choice: random.Random, said: list[str], expected: list[str], statements: int, reviewer: User) -> None:
+    rows = Image.objects.bulk_create(_pictures(choice, len(said)))
+    now = timezone.now()
+    moments = [now - timedelta(seconds=choice.uniform(0, DAYS * 86_400)) for _ in rows]
+    predictions = Prediction.objects.bulk_create(
+        _prediction(choice, *values) for values in zip(rows, said, expected, moments, strict=True)
+    )
+    counts = _shares(choice, len(rows), statements)
+    cases = Case.objects.bulk_create(
+        _case(choice, *values) for values in zip(predictions, expected, moments, counts, strict=True)
+    )
+    for chunk in _chunks(_statements(choice, cases, counts)):
+        Feedback.objects.bulk_create(chunk)
+    decided = [case for case in cases if choice.random() < 0.1]
+    Decision.objects.bulk_create(_decide(choice, case, reviewer) for case in decided)
+    columns = ("state", "verdict", "label", "decided_by", "decided_at", "decision_count")
+    Case.objects.bulk_update(decided, columns, batch_size=200)
+
+
+def _pictures(choice: random.Random, number: int) -> Iterator[Image]:
+    """Written without syncing each: what is made up may be lost."""
+    for _ in range(number):
+        colours = [tuple(choice.randrange(256) for _ in range(3)) for _ in range(4)]
+        small = PIL.Image.new("RGB", (2, 2))
+        small.putdata(colours)
+        file = BytesIO()
+        small.resize((64, 48), PIL.Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
+        content = file.getvalue()
+        image = Image(
+            sha256=hashlib.sha256(content).hexdigest(), format="JPEG", width=64, height=48, byte_size=len(content)
+        )
+        image.file.name = image_path(image, "")
+        path = Path(default_storage.path(image.file.name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        yield image
+
+
+def _prediction(choice: random.Random, image: Image, label: str, second: str, moment: datetime) -> Prediction:
+    score = choice.betavariate(4, 2)
+    top = [[label, score], [second, (1 - score) * choice.uniform(0.2, 0.9)]]
+    return Prediction(
+        id=UUID(int=choice.getrandbits(128), version=4),
+        image=image,
+        source=choice.choice(Prediction.Source.values),
+        file_name="generated.jpg",
+        state=Prediction.State.DONE,
+        label=label,
+        score=score,
+        top=sorted(top, key=lambda pair: -float(str(pair[1]))),
+        model_version=choice.choices(MODEL_VERSIONS, (6, 3, 1))[0],
+        created_at=moment,
+        started_at=moment,
+        finished_at=moment,
+    )
+
+
+def _case(choice: random.Random, prediction: Prediction, expected: str, moment: datetime, statements: int) -> Case:
+    source = Case.Source.FEEDBACK if statements else choice.choice([Case.Source.AUDIT, Case.Source.LOW_SCORE])
+    wrong = (statements + 1) // 2
+    return Case(
+        image=prediction.image,
+        prediction=prediction,
+        source=source,
+        in_audit=source == Case.Source.AUDIT,
+        opened_at=moment,
+        predicted_label=prediction.label,
+        score=prediction.score or 0.0,
+        margin=abs(prediction.top[0][1] - prediction.top[1][1]),
+        model_version=prediction.model_version,
+        weight=statements,
+        wrong_count=wrong,
+        is_disputed=wrong > 0,
+        expected_label=expected if wrong else "",
+        last_statement_at=moment if statements else None,
+    )
+
+
+def _shares(choice: random.Random, parts: int, whole: int) -> list[int]:
+    """`whole` in so many parts, most of them small and a few large."""
+    weights = [choice.expovariate(1) if choice.random() < 0.9 else 0.0 for _ in range(parts)]
+    total = sum(weights) or 1.0
+    shares, done, reached = [], 0, 0.0
+    for weight in weights:
+        reached += weight
+        shares.append(round(whole * reached / total) - done)
+        done += shares[-1]
+    return shares
+
+
+def _statements(choice: random.Random, cases: Sequence[Case], counts: Sequence[int]) -> Iterator[Feedback]:
+    for case, count in zip(cases, counts, strict=True):
+        for number in range(count):
+            is_wrong = number < case.wrong_count
+            yield Feedback(
+                prediction=case.prediction,
+                image=case.image,
+                verdict=Feedback.Verdict.WRONG if is_wrong else choice.choice(["right", "unsure"]),
+                expected_label=case.expected_label if is_wrong else "",
+                comment=choice.choice(COMMENTS),
+                author=f"seed {number}",
+                created_at=case.opened_at + timedelta(minutes=number),
+                mirrored_at=case.opened_at,  # made-up statements have no place in the mirror
+            )
+
+
+def _decide(choice: random.Random, case: Case, reviewer: User) -> Decision:
+    kind, label = choice.choices(
+        [
+            (Decision.Kind.CORRECTED, case.expected_label),
+            (Decision.Kind.RIGHT, case.predicted_label),
+            (Decision.Kind.UNUSABLE, ""),
+            (Decision.Kind.FLAGGED, ""),
+        ],
+        (5, 4, 1, 1),
+    )[0]
+    if kind == Decision.Kind.CORRECTED and label in {"", case.predicted_label}:
+        kind, label = Decision.Kind.RIGHT, case.predicted_label
+    moment = min(timezone.now(), case.opened_at + timedelta(hours=choice.expovariate(1 / 48)))
+    case.decision_count = 1
+    if kind == Decision.Kind.FLAGGED:
+        case.state = Case.State.FLAGGED
+    else:
+        case.state, case.verdict, case.label = Case.State.DECIDED, str(kind), label
+        case.decided_by, case.decided_at = reviewer, moment
+    return Decision(
+        case=case,
+        number=1,
+        kind=kind,
+        label=label,
+        note="What is this?" if kind == Decision.Kind.FLAGGED else "",
+        reviewer=reviewer,
+        created_at=moment,
+        prediction=case.prediction,
+        predicted_label=case.predicted_label,
+        score=case.score,
+        model_version=case.model_version,
+    )
+
+
+def _chunks(rows: Iterator[T]) -> Iterator[list[T]]:
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk

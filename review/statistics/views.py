@@ -1,0 +1,46 @@
+"""The page of the statistics, in the admin, and its tables as files. For leads."""
+
+from __future__ import annotations
+
+import re
+
+from django.contrib import admin
+from django.contrib.auth.decorators import permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_safe
+
+from review.models import Case
+from review.statistics.report import TABLES, Report
+from review.statistics.selection import WINDOWS, Selection
+
+leads_only = permission_required("review.view_statistics", raise_exception=True)
+
+
+@require_safe
+@leads_only
+def statistics(request: HttpRequest) -> HttpResponse:
+    context = {
+        **admin.site.each_context(request),
+        "title": "Statistics",
+        "opts": Case._meta,
+        "report": Report.of(Selection.from_query(request.GET)),
+        "windows": WINDOWS,
+    }
+    return TemplateResponse(request, "admin/review/case/statistics.html", context)
+
+
+@require_safe
+@leads_only
+def table(request: HttpRequest, name: str) -> HttpResponse:
+    """One of the tables as CSV, all rows of it, with the selection that the page has."""
+    if name not in TABLES:
+        raise Http404
+    selection = Selection.from_query(request.GET)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    file_name = "-".join(filter(None, ("statistics", name, selection.window, selection.model_version)))
+    file_name = re.sub(r"[^\w.@-]+", "_", file_name, flags=re.ASCII)
+    response["Content-Disposition"] = content_disposition_header(True, f"{file_name}.csv") or ""
+    TABLES[name](Report.of(selection)).write(response)
+    return response

@@ -1,0 +1,39 @@
+"""Cases, and people, to test with."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+
+from feedback.services import feedback_give
+from predictions.models import Prediction
+from predictions.tests.fakes import stored_image, stored_prediction
+from predictions.tests.pictures import picture
+from review import opening, roles
+from review.models import Case
+
+_numbers = count()
+
+
+def reviewer_named(name: str = "ada", role: str = roles.REVIEWERS) -> User:
+    roles.create_roles()
+    user, _created = User.objects.get_or_create(username=name, defaults={"is_staff": True})
+    user.groups.add(Group.objects.get(name=role))
+    return user
+
+
+def own_prediction(**changes: Any) -> Prediction:
+    """An answered prediction of a picture that no other one has."""
+    return stored_prediction(stored_image(picture(seed=next(_numbers) % 256)), **changes)
+
+
+def open_case(*, statements: int = 1, expected: str = "cup", **changes: Any) -> Case:
+    """A case with that many people who say `expected`; without any, one of the audit sample."""
+    prediction = own_prediction(**changes)
+    for number in range(statements):
+        feedback_give(prediction=prediction, author=f"author {number}", verdict="wrong", expected_label=expected)
+    if not statements:
+        opening.cases_open([prediction], source=Case.Source.AUDIT)
+    return Case.objects.get(image=prediction.image)

@@ -1,0 +1,125 @@
+"""Who gets which case next."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from review.claims import case_skip, claim, claim_next, release
+from review.decisions import Verdict, case_decide
+from review.models import Case
+from review.tests.cases import open_case, reviewer_named
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ada() -> User:
+    return reviewer_named("ada")
+
+
+@pytest.fixture
+def grace() -> User:
+    return reviewer_named("grace")
+
+
+def test_it_works(ada: User, grace: User, settings: Settings) -> None:
+    few, many = open_case(statements=1), open_case(statements=3)
+    first = claim_next(ada)
+    assert first == many and first.claimed_by == ada and first.claimed_until is not None
+    assert first.claimed_until - timezone.now() == pytest.approx(
+        timedelta(minutes=settings.REVIEW_CLAIM_MINUTES), abs=timedelta(seconds=30)
+    )
+    assert claim_next(grace) == few
+    assert claim_next(reviewer_named("emmy")) is None
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [("reported", [1, 0, 2]), ("confident", [1, 0, 2]), ("margin", [2, 0, 1]), ("oldest", [0, 1, 2])],
+)
+def test_orders(ada: User, order: str, expected: list[int]) -> None:
+    cases = [
+        open_case(statements=1, score=0.6, top=[["espresso", 0.6], ["cup", 0.4]]),
+        open_case(statements=2, score=0.9, top=[["espresso", 0.9], ["cup", 0.1]]),
+        open_case(statements=0, score=0.99, top=[["espresso", 0.5], ["cup", 0.49]]),
+    ]
+    got: list[int] = []
+    while case := claim_next(ada, order=order, besides=[cases[number].pk for number in got]):
+        got.append(cases.index(case))
+    assert got == expected
+
+
+def test_ones_own_claim_comes_first(ada: User) -> None:
+    open_case(statements=3)
+    mine = open_case()
+    assert claim(mine, ada)
+    assert claim_next(ada) == mine
+    assert claim_next(ada, besides=[mine.pk]) != mine
+
+
+def test_within_a_filter(ada: User) -> None:
+    open_case(statements=3)
+    other = open_case(label="cup", top=[["cup", 0.9]], score=0.9)
+    assert claim_next(ada, within=Case.objects.filter(predicted_label="cup")) == other
+
+
+def test_a_claim_runs_out(ada: User, grace: User) -> None:
+    case = open_case()
+    claim_next(ada)
+    assert not claim(case, grace) and claim_next(grace) is None
+    Case.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
+    assert claim_next(grace) == case
+    assert not claim(case, ada)
+
+
+def test_skipped_cases_come_last(ada: User, grace: User) -> None:
+    first, second = open_case(statements=3), open_case()
+    assert claim_next(ada) == first
+    case_skip(first, ada)
+    assert claim_next(grace) == first
+    release(first.pk, grace)
+    assert claim_next(ada) == second
+    case_skip(second, ada)
+    assert claim_next(ada) == first, "the one that was skipped first"
+
+
+def test_what_is_decided_or_flagged_is_nobodys_next(ada: User) -> None:
+    for verdict in (Verdict("right"), Verdict("flagged", "", "?")):
+        case_decide(case_id=open_case().pk, reviewer=ada, verdict=verdict)
+    assert claim_next(ada) is None
+
+
+def test_number_of_queries(ada: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    for _ in range(5):
+        open_case()
+    with django_assert_num_queries(6):  # savepoint, mine, free, claim, end of it, the case
+        claim_next(ada)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reviewers_at_the_same_moment_get_different_cases() -> None:
+    reviewers = [reviewer_named(f"reviewer {number}") for number in range(8)]
+    for _ in range(20):
+        open_case()
+
+    def claim_two(reviewer: User) -> list[int]:
+        try:
+            claimed: list[int] = []
+            for _ in range(2):
+                case = claim_next(reviewer, besides=claimed)
+                assert case is not None
+                claimed.append(case.pk)
+            return claimed
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(reviewers)) as threads:
+        claimed = [pk for pair in threads.map(claim_two, reviewers) for pk in pair]
+    assert len(claimed) == len(set(claimed)) == 16

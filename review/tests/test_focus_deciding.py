@@ -1,0 +1,218 @@
+"""The buttons of the focus view, without JavaScript and with it; and everything that can be in their way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from review.claims import claim
+from review.decisions import NOTE_MAX_LENGTH, Verdict, case_decide, cases_decide
+from review.models import Case, Decision
+from review.tests.cases import open_case, reviewer_named
+from review.tests.focus import NEXT, UNDO, fields, last, me, page, send, send_json, url
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def case() -> Case:
+    return open_case()
+
+
+@pytest.mark.parametrize(
+    ("button", "decision", "said"),
+    [
+        ({"verdict": "right"}, ("right", "espresso", ""), "confirmed right"),
+        ({"label": "cup"}, ("corrected", "cup", ""), "corrected to “cup”"),
+        ({"label": "coffee_mug"}, ("corrected", "coffee_mug", ""), "corrected to “coffee mug”"),
+        ({"label": "espresso"}, ("right", "espresso", ""), "confirmed right"),
+        ({"verdict": "corrected", "label": " cup "}, ("corrected", "cup", ""), "corrected to “cup”"),
+        ({"verdict": "unusable"}, ("unusable", "", ""), "unusable"),
+        ({"verdict": "flagged", "note": " a\r\nb\x00 "}, ("flagged", "", "a\nb\ufffd"), "flagged"),
+    ],
+)
+def test_it_works(
+    reviewer: Client, case: Case, button: dict[str, str], decision: tuple[str, str, str], said: str
+) -> None:
+    following = open_case()
+    page(reviewer, url(case))
+    response = send(reviewer, case, query="?order=oldest", **button)
+    assert (response.status_code, response["Location"]) == (303, f"{NEXT}?order=oldest")
+    response = reviewer.get(response["Location"])
+    assert (response.status_code, response["Location"]) == (303, f"{url(following)}?order=oldest")
+    text = page(reviewer, response["Location"])
+    assert f"Case {case.pk}: {said}." in text
+    assert last() == decision and Decision.objects.count() == 1
+
+
+def test_skip(reviewer: Client, case: Case) -> None:
+    for _ in range(2):  # a second time is no error
+        page(reviewer, url(case))
+        response = send(reviewer, case, verdict="skip")
+        assert response["Location"] == f"{NEXT}?besides={case.pk}"
+    assert "Nothing left to review" in page(reviewer, response["Location"])
+    case.refresh_from_db()
+    assert (case.state, case.claimed_by, case.skips.count()) == ("open", None, 1)
+    assert reviewer.get(NEXT)["Location"] == url(case), "it comes back when there is nothing else"
+
+
+def test_a_script_gets_json(reviewer: Client, case: Case) -> None:
+    response = send_json(reviewer, case, label="cup")
+    decision = Decision.objects.get()
+    assert response.status_code == 200
+    assert response.json() == {
+        "case": case.pk,
+        "said": f"Case {case.pk}: corrected to “cup”.",
+        "decision": decision.pk,
+        "address": NEXT,
+    }
+    assert "messages" not in reviewer.cookies, "nothing that a later page would say again"
+
+
+def test_a_script_gets_its_refusals_too(reviewer: Client, case: Case) -> None:
+    response = send_json(reviewer, case, verdict="corrected", label="a thing")
+    assert response.status_code == 400
+    assert response.json() == {"code": "unknown-label", "message": "“a thing” is none of the labels."}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "message", "kept"),
+    [
+        ({"verdict": "corrected", "label": '<i>"thing"'}, 400, "is none of the labels", 'value="&lt;i&gt;&quot;thing'),
+        ({"verdict": "corrected", "label": " "}, 400, "Which label is it?", ""),
+        ({"verdict": "corrected"}, 400, "Which label is it?", ""),
+        ({}, 400, "Which label is it?", ""),
+        ({"verdict": "flagged", "note": " \n "}, 400, "A flag needs a note", ""),
+        ({"verdict": "flagged", "note": "n" * 10_000}, 400, f"up to {NOTE_MAX_LENGTH} are kept", "n" * 10_000),
+        ({"verdict": "undo"}, 400, "“undo” is no verdict", ""),
+        ({"verdict": "right", "seen_decisions": "x"}, 400, "load the page again", ""),
+        ({"verdict": "right", "seen_prediction": "x"}, 400, "load the page again", ""),
+        ({"verdict": "right", "seen_prediction": uuid4()}, 409, "has changed meanwhile", ""),
+        ({"verdict": "right", "seen_decisions": 7}, 409, "has changed meanwhile", ""),
+    ],
+)
+def test_bad_input(reviewer: Client, case: Case, sent: dict[str, Any], status: int, message: str, kept: str) -> None:
+    page(reviewer, url(case))
+    response = send(reviewer, case, **sent)
+    text = response.content.decode()
+    assert response.status_code == status
+    alert = text.partition('<div class="review-alert" role="alert">')[2].partition("</div>")[0]
+    assert message in alert and kept in text
+    assert not Decision.objects.exists()
+    case.refresh_from_db()
+    assert case.claimed_by == me(reviewer)
+
+
+def test_decided_by_somebody_else_meanwhile(reviewer: Client, case: Case) -> None:
+    page(reviewer, url(case))
+    sent = fields(case, verdict="flagged", note="my <note>")
+    Case.objects.update(claimed_by=None, claimed_until=None)
+    case_decide(case_id=case.pk, reviewer=reviewer_named("grace"), verdict=Verdict("unusable"))
+    response = reviewer.post(url(case, "decide"), sent)
+    assert response.status_code == 409
+    assert "Decided meanwhile by grace (Unusable)" in response.text
+    assert "my &lt;note&gt;" in response.text, "what was typed is not lost"
+    assert 'data-key="n"' in response.text and Decision.objects.count() == 1
+
+
+def test_claimed_by_somebody_else_meanwhile(reviewer: Client, case: Case) -> None:
+    page(reviewer, url(case))
+    Case.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
+    case.refresh_from_db()
+    assert claim(case, reviewer_named("grace"))
+    response = send(reviewer, case, verdict="right")
+    assert response.status_code == 409 and "grace is looking at this case now" in response.content.decode()
+    assert not Decision.objects.exists()
+
+
+def test_a_claim_that_has_run_out_is_no_reason(reviewer: Client, case: Case) -> None:
+    page(reviewer, url(case))
+    Case.objects.update(claimed_until=timezone.now() - timedelta(hours=1))
+    assert send(reviewer, case, verdict="right").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "button",
+    [{"label": "cup"}, {"verdict": "right"}, {"verdict": "flagged", "note": "a\r\nb "}, {"verdict": "unusable"}],
+)
+def test_the_same_form_twice_is_one_decision(reviewer: Client, case: Case, button: dict[str, str]) -> None:
+    sent = fields(case, **button)
+    for _ in range(2):
+        assert reviewer.post(url(case, "decide"), sent).status_code == 303
+    assert Decision.objects.count() == 1
+    other = fields(case, seen_decisions=0, verdict="right" if button != {"verdict": "right"} else "unusable")
+    assert reviewer.post(url(case, "decide"), other).status_code == 409
+
+
+def test_undo_steps_back(reviewer: Client) -> None:
+    first, second = open_case(), open_case()
+    send(reviewer, first, label="cup")
+    send(reviewer, second, verdict="unusable")
+    for case, words in ((second, "unusable"), (first, "corrected to “cup”")):
+        response = reviewer.post(f"{UNDO}?order=margin", {"case": first.pk})
+        assert (response.status_code, response["Location"]) == (303, f"{url(case)}?order=margin")
+        assert f"Case {case.pk}: undone ({words})." in page(reviewer, response["Location"])
+    response = reviewer.post(UNDO, {"case": first.pk})
+    assert response.status_code == 409 and "There is nothing that you could undo." in response.text
+    assert f"Case {first.pk}" in response.text
+    assert reviewer.post(UNDO).status_code == 409
+
+
+def test_undo_of_what_is_named(reviewer: Client, lead: Client) -> None:
+    first, second = open_case(), open_case()
+    send(reviewer, first, label="cup")
+    decision = Decision.objects.get()
+    send(reviewer, second, verdict="unusable")
+    assert lead.post(UNDO, {"decision": decision.pk}).status_code == 403
+    assert reviewer.post(UNDO, {"decision": decision.pk})["Location"] == url(first)
+    for nonsense in ("x", "-1", "9" * 30, "٣"):
+        assert reviewer.post(UNDO, {"decision": nonsense}).status_code == 404
+    assert Case.objects.get(pk=second.pk).state == "decided"
+
+
+def test_undo_of_many_says_so(reviewer: Client) -> None:
+    cases = [open_case() for _ in range(3)]
+    cases_decide(seen={case.pk: None for case in cases}, reviewer=me(reviewer), verdict=Verdict("right"))
+    response = reviewer.post(UNDO, headers={"Accept": "application/json"})
+    assert "3 together, are undone" in response.json()["said"]
+
+
+def test_reopen(reviewer: Client, lead: Client, case: Case) -> None:
+    send(reviewer, case, label="cup")
+    assert reviewer.post(url(case, "reopen")).status_code == 403
+    response = lead.post(url(case, "reopen"), {"note": "look \x00 again"})
+    assert (response.status_code, response["Location"]) == (303, url(case))
+    assert last() == ("reopen", "", "look \ufffd again")
+    response = lead.post(url(case, "reopen"))
+    assert response.status_code == 409 and "open already" in response.text
+
+
+@pytest.mark.parametrize("name", ["decide", "reopen"])
+def test_a_case_that_is_not_there(lead: Client, case: Case, name: str) -> None:
+    sent = fields(case, verdict="right")
+    for verdict in ("right", "skip"):
+        response = lead.post(url(Case(pk=case.pk + 1), name), sent | {"verdict": verdict})
+        assert response.status_code == 404 and "There is no such case any more" in response.text
+
+
+def test_a_form_sent_after_logging_out(client: Client, reviewer: Client, case: Case) -> None:
+    """The login leads back to the address of the form, with GET."""
+    address = client.post(url(case, "decide"), fields(case, verdict="right"))["Location"].partition("next=")[2]
+    response = reviewer.get(address)
+    assert (response.status_code, response["Location"]) == (302, url(case))
+    assert "You had been logged out: what you sent was not stored." in page(reviewer, url(case))
+    assert reviewer.get(UNDO).status_code == 302
+    assert not Decision.objects.exists()
+
+
+def test_a_foreign_page_decides_nothing(case: Case) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(reviewer_named())
+    for address in (url(case, "decide"), UNDO, NEXT):
+        assert client.post(address, fields(case, verdict="right")).status_code == 403
+    assert not Decision.objects.exists()

@@ -1,0 +1,176 @@
+"""The grid: one verdict for many cases, after a look at what will happen."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from review.claims import claim
+from review.decisions import Verdict, case_decide
+from review.models import Case, Decision
+from review.tests.cases import open_case, reviewer_named
+
+pytestmark = pytest.mark.django_db
+URL = "/admin/review/case/grid/"
+
+
+def _preview(client: Client, cases: list[Case], kind: str = "accept", label: str = "") -> Any:
+    return client.post(f"{URL}preview/", {"case": [case.pk for case in cases], "kind": kind, "verdict_label": label})
+
+
+def _decide(client: Client, preview: Any) -> str:
+    """Presses the button of the preview, and goes where that leads."""
+    fields: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview.text):
+        fields.setdefault(name, []).append(value)
+    return str(client.post(f"{URL}decide/", fields, follow=True).text)
+
+
+def _undo_address(page: str) -> str:
+    found = re.search(r'formaction="([^"]+/undo/)"', page)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def cases() -> list[Case]:
+    return [open_case() for _ in range(3)]
+
+
+def test_it_works(reviewer: Client, cases: list[Case]) -> None:
+    page = reviewer.get(URL).text
+    assert all(f'name="case" value="{case.pk}"' in page for case in cases)
+    preview = _preview(reviewer, cases[:2])
+    assert preview.text.count("→ Corrected: cup") == 2 and not Decision.objects.exists()
+    page = _decide(reviewer, preview)
+    assert "2 cases decided." in page
+    assert list(Case.objects.order_by("pk").values_list("label", flat=True)) == ["cup", "cup", ""]
+    assert Decision.objects.values("bulk").distinct().count() == 1
+    page = reviewer.post(_undo_address(page), follow=True).text
+    assert "2 cases open again" in page
+    assert Case.objects.open().count() == 3 and Decision.objects.count() == 4
+
+
+def test_who_looks_at_what(reviewer: Client, cases: list[Case]) -> None:
+    claim(cases[1], reviewer_named("grace"))
+    assert re.findall(r"Case (\d+): claimed by grace", reviewer.get(URL).text) == [str(cases[1].pk)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "expected"),
+    [("right", "", "espresso"), ("corrected", "coffee_mug", "coffee_mug"), ("unusable", "", "")],
+)
+def test_verdicts(reviewer: Client, cases: list[Case], kind: str, label: str, expected: str) -> None:
+    _decide(reviewer, _preview(reviewer, cases, kind, label))
+    assert set(Case.objects.values_list("state", "label")) == {("decided", expected)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "message"),
+    [
+        ("corrected", "no such thing", "none of the labels"),
+        ("corrected", "", "Which label is it?"),
+        ("undo", "", "is no verdict"),
+        ("flagged", "", "needs a note"),
+    ],
+)
+def test_bad_verdicts(reviewer: Client, cases: list[Case], kind: str, label: str, message: str) -> None:
+    response = _preview(reviewer, cases, kind, label)
+    assert response.status_code == 400 and message in response.text
+    # What was chosen and typed is there still.
+    assert (
+        response.text.count('name="case"') == len(re.findall(r'name="case" value="\d+" checked>', response.text)) == 3
+    )
+    assert f'name="verdict_label" value="{label}"' in response.text
+    # The page stands at the form's address: no link of it may be one to there.
+    assert re.findall(r'(?:href|action)="\?', response.text) == []
+
+
+def test_what_cannot_be_decided_is_left_as_it_is(reviewer: Client, cases: list[Case]) -> None:
+    grace = reviewer_named("grace")
+    claim(cases[0], grace)
+    nobody_expects = open_case(expected="")
+    page = _preview(reviewer, [*cases, nobody_expects])
+    assert "Decide 2 cases" in page.text and "Left as they are: 2" in page.text
+    assert "grace is looking at this case now." in page.text and "Nobody has said what it is." in page.text
+
+
+def test_decided_by_someone_else_between_preview_and_button(reviewer: Client, cases: list[Case]) -> None:
+    preview = _preview(reviewer, cases)
+    case_decide(case_id=cases[1].pk, reviewer=reviewer_named("grace"), verdict=Verdict("unusable"))
+    page = _decide(reviewer, preview)
+    assert "2 cases decided." in page and f"Case {cases[1].pk} was left as it is." in page and "grace" in page
+    assert Case.objects.get(pk=cases[1].pk).verdict == "unusable"
+
+
+def test_undo_is_for_who_decided(reviewer: Client, lead: Client, cases: list[Case]) -> None:
+    undo = _undo_address(_decide(reviewer, _preview(reviewer, cases)))
+    assert "nothing left of it" in lead.post(undo, follow=True).text
+    case_decide_again = Case.objects.get(pk=cases[0].pk)
+    assert case_decide_again.state == "decided"
+
+
+def test_reopen(lead: Client, reviewer: Client, cases: list[Case]) -> None:
+    _decide(reviewer, _preview(reviewer, cases[:2]))
+    assert _preview(reviewer, cases, "reopen").status_code == 403
+    preview = _preview(lead, cases, "reopen")
+    assert "Reopen 2 cases" in preview.text and "is open already" in preview.text
+    assert "2 cases reopened." in _decide(lead, preview)
+    assert Case.objects.open().count() == 3
+
+
+def test_nothing_chosen(reviewer: Client) -> None:
+    response = reviewer.post(f"{URL}preview/", {"kind": "right"})
+    assert response.status_code == 400 and "Choose some cases first." in response.text
+
+
+@pytest.mark.parametrize("tokens", [["", "x:y:z", "1:2", "9" * 30 + ":0:0"], []])
+def test_forms_that_are_not_ours(reviewer: Client, tokens: list[str]) -> None:
+    assert reviewer.post(f"{URL}decide/", {"case": tokens, "kind": "right"}, follow=True).status_code == 200
+    response = reviewer.post(f"{URL}preview/", {"case": ["x", "-1", "9" * 40], "kind": "right"})
+    assert "Choose some cases first." in response.text
+
+
+def test_pages_keep_the_filters(reviewer: Client, cases: list[Case]) -> None:
+    page = reviewer.get(f"{URL}?predicted_label=espresso&p=999").text
+    assert "Page 1 of 1, 3 cases" in page
+    assert "No cases here." in reviewer.get(f"{URL}?predicted_label=cup").text
+
+
+def test_a_verdict_is_no_filter(reviewer: Client, cases: list[Case]) -> None:
+    """Both speak of a label."""
+    page = _decide(reviewer, _preview(reviewer, cases[:1], "corrected", "coffee_mug"))
+    assert "1 case decided." in page and page.count('name="case"') == 2
+    chosen = {"case": [cases[1].pk], "kind": "unusable", "label": "coffee_mug"}
+    assert 'name="label" value="coffee_mug"' in reviewer.post(f"{URL}preview/", chosen).text
+
+
+def test_back_to_the_same_page(reviewer: Client) -> None:
+    cases = [open_case(statements=0) for _ in range(62)]
+    chosen = {"case": [cases[0].pk], "kind": "right", "p": "2", "order": "oldest"}
+    preview = reviewer.post(f"{URL}preview/", chosen)
+    assert f'href="{URL}?order=oldest&amp;p=2"' in preview.text
+    page = _decide(reviewer, preview)
+    assert "1 case decided." in page and "Page 2 of 2, 61 cases" in page
+
+
+def test_number_of_queries(reviewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+    many = [open_case(statements=0) for _ in range(60)]
+    with django_assert_max_num_queries(8):
+        reviewer.get(URL)
+    with django_assert_max_num_queries(6):
+        _preview(reviewer, many, "right")
+
+
+def test_who_may(cases: list[Case]) -> None:
+    onlooker = Client()
+    onlooker.force_login(User.objects.create_user("onlooker", is_staff=True))
+    assert onlooker.get(URL).status_code == 403
+    assert _preview(onlooker, cases).status_code == 403
+    assert onlooker.post(f"{URL}decide/", {"kind": "right"}).status_code == 403
+    assert Client().get(URL).status_code == 302

@@ -1,0 +1,64 @@
+"""TensorFlow: the reference that every other engine must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.inference.cores import scheduled_cores, usable_cores
+from worker.inference.engines import EngineError
+from worker.inference.keras_runtime import keras
+from worker.inference.keras_runtime import tensorflow as tf
+from worker.inference.repository import ModelVersion
+
+# On a CPU larger batches are no faster, only longer to warm up and slower to answer the first of them.
+CPU_PART_SIZE = 8
+GPU_PART_SIZE = 1024
+
+
+class TensorFlowEngine:
+    """See `worker.inference.engines.Engine`. Not fork-safe: load it in the process that uses it."""
+
+    lanes = 1
+
+    def __init__(self, version: ModelVersion, *, precision: str, threads: int) -> None:
+        if precision != "f32":
+            raise EngineError("the tensorflow engine computes in f32 only: use the openvino engine for bf16")
+        _limit(threads)
+        version.check("keras")
+        network = keras.saving.load_model(version.file("keras"), compile=False, safe_mode=True)
+        rule = version.manifest.preprocessing
+        self.part_size = GPU_PART_SIZE if tf.config.list_physical_devices("GPU") else CPU_PART_SIZE
+        self._size = rule.size
+        mean, std = tf.constant(rule.mean, tf.float32), tf.constant(rule.std, tf.float32)
+        # One signature with a free batch dimension: traced once, here, and never again.
+        signature = tf.TensorSpec((None, self._size, self._size, 3), tf.uint8)
+        self._forward: Any = tf.function(
+            lambda batch: network((tf.cast(batch, tf.float32) - mean) / std, training=False),
+            input_signature=[signature],
+            jit_compile=False,
+        ).get_concrete_function()
+
+    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = self._forward(tf.constant(batch)).numpy()
+        return result
+
+    def warm_up(self, batch_sizes: Iterable[int]) -> None:
+        for size in batch_sizes:
+            self.predict(np.zeros((size, self._size, self._size, 3), np.uint8))
+
+
+def _limit(threads: int) -> None:
+    """Compute with so many threads; TensorFlow lets a process choose once, before it computes."""
+    threads = threads or usable_cores()
+    chosen = tf.config.threading.get_intra_op_parallelism_threads() or scheduled_cores()  # 0: TensorFlow's own choice
+    if chosen == threads:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:
+        raise EngineError("TensorFlow runs already in this process, with another number of threads") from error

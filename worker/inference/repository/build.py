@@ -1,0 +1,126 @@
+"""From a recipe and its weights to the files of a version. Imports TensorFlow and OpenVINO when called."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worker.inference.repository.errors import RepositoryError, first_line
+from worker.inference.repository.files import sync
+from worker.inference.repository.manifest import FILES
+from worker.inference.repository.recipe import Recipe, Weights
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+# The 1000 classes of ImageNet (ILSVRC 2012) in their usual order, sorted by WordNet id: id, label, and all names that
+# WordNet 3.0 has for it. The label is the first name, as Keras' `decode_predictions` writes it.
+LABELS = Path(__file__).parent.parent / "data" / "imagenet_labels.tsv"
+
+# The two engines sum in different orders; on real photos they differ by about 1e-5.
+TOLERANCE = 1e-3
+
+
+def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> int:
+    """Write every file of a version but its manifest into `folder`, and return the number of classes.
+
+    Raises:
+        WeightsUnavailable, WeightsMismatch: see `Recipe.network`.
+        RepositoryError: there is no TensorFlow here, or the finished files do not compute what the network computes.
+    """
+    if find_spec("tensorflow") is None:
+        raise RepositoryError(f"building {recipe.name} needs the package tensorflow, which is not installed here")
+    report(f"building the network {recipe.name}")
+    network = recipe.network(weights)
+    report("writing the Keras model")
+    network.save(folder / FILES["keras"])
+    report("compiling for OpenVINO")
+    write_openvino(network, folder / FILES["xml"])
+    shutil.copyfile(LABELS, folder / FILES["labels"])
+    report("comparing both on one picture of noise")
+    compare(recipe, network, folder / FILES["xml"])
+    for name in FILES.values():
+        sync(folder / name)
+    return int(network.output_shape[-1])
+
+
+def builders() -> dict[str, str]:
+    """The versions of the packages that build."""
+    tensorflow = _installed("tensorflow") or _installed("tensorflow-cpu")
+    return {
+        "keras": importlib.metadata.version("keras"),
+        "openvino": importlib.metadata.version("openvino"),
+        "tensorflow": tensorflow or "unknown",
+    }
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def write_openvino(network: keras.Model, path: Path) -> None:
+    """Write the network as OpenVINO's `path` (.xml) and its .bin, in f32, with a free batch dimension.
+
+    It goes through a SavedModel and OpenVINO's own reader, not through `openvino.convert_model`, because
+    that sends usage statistics to its makers.
+
+    Raises:
+        RepositoryError: OpenVINO lacks an operation of this network.
+    """
+    import openvino
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as saved:
+        network.export(saved, format="tf_saved_model", verbose=False)
+        try:
+            model = openvino.Core().read_model(saved)
+        except RuntimeError as error:
+            raise RepositoryError(f"OpenVINO cannot read {network.name}: {first_line(error)}") from error
+        openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def compare(recipe: Recipe, network: keras.Model, xml: Path) -> None:
+    """Run both forms of the network on the same noise.
+
+    Raises:
+        RepositoryError: they disagree, or what comes out are not probabilities.
+    """
+    import numpy as np
+
+    rule = recipe.preprocessing
+    pixels = np.random.default_rng(0).integers(0, 256, (1, rule.size, rule.size, 3))
+    batch = ((pixels - np.array(rule.mean)) / np.array(rule.std)).astype(np.float32)
+    expected = np.asarray(network(batch, training=False))
+    _require_probabilities(recipe.name, expected)
+    difference = float(np.abs(_run_openvino(xml, batch) - expected).max())
+    if not difference < TOLERANCE:
+        raise RepositoryError(
+            f"OpenVINO and TensorFlow disagree on {recipe.name} by {difference:.2g}: it is not installed"
+        )
+
+
+def _run_openvino(xml: Path, batch: NDArray[Any]) -> NDArray[Any]:
+    import openvino
+
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(xml, "CPU", options)
+    result: NDArray[Any] = compiled(batch)[0]
+    return result
+
+
+def _require_probabilities(name: str, output: NDArray[Any]) -> None:
+    import numpy as np
+
+    labels = len(LABELS.read_text(encoding="utf-8").splitlines())
+    if output.shape != (1, labels):
+        raise RepositoryError(f"{name} answers an array of shape {output.shape}, not one of {labels} classes")
+    if not (np.isfinite(output).all() and output.min() >= 0 and abs(output.sum() - 1) < 1e-3):
+        raise RepositoryError(f"{name} does not answer probabilities with these weights: it is not installed")

@@ -1,0 +1,156 @@
+"""The ImageNet classifiers that come with Keras."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worker.inference.repository.errors import WeightsMismatch, WeightsUnavailable, first_line
+from worker.inference.repository.manifest import Preprocessing, Source
+from worker.inference.repository.recipe import Weights, weights_in
+
+if TYPE_CHECKING:
+    import keras
+
+# Keras' own `preprocess_input` in the form (x - mean) / std on pixels 0..255.
+# "inside": the network's first layers normalise, and `preprocess_input` returns its input.
+_NORMALISATIONS: dict[str, Callable[[int], Preprocessing]] = {
+    "inside": lambda size: Preprocessing(size, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "tf": lambda size: Preprocessing(size, "RGB", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "caffe": lambda size: Preprocessing(size, "BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
+    "torch": lambda size: Preprocessing(size, "RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
+
+# module of keras.applications, mode of its preprocess_input, then each function with its input size
+_TABLE: tuple[tuple[str, str, dict[str, int]], ...] = (
+    (
+        "convnext",
+        "inside",
+        {
+            "ConvNeXtTiny": 224,
+            "ConvNeXtSmall": 224,
+            "ConvNeXtBase": 224,
+            "ConvNeXtLarge": 224,
+            "ConvNeXtXLarge": 224,
+        },
+    ),
+    ("densenet", "torch", {"DenseNet121": 224, "DenseNet169": 224, "DenseNet201": 224}),
+    (
+        "efficientnet",
+        "inside",
+        {
+            "EfficientNetB0": 224,
+            "EfficientNetB1": 240,
+            "EfficientNetB2": 260,
+            "EfficientNetB3": 300,
+            "EfficientNetB4": 380,
+            "EfficientNetB5": 456,
+            "EfficientNetB6": 528,
+            "EfficientNetB7": 600,
+        },
+    ),
+    (
+        "efficientnet_v2",
+        "inside",
+        {
+            "EfficientNetV2B0": 224,
+            "EfficientNetV2B1": 240,
+            "EfficientNetV2B2": 260,
+            "EfficientNetV2B3": 300,
+            "EfficientNetV2S": 384,
+            "EfficientNetV2M": 480,
+            "EfficientNetV2L": 480,
+        },
+    ),
+    ("inception_resnet_v2", "tf", {"InceptionResNetV2": 299}),
+    ("inception_v3", "tf", {"InceptionV3": 299}),
+    ("mobilenet", "tf", {"MobileNet": 224}),
+    ("mobilenet_v2", "tf", {"MobileNetV2": 224}),
+    ("mobilenet_v3", "inside", {"MobileNetV3Small": 224, "MobileNetV3Large": 224}),
+    ("nasnet", "tf", {"NASNetMobile": 224, "NASNetLarge": 331}),
+    ("resnet", "caffe", {"ResNet50": 224, "ResNet101": 224, "ResNet152": 224}),
+    ("resnet_v2", "tf", {"ResNet50V2": 224, "ResNet101V2": 224, "ResNet152V2": 224}),
+    ("vgg16", "caffe", {"VGG16": 224}),
+    ("vgg19", "caffe", {"VGG19": 224}),
+    ("xception", "tf", {"Xception": 299}),
+)
+
+
+@dataclass(frozen=True)
+class KerasApplication:
+    """One function of keras.applications; `module` is where its `preprocess_input` is."""
+
+    function: str
+    module: str
+    preprocessing: Preprocessing
+
+    @property
+    def name(self) -> str:
+        return self.function.lower()
+
+    def weights(self, file: Path | None) -> Weights:
+        if file is not None:
+            return weights_in(file, ".h5", ".keras")
+        return Weights(None, Source("download", f"keras.applications.{self.function}, imagenet", None, None))
+
+    def network(self, weights: Weights) -> keras.Model:
+        from worker.inference.keras_runtime import keras
+
+        build = getattr(keras.applications, self.function)
+        size = self.preprocessing.size
+        if weights.path is not None:
+            network = build(weights=None, input_shape=(size, size, 3), classifier_activation="softmax")
+            if self.module == "efficientnet":
+                network = rescaled(network)
+            load_weights(network, weights.path)
+            return network
+        try:
+            return build(weights="imagenet", input_shape=(size, size, 3), classifier_activation="softmax")
+        except Exception as error:  # Keras raises a bare Exception when a download fails
+            raise WeightsUnavailable(
+                f"Keras could not download the weights of {self.name} ({first_line(error)}); "
+                "fetch the file where there is a network and name it with --weights FILE"
+            ) from error
+
+
+def load_weights(network: keras.Model, file: Path) -> None:
+    """Read weights that Keras saved, in any of its formats, into `network`.
+
+    Only numbers are read: a `.keras` file's description of its own network, which may hold code, is not.
+
+    Raises:
+        WeightsMismatch: the file is damaged or belongs to another network.
+    """
+    try:
+        network.load_weights(file)
+    except Exception as error:  # h5py, zipfile and Keras raise a dozen kinds for a bad file
+        message = f"{file.name} does not fit {network.name}: {first_line(error)}"
+        raise WeightsMismatch(message) from error
+
+
+def rescaled(network: keras.Model) -> keras.Model:
+    """The network as `weights="imagenet"` builds it: EfficientNet divides once more by sqrt(std) then.
+
+    Keras adds this layer, which has no weights, only where it downloads the weights itself; the same
+    weights from a file, in the network without it, give worse answers.
+    """
+    from worker.inference.keras_runtime import keras
+
+    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
+        output = layer(*args, **kwargs)
+        if not isinstance(layer, keras.layers.Normalization):
+            return output
+        scale = [1 / math.sqrt(std) for std in (0.229, 0.224, 0.225)]
+        return keras.layers.Rescaling(scale, name="imagenet_rescaling")(output)
+
+    return keras.models.clone_model(network, call_function=call)
+
+
+RECIPES = tuple(
+    KerasApplication(function, module, _NORMALISATIONS[mode](size))
+    for module, mode, functions in _TABLE
+    for function, size in functions.items()
+)

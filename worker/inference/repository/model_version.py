@@ -1,0 +1,122 @@
+"""One installed model version: its folder, its manifest, and whether its files are what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from worker.inference.repository.errors import Damaged
+from worker.inference.repository.files import sha256_of
+from worker.inference.repository.manifest import FILES, MANIFEST, InvalidManifest, Manifest
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One file that is not as it should be. `version` is a reference, `name@version`."""
+
+    version: str
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.file} {self.what}"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A complete version: weights, labels and preprocessing, never changed once installed."""
+
+    name: str
+    version: int
+    path: Path
+    manifest: Manifest = field(compare=False, repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The version in the folder `path`, which is named `<name>/<version>`; reads the manifest only.
+
+        Raises:
+            Damaged: the manifest is missing, unreadable, or that of another version.
+        """
+        reference = f"{path.parent.name}@{path.name}"
+        try:
+            manifest = Manifest.from_json((path / MANIFEST).read_bytes().decode())
+        except FileNotFoundError as error:
+            raise Damaged(str(Problem(reference, MANIFEST, "is missing"))) from error
+        except OSError as error:
+            raise Damaged(str(Problem(reference, MANIFEST, f"cannot be read ({error.strerror})"))) from error
+        except UnicodeDecodeError as error:
+            raise Damaged(str(Problem(reference, MANIFEST, "is unreadable: it is not text"))) from error
+        except InvalidManifest as error:
+            raise Damaged(str(Problem(reference, MANIFEST, f"is unreadable: {error}"))) from error
+        if f"{manifest.name}@{manifest.version}" != reference:
+            what = f"belongs to {manifest.name}@{manifest.version}"
+            raise Damaged(str(Problem(reference, MANIFEST, what)))
+        return cls(manifest.name, manifest.version, path, manifest)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    def file(self, kind: str) -> Path:
+        """The path of one file: kind `keras`, `xml`, `bin` or `labels`."""
+        return self.path / FILES[kind]
+
+    @property
+    def size_on_disk(self) -> int:
+        """Bytes of all its files but the manifest."""
+        return sum(record.size for record in self.manifest.files.values())
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in the order of the network's output.
+
+        Raises:
+            Damaged: the file of labels is not the one that was installed.
+        """
+        return tuple(columns[1] for columns in self._label_rows)
+
+    @cached_property
+    def synonyms(self) -> tuple[tuple[str, ...], ...]:
+        """The words people have for each of `labels`, the usual one first; none where the file lists none.
+
+        Raises:
+            Damaged: the file of labels is not the one that was installed.
+        """
+        return tuple(
+            tuple(word.strip() for column in columns[2:3] for word in column.split(",") if word.strip())
+            for columns in self._label_rows
+        )
+
+    @cached_property
+    def _label_rows(self) -> list[list[str]]:
+        """The file of labels: WordNet id, label and, where they are known, its synonyms with commas between them."""
+        self.check("labels")
+        return [line.split("\t") for line in self.file("labels").read_text(encoding="utf-8").splitlines()]
+
+    def check(self, *kinds: str) -> None:
+        """Compare size and SHA-256 of these files (all if none are named) with the manifest.
+
+        Raises:
+            Damaged: naming the first file that is missing or different.
+        """
+        for problem in self.problems(kinds or FILES):
+            raise Damaged(str(problem))
+
+    def problems(self, kinds: Iterable[str] = FILES, *, contents: bool = True) -> Iterator[Problem]:
+        """What is wrong with these files; without `contents`, only missing files and wrong sizes."""
+        for kind in kinds:
+            path, record = self.file(kind), self.manifest.files[kind]
+            try:
+                size = path.stat().st_size
+                if size != record.size:
+                    what = f"is damaged: {size} bytes instead of {record.size}"
+                    yield Problem(str(self), path.name, what)
+                elif contents and sha256_of(path) != record.sha256:
+                    yield Problem(str(self), path.name, "is damaged: its SHA-256 is not the manifest's")
+            except FileNotFoundError:
+                yield Problem(str(self), path.name, "is missing")
+            except OSError as error:
+                yield Problem(str(self), path.name, f"cannot be read ({error.strerror})")

@@ -1,0 +1,38 @@
+"""A model without a network, for tests of what happens around the building of one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from worker.inference.repository.build import LABELS
+from worker.inference.repository.manifest import FILES, Preprocessing
+from worker.inference.repository.recipe import Recipe, Weights, weights_in
+
+NAME = "fake-net"
+
+
+class FakeRecipe:
+    """Takes any file named *.fake for weights."""
+
+    name = NAME
+    preprocessing = Preprocessing(8, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+
+    def weights(self, file: Path | None) -> Weights:
+        assert file is not None
+        return weights_in(file, ".fake")
+
+    def network(self, weights: Weights) -> Any:
+        raise NotImplementedError
+
+
+def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> int:
+    """In place of `worker.inference.repository.build.build`: writes files that are all there but work nowhere."""
+    report("building")
+    assert weights.path is not None
+    for name in FILES.values():
+        (folder / name).write_bytes(name.encode() + weights.path.read_bytes())
+    shutil.copyfile(LABELS, folder / FILES["labels"])
+    return 1000

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+from worker.inference.classifier import Answer, Classifier, UnusableOutput
+from worker.inference.preprocessing import Preprocessor, UndecodableImage
+from worker.inference.repository import Damaged, ModelVersion, Repository
+from worker.inference.tests.pictures import encoded, photo
+
+
+class StubEngine:
+    """Answers with rows given to it, and remembers the batches."""
+
+    lanes = 1
+    part_size = 32
+
+    def __init__(self, *rows: NDArray[np.float32]) -> None:
+        self.rows = rows
+        self.batches: list[int] = []
+
+    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.batches.append(len(batch))
+        return np.stack(self.rows[: len(batch)])
+
+    def warm_up(self, batch_sizes: Iterable[int]) -> None:
+        self.batches += batch_sizes
+
+
+def _row(*best: int, value: float = 0.5) -> NDArray[np.float32]:
+    """Halving probabilities for these classes, nothing for the others."""
+    row = np.zeros(1000, np.float32)
+    for place, index in enumerate(best):
+        row[index] = value / 2**place
+    return row
+
+
+@pytest.fixture(scope="module")
+def version(models: Repository) -> ModelVersion:
+    return models.get("efficientnet-lite0")
+
+
+def _classifier(version: ModelVersion, engine: StubEngine) -> Classifier:
+    return Classifier(version, engine, Preprocessor(version.manifest.preprocessing), decode_threads=2)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_coffee_is_espresso(version: ModelVersion, engine: str) -> None:
+    classifier = Classifier.load(version, engine=engine)
+    classifier.warm_up(2)
+    done = classifier.classify([photo("coffee"), photo("chelsea", "PNG")])
+    coffee, cat = done.answers
+    assert isinstance(coffee, Answer)
+    assert isinstance(cat, Answer)
+    assert coffee.label == "espresso"
+    assert coffee.score > 0.9
+    assert cat.label in ("tiger_cat", "Egyptian_cat", "tabby")
+    assert len(done.decode_seconds) == len(done.compute_seconds) == 2
+    assert min(done.decode_seconds + done.compute_seconds) > 0
+
+
+def test_the_top_five_best_first_in_plain_python(version: ModelVersion) -> None:
+    engine = StubEngine(_row(7, 3, 1, 9, 11, 20))
+    (answer,) = _classifier(version, engine).classify([photo("coffee")]).answers
+    assert isinstance(answer, Answer)
+    labels = tuple(version.labels[i] for i in (7, 3, 1, 9, 11))
+    assert tuple(label for label, _ in answer.top) == labels
+    assert answer.top[0] == (answer.label, answer.score) == (labels[0], 0.5)
+    assert all(type(score) is float for _, score in answer.top)
+
+
+def test_one_bad_image_fails_alone_and_order_is_kept(version: ModelVersion) -> None:
+    engine, missing = StubEngine(_row(1), _row(2)), FileNotFoundError("gone")
+    images: list[bytes | Exception] = [b"no image", photo("coffee"), missing, photo("rocket"), b""]
+    answers = _classifier(version, engine).classify(images).answers
+    assert [type(answer) for answer in answers] == [
+        UndecodableImage, Answer, FileNotFoundError, Answer, UndecodableImage
+    ]  # fmt: skip
+    assert answers[2] is missing
+    assert [answer.label for answer in answers if isinstance(answer, Answer)] == list(version.labels[1:3])
+    assert engine.batches == [2]  # one forward pass, of the good ones
+
+
+@pytest.mark.parametrize("images", [[], [b"no image"], [ValueError("gone")]])
+def test_without_a_good_image_nothing_is_computed(version: ModelVersion, images: list[bytes | Exception]) -> None:
+    engine = StubEngine()
+    assert len(_classifier(version, engine).classify(images).answers) == len(images)
+    assert engine.batches == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_none_fail_their_image_alone(version: ModelVersion, value: float) -> None:
+    engine = StubEngine(_row(1), _row(2, value=value))
+    good, bad = _classifier(version, engine).classify([photo("coffee")] * 2).answers
+    assert isinstance(good, Answer)
+    assert isinstance(bad, UnusableOutput)
+
+
+def test_a_score_is_never_above_one(version: ModelVersion) -> None:
+    (answer,) = _classifier(version, StubEngine(_row(4, value=1.004))).classify([photo("coffee")]).answers
+    assert isinstance(answer, Answer)
+    assert answer.score == 1.0
+
+
+def test_an_image_above_the_limit_is_refused(version: ModelVersion) -> None:
+    (answer,) = Classifier.load(version, max_pixels=1000).classify([photo("coffee")]).answers
+    assert isinstance(answer, UndecodableImage)
+    assert answer.code == "too-many-pixels"
+
+
+def test_labels_that_do_not_fit_the_network_are_refused(version: ModelVersion) -> None:
+    other = replace(version, manifest=replace(version.manifest, classes=999))
+    with pytest.raises(Damaged, match="does not have 999 labels"):
+        _classifier(other, StubEngine())
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_nothing_is_compiled_after_the_warm_up(
+    version: ModelVersion, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever size a batch has. OpenVINO compiles a model once, TensorFlow traces a function once."""
+    import openvino
+
+    from worker.inference.keras_runtime import keras
+
+    compilations: list[str] = []
+
+    def counted(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            compilations.append(name)
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(openvino.Core, "compile_model")
+    counted(keras.Model, "__call__")
+    classifier = Classifier.load(version, engine=engine)
+    classifier.warm_up(max_batch=12)
+    assert len(compilations) == 1
+    for size in range(1, 13):
+        assert all(isinstance(answer, Answer) for answer in classifier.classify([photo("coffee")] * size).answers)
+    assert len(compilations) == 1
+
+
+@pytest.mark.parametrize("lanes", [2, 3])
+@pytest.mark.parametrize("number", [1, 2, 5, 11])
+def test_an_engine_of_several_lanes(version: ModelVersion, lanes: int, number: int) -> None:
+    """Parts are no larger than they should be, used as evenly as they can be, and come back in order."""
+    parts: list[int] = []
+
+    class Lanes(StubEngine):
+        part_size = 2
+
+        def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+            parts.append(len(batch))
+            return np.stack([_row(int(picture[0, 0, 0])) for picture in batch])
+
+    engine = Lanes()
+    engine.lanes = lanes
+    shades = [20 * place for place in range(number)]
+    pictures = [encoded(PIL.Image.new("RGB", (40, 40), (shade, 0, 0)), "PNG") for shade in shades]
+    answers = _classifier(version, engine).classify(pictures).answers
+    assert [answer.label for answer in answers if isinstance(answer, Answer)] == [version.labels[s] for s in shades]
+    assert sum(parts) == number
+    assert max(parts) <= 2
+    assert len(parts) >= min(lanes, number)
+
+
+def test_all_sizes_of_parts_are_warmed_up(version: ModelVersion) -> None:
+    engine = StubEngine(_row(1))
+    engine.part_size = 3
+    _classifier(version, engine).warm_up(max_batch=32)
+    assert engine.batches == [1, 2, 3, 1]  # and one picture, all the way

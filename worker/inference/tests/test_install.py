@@ -1,0 +1,138 @@
+"""Installations: once, twice, at once, stopped, impossible."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from worker.inference.repository import Repository, RepositoryError, WeightsUnavailable, versions
+from worker.inference.tests.fakes import NAME
+
+
+def _state(root: Path) -> dict[str, tuple[int, str]]:
+    """When each file was written, and what is in it."""
+    return {
+        str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_second_installation_changes_nothing(models: Repository) -> None:
+    before, lines = _state(models.root), list[str]()
+    version = models.install("EfficientNet-Lite0", report=lines.append)
+    assert str(version) == "efficientnet-lite0@1"
+    assert lines == ["efficientnet-lite0@1 is installed already"]
+    assert _state(models.root) == before
+
+
+def test_other_weights_are_another_version(repository: Repository, weights: Path) -> None:
+    first = repository.install(NAME, weights=weights)
+    before = _state(first.path)
+    weights.write_bytes(b"other numbers")
+    assert str(repository.install(NAME, weights=weights)) == "fake-net@2"
+    assert _state(first.path) == before
+
+
+def test_a_damaged_version_is_built_anew_under_the_next_number(repository: Repository, weights: Path) -> None:
+    repository.install(NAME, weights=weights).file("bin").write_bytes(b"?")
+    assert str(repository.install(NAME, weights=weights)) == "fake-net@2"
+    assert str(repository.install(NAME, weights=weights)) == "fake-net@2"
+
+
+def test_two_installations_at_once_make_one_version(repository: Repository, weights: Path) -> None:
+    found: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(str(repository.install(NAME, weights=weights)))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["fake-net@1"] * 4
+    assert repository.verify() == []
+
+
+# Kills itself at the Nth wait for the disk: before, between and after the manifest and the renaming.
+_SUICIDE = """
+import os, pathlib, signal, sys
+from worker.inference.repository import Repository
+from worker.inference.repository import catalogue
+from worker.inference.repository import versions
+from worker.inference.tests.fakes import NAME, FakeRecipe, fake_build
+catalogue.RECIPES[NAME] = FakeRecipe()
+versions.build = fake_build
+root, weights, left = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
+def sync(path):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+versions.sync = sync
+Repository(root).install(NAME, weights=weights)
+"""
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_killed_at_any_step_leaves_all_or_nothing(repository: Repository, weights: Path, steps: int) -> None:
+    command = [sys.executable, "-c", _SUICIDE, str(repository.root), str(weights), str(steps)]
+    assert subprocess.run(command, timeout=60).returncode == -9  # noqa: S603
+    renamed = steps >= 2
+    assert len(repository.versions()) == renamed
+    assert repository.verify() == []
+    assert str(repository.install(NAME, weights=weights)) == "fake-net@1"
+    leftovers = list(repository.root.glob(".incoming-*"))
+    assert leftovers == []
+
+
+_INSTALL = """
+import pathlib, sys
+from worker.inference.repository import Repository
+Repository(pathlib.Path(sys.argv[1])).install("efficientnet-lite0", report=lambda line: print(line, flush=True))
+"""
+
+
+def test_killed_while_it_builds_a_real_network(repository: Repository, weights: Path) -> None:
+    command = [sys.executable, "-c", _INSTALL, str(repository.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:  # noqa: S603
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("compiling"):
+                process.kill()
+    assert process.returncode == -9
+    assert any(repository.root.glob(".incoming-*/model.keras"))
+    assert repository.versions() == []
+    lines: list[str] = []
+    repository.install(NAME, weights=weights, report=lines.append)
+    assert lines[0].startswith("removing .incoming-")
+    assert sorted(path.name for path in repository.root.iterdir()) == [".lock", "fake-net"]
+
+
+def test_a_failing_build_leaves_nothing(repository: Repository, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(versions, "build", fail)
+    with pytest.raises(RepositoryError, match=r"cannot write .*: No space left on device$"):
+        repository.install(NAME, weights=weights)
+    assert [path.name for path in repository.root.iterdir()] == [".lock"]
+
+
+def test_a_folder_that_cannot_be_made(weights: Path, repository: Repository) -> None:
+    repository.root.write_text("a file where the folder should be")
+    with pytest.raises(RepositoryError, match="cannot write to the folder of models"):
+        repository.install(NAME, weights=weights)
+
+
+def test_weights_that_are_not_there(repository: Repository, tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailable, match="No such file"):
+        repository.install(NAME, weights=tmp_path / "none.fake")
+    with pytest.raises(WeightsUnavailable, match="its name must end in .pth"):
+        repository.install("efficientnet-lite0", weights=tmp_path / "weights.zip")
+    assert not os.path.exists(repository.root)

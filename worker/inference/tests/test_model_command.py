@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from worker.inference.repository import Repository
+from worker.inference.tests.fakes import NAME
+
+
+@pytest.fixture(autouse=True)
+def models_dir(repository: Repository, settings: Any) -> None:
+    settings.MODELS_DIR = repository.root
+
+
+def _model(*arguments: str) -> str:
+    out = StringIO()
+    call_command("model", *arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+def test_the_first_version_becomes_active_and_the_next_does_not(weights: Path, repository: Repository) -> None:
+    assert _model("install", NAME, "--weights", str(weights)).splitlines() == [
+        "weights: weights.fake",
+        "building",
+        "installed fake-net@1",
+        "fake-net@1 is active",
+    ]
+    weights.write_bytes(b"other numbers")
+    assert _model("install", NAME, "--weights", str(weights)).splitlines()[-1] == "installed fake-net@2"
+    assert str(repository.active()) == "fake-net@1"
+    assert _model("install", NAME, "--weights", str(weights), "--activate").splitlines() == [
+        "fake-net@2 is installed already",
+        "fake-net@2 is active",
+    ]
+
+
+def test_list_marks_the_active_version(weights: Path) -> None:
+    assert _model("list").startswith("No model is installed.")
+    _model("install", NAME, "--weights", str(weights))
+    assert _model("list") == "* fake-net@1      0.0 MB  weights.fake\n"
+
+
+def test_activate(weights: Path, repository: Repository) -> None:
+    _model("install", NAME, "--weights", str(weights))
+    weights.write_bytes(b"other numbers")
+    _model("install", NAME, "--weights", str(weights))
+    assert _model("activate", NAME) == "fake-net@2 is active\n"
+    assert str(repository.active()) == "fake-net@2"
+
+
+def test_verify_says_which_file_is_wrong(weights: Path, repository: Repository) -> None:
+    _model("install", NAME, "--weights", str(weights))
+    assert _model("verify") == "every file is as it was installed\n"
+    repository.get(NAME).file("bin").unlink()
+    out = StringIO()
+    with pytest.raises(CommandError) as caught:
+        call_command("model", "verify", NAME, stdout=out, stderr=out)
+    assert caught.value.returncode == 1
+    assert "fake-net@1: model.bin is missing" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["install", "resnet5"], "did you mean resnet50"),
+        (["install", NAME, "--weights", "none.fake"], "cannot read the weights none.fake"),
+        (["activate", "nothing"], "'nothing' is not installed"),
+        (["verify", "nothing"], "'nothing' is not installed"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_line(arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message) as caught:
+        _model(*arguments)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,154 @@
+"""What a worker writes down when the jobs of a batch have ended: all in a constant number of round trips."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rq import Queue
+from rq.callbacks import execute_failure_callback, execute_success_callback
+from rq.job import JobStatus, Retry
+from rq.job_lifecycle import format_exc_info
+from rq.worker import SimpleWorker
+from rq.worker.base import WorkerStatus
+
+from worker.rq_batch.bookkeeping import Bookkeeper, Recorded, TakenJob, patiently
+
+# So long a finished batch waits for a queue server that is being restarted.
+PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job of a batch that did not return, and why."""
+
+    member: TakenJob
+    error: BaseException
+
+
+class RecordingWorker(SimpleWorker):
+    """The part of a `BatchWorker` that records what became of its jobs."""
+
+    _bookkeeper: Bookkeeper
+
+    def _record(
+        self, queue: Queue, members: Sequence[TakenJob], outcomes: Sequence[object], ended: datetime
+    ) -> list[Failure]:
+        """Records one outcome, a result or an exception, of each job. Returns those that failed."""
+        failures = self._record_successes(queue, members, outcomes, ended)
+        self._record_failures(queue, failures, ended)
+        return failures
+
+    def _record_successes(
+        self, queue: Queue, members: Sequence[TakenJob], outcomes: Sequence[object], ended: datetime
+    ) -> list[Failure]:
+        """Records the jobs that returned. Returns those that failed, at the last by their success callback."""
+        failures: list[Failure] = []
+        plain: list[tuple[TakenJob, object, int]] = []
+        special: list[tuple[TakenJob, object]] = []
+        for member, outcome in zip(members, outcomes, strict=True):
+            job = member.job
+            job.ended_at = job.last_heartbeat = ended
+            if isinstance(outcome, BaseException):
+                failures.append(Failure(member, outcome))
+                continue
+            job._result = outcome
+            ttl = job.get_result_ttl(self.default_result_ttl)
+            if ttl == 0 or isinstance(outcome, Retry) or job.repeats_left or job.has_rate_limit:
+                special.append((member, outcome))
+                continue
+            try:
+                job._status = JobStatus.FINISHED
+                execute_success_callback(job, self.death_penalty_class, outcome)
+            except Exception as error:  # noqa: BLE001 - as in RQ, its exception is the job's
+                failures.append(Failure(member, error))
+            else:
+                plain.append((member, outcome, ttl))
+        codes = patiently(
+            self.connection,
+            lambda: self._bookkeeper.finish(queue, plain, ended),
+            seconds=PATIENCE_SECONDS,
+        )
+        if plain:
+            self._state = WorkerStatus.IDLE  # the script wrote that
+        for (member, outcome, _ttl), code in zip(plain, codes, strict=True):
+            if code == Recorded.HAS_DEPENDENTS:
+                member.job._success_callback = None  # type: ignore[assignment]  # it was called above
+                special.append((member, outcome))
+                continue
+            self.executions.pop(member.started.id, None)
+            if code == Recorded.YES:
+                member.job.send_webhooks(JobStatus.FINISHED)
+        if special:
+            owned = self._bookkeeper.owned(queue, [member for member, _outcome in special])
+            for (member, outcome), ours in zip(special, owned, strict=True):
+                if ours:
+                    failures += self._record_special(queue, member, outcome)
+        return failures
+
+    def _record_special(self, queue: Queue, member: TakenJob, outcome: object) -> list[Failure]:
+        """The way of RQ itself, for what is rare: dependents, repeats, rate limits, results that are not kept."""
+        try:
+            self._finalize_success(member.job, queue, member.started, outcome)
+        except Exception as error:  # noqa: BLE001 - as in RQ
+            return [Failure(member, error)]
+        return []
+
+    def _record_failures(self, queue: Queue, failures: Sequence[Failure], ended: datetime) -> None:
+        """What `handle_job_failure` does for one job, for all in one transaction."""
+        if not failures:
+            return
+        members = [failure.member for failure in failures]
+        owned = patiently(self.connection, lambda: self._bookkeeper.owned(queue, members), seconds=PATIENCE_SECONDS)
+        failures = [failure for failure, ours in zip(failures, owned, strict=True) if ours]
+        texts = [self._handle_error(failure) for failure in failures]
+        retried = [failure.member.job.should_retry for failure in failures]
+        with self.connection.pipeline() as pipeline:
+            for failure, text, retry in zip(failures, texts, retried, strict=True):
+                self._record_failure(queue, failure.member, ended, text, retry, pipeline)
+            for failure in failures:
+                pipeline.exists(failure.member.job.dependents_key)
+            answers = pipeline.execute()
+        has_dependents = answers[len(answers) - len(failures) :]
+        for failure, text, retry, dependents in zip(failures, texts, retried, has_dependents, strict=True):
+            if not retry:
+                failure.member.job.send_webhooks(JobStatus.FAILED, exc_string=text)
+                if dependents:
+                    self._enqueue_dependents_safely(queue, failure.member.job)
+            self._release_slot_safely(failure.member.job)
+
+    def _handle_error(self, failure: Failure) -> str:
+        """Calls the failure callback and the exception handlers; the text to keep of the exception."""
+        job, error = failure.member.job, failure.error
+        job._status = JobStatus.FAILED
+        details: tuple[Any, Any, Any] = (type(error), error, error.__traceback__)
+        try:
+            execute_failure_callback(job, self.death_penalty_class, *details)
+        except Exception:  # noqa: BLE001 - as in RQ, it replaces the exception of the job
+            details = sys.exc_info()
+        self.handle_exception(job, *details)
+        return format_exc_info(details)
+
+    def _record_failure(
+        self, queue: Queue, member: TakenJob, ended: datetime, text: str, retry: bool, pipeline: Any
+    ) -> None:
+        job, execution = member.job, member.started
+        if not retry:
+            job.set_status(JobStatus.FAILED, pipeline=pipeline)
+        self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+        if not retry and not self.disable_default_exception_handler:
+            job._handle_failure(
+                text,
+                pipeline=pipeline,
+                worker_name=self.name,
+                execution_id=execution.id,
+                execution_started_at=execution.created_at,
+                execution_ended_at=ended,
+            )
+        self.increment_failed_job_count(pipeline)
+        self.increment_total_working_time(ended - execution.created_at, pipeline)
+        if retry:
+            job.retry(queue, pipeline)

@@ -1,0 +1,141 @@
+"""What a batch worker measures, and how that reaches whoever serves metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+from django.conf import settings
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from rq import Queue
+from rq.worker.base import BaseWorker
+
+from worker.rq_batch import BatchWorker, metrics
+from worker.rq_batch.bookkeeping import Bookkeeper
+from worker.rq_batch.liveness import live_workers
+from worker.rq_batch.tests import batch_jobs
+from worker.rq_batch.tests.batch_jobs import HERE
+
+Counted = Callable[..., float]
+
+
+def _value(sample: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(sample, labels) or 0.0
+
+
+@pytest.fixture(autouse=True)
+def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
+    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
+
+
+@pytest.fixture
+def counted() -> Counted:
+    """By how much a sample has grown in this test."""
+    before = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for metric in metrics.REGISTRY.collect()
+        for sample in metric.samples
+    }
+    return lambda name, **labels: _value(name, **labels) - before.get((name, *sorted(labels.items())), 0.0)
+
+
+def _run(*jobs: tuple[str, Sequence[object]], **options: int) -> BatchWorker:
+    queue = batch_jobs.queue(settings.REDIS_URL)
+    for function, arguments in jobs:
+        queue.enqueue(f"{HERE}.{function}", *arguments)
+    worker = BatchWorker([queue])
+    worker.work(burst=True, **options)
+    return worker
+
+
+def test_round_trip() -> None:
+    """All samples arrive, each with the worker's name."""
+    metrics.BATCHES.labels("full").inc()
+
+    class Published:
+        def collect(self) -> list[Metric]:
+            return list(metrics.published_metrics("worker-1", metrics.published()))
+
+    there = CollectorRegistry()
+    there.register(Published())
+    expected = {
+        (sample.name, *sorted({**sample.labels, "worker": "worker-1"}.items())): sample.value
+        for metric in metrics.REGISTRY.collect()
+        for sample in metric.samples
+    }
+    found = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for metric in there.collect()
+        for sample in metric.samples
+    }
+    assert found == expected
+    text = generate_latest(there).decode()
+    assert "# TYPE worker_batch_size histogram" in text
+    assert 'worker_batches_total{closed="full",worker="worker-1"}' in text
+
+
+def test_published_with_the_heartbeat(queue: Queue) -> None:
+    worker = BatchWorker([batch_jobs.queue(settings.REDIS_URL)])
+    worker.register_birth()
+    (found,) = live_workers(queue := worker.queues[0])
+    names = {name for name, *_rest in json.loads(found.facts["metrics"])}
+    assert {"worker_batch_size", "worker_jobs", "worker_queue_wait_seconds"} <= names
+    assert found.facts["rate"] == "0.0"
+    worker.register_death()
+    queue.connection.close()
+
+
+def test_what_a_batch_counts(queue: Queue, counted: Counted) -> None:
+    worker = _run(("act", ["return", 0]), ("act", ["raise", 1]), ("act", ["return", 2]))
+    assert (counted("worker_batch_size_count"), counted("worker_batch_size_sum")) == (1, 3)
+    assert (counted("worker_jobs_total", outcome="finished"), counted("worker_jobs_total", outcome="failed")) == (2, 1)
+    assert counted("worker_queue_wait_seconds_count") == 3
+    assert counted("worker_run_seconds_count") == counted("worker_bookkeeping_seconds_count") == 1
+    assert worker.serialize()["rate"] > 0
+
+
+def test_cancelled_jobs_are_counted(queue: Queue, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = Bookkeeper.take
+
+    def cancelled(*args: object, **options: object) -> object:
+        taken = take(*args, **options)  # type: ignore[arg-type]
+        for member in taken:
+            member.job.set_status("canceled")  # type: ignore[arg-type]
+        return taken
+
+    monkeypatch.setattr(Bookkeeper, "take", cancelled)
+    _run(("act", ["return", 0]), ("act", ["return", 1]))
+    assert (counted("worker_jobs_total", outcome="dropped"), counted("worker_batch_size_count")) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("functions", "expected"),
+    [
+        (["fours"] * 4, {"full": 1}),
+        (["fours"] * 5, {"full": 1, "drained": 1}),
+        (["fours"] * 2, {"drained": 1}),
+        (["fours", "numbers"], {"mixed": 1, "drained": 1}),
+        (["patient"] * 2, {"waited": 1}),
+    ],
+)
+def test_why_a_batch_was_closed(functions: list[str], expected: dict[str, int], queue: Queue, counted: Counted) -> None:
+    _run(*[(function, [number]) for number, function in enumerate(functions)])
+    reasons = {reason: counted("worker_batches_total", closed=reason) for reason in _reasons()}
+    assert {reason: number for reason, number in reasons.items() if number} == expected
+
+
+def _reasons() -> set[str]:
+    """All reasons that were given in this process."""
+    return {sample.labels["closed"] for metric in metrics.BATCHES.collect() for sample in metric.samples}
+
+
+def test_rate_follows_slowly() -> None:
+    rate = metrics.Rate()
+    assert rate.value == 0
+    rate.observe(10, 2.0)
+    assert rate.value == 5
+    rate.observe(10, 1.0)
+    assert rate.value == pytest.approx(6)
