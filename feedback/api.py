@@ -20,6 +20,7 @@ from feedback.words import cleaned
 from predictions.api.problems import CONTENT_TYPE
 from predictions.api.views import problem_schema
 from predictions.models import Prediction
+from predictions.uploads import bodies
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):
@@ -80,11 +81,13 @@ class FeedbackView(APIView):
             (400, CONTENT_TYPE): problem_schema("A field is missing or not valid, or the expected label is unknown."),
             (404, CONTENT_TYPE): problem_schema("No such prediction."),
             (409, CONTENT_TYPE): problem_schema("The prediction has no answer, or a reviewer has decided already."),
+            (411, CONTENT_TYPE): problem_schema("No Content-Length."),
             (413, CONTENT_TYPE): problem_schema("Too many bytes."),
             (415, CONTENT_TYPE): problem_schema("Neither JSON nor a form."),
         },
     )
     def post(self, request: Request) -> Response:
+        bodies.require_length(request._request)
         serializer = FeedbackSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         values = dict(serializer.validated_data)

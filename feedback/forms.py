@@ -41,6 +41,8 @@ class FeedbackForm(forms.Form):
             for name in ("expected_label", "expected_words"):
                 self.errors.pop(name, None)
                 self.cleaned_data[name] = ""
+        if self.files:
+            raise forms.ValidationError("This form takes text only. Files are not stored.", code="file-not-accepted")
         return self.cleaned_data
 
     @classmethod

@@ -19,7 +19,7 @@ SUGGESTIONS = 3
 @require_POST
 def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
-    form = FeedbackForm(request.POST)
+    form = FeedbackForm(request.POST, request.FILES)
     if not form.is_valid():
         return _ask_again(request, prediction, form)
     try:

@@ -4,6 +4,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
@@ -15,11 +16,16 @@ MESSAGES = {
     400: "The request could not be understood.",
     403: "You may not do this.",
     404: "There is nothing at this address.",
+    413: "The request is larger than what is accepted.",
     500: "Something went wrong on our side. It has been logged.",
 }
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig):
+        return _answer(request, 413, "too-large")
+    if isinstance(exception, TooManyFieldsSent | TooManyFilesSent):
+        return _answer(request, 400, "too-many-fields", "The form has more fields than are accepted.")
     return _answer(request, 400, "bad-request")
 
 
@@ -46,10 +52,11 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return _page(403, message)
 
 
-def _answer(request: HttpRequest, status: int, code: str) -> HttpResponse:
+def _answer(request: HttpRequest, status: int, code: str, message: str = "") -> HttpResponse:
+    message = message or MESSAGES[status]
     if request.path.startswith("/api/"):
-        return JsonResponse(problem(status, code, MESSAGES[status]), status=status, content_type=CONTENT_TYPE)
-    return _page(status, MESSAGES[status])
+        return JsonResponse(problem(status, code, message), status=status, content_type=CONTENT_TYPE)
+    return _page(status, message)
 
 
 def _page(status: int, message: str) -> HttpResponse:

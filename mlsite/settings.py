@@ -96,6 +96,7 @@ MIDDLEWARE = [
     "mlsite.logs.request_log",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "mlsite.charsets.ignore_other_codecs",
     "predictions.admission.middleware.Doorkeeper",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -4,10 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from feedback import legacy as feedback_old_clients
+from feedback import legacy as feedback_legacy
 from feedback.api import FeedbackView
 from mlsite import health, metrics
-from predictions import legacy as predictions_old_clients
+from predictions import legacy as predictions_legacy
 from predictions.api import views as api
 from predictions.api.labels import LabelsView
 
@@ -22,8 +22,8 @@ api_urls = [
 ]
 
 old_client_urls = [
-    path("predict", predictions_old_clients.predict, name="predict"),
-    path("feedback", feedback_old_clients.feedback, name="feedback"),
+    path("predict", predictions_legacy.predict, name="predict"),
+    path("feedback", feedback_legacy.feedback, name="feedback"),
 ]
 
 urlpatterns = [

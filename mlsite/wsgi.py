@@ -40,7 +40,7 @@ gc.set_threshold(20_000, 20, 20)
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """The site; what is complete is handed over as a list, which Granian sends in one piece."""
     response: Any = _site(environ, start_response)
-    if environ.get("CONTENT_LENGTH", "0") not in {"", "0"}:
+    if environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or environ.get("HTTP_TRANSFER_ENCODING"):
         # A server that answers before it has read everything closes the connection, and to a sender in the middle of an
         # upload that is "connection reset" instead of "busy, come again in 3 s".
         parser.discard_rest(environ["wsgi.input"])

@@ -16,6 +16,7 @@ from predictions.exceptions import Refusal
 from review.claims import require_free
 from review.models import Case, Decision, Skip
 
+LABEL_MAX_LENGTH = 200
 NOTE_MAX_LENGTH = 2000
 MOST_AT_ONCE = 500
 
@@ -70,9 +71,7 @@ def case_decide(
     Raises `Refusal`: `no-such-case`; `decided` or `changed` if it is not what the reviewer has `seen` any more;
     `claimed` if somebody else looks at it; `unknown-label`, `label-needed`, `note-needed`, `note-too-long`.
     """
-    if len(verdict.note) > NOTE_MAX_LENGTH:
-        message = f"The note has {len(verdict.note)} characters; up to {NOTE_MAX_LENGTH} are kept."
-        raise Refusal("note-too-long", message)
+    _require_short_note(verdict.note)
     with _change():
         case = _locked(case_id)
         kind, label = outcome(case, reviewer, verdict, seen)
@@ -122,11 +121,18 @@ def known_label(case: Case, text: str) -> str:
     Labels of the answer and of what people expect are known even if their model version is gone.
     """
     text = text.strip()
+    if len(text) > LABEL_MAX_LENGTH:
+        raise Refusal("unknown-label", f"“{text[:100]}…” is longer than any label.")
     near = {case.predicted_label, case.expected_label, *(label for label, _score in case.prediction.top)}
     label = text if text in near else labels.resolve(text)
     if not label:
         raise Refusal("unknown-label", f"“{text[:100]}” is none of the labels.")
     return label
+
+
+def _require_short_note(note: str) -> None:
+    if len(note) > NOTE_MAX_LENGTH:
+        raise Refusal("note-too-long", f"The note has {len(note)} characters; up to {NOTE_MAX_LENGTH} are kept.")
 
 
 @contextmanager
@@ -231,12 +237,16 @@ def decision_undo(*, decision: Decision, reviewer: User) -> Decision:
 
 
 def case_reopen(*, case_id: int, reviewer: User, note: str = "") -> Decision:
-    """Puts a case back into the queue, whatever was decided. Raises `Refusal`: `no-such-case`, `not-decided`."""
+    """Puts a case back into the queue, whatever was decided.
+
+    Raises `Refusal`: `no-such-case`, `not-decided`, `note-too-long`.
+    """
+    _require_short_note(note)
     with _change():
         case = _locked(case_id)
         if case.state == Case.State.OPEN:
             raise Refusal("not-decided", "The case is open already.", status=409)
-        return _add(case, reviewer, Decision.Kind.REOPEN, note=note[:NOTE_MAX_LENGTH])
+        return _add(case, reviewer, Decision.Kind.REOPEN, note=note)
 
 
 # --- What the rows say ----------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.files.base import ContentFile
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -136,6 +138,24 @@ def test_a_body_without_end(client: Client, settings: Settings) -> None:
     body = '{"comment": "' + "x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1) + '"}'
     response = _post(client, body)
     assert (response.status_code, response["Content-Type"]) == (413, "application/problem+json")
+
+
+def test_in_chunks(client: Client) -> None:
+    """A body without Content-Length, as a web server hands it on. Django would take it for an empty one."""
+    environ: dict[str, Any] = {"wsgi.input": io.BytesIO(b"{}"), "CONTENT_LENGTH": ""}
+    environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "application/json"}
+    response = client.generic("POST", "/api/feedback", **environ)
+    assert (response.status_code, response.json()["code"]) == (411, "length-required")
+
+
+def test_too_many_fields(client: Client, prediction: Prediction) -> None:
+    response = client.post("/api/feedback", _payload(prediction) | {f"field{number}": "" for number in range(1001)})
+    assert (response.status_code, response.json()["code"]) == (400, "too-many-fields")
+
+
+def test_text_in_a_file(client: Client, prediction: Prediction) -> None:
+    response = client.post("/api/feedback", _payload(prediction, comment=ContentFile(b"Hm.", "comment.txt")))
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["comment"])
 
 
 def test_number_of_queries(

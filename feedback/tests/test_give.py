@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.files.base import ContentFile
 from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ def prediction() -> Prediction:
     return stored_prediction()
 
 
-def _give(client: Client, prediction: Prediction, **changes: str) -> Any:
+def _give(client: Client, prediction: Prediction, **changes: Any) -> Any:
     payload = {"verdict": "wrong", "expected_label": " cup ", "comment": "Too small.\r\nReally."} | changes
     return client.post(f"/predictions/{prediction.id}/feedback/", payload)
 
@@ -141,6 +142,38 @@ def test_no_answer_to_speak_of(client: Client, state: str) -> None:
     response = _give(client, stored_prediction(state=state))
     assert response.status_code == 302
     assert not Feedback.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["comment", "attachment"])
+def test_refuses_files(client: Client, prediction: Prediction, name: str) -> None:
+    """Text in a file would be lost without a word."""
+    response = _give(client, prediction, **{name: ContentFile(b"Too small.", "comment.txt")})
+    assert response.status_code == 400 and "Files are not stored." in response.text
+    assert not Feedback.objects.exists()
+
+
+def test_too_large(client: Client, prediction: Prediction, settings: Settings) -> None:
+    response = _give(client, prediction, comment="x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1))
+    assert response.status_code == 413 and "larger than what is accepted" in response.text
+
+
+def test_too_many_fields(client: Client, prediction: Prediction) -> None:
+    response = _give(client, prediction, **{f"field{number}": "" for number in range(1001)})
+    assert response.status_code == 400 and "more fields than are accepted" in response.text
+
+
+@pytest.mark.parametrize(
+    ("charset", "comment"),
+    [("utf-8", b"+2AA-"), ("utf-7", "\ufffd".encode()), ("bz2", b"+2AA-"), ("idna", b"+2AA-")],
+)
+def test_charsets(client: Client, prediction: Prediction, charset: str, comment: bytes) -> None:
+    """Half a surrogate pair cannot be stored; a charset that is not for text is ignored."""
+    fields = [("verdict", "right"), ("comment", "+2AA-")]
+    parts = [f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in fields]
+    content_type = f"multipart/form-data; boundary=x; charset={charset}"
+    address = f"/predictions/{prediction.id}/feedback/"
+    assert client.generic("POST", address, "".join(parts) + "--x--\r\n", content_type).status_code == 302
+    assert Feedback.objects.get().comment.encode() == comment
 
 
 def test_unknown(client: Client) -> None:

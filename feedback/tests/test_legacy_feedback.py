@@ -77,7 +77,7 @@ def test_text_that_is_no_text(client: Client, settings: Settings) -> None:
 
 
 def test_as_json(client: Client, settings: Settings) -> None:
-    assert client.post("/feedback", {"report": "x"}, content_type="application/json").status_code == 200
+    assert client.post("/feedback", {"report": "x"}, content_type="application/json").status_code == 415
     assert _lines(settings) == []
 
 

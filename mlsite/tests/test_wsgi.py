@@ -53,14 +53,16 @@ def test_what_nobody_has_read_is_read_before_the_answer(tmp_path: Path) -> None:
     script = (
         "import io, sys, mlsite.wsgi\n"
         "from predictions.uploads import parser\n"
-        "def ask(size):\n"
+        "def ask(size, **length):\n"
+        "    length = length or {'CONTENT_LENGTH': str(size)}\n"
         "    body, told = io.BytesIO(bytes(size)), []\n"
         "    environ = {'REQUEST_METHOD': 'POST', 'PATH_INFO': '/api/nothing', 'SERVER_NAME': 'localhost',\n"
         "        'SERVER_PORT': '80', 'wsgi.input': body, 'wsgi.url_scheme': 'http', 'wsgi.errors': sys.stderr,\n"
-        "        'CONTENT_LENGTH': str(size), 'CONTENT_TYPE': 'multipart/form-data; boundary=x'}\n"
+        "        'CONTENT_TYPE': 'multipart/form-data; boundary=x', **length}\n"
         "    mlsite.wsgi.application(environ, lambda status, headers, *rest: told.append(status))\n"
         "    return told, body.tell()\n"
         "assert ask(10**6) == (['404 Not Found'], 10**6), ask(10**6)\n"
+        "assert ask(10**6, HTTP_TRANSFER_ENCODING='chunked') == (['404 Not Found'], 10**6)\n"
         "parser.DISCARD_AT_MOST = 10**6\n"
         "assert 10**6 <= ask(10**7)[1] < 2 * 10**6\n"
     )

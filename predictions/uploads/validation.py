@@ -20,7 +20,7 @@ from django.http import HttpRequest
 
 from predictions.exceptions import Refusal
 from predictions.models import Image, image_path
-from predictions.uploads import parser
+from predictions.uploads import bodies, parser
 from predictions.uploads.image_structure import TooComplex, examine
 
 # Pillow's own limit is one for all pictures and, below twice its size, a warning. The exact limit is checked here and
@@ -47,10 +47,7 @@ def only_file(request: HttpRequest) -> UploadedFile[bytes]:
 
     Raises `Refusal` `length-required`, `no-file`, `wrong-field`, `several-files` or `malformed`.
     """
-    if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
-        # Django reads as many bytes as Content-Length says, and none without it.
-        message = "The request does not say how long it is: send it with Content-Length, not in chunks."
-        raise Refusal("length-required", message, status=411)
+    bodies.require_length(request)
     files = parser.files(request)
     found = files.getlist(FIELD)
     if len(found) > 1:

@@ -89,6 +89,7 @@ def test_a_script_gets_its_refusals_too(reviewer: Client, case: Case) -> None:
         ({}, 400, "Which label is it?", ""),
         ({"verdict": "flagged", "note": " \n "}, 400, "A flag needs a note", ""),
         ({"verdict": "flagged", "note": "n" * 10_000}, 400, f"up to {NOTE_MAX_LENGTH} are kept", "n" * 10_000),
+        ({"verdict": "corrected", "label": "cup" + " " * 197 + "or"}, 400, "is longer than any label", " or"),
         ({"verdict": "undo"}, 400, "“undo” is no verdict", ""),
         ({"verdict": "right", "seen_decisions": "x"}, 400, "load the page again", ""),
         ({"verdict": "right", "seen_prediction": "x"}, 400, "load the page again", ""),
@@ -188,6 +189,9 @@ def test_reopen(reviewer: Client, lead: Client, case: Case) -> None:
     response = lead.post(url(case, "reopen"), {"note": "look \x00 again"})
     assert (response.status_code, response["Location"]) == (303, url(case))
     assert last() == ("reopen", "", "look \ufffd again")
+    response = lead.post(url(case, "reopen"), {"note": "n" * (NOTE_MAX_LENGTH + 1)})
+    assert response.status_code == 400 and f"up to {NOTE_MAX_LENGTH} are kept" in response.text
+    assert Decision.objects.count() == 2, "a note that is cut short would say something else"
     response = lead.post(url(case, "reopen"))
     assert response.status_code == 409 and "open already" in response.text
 

@@ -131,7 +131,8 @@ def test_nothing_chosen(reviewer: Client) -> None:
 
 @pytest.mark.parametrize("tokens", [["", "x:y:z", "1:2", "9" * 30 + ":0:0"], []])
 def test_forms_that_are_not_ours(reviewer: Client, tokens: list[str]) -> None:
-    assert reviewer.post(f"{URL}decide/", {"case": tokens, "kind": "right"}, follow=True).status_code == 200
+    page = reviewer.post(f"{URL}decide/", {"case": tokens, "kind": "right"}, follow=True)
+    assert page.status_code == 200 and ("The form does not say what you have seen." in page.text) == bool(tokens)
     response = reviewer.post(f"{URL}preview/", {"case": ["x", "-1", "9" * 40], "kind": "right"})
     assert "Choose some cases first." in response.text
 

@@ -30,14 +30,13 @@ from predictions import labels
 from predictions.exceptions import Refusal
 from predictions.views import HttpResponseSeeOther
 from review import claims, decisions
-from review.decisions import NOTE_MAX_LENGTH, Seen, Verdict
+from review.decisions import LABEL_MAX_LENGTH, NOTE_MAX_LENGTH, Seen, Verdict
 from review.filters import Filters
 from review.models import Case, Decision
 from review.orders import ORDERS
 from review.selectors import case_find, case_view
 
 SKIP = "skip"
-LABEL_MAX_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ def _seen(request: HttpRequest) -> Seen:
 
 def _typed(request: HttpRequest) -> tuple[str, str]:
     """The label and the note of a form; the note with line ends as the database keeps them."""
-    return cleaned(request.POST.get("label", ""))[:LABEL_MAX_LENGTH], cleaned(request.POST.get("note", "")).strip()
+    return cleaned(request.POST.get("label", "")), cleaned(request.POST.get("note", "")).strip()
 
 
 def _stored_already(case_id: int, reviewer: User, verdict: Verdict, seen: Seen) -> Decision | None:

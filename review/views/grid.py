@@ -116,8 +116,8 @@ def decide(request: HttpRequest) -> HttpResponse:
     """Carries out what the preview has shown, as far as nothing has happened to the cases meanwhile."""
     verdict = Verdict(request.POST.get("kind", ""), request.POST.get(LABEL, ""))
     _require_permission(request, verdict.kind)
-    seen = _seen(request.POST.getlist("case"))
     try:
+        seen = _seen(request.POST.getlist("case"))
         if verdict.kind == REOPEN:
             _reopen(request, seen)
         else:
@@ -192,13 +192,15 @@ def _plan(case: Case, reviewer: User, verdict: Verdict) -> Plan:
 
 
 def _seen(tokens: Sequence[str]) -> dict[int, Seen]:
+    """What was seen of each case. Raises `Refusal` `malformed` for a form that the preview has not made."""
     seen = {}
-    for token in tokens:
-        try:
+    try:
+        for token in tokens:
             case_id, count, prediction = token.split(":")
             seen[int(case_id)] = Seen(int(count), UUID(prediction))
-        except ValueError:
-            continue  # not made by our form
+    except ValueError as error:
+        message = "The form does not say what you have seen. Nothing was stored; please choose the cases again."
+        raise Refusal("malformed", message) from error
     return seen
 
 

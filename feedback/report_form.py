@@ -1,0 +1,101 @@
+"""The form that legacy clients post to `/feedback`, read within bounds."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import multipart
+from django.core.exceptions import TooManyFieldsSent
+from django.http import HttpRequest, QueryDict
+
+from predictions.exceptions import Refusal
+from predictions.uploads import bodies
+
+FIELD = "report"
+BODY_MAX_BYTES = 2**18
+MAX_FIELDS = 100  # of a multipart form; for the other form Django has a limit
+MULTIPART = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+
+# Some charsets can express half of a surrogate pair, which no database stores.
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def read_report(request: HttpRequest) -> str:
+    """The text of the form field `report`; empty for an empty body, and for a form without the field.
+
+    Other text fields are ignored, as the original service did.
+
+    Raises `Refusal`: `too-large`, `incomplete`, `malformed`, `too-many-fields`, `several-reports`,
+    `file-not-accepted`, `unsupported-media-type`.
+    """
+    body = bodies.read_body(request, BODY_MAX_BYTES)
+    if not body:
+        return ""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise _unsupported("The body of the request is compressed.")
+    if request.content_type == MULTIPART:
+        reports = _multipart_reports(request, body)
+    elif request.content_type == URLENCODED:
+        reports = _urlencoded_reports(request, body)
+    else:
+        raise _unsupported("The body of the request is not a form.")
+    if len(reports) > 1:
+        message = f"The form has {len(reports)} fields “{FIELD}”: send one report at a time."
+        raise Refusal("several-reports", message)
+    return _SURROGATES.sub("\ufffd", reports[0]) if reports else ""
+
+
+def _urlencoded_reports(request: HttpRequest, body: bytes) -> list[str]:
+    if (request.encoding or "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise Refusal("malformed", f"A form of the type {URLENCODED} has to be in UTF-8.")
+    try:
+        return QueryDict(body, encoding="utf-8").getlist(FIELD)
+    except TooManyFieldsSent as error:
+        raise _too_many_fields() from error
+
+
+def _multipart_reports(request: HttpRequest, body: bytes) -> list[str]:
+    boundary = (request.content_params or {}).get("boundary", "")
+    reports: list[str] = []
+    segment: Any = None
+    content: list[bytes] = []
+    try:
+        with multipart.PushMultipartParser(boundary, max_segment_count=MAX_FIELDS) as parser:
+            for part in parser.parse(body):
+                if isinstance(part, multipart.MultipartSegment):
+                    segment, content = _text_field(part), []
+                elif part is not None:
+                    content.append(bytes(part))
+                elif segment.name.strip() == FIELD:
+                    reports.append(_decoded(segment, b"".join(content), request.encoding or "utf-8"))
+    except multipart.ParserLimitReached as error:
+        raise _too_many_fields() from error
+    except (multipart.MultipartError, ValueError) as error:  # ValueError: an impossible boundary, or broken base64
+        raise Refusal("malformed", "The body of the request is not a whole multipart form.") from error
+    return reports
+
+
+def _text_field(segment: Any) -> Any:
+    if segment.filename:
+        message = f"Files are not accepted here: the report is the text of the form field “{FIELD}”."
+        raise Refusal("file-not-accepted", message)
+    return segment
+
+
+def _decoded(segment: Any, content: bytes, charset: str) -> str:
+    """The text of a field. Raises `ValueError` for broken base64."""
+    if dict(segment.headerlist).get("Content-Transfer-Encoding", "").strip().lower() == "base64":
+        content = base64.b64decode(content)
+    return content.decode(charset, "replace")
+
+
+def _too_many_fields() -> Refusal:
+    return Refusal("too-many-fields", "The form has more fields than are accepted.")
+
+
+def _unsupported(problem: str) -> Refusal:
+    message = f"{problem} Send the form field “{FIELD}” as {URLENCODED} or {MULTIPART}."
+    return Refusal("unsupported-media-type", message, status=415)

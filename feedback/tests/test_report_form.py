@@ -1,0 +1,232 @@
+"""What `/feedback` refuses: bodies that are too large, that it cannot read, or that it would not store."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from feedback.models import Feedback
+from feedback.report_form import BODY_MAX_BYTES, MAX_FIELDS
+from predictions.tests.fakes import Unreadable
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=x"
+
+
+class Endless(io.RawIOBase):
+    """A body that never ends, and counts what was read of it."""
+
+    read_bytes = 0
+
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0, "read without a bound"
+        self.read_bytes += size
+        return b"x" * size
+
+
+class Interrupted(io.RawIOBase):
+    """A body whose sender hangs up."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise ConnectionResetError
+
+
+def _post(body: bytes, content_type: str = URLENCODED, **environ: Any) -> Any:
+    return Client(enforce_csrf_checks=True).generic("POST", "/feedback", body, content_type, **environ)
+
+
+def _in_chunks(body: Any, content_type: str = URLENCODED) -> Any:
+    """Without Content-Length, as a web server hands such a body on."""
+    environ = {"wsgi.input": body, "CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+    return _post(b"", CONTENT_TYPE=content_type, **environ)
+
+
+def _part(content: bytes, name: str = "report", *, more: str = "", headers: str = "") -> bytes:
+    return f'--x\r\nContent-Disposition: form-data; name="{name}"{more}\r\n{headers}\r\n'.encode() + content + b"\r\n"
+
+
+def _form(*parts: bytes) -> bytes:
+    return b"".join(parts) + b"--x--\r\n"
+
+
+def _assert_refused(response: Any, status: int, code: str, settings: Settings) -> None:
+    assert (response.status_code, response["Content-Type"]) == (status, "text/html; charset=utf-8")
+    assert f'role="alert" data-code="{code}"' in response.text and "has been taken" not in response.text
+    assert not Feedback.objects.exists()
+    assert not Path(settings.FEEDBACK_FILE).exists()
+
+
+def _assert_stored(response: Any, report: str, settings: Settings) -> None:
+    assert response.status_code == 200 and "has been taken" in response.text
+    assert Feedback.objects.get().comment == report
+    assert Path(settings.FEEDBACK_FILE).read_bytes().decode() == f"{report}\n"
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+@pytest.mark.parametrize("send", [_post, lambda body: _in_chunks(io.BytesIO(body))], ids=["length", "chunks"])
+def test_limit_is_exact(send: Any, spare: int, settings: Settings) -> None:
+    report = "x" * (BODY_MAX_BYTES - len("report=") - spare)
+    response = send(f"report={report}".encode())
+    if spare < 0:
+        _assert_refused(response, 413, "too-large", settings)
+        assert "256 KB" in response.text
+    else:
+        _assert_stored(response, report, settings)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"report=" + b"x" * 3_000_000, URLENCODED),
+        (b"other=" + b"x" * 3_000_000, URLENCODED),
+        (_form(_part(b"x" * 3_000_000)), MULTIPART),
+        (_form(_part(b"x" * 3_000_000, more='; filename="report.txt"')), MULTIPART),
+        (b'{"report": "' + b"x" * 3_000_000 + b'"}', "application/json"),
+        (b"x" * 3_000_000, "text/plain"),
+    ],
+    ids=["urlencoded", "another field", "multipart", "file", "JSON", "plain text"],
+)
+def test_megabytes(body: bytes, content_type: str, settings: Settings) -> None:
+    _assert_refused(_post(body, content_type), 413, "too-large", settings)
+
+
+@pytest.mark.parametrize("length", [BODY_MAX_BYTES + 1, 3_000_000_000, 10**18])
+@pytest.mark.parametrize("content_type", [URLENCODED, MULTIPART, "application/json"])
+def test_too_long_by_its_own_account_is_not_read(length: int, content_type: str, settings: Settings) -> None:
+    environ: dict[str, Any] = {"wsgi.input": Unreadable(), "CONTENT_LENGTH": str(length)}
+    _assert_refused(_post(b"", CONTENT_TYPE=content_type, **environ), 413, "too-large", settings)
+
+
+@pytest.mark.parametrize("content_type", [URLENCODED, MULTIPART, "application/json"])
+def test_reads_chunks_up_to_the_limit(content_type: str, settings: Settings) -> None:
+    body = Endless()
+    _assert_refused(_in_chunks(body, content_type), 413, "too-large", settings)
+    assert body.read_bytes <= 2 * BODY_MAX_BYTES
+
+
+def test_stores_what_comes_in_chunks(settings: Settings) -> None:
+    _assert_stored(_in_chunks(io.BytesIO(b"report=in+chunks")), "in chunks", settings)
+
+
+@pytest.mark.parametrize("length", ["-1", "many", "1_0", "9" * 30])
+def test_length_that_is_none(length: str, settings: Settings) -> None:
+    environ: dict[str, Any] = {"wsgi.input": Unreadable(), "CONTENT_LENGTH": length}
+    _assert_refused(_post(b"", CONTENT_TYPE=URLENCODED, **environ), 400, "malformed", settings)
+
+
+def test_body_that_ends_early(settings: Settings) -> None:
+    requests: list[dict[str, Any]] = [
+        {"wsgi.input": io.BytesIO(b"report=half a sen"), "CONTENT_LENGTH": "100"},
+        {"wsgi.input": Interrupted(), "CONTENT_LENGTH": "100"},
+        {"wsgi.input": Interrupted(), "HTTP_TRANSFER_ENCODING": "chunked"},
+    ]
+    for environ in requests:
+        _assert_refused(_post(b"", CONTENT_TYPE=URLENCODED, **environ), 400, "incomplete", settings)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream", "nonsense", ""])
+def test_other_content_types(content_type: str, settings: Settings) -> None:
+    response = _post(b'{"report": "x"}', content_type)
+    _assert_refused(response, 415, "unsupported-media-type", settings)
+    assert "application/x-www-form-urlencoded or multipart/form-data" in response.text, "it says what to send"
+
+
+def test_compressed_body(settings: Settings) -> None:
+    response = _post(b"\x1f\x8b", HTTP_CONTENT_ENCODING="gzip")
+    _assert_refused(response, 415, "unsupported-media-type", settings)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (_part(b"never ends"), MULTIPART),
+        (b"report=x", MULTIPART),
+        (_form(_part(b"x")), "multipart/form-data"),
+        (_form(_part(b"x")), "multipart/form-data; boundary=y"),
+        (_form(b"--x\r\n\r\nno header\r\n"), MULTIPART),
+        (_form(_part(b"A", headers="Content-Transfer-Encoding: base64\r\n")), MULTIPART),
+        (b"report=%E9", URLENCODED + "; charset=latin-1"),
+    ],
+    ids=["no end", "no form", "no boundary", "another boundary", "no header", "broken base64", "not UTF-8"],
+)
+def test_malformed(body: bytes, content_type: str, settings: Settings) -> None:
+    _assert_refused(_post(body, content_type), 400, "malformed", settings)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"report=x" + b"&y=z" * 1000, URLENCODED),
+        (_form(_part(b"x"), *[_part(b"z", "y")] * MAX_FIELDS), MULTIPART),
+    ],
+)
+def test_too_many_fields(body: bytes, content_type: str, settings: Settings) -> None:
+    _assert_refused(_post(body, content_type), 400, "too-many-fields", settings)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(b"report=one&report=two", URLENCODED), (_form(_part(b"one"), _part(b"two")), MULTIPART)],
+)
+def test_several_reports(body: bytes, content_type: str, settings: Settings) -> None:
+    _assert_refused(_post(body, content_type), 400, "several-reports", settings)
+
+
+@pytest.mark.parametrize("name", ["report", "attachment"])
+def test_files(name: str, settings: Settings) -> None:
+    body = _form(_part(b"text", "report") * (name != "report"), _part(b"text", name, more='; filename="/"'))
+    _assert_refused(_post(body, MULTIPART), 400, "file-not-accepted", settings)
+
+
+@pytest.mark.parametrize(
+    ("part", "content_type", "report"),
+    [
+        (_part("é".encode()), MULTIPART, "é"),
+        (_part("é".encode("latin-1")), MULTIPART + "; charset=latin-1", "é"),
+        (_part("é".encode()), MULTIPART + "; charset=bz2", "é"),
+        (_part(b"+2AA-"), MULTIPART + "; charset=utf-7", "\ufffd"),
+        (_part(base64.b64encode(b"x y"), headers="Content-Transfer-Encoding: base64\r\n"), MULTIPART, "x y"),
+        (_part(b"x", more='; filename=""'), MULTIPART, "x"),
+        (_part(b"x") + _part(b"y", "other"), MULTIPART, "x"),
+    ],
+    ids=["UTF-8", "Latin-1", "no charset", "surrogate", "base64", "empty file name", "other fields"],
+)
+def test_stores_multipart(part: bytes, content_type: str, report: str, settings: Settings) -> None:
+    _assert_stored(_post(_form(part), content_type), report, settings)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"", ""),
+        (b"", "application/json"),
+        (b"", MULTIPART),
+        (b"report=", URLENCODED),
+        (b"other=x", URLENCODED),
+        (_form(_part(b"")), MULTIPART),
+        (_form(_part(b"x", "other")), MULTIPART),
+    ],
+)
+def test_nothing_to_report(body: bytes, content_type: str, settings: Settings) -> None:
+    response = _post(body, content_type)
+    assert response.status_code == 200 and "alert" not in response.text and "has been taken" not in response.text
+    assert not Path(settings.FEEDBACK_FILE).exists()
+
+
+@given(body=st.binary(max_size=300), content_type=st.sampled_from([URLENCODED, MULTIPART, "text/plain"]))
+def test_any_bytes(body: bytes, content_type: str) -> None:
+    """An answer that says something was taken exactly if it was stored."""
+    before = Feedback.objects.count()
+    response = _post(body, content_type)
+    assert response.status_code in {200, 400, 415}
+    assert Feedback.objects.count() - before == ("has been taken" in response.text)

@@ -1,0 +1,68 @@
+"""Reading a request's body within bounds, whether or not the request says how long it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from predictions.exceptions import Refusal
+
+CHUNK_BYTES = 2**16
+
+
+def is_chunked(request: HttpRequest) -> bool:
+    """Whether the body comes without Content-Length. Django itself reads nothing of such a body."""
+    return bool(request.headers.get("Transfer-Encoding")) and not request.headers.get("Content-Length")
+
+
+def require_length(request: HttpRequest) -> None:
+    """Raises `Refusal` `length-required` for a body without Content-Length, before Django takes it for an empty one."""
+    if is_chunked(request):
+        message = "The request does not say how long it is: send it with Content-Length, not in chunks."
+        raise Refusal("length-required", message, status=411)
+
+
+def read_body(request: HttpRequest, max_bytes: int) -> bytes:
+    """The whole body of a request. Never holds much more than `max_bytes` in memory.
+
+    Raises `Refusal`: `too-large`, before anything is read if Content-Length says so already; `incomplete` for a body
+    that ends early; `malformed` for a Content-Length that is no length.
+    """
+    length = None if is_chunked(request) else _declared_length(request)
+    if length is not None and length > max_bytes:
+        raise _too_large(max_bytes)
+    body = _read(request.META["wsgi.input"] if length is None else request, max_bytes)
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    if length is not None and len(body) < length:
+        raise _incomplete()
+    return body
+
+
+def _declared_length(request: HttpRequest) -> int:
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    if not (declared.isascii() and declared.isdecimal() and len(declared) < 20):
+        raise Refusal("malformed", "The Content-Length of the request is not a length.")
+    return int(declared)
+
+
+def _read(stream: Any, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while size <= max_bytes and (chunk := stream.read(CHUNK_BYTES)):
+            chunks.append(chunk)
+            size += len(chunk)
+    except OSError as error:  # the connection is closed, or the chunks are malformed
+        raise _incomplete() from error
+    return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> Refusal:
+    message = f"The request is larger than the {max_bytes / 1024:.0f} KB that are accepted here."
+    return Refusal("too-large", message, status=413)
+
+
+def _incomplete() -> Refusal:
+    return Refusal("incomplete", "The body of the request ends early.")
