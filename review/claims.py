@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -77,15 +78,27 @@ def require_free(case: Case, reviewer: User) -> None:
         raise Refusal("claimed", f"{who} is looking at this case now.", status=409)
 
 
-def case_skip(case: Case, reviewer: User) -> None:
-    """Gives the case back to the queue, and to this reviewer last of all."""
+def case_skip(*, case_id: int, reviewer: User, decision_count: int | None = None, key: UUID | None = None) -> None:
+    """Gives the case back to the queue, and to this reviewer last of all.
+
+    A retry with the same `key` changes nothing. Neither does a skip of a case whose history no longer has the
+    `decision_count` rows that the reviewer saw.
+
+    Raises `Refusal` `no-such-case`.
+    """
     with transaction.atomic():
-        # In one round trip, whether he has skipped it before or not.
+        case = Case.objects.select_for_update(of=("self",)).filter(pk=case_id).first()
+        if case is None:
+            raise Refusal("no-such-case", "There is no such case any more.", status=404)
+        has_changed = decision_count is not None and decision_count != case.decision_count
+        if has_changed or (key is not None and case.skips.filter(reviewer=reviewer, key=key).exists()):
+            return
+        # One round trip, whether the reviewer has skipped it before or not.
         Skip.objects.bulk_create(
-            [Skip(case=case, reviewer=reviewer)],
+            [Skip(case=case, reviewer=reviewer, key=key)],
             update_conflicts=True,
             unique_fields=["reviewer", "case"],
-            update_fields=["created_at"],
+            update_fields=["created_at", "key"],
         )
         release(case.pk, reviewer)
 

@@ -1,8 +1,12 @@
-"""Deciding cases, and taking it back. A case's state is what its decisions say, one after the other."""
+"""Deciding cases, and taking it back. A case's state is what its decisions say, one after the other.
+
+Every function that writes takes the `key` of the write. A retry, which is sent because the first answer was lost, has
+the same key: it changes nothing and returns the rows that the first one stored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -10,6 +14,7 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from predictions import labels
 from predictions.exceptions import Refusal
@@ -51,10 +56,10 @@ class Seen:
 
 @dataclass
 class BulkResult:
-    """What became of a verdict on many cases: `decided`, and for each of the others why not."""
+    """What became of a write to many cases: the rows it `stored`, and for each of the other cases why not."""
 
     bulk: UUID
-    decided: list[Decision] = field(default_factory=list)
+    stored: list[Decision] = field(default_factory=list)
     refused: list[tuple[int, Refusal]] = field(default_factory=list)
 
 
@@ -62,41 +67,28 @@ class BulkResult:
 
 
 def case_decide(
-    *, case_id: int, reviewer: User, verdict: Verdict, seen: Seen | None = None, bulk: UUID | None = None
+    *, case_id: int, reviewer: User, verdict: Verdict, seen: Seen | None = None, key: UUID | None = None
 ) -> Decision:
-    """Decides a case and gives it free.
+    """Decides a case and releases it.
 
-    A claim that has run out meanwhile does no harm as long as nobody else has taken or decided the case.
+    An expired claim does no harm as long as nobody else has taken or decided the case.
 
     Raises `Refusal`: `no-such-case`; `decided` or `changed` if it is not what the reviewer has `seen` any more;
     `claimed` if somebody else looks at it; `unknown-label`, `label-needed`, `note-needed`, `note-too-long`.
     """
-    _require_short_note(verdict.note)
     with _change():
-        case = _locked(case_id)
-        kind, label = outcome(case, reviewer, verdict, seen)
-        decision = _add(case, reviewer, kind, label=label, note=verdict.note, bulk=bulk)
-        Skip.objects.filter(case=case, reviewer=reviewer).delete()
-    return decision
+        return _decide(case_id, reviewer, verdict, seen, key)
 
 
-def cases_decide(*, seen: Mapping[int, Seen | None], reviewer: User, verdict: Verdict) -> BulkResult:
-    """One verdict for many cases, by their ids; `MOST_AT_ONCE` at most. Those that cannot be decided stay as they are.
+def cases_decide(
+    *, seen: Mapping[int, Seen | None], reviewer: User, verdict: Verdict, key: UUID | None = None
+) -> BulkResult:
+    """Decides many cases with one verdict, by their ids; `MOST_AT_ONCE` at most. The others stay as they are.
 
     Raises `Refusal` `too-many`.
     """
-    require_not_too_many(seen)
-    result = BulkResult(uuid4())
-    with transaction.atomic():
-        for case_id, one_seen in sorted(seen.items()):  # in one order, so that two of these cannot block each other
-            try:
-                decision = case_decide(
-                    case_id=case_id, reviewer=reviewer, verdict=verdict, seen=one_seen, bulk=result.bulk
-                )
-                result.decided.append(decision)
-            except Refusal as refusal:
-                result.refused.append((case_id, refusal))
-    return result
+    bulk = key or uuid4()
+    return _for_each(seen, reviewer, bulk, lambda pk: _decide(pk, reviewer, verdict, seen[pk], key=bulk, bulk=bulk))
 
 
 def require_not_too_many(case_ids: Collection[int]) -> None:
@@ -148,12 +140,72 @@ def _change() -> Iterator[None]:
         raise Refusal("decided", "Decided meanwhile by somebody else. Nothing was stored.", status=409) from error
 
 
-def _locked(case_id: int) -> Case:
+def _for_each(case_ids: Collection[int], reviewer: User, key: UUID, change: Callable[[int], Decision]) -> BulkResult:
+    """Changes each of the cases that can be changed. A retry changes none that the first write left as it was."""
+    require_not_too_many(case_ids)
+    result = BulkResult(key)
+    with transaction.atomic():
+        earlier = set(_stored(reviewer, key).values_list("pk", flat=True))
+        for case_id in sorted(case_ids):  # in one order, so that two of these cannot block each other
+            try:
+                with _change():
+                    row = change(case_id)
+                    if earlier and row.pk not in earlier:
+                        raise Refusal("left-out", "It could not be changed when this was sent first.", status=409)
+                result.stored.append(row)
+            except Refusal as refusal:
+                result.refused.append((case_id, refusal))
+    return result
+
+
+def _decide(
+    case_id: int, reviewer: User, verdict: Verdict, seen: Seen | None, key: UUID | None, bulk: UUID | None = None
+) -> Decision:
+    if len(verdict.note) > NOTE_MAX_LENGTH:
+        message = f"The note has {len(verdict.note)} characters; up to {NOTE_MAX_LENGTH} are kept."
+        raise Refusal("note-too-long", message)
+    _require_short_note(verdict.note)
+    case, history = _locked(case_id)
+    earlier = _with_key(history, reviewer, key)
+    if earlier and _says(earlier, verdict):
+        return earlier
+    kind, label = outcome(case, reviewer, verdict, seen)
+    decision = _add(case, history, reviewer, kind, label=label, note=verdict.note, key=key, bulk=bulk)
+    Skip.objects.filter(case=case, reviewer=reviewer).delete()
+    return decision
+
+
+def _locked(case_id: int) -> tuple[Case, list[Decision]]:
+    """A case that nobody else can change meanwhile, and its history, oldest first."""
     try:
         cases = Case.objects.select_for_update(of=("self",)).select_related("claimed_by", "decided_by", "prediction")
-        return cases.get(pk=case_id)
+        case = cases.get(pk=case_id)
     except Case.DoesNotExist as error:
         raise Refusal("no-such-case", "There is no such case any more.", status=404) from error
+    return case, list(case.decisions.select_related("reviewer"))
+
+
+def _with_key(history: Iterable[Decision], reviewer: User, key: UUID | None) -> Decision | None:
+    """The row of the history that the reviewer's write with this key stored."""
+    return next((row for row in history if key and row.key == key and row.reviewer_id == reviewer.pk), None)
+
+
+def _stored(reviewer: User, key: UUID | None) -> QuerySet[Decision]:
+    """All rows that the reviewer's write with this key stored."""
+    rows = Decision.objects.filter(reviewer=reviewer, key=key) if key else Decision.objects.none()
+    return rows.select_related("undoes")
+
+
+def _says(decision: Decision, verdict: Verdict) -> bool:
+    """Whether the row is what became of this verdict. The buttons of one form have one key."""
+    if decision.note != verdict.note.strip():
+        return False
+    if verdict.kind == Verdict.ACCEPT:
+        return decision.kind in {Decision.Kind.RIGHT, Decision.Kind.CORRECTED}
+    if verdict.kind == Decision.Kind.CORRECTED:
+        text = verdict.label.strip()
+        return bool(decision.label) and decision.label in {text, labels.resolve(text)}
+    return decision.kind == verdict.kind
 
 
 def _require_same(case: Case, seen: Seen | None) -> None:
@@ -189,7 +241,7 @@ def _kind_and_label(case: Case, verdict: Verdict) -> tuple[Decision.Kind, str]:
 # --- Taking it back -------------------------------------------------------------------------------
 
 
-def undo_last(reviewer: User) -> Decision:
+def undo_last(reviewer: User, key: UUID | None = None) -> Decision:
     """Takes back what this reviewer decided last and has not taken back yet; all of it, if it was many at once.
 
     Returns the first row that says so. Raises `Refusal`: `nothing-to-undo`; `decided` if somebody has done something
@@ -197,24 +249,30 @@ def undo_last(reviewer: User) -> Decision:
     """
     mine = Decision.objects.filter(reviewer=reviewer, kind__in=Decision.CAN_BE_UNDONE, undone_by__isnull=True)
     last = mine.order_by("-id").first()
+    # Read after `last`: if the first write has taken back a newer decision, its row is there by now. If it is still
+    # taking back `last`, this one waits for the lock of the case.
+    earlier = _stored(reviewer, key).filter(kind=Decision.Kind.UNDO).first()
+    if earlier is not None:
+        return earlier
     if last is None:
         raise Refusal("nothing-to-undo", "There is nothing that you could undo.", status=409)
-    return bulk_undo(last.bulk, reviewer)[0] if last.bulk else decision_undo(decision=last, reviewer=reviewer)
+    if last.bulk:
+        return bulk_undo(last.bulk, reviewer, key)[0]
+    return decision_undo(decision=last, reviewer=reviewer, key=key)
 
 
-def bulk_undo(bulk: UUID, reviewer: User) -> list[Decision]:
+def bulk_undo(bulk: UUID, reviewer: User, key: UUID | None = None) -> list[Decision]:
     """Takes back what this reviewer decided at once, as far as nobody has done anything to those cases since.
 
     Raises `Refusal` `nothing-to-undo`.
     """
-    undone = []
+    decided = Decision.objects.filter(bulk=bulk, reviewer=reviewer, undone_by__isnull=True)
     with transaction.atomic():
-        for decision in Decision.objects.filter(bulk=bulk, reviewer=reviewer, undone_by__isnull=True).exclude(
-            kind=Decision.Kind.UNDO
-        ):
+        decisions = list(decided.exclude(kind=Decision.Kind.UNDO))
+        undone = list(_stored(reviewer, key).filter(undoes__bulk=bulk))  # read after, as in `undo_last`
+        for decision in [] if undone else decisions:
             try:
-                with transaction.atomic():
-                    undone.append(decision_undo(decision=decision, reviewer=reviewer))
+                undone.append(decision_undo(decision=decision, reviewer=reviewer, key=key))
             except Refusal:
                 continue
     if not undone:
@@ -222,31 +280,46 @@ def bulk_undo(bulk: UUID, reviewer: User) -> list[Decision]:
     return undone
 
 
-def decision_undo(*, decision: Decision, reviewer: User) -> Decision:
+def decision_undo(*, decision: Decision, reviewer: User, key: UUID | None = None) -> Decision:
     """Takes back one decision. Raises `Refusal`: `not-yours`, `decided`, `claimed`."""
     if decision.reviewer_id != reviewer.pk:
         raise Refusal("not-yours", "Only who decided can undo it; a lead can reopen the case.", status=403)
     with _change():
-        case = _locked(decision.case_id)
+        case, history = _locked(decision.case_id)
+        earlier = _with_key(history, reviewer, key)
+        if earlier and earlier.undoes_id == decision.pk:
+            return earlier
         require_free(case, reviewer)
-        standing = effective(case.decisions.all())
+        standing = effective(history)
         if not standing or standing[-1].pk != decision.pk:
             message = "It was undone, or somebody has done something to the case since."
             raise Refusal("decided", message, status=409)
-        return _add(case, reviewer, Decision.Kind.UNDO, undoes=decision)
+        return _add(case, history, reviewer, Decision.Kind.UNDO, undoes=decision, key=key)
 
 
-def case_reopen(*, case_id: int, reviewer: User, note: str = "") -> Decision:
-    """Puts a case back into the queue, whatever was decided.
-
-    Raises `Refusal`: `no-such-case`, `not-decided`, `note-too-long`.
+def case_reopen(*, case_id: int, reviewer: User, note: str = "", key: UUID | None = None) -> Decision:
+    """Puts a case back into the queue, whatever was decided. Raises `Refusal`: `no-such-case`, `not-decided`,
+    `note-too-long`.
     """
     _require_short_note(note)
     with _change():
-        case = _locked(case_id)
-        if case.state == Case.State.OPEN:
-            raise Refusal("not-decided", "The case is open already.", status=409)
-        return _add(case, reviewer, Decision.Kind.REOPEN, note=note)
+        return _reopen(case_id, reviewer, note, key)
+
+
+def cases_reopen(*, case_ids: Collection[int], reviewer: User, key: UUID | None = None) -> BulkResult:
+    """Puts many cases back into the queue; `MOST_AT_ONCE` at most. Raises `Refusal` `too-many`."""
+    bulk = key or uuid4()
+    return _for_each(case_ids, reviewer, bulk, lambda pk: _reopen(pk, reviewer, note="", key=bulk))
+
+
+def _reopen(case_id: int, reviewer: User, note: str, key: UUID | None) -> Decision:
+    case, history = _locked(case_id)
+    earlier = _with_key(history, reviewer, key)
+    if earlier and earlier.kind == Decision.Kind.REOPEN:
+        return earlier
+    if case.state == Case.State.OPEN:
+        raise Refusal("not-decided", "The case is open already.", status=409)
+    return _add(case, history, reviewer, Decision.Kind.REOPEN, note=note, key=key)
 
 
 # --- What the rows say ----------------------------------------------------------------------------
@@ -270,9 +343,11 @@ def effective(decisions: Iterable[Decision]) -> list[Decision]:
 
 def _add(
     case: Case,
+    history: list[Decision],
     reviewer: User,
     kind: Decision.Kind,
     *,
+    key: UUID | None,
     label: str = "",
     note: str = "",
     undoes: Decision | None = None,
@@ -287,23 +362,23 @@ def _add(
         reviewer=reviewer,
         undoes=undoes,
         bulk=bulk,
+        key=key,
         prediction_id=case.prediction_id,
         predicted_label=case.predicted_label,
         score=case.score,
         model_version=case.model_version,
     )
     decision.save()
-    _write_down(case)
+    _write_down(case, [*history, decision])
     return decision
 
 
-def _write_down(case: Case) -> None:
-    """Copies what the decisions say to the case itself, and gives it free."""
-    rows = list(case.decisions.select_related("reviewer"))
-    standing = effective(rows)
+def _write_down(case: Case, history: list[Decision]) -> None:
+    """Copies what the decisions say to the case itself, and releases it."""
+    standing = effective(history)
     last = standing[-1] if standing else None
     is_decided = last is not None and last.kind in Decision.VERDICTS
-    case.decision_count = len(rows)
+    case.decision_count = len(history)
     case.state = Case.State.OPEN if last is None else Case.State.DECIDED if is_decided else Case.State.FLAGGED
     case.verdict = last.kind if last and is_decided else ""
     case.label = last.label if last and is_decided else ""

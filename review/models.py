@@ -190,6 +190,7 @@ class Decision(models.Model):
     bulk = models.UUIDField(
         null=True, blank=True, db_index=True, help_text="the same for all that were decided at once"
     )
+    key = models.UUIDField(null=True, blank=True, help_text="of the write that stored it: a retry has the same one")
 
     # What the model had said, as it stood before the reviewer's eyes.
     prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, related_name="+")
@@ -204,6 +205,8 @@ class Decision(models.Model):
         constraints: ClassVar = [
             # Two reviewers who decide at the same moment: the second one meets this.
             models.UniqueConstraint(fields=["case", "number"], name="decision_numbers_are_unique"),
+            # A write changes a case once, however often it is sent. Its rows are found by this index.
+            models.UniqueConstraint(fields=["reviewer", "key", "case"], name="decision_once_for_each_key"),
             models.CheckConstraint(
                 condition=Q(kind__in=["right", "corrected", "unusable", "flagged", "undo", "reopen"]),
                 name="decision_kind_is_known",
@@ -236,6 +239,7 @@ class Skip(models.Model):
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="skips")
     reviewer = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+    key = models.UUIDField(null=True, blank=True, help_text="of the write that stored it: a retry has the same one")
 
     class Meta:
         constraints: ClassVar = [

@@ -23,7 +23,7 @@ ROUNDING = 0.00011
 
 _STATIC = re.compile(r'(?:href|src)="(/static/[^"]+)"')
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
-_HIDDEN = re.compile(r'type="hidden" name="(seen_\w+)" value="([^"]*)"')
+_HIDDEN = re.compile(r'type="hidden" name="(seen_\w+|key)" value="([^"]*)"')
 _DECIDE = re.compile(r'action="([^"]+/decide/[^"]*)"')
 _WAITS = re.compile(r'http-equiv="refresh" content="(\d+)"')
 

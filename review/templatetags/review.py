@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from uuid import UUID, uuid4
 
 from django import template
 from django.utils.timesince import timesince
@@ -25,3 +26,9 @@ def visible(text: str) -> str:
 def ago(moment: datetime, now: datetime) -> str:
     """How long ago something happened, in its largest unit."""
     return "just now" if now - moment < timedelta(minutes=1) else f"{timesince(moment, now, depth=1)} ago"
+
+
+@register.simple_tag
+def new_key() -> UUID:
+    """A key for one form: however often that is sent, it is carried out once."""
+    return uuid4()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from django.contrib.auth.models import User
 from django.test import Client
@@ -27,7 +28,12 @@ def page(client: Client, address: str, status: int = 200) -> str:
 def fields(case: Case, **changes: Any) -> dict[str, Any]:
     """What the hidden fields of a case's page say now, and a button."""
     case.refresh_from_db()
-    return {"seen_decisions": case.decision_count, "seen_prediction": case.prediction_id} | changes
+    return key() | {"seen_decisions": case.decision_count, "seen_prediction": case.prediction_id} | changes
+
+
+def key() -> dict[str, Any]:
+    """The hidden field that every form has, as it is on a page that was loaded just now."""
+    return {"key": uuid4()}
 
 
 def send(client: Client, case: Case, *, query: str = "", **changes: Any) -> Any:

@@ -196,7 +196,7 @@ def test_many_at_once(ada: User, grace: User) -> None:
     claim(cases[1], grace)
     _decide(cases[2], grace)
     result = cases_decide(seen={case.pk: Seen.of(case) for case in cases}, reviewer=ada, verdict=CUP)
-    assert {decision.case_id for decision in result.decided} == {cases[0].pk, cases[3].pk}
+    assert {decision.case_id for decision in result.stored} == {cases[0].pk, cases[3].pk}
     assert [(pk, refusal.code) for pk, refusal in result.refused] == [
         (cases[1].pk, "claimed"),
         (cases[2].pk, "decided"),

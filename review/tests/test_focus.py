@@ -16,7 +16,7 @@ from review.claims import claim
 from review.decisions import Verdict, case_decide
 from review.models import Case
 from review.tests.cases import open_case, reviewer_named
-from review.tests.focus import me, page, url
+from review.tests.focus import key, me, page, url
 
 pytestmark = pytest.mark.django_db
 
@@ -104,7 +104,7 @@ def test_the_own_decision_can_be_undone_from_its_page(reviewer: Client) -> None:
 
 def test_history(reviewer: Client, lead: Client) -> None:
     case = _decided()
-    lead.post(url(case, "reopen"), {"note": "<b>look</b> again"})
+    lead.post(url(case, "reopen"), key() | {"note": "<b>look</b> again"})
     case_decide(case_id=case.pk, reviewer=me(reviewer), verdict=Verdict("flagged", note="which\nof them?"))
     text = page(reviewer, url(case)).partition('class="history"')[2]
     order = [

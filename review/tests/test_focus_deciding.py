@@ -14,7 +14,7 @@ from review.claims import claim
 from review.decisions import NOTE_MAX_LENGTH, Verdict, case_decide, cases_decide
 from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
-from review.tests.focus import NEXT, UNDO, fields, last, me, page, send, send_json, url
+from review.tests.focus import NEXT, UNDO, fields, key, last, me, page, send, send_json, url
 
 pytestmark = pytest.mark.django_db
 
@@ -93,6 +93,7 @@ def test_a_script_gets_its_refusals_too(reviewer: Client, case: Case) -> None:
         ({"verdict": "undo"}, 400, "“undo” is no verdict", ""),
         ({"verdict": "right", "seen_decisions": "x"}, 400, "load the page again", ""),
         ({"verdict": "right", "seen_prediction": "x"}, 400, "load the page again", ""),
+        ({"verdict": "right", "key": "x"}, 400, "The form has no key.", ""),
         ({"verdict": "right", "seen_prediction": uuid4()}, 409, "has changed meanwhile", ""),
         ({"verdict": "right", "seen_decisions": 7}, 409, "has changed meanwhile", ""),
     ],
@@ -155,13 +156,13 @@ def test_undo_steps_back(reviewer: Client) -> None:
     send(reviewer, first, label="cup")
     send(reviewer, second, verdict="unusable")
     for case, words in ((second, "unusable"), (first, "corrected to “cup”")):
-        response = reviewer.post(f"{UNDO}?order=margin", {"case": first.pk})
+        response = reviewer.post(f"{UNDO}?order=margin", key() | {"case": first.pk})
         assert (response.status_code, response["Location"]) == (303, f"{url(case)}?order=margin")
         assert f"Case {case.pk}: undone ({words})." in page(reviewer, response["Location"])
-    response = reviewer.post(UNDO, {"case": first.pk})
+    response = reviewer.post(UNDO, key() | {"case": first.pk})
     assert response.status_code == 409 and "There is nothing that you could undo." in response.text
     assert f"Case {first.pk}" in response.text
-    assert reviewer.post(UNDO).status_code == 409
+    assert reviewer.post(UNDO, key()).status_code == 409
 
 
 def test_undo_of_what_is_named(reviewer: Client, lead: Client) -> None:
@@ -169,30 +170,30 @@ def test_undo_of_what_is_named(reviewer: Client, lead: Client) -> None:
     send(reviewer, first, label="cup")
     decision = Decision.objects.get()
     send(reviewer, second, verdict="unusable")
-    assert lead.post(UNDO, {"decision": decision.pk}).status_code == 403
-    assert reviewer.post(UNDO, {"decision": decision.pk})["Location"] == url(first)
+    assert lead.post(UNDO, key() | {"decision": decision.pk}).status_code == 403
+    assert reviewer.post(UNDO, key() | {"decision": decision.pk})["Location"] == url(first)
     for nonsense in ("x", "-1", "9" * 30, "٣"):
-        assert reviewer.post(UNDO, {"decision": nonsense}).status_code == 404
+        assert reviewer.post(UNDO, key() | {"decision": nonsense}).status_code == 404
     assert Case.objects.get(pk=second.pk).state == "decided"
 
 
 def test_undo_of_many_says_so(reviewer: Client) -> None:
     cases = [open_case() for _ in range(3)]
     cases_decide(seen={case.pk: None for case in cases}, reviewer=me(reviewer), verdict=Verdict("right"))
-    response = reviewer.post(UNDO, headers={"Accept": "application/json"})
+    response = reviewer.post(UNDO, key(), headers={"Accept": "application/json"})
     assert "3 together, are undone" in response.json()["said"]
 
 
 def test_reopen(reviewer: Client, lead: Client, case: Case) -> None:
     send(reviewer, case, label="cup")
     assert reviewer.post(url(case, "reopen")).status_code == 403
-    response = lead.post(url(case, "reopen"), {"note": "look \x00 again"})
+    response = lead.post(url(case, "reopen"), key() | {"note": "look \x00 again"})
     assert (response.status_code, response["Location"]) == (303, url(case))
     assert last() == ("reopen", "", "look \ufffd again")
-    response = lead.post(url(case, "reopen"), {"note": "n" * (NOTE_MAX_LENGTH + 1)})
+    response = lead.post(url(case, "reopen"), {"note": "n" * (NOTE_MAX_LENGTH + 1)} | key())
     assert response.status_code == 400 and f"up to {NOTE_MAX_LENGTH} are kept" in response.text
     assert Decision.objects.count() == 2, "a note that is cut short would say something else"
-    response = lead.post(url(case, "reopen"))
+    response = lead.post(url(case, "reopen"), key())
     assert response.status_code == 409 and "open already" in response.text
 
 

@@ -14,6 +14,7 @@ from review.claims import claim
 from review.decisions import Verdict, case_decide
 from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
+from review.tests.focus import key
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/review/case/grid/"
@@ -51,7 +52,7 @@ def test_it_works(reviewer: Client, cases: list[Case]) -> None:
     assert "2 cases decided." in page
     assert list(Case.objects.order_by("pk").values_list("label", flat=True)) == ["cup", "cup", ""]
     assert Decision.objects.values("bulk").distinct().count() == 1
-    page = reviewer.post(_undo_address(page), follow=True).text
+    page = reviewer.post(_undo_address(page), key(), follow=True).text
     assert "2 cases open again" in page
     assert Case.objects.open().count() == 3 and Decision.objects.count() == 4
 
@@ -110,7 +111,7 @@ def test_decided_by_someone_else_between_preview_and_button(reviewer: Client, ca
 
 def test_undo_is_for_who_decided(reviewer: Client, lead: Client, cases: list[Case]) -> None:
     undo = _undo_address(_decide(reviewer, _preview(reviewer, cases)))
-    assert "nothing left of it" in lead.post(undo, follow=True).text
+    assert "nothing left of it" in lead.post(undo, key(), follow=True).text
     case_decide_again = Case.objects.get(pk=cases[0].pk)
     assert case_decide_again.state == "decided"
 

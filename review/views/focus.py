@@ -26,7 +26,6 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from feedback.words import cleaned
-from predictions import labels
 from predictions.exceptions import Refusal
 from predictions.views import HttpResponseSeeOther
 from review import claims, decisions
@@ -35,6 +34,7 @@ from review.filters import Filters
 from review.models import Case, Decision
 from review.orders import ORDERS
 from review.selectors import case_find, case_view
+from review.views.keys import sent_key
 
 SKIP = "skip"
 
@@ -137,7 +137,7 @@ def undo(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _after_login(request, case_id)
     try:
-        undone = _undo(_user(request), request.POST.get("decision", ""))
+        undone = _undo(_user(request), request.POST.get("decision", ""), sent_key(request))
     except Refusal as refusal:
         return _refused(request, refusal, case_id)
     what = undone.undoes
@@ -155,9 +155,8 @@ def reopen(request: HttpRequest, case_id: int) -> HttpResponse:
     if request.method != "POST":
         return _after_login(request, case_id)
     try:
-        decision = decisions.case_reopen(
-            case_id=case_id, reviewer=_user(request), note=cleaned(request.POST.get("note", ""))
-        )
+        note = cleaned(request.POST.get("note", ""))
+        decision = decisions.case_reopen(case_id=case_id, reviewer=_user(request), note=note, key=sent_key(request))
     except Refusal as refusal:
         return _refused(request, refusal, case_id)
     done = Done(case_id, f"Case {case_id}: reopened.", decision)
@@ -169,33 +168,31 @@ def _decide(request: HttpRequest, case_id: int) -> Done:
     label, note = _typed(request)
     # A button that names a label says nothing else.
     verdict = Verdict(request.POST.get("verdict") or Decision.Kind.CORRECTED, label, note)
-    seen = _seen(request)
-    try:
-        decision = decisions.case_decide(case_id=case_id, reviewer=_user(request), verdict=verdict, seen=seen)
-    except Refusal as refusal:
-        # A form that comes a second time, because the answer to the first one was lost, is no conflict.
-        stored = _stored_already(case_id, _user(request), verdict, seen) if refusal.status == 409 else None
-        if stored is None:
-            raise
-        decision = stored
+    decision = decisions.case_decide(
+        case_id=case_id, reviewer=_user(request), verdict=verdict, seen=_seen(request), key=sent_key(request)
+    )
     return Done(case_id, f"Case {case_id}: {_in_words(decision)}.", decision)
 
 
 def _skip(request: HttpRequest, case_id: int) -> Done:
-    case = Case.objects.filter(pk=case_id).first()
-    if case is None:
-        raise Refusal("no-such-case", "There is no such case any more.", status=404)
-    claims.case_skip(case, _user(request))
+    """Raises `Refusal`."""
+    claims.case_skip(
+        case_id=case_id,
+        reviewer=_user(request),
+        decision_count=_seen(request).decision_count,
+        key=sent_key(request),
+    )
     return Done(case_id, f"Case {case_id}: skipped. It comes back to you last of all.")
 
 
-def _undo(reviewer: User, decision_id: str) -> Decision:
+def _undo(reviewer: User, decision_id: str, key: UUID) -> Decision:
+    """Raises `Refusal`."""
     if not decision_id:
-        return decisions.undo_last(reviewer)
+        return decisions.undo_last(reviewer, key)
     decision = Decision.objects.filter(pk__in=_keys([decision_id])).first()
     if decision is None:
         raise Refusal("nothing-to-undo", "There is no such decision.", status=404)
-    return decisions.decision_undo(decision=decision, reviewer=reviewer)
+    return decisions.decision_undo(decision=decision, reviewer=reviewer, key=key)
 
 
 def _seen(request: HttpRequest) -> Seen:
@@ -209,18 +206,6 @@ def _seen(request: HttpRequest) -> Seen:
 def _typed(request: HttpRequest) -> tuple[str, str]:
     """The label and the note of a form; the note with line ends as the database keeps them."""
     return cleaned(request.POST.get("label", "")), cleaned(request.POST.get("note", "")).strip()
-
-
-def _stored_already(case_id: int, reviewer: User, verdict: Verdict, seen: Seen) -> Decision | None:
-    """The row of the same verdict by the same reviewer on what he has seen, if it is there."""
-    row = Decision.objects.filter(case_id=case_id, reviewer=reviewer, number=seen.decision_count + 1).first()
-    if row is None:
-        return None
-    if verdict.kind == Decision.Kind.CORRECTED:
-        is_same = bool(row.label) and row.label in {verdict.label, labels.resolve(verdict.label)}
-    else:
-        is_same = row.kind == verdict.kind and row.note == verdict.note
-    return row if is_same else None
 
 
 # --- Answering ------------------------------------------------------------------------------------

@@ -27,14 +27,15 @@ from review.decisions import (
     Seen,
     Verdict,
     bulk_undo,
-    case_reopen,
     cases_decide,
+    cases_reopen,
     outcome,
     require_not_too_many,
 )
 from review.facets import orders
 from review.filters import Filters
 from review.models import Case, Decision
+from review.views.keys import sent_key
 
 PER_PAGE = 60
 REOPEN = "reopen"
@@ -131,7 +132,7 @@ def decide(request: HttpRequest) -> HttpResponse:
 @permission_required("review.decide_case", raise_exception=True)
 def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
     try:
-        undone = bulk_undo(bulk, request.user)  # type: ignore[arg-type]
+        undone = bulk_undo(bulk, request.user, sent_key(request))  # type: ignore[arg-type]
         messages.success(request, f"Undone: {_cases(len(undone))} open again.")
     except Refusal as refusal:
         messages.error(request, refusal.message)
@@ -139,29 +140,33 @@ def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
 
 
 def _decide(request: HttpRequest, seen: Mapping[int, Seen], verdict: Verdict) -> None:
-    result = cases_decide(seen=seen, reviewer=request.user, verdict=verdict)  # type: ignore[arg-type]
-    if result.decided:
+    """Raises `Refusal`."""
+    result = cases_decide(
+        seen=seen,
+        reviewer=request.user,  # type: ignore[arg-type]
+        verdict=verdict,
+        key=sent_key(request),
+    )
+    if result.stored:
         message = format_html(
             '{} decided. <button class="link-button" form="undo" formaction="{}">Undo</button>',
-            _cases(len(result.decided)),
+            _cases(len(result.stored)),
             reverse("admin:review_case_grid_undo", args=[result.bulk]),
         )
         messages.success(request, message)
     _tell_refused(request, result.refused)
 
 
-def _reopen(request: HttpRequest, seen: Mapping[int, Seen]) -> None:
-    require_not_too_many(seen)
-    refused, reopened = [], 0
-    for case_id in seen:
-        try:
-            case_reopen(case_id=case_id, reviewer=request.user)  # type: ignore[arg-type]
-            reopened += 1
-        except Refusal as refusal:
-            refused.append((case_id, refusal))
-    if reopened:
-        messages.success(request, f"{_cases(reopened)} reopened.")
-    _tell_refused(request, refused)
+def _reopen(request: HttpRequest, case_ids: Collection[int]) -> None:
+    """Raises `Refusal`."""
+    result = cases_reopen(
+        case_ids=case_ids,
+        reviewer=request.user,  # type: ignore[arg-type]
+        key=sent_key(request),
+    )
+    if result.stored:
+        messages.success(request, f"{_cases(len(result.stored))} reopened.")
+    _tell_refused(request, result.refused)
 
 
 def _tell_refused(request: HttpRequest, refused: Sequence[tuple[int, Refusal]]) -> None:

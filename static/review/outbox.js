@@ -1,5 +1,6 @@
 /* Forms on their way to the server: one after the other, in the order in which they were sent, and none of them lost
- * without a word. What the server refuses is over; what does not reach it waits here until somebody tries again.
+ * without a word. What the server refuses is over; what does not reach it waits here until somebody tries again. Each has
+ * a key of its own: if only the answer was lost, the server knows the next try by it, and does nothing twice.
  */
 
 const PAUSES = [500, 1500, 4000]; // milliseconds before the second, third and fourth try
@@ -29,6 +30,7 @@ export class Outbox {
 
   /** Sends `body` to `address`. Returns the server's answer, sooner or later; throws `Refused`. */
   post(address, body, about = {}) {
+    body.set("key", newKey()); // not the one of the form: a form can be sent again and mean something else
     return new Promise((resolve, reject) => {
       this.jobs.push({ address, body, ...about, resolve, reject });
       if (this.jobs.length === 1) this.work();
@@ -73,6 +75,12 @@ export class Outbox {
       }
     }
   }
+}
+
+/** 128 random bits in hexadecimal digits. `crypto.randomUUID` is missing where the site has no HTTPS. */
+function newKey() {
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** An answer that another try would not change: a login page, or a page that says "forbidden". */

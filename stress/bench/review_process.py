@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from typing import Any
+from uuid import uuid4
 
 import django
 
@@ -74,8 +75,8 @@ def _visits(client: Any, number: int) -> dict[str, Any]:
         "list, searched for a label and comments": lambda: client.get(f"{desk}?q=cup"),
         "next for me": lambda: client.post(f"{desk}next/"),
         "focus view": lambda: client.get(f"{desk}{case.pk}/focus/"),
-        "decide": lambda: client.post(f"{desk}{case.pk}/decide/", {"verdict": "right", **seen}),
-        "undo": lambda: client.post(f"{desk}undo/"),
+        "decide": lambda: client.post(f"{desk}{case.pk}/decide/", {"verdict": "right", "key": uuid4(), **seen}),
+        "undo": lambda: client.post(f"{desk}undo/", {"key": uuid4()}),
         "grid": lambda: client.get(f"{desk}grid/"),
     }
 
