@@ -208,7 +208,7 @@ STORAGES = {
         "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
     },
 }
-FILE_UPLOAD_HANDLERS = ["predictions.uploads.parser.BoundedUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["predictions.uploads.parser.DiscardingUploadHandler"]
 
 # --- API ------------------------------------------------------------------------------------------
 

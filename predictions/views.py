@@ -54,7 +54,9 @@ def _upload_page(request: HttpRequest, refusal: Refusal | None = None) -> HttpRe
     if refusal is None and not request.COOKIES and not settings.DEBUG:
         # With cookies there may be something to say: no cache may take the one page for the other.
         return HttpResponse(_first_page(settings.UPLOAD_MAX_BYTES), headers={"Vary": "Cookie"})
-    context = {"refusal": refusal, **_limits(settings.UPLOAD_MAX_BYTES)}
+    # The message and not the exception: its traceback holds the upload, and the context outlives the request until the
+    # garbage collector next runs.
+    context = {"refusal": refusal.message if refusal else "", **_limits(settings.UPLOAD_MAX_BYTES)}
     response = render(request, "predictions/upload.html", context, status=refusal.status if refusal else 200)
     for name, value in refusal.headers.items() if refusal else ():
         response[name] = value

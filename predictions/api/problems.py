@@ -1,5 +1,6 @@
 """Errors of the API as problem details (RFC 9457): `application/problem+json` with a stable `code`."""
 
+import traceback
 from http import HTTPStatus
 from typing import Any
 
@@ -58,6 +59,9 @@ def problem_response(error: Exception, _context: dict[str, Any] | None = None) -
         else:
             body = problem(status, code, str(error.detail))
     else:
+        # REST framework raises the error again from a frame that holds it: a reference cycle, which would keep the
+        # upload in memory until the garbage collector next runs.
+        traceback.clear_frames(error.__traceback__)
         return None
     set_rollback()
     return Response(body, status=status, content_type=CONTENT_TYPE, headers=headers)

@@ -61,12 +61,13 @@ def only_file(request: HttpRequest) -> UploadedFile[bytes]:
 
 
 def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
-    """Checks an uploaded file and takes in its bytes.
+    """Checks an uploaded file and takes in its bytes. Closes the upload, so that it no longer holds them itself.
 
     Raises `Refusal`: `empty`, `too-large`, `too-complex`, `incomplete`, `not-an-image`, `too-many-pixels`, `too-small`.
     """
     size = upload.size or 0
-    content = upload.read()
+    with upload:
+        content = upload.read()
     if size > settings.UPLOAD_MAX_BYTES or size > len(content):  # what is too much was not kept: see `uploads`
         limit = settings.UPLOAD_MAX_BYTES / 2**20
         raise Refusal("too-large", f"The request is larger than the {limit:.3g} MB that are accepted.", status=413)

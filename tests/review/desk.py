@@ -63,28 +63,28 @@ class Desk:
 
     def case_of(self, photo: int) -> int:
         prediction = self.answers[photo]["id"].replace("-", "")
-        query = "SELECT c.id FROM feedback_case c JOIN predictions_prediction p USING (image_id) WHERE p.id = ?"
+        query = "SELECT c.id FROM review_case c JOIN predictions_prediction p USING (image_id) WHERE p.id = ?"
         return int(self.rows(query, prediction)[0][0])
 
     def decisions(self, case: int | None = None) -> list[tuple[str, str, str]]:
         """(kind, label, reviewer) of all decisions, or of those of one case, oldest first."""
         return self.rows(
-            "SELECT kind, label, username FROM feedback_decision d JOIN auth_user u ON u.id = reviewer_id"
+            "SELECT kind, label, username FROM review_decision d JOIN auth_user u ON u.id = reviewer_id"
             " WHERE ? IS NULL OR case_id = ? ORDER BY d.id",
             case,
             case,
         )
 
     def state(self, case: int) -> str:
-        return str(self.rows("SELECT state FROM feedback_case WHERE id = ?", case)[0][0])
+        return str(self.rows("SELECT state FROM review_case WHERE id = ?", case)[0][0])
 
     def claimed_by(self, case: int) -> str | None:
-        query = "SELECT username FROM feedback_case c LEFT JOIN auth_user u ON u.id = claimed_by_id WHERE c.id = ?"
+        query = "SELECT username FROM review_case c LEFT JOIN auth_user u ON u.id = claimed_by_id WHERE c.id = ?"
         return self.rows(query, case)[0][0]  # type: ignore[no-any-return]
 
     def let_claims_expire(self) -> None:
         """What passes otherwise in `REVIEW_CLAIM_MINUTES`."""
-        self.rows("UPDATE feedback_case SET claimed_until = '2020-01-01 00:00:00' WHERE claimed_until IS NOT NULL")
+        self.rows("UPDATE review_case SET claimed_until = '2020-01-01 00:00:00' WHERE claimed_until IS NOT NULL")
 
     def picture_file(self, photo: int) -> Path:
         query = "SELECT file FROM predictions_image i JOIN predictions_prediction p ON p.image_id = i.id WHERE p.id = ?"

@@ -37,7 +37,7 @@ def furnish(desk: Desk, sit: Sit) -> Pages:
     grace.get_by_role("button", name="Flag", exact=True).click()
     desk.let_claims_expire()
     grace.goto(f"{desk.url}/{cases[6]}/focus/")
-    desk.rows("UPDATE feedback_case SET in_audit = 1 WHERE id % 2 = 0")
+    desk.rows("UPDATE review_case SET in_audit = 1 WHERE id % 2 = 0")
     admin = "/admin/review/case"
     paths = {
         "result page with the question": _path(desk, 20),

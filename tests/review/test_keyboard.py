@@ -41,7 +41,7 @@ def seat(desk: Desk, sit: Sit) -> Keyboard:
 def test_twenty_cases(desk: Desk, seat: Keyboard) -> None:
     """One key decides, and brings the next case."""
     wanted = []
-    cases = sorted(case for (case,) in desk.rows("SELECT id FROM feedback_case"))
+    cases = sorted(case for (case,) in desk.rows("SELECT id FROM review_case"))
     for case, key in zip(cases, cycle("ar25x"), strict=False):
         wait_for_case(seat.tab, case)
         top = desk.labels(cases.index(case))
@@ -134,7 +134,7 @@ def test_flag_with_a_note(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     assert not seat.tab.get_by_label("What should somebody look at?").is_visible()
     seat.press("f", *" a cup?", "Enter")
     wait_for_case(seat.tab, cases[1])
-    assert desk.rows("SELECT kind, note FROM feedback_decision") == [("flagged", "half a cup?")]
+    assert desk.rows("SELECT kind, note FROM review_decision") == [("flagged", "half a cup?")]
     assert desk.state(cases[0]) == "flagged"
     seat.press("f", "Enter")  # an empty note says nothing: the browser asks for one
     assert case_on(seat.tab) == cases[1] and desk.decisions(cases[1]) == []

@@ -71,7 +71,7 @@ def test_a_verdict_and_a_skip(desk: Desk, tab: Any, cases: list[int], key: str) 
     assert answers.statuses == [200, 200], "the page asked again"
     assert tab.get_by_role("alert").get_by_text("not stored").count() == 0
     assert len(desk.decisions(cases[2])) == (1 if key == "r" else 0)
-    assert len(desk.rows("SELECT id FROM feedback_skip")) == (0 if key == "r" else 1)
+    assert len(desk.rows("SELECT id FROM review_skip")) == (0 if key == "r" else 1)
 
 
 def test_undo_without_javascript(desk: Desk, tab: Any, sit: Sit, cases: list[int]) -> None:
