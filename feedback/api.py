@@ -16,7 +16,7 @@ from feedback import authors
 from feedback.forms import COMMENT_MAX_LENGTH, EXPECTED_MAX_LENGTH
 from feedback.models import Feedback
 from feedback.services import feedback_give
-from feedback.words import cleaned
+from feedback.words import normalize_text
 from predictions.api.problems import CONTENT_TYPE
 from predictions.api.views import problem_schema
 from predictions.models import Prediction
@@ -54,7 +54,7 @@ class FeedbackSerializer(serializers.Serializer[Any]):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return attrs | {name: cleaned(attrs[name]) for name in ("expected_label", "expected_words", "comment")}
+        return attrs | {name: normalize_text(attrs[name]) for name in ("expected_label", "expected_words", "comment")}
 
 
 class FlatJSONParser(JSONParser):

@@ -3,7 +3,7 @@ from typing import Any
 from django import forms
 
 from feedback.models import Feedback
-from feedback.words import cleaned
+from feedback.words import normalize_text
 from predictions import labels
 
 EXPECTED_MAX_LENGTH = 200
@@ -14,7 +14,7 @@ class WordsField(forms.CharField):
     """Text that people type: whatever they send, it can be stored and shown."""
 
     def to_python(self, value: Any) -> str:
-        return cleaned(super().to_python(value) or "")
+        return normalize_text(super().to_python(value) or "")
 
 
 class FeedbackForm(forms.Form):

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from feedback.report_form import read_report
 from feedback.services import report_take
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 
 
 @csrf_exempt  # it acts for nobody: there is no session that a foreign page could misuse
@@ -20,8 +20,8 @@ def feedback(request: HttpRequest) -> HttpResponse:
     try:
         # A NUL is no text, and PostgreSQL could not store it.
         report = read_report(request).replace("\x00", "") if request.method == "POST" else ""
-    except Refusal as refusal:
-        return render(request, "feedback/report.html", {"refusal": refusal}, status=refusal.status)
+    except RequestRejected as rejection:
+        return render(request, "feedback/report.html", {"refusal": rejection}, status=rejection.status)
     if report:
         report_take(text=report)
     return render(request, "feedback/report.html", {"taken": bool(report)})

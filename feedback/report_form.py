@@ -10,7 +10,7 @@ import multipart
 from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, QueryDict
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.uploads import bodies
 
 FIELD = "report"
@@ -28,7 +28,7 @@ def read_report(request: HttpRequest) -> str:
 
     Other text fields are ignored, as the original service did.
 
-    Raises `Refusal`: `too-large`, `incomplete`, `malformed`, `too-many-fields`, `several-reports`,
+    Raises `RequestRejected`: `too-large`, `incomplete`, `malformed`, `too-many-fields`, `several-reports`,
     `file-not-accepted`, `unsupported-media-type`.
     """
     body = bodies.read_body(request, BODY_MAX_BYTES)
@@ -44,13 +44,13 @@ def read_report(request: HttpRequest) -> str:
         raise _unsupported("The body of the request is not a form.")
     if len(reports) > 1:
         message = f"The form has {len(reports)} fields “{FIELD}”: send one report at a time."
-        raise Refusal("several-reports", message)
+        raise RequestRejected("several-reports", message)
     return _SURROGATES.sub("\ufffd", reports[0]) if reports else ""
 
 
 def _urlencoded_reports(request: HttpRequest, body: bytes) -> list[str]:
     if (request.encoding or "utf-8").lower() not in {"utf-8", "utf8"}:
-        raise Refusal("malformed", f"A form of the type {URLENCODED} has to be in UTF-8.")
+        raise RequestRejected("malformed", f"A form of the type {URLENCODED} has to be in UTF-8.")
     try:
         return QueryDict(body, encoding="utf-8").getlist(FIELD)
     except TooManyFieldsSent as error:
@@ -74,14 +74,14 @@ def _multipart_reports(request: HttpRequest, body: bytes) -> list[str]:
     except multipart.ParserLimitReached as error:
         raise _too_many_fields() from error
     except (multipart.MultipartError, ValueError) as error:  # ValueError: an impossible boundary, or broken base64
-        raise Refusal("malformed", "The body of the request is not a whole multipart form.") from error
+        raise RequestRejected("malformed", "The body of the request is not a whole multipart form.") from error
     return reports
 
 
 def _text_field(segment: Any) -> Any:
     if segment.filename:
         message = f"Files are not accepted here: the report is the text of the form field “{FIELD}”."
-        raise Refusal("file-not-accepted", message)
+        raise RequestRejected("file-not-accepted", message)
     return segment
 
 
@@ -92,10 +92,10 @@ def _decoded(segment: Any, content: bytes, charset: str) -> str:
     return content.decode(charset, "replace")
 
 
-def _too_many_fields() -> Refusal:
-    return Refusal("too-many-fields", "The form has more fields than are accepted.")
+def _too_many_fields() -> RequestRejected:
+    return RequestRejected("too-many-fields", "The form has more fields than are accepted.")
 
 
-def _unsupported(problem: str) -> Refusal:
+def _unsupported(problem: str) -> RequestRejected:
     message = f"{problem} Send the form field “{FIELD}” as {URLENCODED} or {MULTIPART}."
-    return Refusal("unsupported-media-type", message, status=415)
+    return RequestRejected("unsupported-media-type", message, status=415)

@@ -8,7 +8,7 @@ from feedback import mirror
 from feedback.models import Feedback
 from feedback.signals import feedback_stored, feedback_storing
 from predictions import labels
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 
 
@@ -26,10 +26,10 @@ def feedback_give(
     It takes the place of what the same author (see `authors`) said of the same prediction before, until a reviewer has
     decided. `wrong` and `unsure` open a case.
 
-    Raises `Refusal`: `no-answer` if there is nothing to speak of, `unknown-label`, `decided`.
+    Raises `RequestRejected`: `no-answer` if there is nothing to speak of, `unknown-label`, `decided`.
     """
     if not prediction.is_done:
-        raise Refusal("no-answer", "There is no answer yet that could be right or wrong.", status=409)
+        raise RequestRejected("no-answer", "There is no answer yet that could be right or wrong.", status=409)
     feedback = Feedback(
         prediction=prediction,
         author=author,
@@ -48,7 +48,7 @@ def _known_label(text: str, prediction: Prediction) -> str:
     label = labels.resolve(text)
     if label is None:
         message = f"“{text[:100]}” is none of the labels. Choose one of them, or say it in other words."
-        raise Refusal("unknown-label", message)
+        raise RequestRejected("unknown-label", message)
     return label
 
 

@@ -10,7 +10,7 @@ from feedback.forms import FeedbackForm
 from feedback.models import Feedback
 from feedback.services import feedback_give
 from predictions import labels
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 
 SUGGESTIONS = 3
@@ -24,14 +24,14 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
         return _ask_again(request, prediction, form)
     try:
         feedback = feedback_give(prediction=prediction, author=authors.visitor(request), **form.cleaned_data)
-    except Refusal as refusal:
-        if refusal.code == "unknown-label":
+    except RequestRejected as rejection:
+        if rejection.code == "unknown-label":
             text = form.cleaned_data["expected_label"]
             first = [label for label, _score in prediction.top]
             form.suggestions = tuple(labels.search(text, first=first, limit=SUGGESTIONS))
-            form.add_error("expected_label", refusal.message)
+            form.add_error("expected_label", rejection.message)
             return _ask_again(request, prediction, form)
-        messages.error(request, refusal.message)
+        messages.error(request, rejection.message)
     else:
         is_reviewed = feedback.verdict != Feedback.Verdict.RIGHT
         messages.success(request, "Thank you. A reviewer will look at it." if is_reviewed else "Thank you.")

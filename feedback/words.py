@@ -8,6 +8,6 @@ _LINE_ENDS = re.compile(r"\r\n?")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def cleaned(text: str) -> str:
+def normalize_text(text: str) -> str:
     """The text with line feeds for line ends, and U+FFFD in place of each control character and surrogate."""
     return _CONTROL_CHARACTERS.sub("\ufffd", _LINE_ENDS.sub("\n", text))

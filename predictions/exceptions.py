@@ -1,7 +1,7 @@
 """Why a picture, or a request, is not accepted."""
 
 
-class Refusal(Exception):
+class RequestRejected(Exception):
     """Something from outside that cannot be accepted.
 
     `code` is stable and meant for programs, `message` is meant for people, `status` is the HTTP status that

@@ -23,7 +23,7 @@ from structlog.contextvars import bind_contextvars
 
 from predictions import announcements, classifiers, queues, request_ids
 from predictions.admission import backpressure
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.uploads import validation as images
 
@@ -71,7 +71,7 @@ class Intake:
     def accept(self, prediction: Prediction, image: Image) -> None:
         """Returns when the prediction is recorded and queued, or answered already.
 
-        Raises `Refusal` if it cannot be queued, and what the database raises if it cannot be recorded.
+        Raises `RequestRejected` if it cannot be queued, and what the database raises if it cannot be recorded.
         """
         arrival = _Arrival(prediction, image)
         bind_contextvars(prediction=str(prediction.id))
@@ -156,7 +156,7 @@ class Intake:
             )
         except redis.RedisError as error:
             logger.exception("Could not queue %d predictions.", len(ids))
-            refusal = Refusal(
+            refusal = RequestRejected(
                 Prediction.QUEUE_UNAVAILABLE,
                 "The queue cannot be reached. Please try again in a moment.",
                 status=503,

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from predictions import services
 from predictions.admission import backpressure
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.uploads import validation as images
 
@@ -23,11 +23,11 @@ def predict(request: HttpRequest) -> JsonResponse:
     """Exactly three keys, whatever happens; anything but an answer is 400 with nulls, or 503 if it is our fault."""
     try:
         backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS)
-    except Refusal as refusal:
-        return _answer(status=refusal.status, headers=refusal.headers)
+    except RequestRejected as rejection:
+        return _answer(status=rejection.status, headers=rejection.headers)
     try:
         file = images.only_file(request)
-    except Refusal:
+    except RequestRejected:
         return _answer(status=400)
     try:
         if PurePath(file.name or "").suffix.lower() not in ALLOWED_SUFFIXES:
@@ -40,8 +40,8 @@ def predict(request: HttpRequest) -> JsonResponse:
             wait_seconds=seconds,
             expires_after=timedelta(seconds=seconds),
         )
-    except Refusal as refusal:
-        return _answer(status=503, headers=refusal.headers) if refusal.status == 503 else _answer(status=400)
+    except RequestRejected as rejection:
+        return _answer(status=503, headers=rejection.headers) if rejection.status == 503 else _answer(status=400)
     if prediction.is_done:
         return _answer(prediction)
     is_the_picture_s_fault = prediction.state == Prediction.State.FAILED and not prediction.is_our_failure

@@ -2,7 +2,7 @@
 
 from prometheus_client import Histogram
 
-from worker.inference.classifier import Classified
+from worker.inference.classifier import BatchResult
 from worker.rq_batch.metrics import REGISTRY, SECONDS
 
 _DECODE = Histogram(
@@ -13,7 +13,7 @@ _COMPUTE = Histogram(
 )
 
 
-def observe(classified: Classified) -> None:
+def observe(classified: BatchResult) -> None:
     for seconds in classified.decode_seconds:
         _DECODE.observe(seconds)
     for seconds in classified.compute_seconds:

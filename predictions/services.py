@@ -22,7 +22,7 @@ from predictions.group_commit import intake
 from predictions.models import Prediction
 from predictions.signals import Answered, answered
 from predictions.uploads import validation as images
-from worker.inference.classifier import Answer, Classified, Classifier
+from worker.inference.classifier import BatchResult, Classification, Classifier
 from worker.inference.preprocessing import UndecodableImage
 
 logger = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ def prediction_request(
 ) -> Prediction:
     """Accepts a picture, queues its prediction, and waits for the answer for at most `wait_seconds`.
 
-    The prediction that comes back may still be waiting. Raises `Refusal` if the picture is not acceptable, too many
-    wait already, or the queue cannot be reached; then nothing is left behind that anybody waits for.
+    The prediction that comes back may still be waiting. Raises `RequestRejected` if the picture is not acceptable,
+    too many wait already, or the queue cannot be reached; then nothing is left behind that anybody waits for.
     """
     with backpressure.place_to_wait(wait_seconds):
         with intake.coming():
@@ -166,7 +166,7 @@ def _read(file_name: str) -> bytes | Exception:
 
 
 def _record(
-    predictions: Sequence[_TakenUp], classified: Classified, *, model_version: str
+    predictions: Sequence[_TakenUp], classified: BatchResult, *, model_version: str
 ) -> dict[UUID, Mapping[str, Any]]:
     """Writes all answers in one transaction. What was written, of those that settled here and not elsewhere before."""
     now = timezone.now()
@@ -186,15 +186,15 @@ def _record(
             answers=[
                 Answered(prediction.id, prediction.sha256, answer.label, answer.score)
                 for prediction, answer in zip(predictions, classified.answers, strict=True)
-                if prediction.id in settled and isinstance(answer, Answer)
+                if prediction.id in settled and isinstance(answer, Classification)
             ],
         )
     return {prediction_id: answers[prediction_id] for prediction_id in settled}
 
 
-def _columns(answer: Answer | Exception) -> dict[str, Any]:
+def _columns(answer: Classification | Exception) -> dict[str, Any]:
     """The same columns for every answer, so that one statement writes all of them."""
-    if isinstance(answer, Answer):
+    if isinstance(answer, Classification):
         top = [[label, round(score, 6)] for label, score in answer.top]
         done = {"state": Prediction.State.DONE.value, "label": answer.label, "score": answer.score, "top": top}
         return done | {"error_code": "", "error": ""}

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from predictions import services
 from predictions.admission import backpressure
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.uploads import thumbnails
 from predictions.uploads import validation as images
@@ -38,27 +38,27 @@ def upload(request: HttpRequest) -> HttpResponse:
     try:
         backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS, takes_place=False)
         file = images.only_file(request)
-    except Refusal as refusal:
-        if refusal.code != "no-file":
-            return _upload_page(request, refusal)
+    except RequestRejected as rejection:
+        if rejection.code != "no-file":
+            return _upload_page(request, rejection)
         messages.error(request, "Please choose a picture first.")
         return redirect("predictions:upload")
     try:
         prediction = services.prediction_request(upload=file, source=Prediction.Source.PAGE)
-    except Refusal as refusal:
-        return _upload_page(request, refusal)
+    except RequestRejected as rejection:
+        return _upload_page(request, rejection)
     return HttpResponseSeeOther(prediction.get_absolute_url())
 
 
-def _upload_page(request: HttpRequest, refusal: Refusal | None = None) -> HttpResponse:
-    if refusal is None and not request.COOKIES and not settings.DEBUG:
+def _upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
+    if rejection is None and not request.COOKIES and not settings.DEBUG:
         # With cookies there may be something to say: no cache may take the one page for the other.
         return HttpResponse(_first_page(settings.UPLOAD_MAX_BYTES), headers={"Vary": "Cookie"})
     # The message and not the exception: its traceback holds the upload, and the context outlives the request until the
     # garbage collector next runs.
-    context = {"refusal": refusal.message if refusal else "", **_limits(settings.UPLOAD_MAX_BYTES)}
-    response = render(request, "predictions/upload.html", context, status=refusal.status if refusal else 200)
-    for name, value in refusal.headers.items() if refusal else ():
+    context = {"refusal": rejection.message if rejection else "", **_limits(settings.UPLOAD_MAX_BYTES)}
+    response = render(request, "predictions/upload.html", context, status=rejection.status if rejection else 200)
+    for name, value in rejection.headers.items() if rejection else ():
         response[name] = value
     return response
 

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from review.models import Case, CaseQuerySet, Skip
 from review.orders import DEFAULT_ORDER, ORDERS
 
@@ -72,10 +72,10 @@ def claim(case: Case, reviewer: User) -> bool:
 
 
 def require_free(case: Case, reviewer: User) -> None:
-    """Raises `Refusal` `claimed` if somebody else looks at the case just now."""
+    """Raises `RequestRejected` `claimed` if somebody else looks at the case just now."""
     if case.is_claimed_at(timezone.now()) and case.claimed_by_id != reviewer.pk:
         who = case.claimed_by.get_username() if case.claimed_by else "Somebody else"
-        raise Refusal("claimed", f"{who} is looking at this case now.", status=409)
+        raise RequestRejected("claimed", f"{who} is looking at this case now.", status=409)
 
 
 def case_skip(*, case_id: int, reviewer: User, decision_count: int | None = None, key: UUID | None = None) -> None:
@@ -84,12 +84,12 @@ def case_skip(*, case_id: int, reviewer: User, decision_count: int | None = None
     A retry with the same `key` changes nothing. Neither does a skip of a case whose history no longer has the
     `decision_count` rows that the reviewer saw.
 
-    Raises `Refusal` `no-such-case`.
+    Raises `RequestRejected` `no-such-case`.
     """
     with transaction.atomic():
         case = Case.objects.select_for_update(of=("self",)).filter(pk=case_id).first()
         if case is None:
-            raise Refusal("no-such-case", "There is no such case any more.", status=404)
+            raise RequestRejected("no-such-case", "There is no such case any more.", status=404)
         has_changed = decision_count is not None and decision_count != case.decision_count
         if has_changed or (key is not None and case.skips.filter(reviewer=reviewer, key=key).exists()):
             return

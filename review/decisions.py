@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from predictions import labels
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from review.claims import require_free
 from review.models import Case, Decision, Skip
 
@@ -60,7 +60,7 @@ class BulkResult:
 
     bulk: UUID
     stored: list[Decision] = field(default_factory=list)
-    refused: list[tuple[int, Refusal]] = field(default_factory=list)
+    refused: list[tuple[int, RequestRejected]] = field(default_factory=list)
 
 
 # --- Deciding -------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ def case_decide(
 
     An expired claim does no harm as long as nobody else has taken or decided the case.
 
-    Raises `Refusal`: `no-such-case`; `decided` or `changed` if it is not what the reviewer has `seen` any more;
+    Raises `RequestRejected`: `no-such-case`; `decided` or `changed` if it is not what the reviewer has `seen` any more;
     `claimed` if somebody else looks at it; `unknown-label`, `label-needed`, `note-needed`, `note-too-long`.
     """
     with _change():
@@ -85,16 +85,16 @@ def cases_decide(
 ) -> BulkResult:
     """Decides many cases with one verdict, by their ids; `MOST_AT_ONCE` at most. The others stay as they are.
 
-    Raises `Refusal` `too-many`.
+    Raises `RequestRejected` `too-many`.
     """
     bulk = key or uuid4()
     return _for_each(seen, reviewer, bulk, lambda pk: _decide(pk, reviewer, verdict, seen[pk], key=bulk, bulk=bulk))
 
 
 def require_not_too_many(case_ids: Collection[int]) -> None:
-    """Raises `Refusal` `too-many`."""
+    """Raises `RequestRejected` `too-many`."""
     if len(case_ids) > MOST_AT_ONCE:
-        raise Refusal("too-many", f"Up to {MOST_AT_ONCE} cases at once; these are {len(case_ids)}.")
+        raise RequestRejected("too-many", f"Up to {MOST_AT_ONCE} cases at once; these are {len(case_ids)}.")
 
 
 def outcome(case: Case, reviewer: User, verdict: Verdict, seen: Seen | None = None) -> tuple[Decision.Kind, str]:
@@ -108,28 +108,30 @@ def outcome(case: Case, reviewer: User, verdict: Verdict, seen: Seen | None = No
 
 
 def known_label(case: Case, text: str) -> str:
-    """The label that a text names, for this case. Raises `Refusal` `unknown-label`.
+    """The label that a text names, for this case. Raises `RequestRejected` `unknown-label`.
 
     Labels of the answer and of what people expect are known even if their model version is gone.
     """
     text = text.strip()
     if len(text) > LABEL_MAX_LENGTH:
-        raise Refusal("unknown-label", f"“{text[:100]}…” is longer than any label.")
+        raise RequestRejected("unknown-label", f"“{text[:100]}…” is longer than any label.")
     near = {case.predicted_label, case.expected_label, *(label for label, _score in case.prediction.top)}
     label = text if text in near else labels.resolve(text)
     if not label:
-        raise Refusal("unknown-label", f"“{text[:100]}” is none of the labels.")
+        raise RequestRejected("unknown-label", f"“{text[:100]}” is none of the labels.")
     return label
 
 
 def _require_short_note(note: str) -> None:
     if len(note) > NOTE_MAX_LENGTH:
-        raise Refusal("note-too-long", f"The note has {len(note)} characters; up to {NOTE_MAX_LENGTH} are kept.")
+        raise RequestRejected(
+            "note-too-long", f"The note has {len(note)} characters; up to {NOTE_MAX_LENGTH} are kept."
+        )
 
 
 @contextmanager
 def _change() -> Iterator[None]:
-    """A transaction that adds a row to a case's history: if another one was first, `Refusal` `decided`.
+    """A transaction that adds a row to a case's history: if another one was first, `RequestRejected` `decided`.
 
     No savepoint of its own for the row, which would cost every decision two round trips.
     """
@@ -137,7 +139,9 @@ def _change() -> Iterator[None]:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        raise Refusal("decided", "Decided meanwhile by somebody else. Nothing was stored.", status=409) from error
+        raise RequestRejected(
+            "decided", "Decided meanwhile by somebody else. Nothing was stored.", status=409
+        ) from error
 
 
 def _for_each(case_ids: Collection[int], reviewer: User, key: UUID, change: Callable[[int], Decision]) -> BulkResult:
@@ -151,10 +155,12 @@ def _for_each(case_ids: Collection[int], reviewer: User, key: UUID, change: Call
                 with _change():
                     row = change(case_id)
                     if earlier and row.pk not in earlier:
-                        raise Refusal("left-out", "It could not be changed when this was sent first.", status=409)
+                        raise RequestRejected(
+                            "left-out", "It could not be changed when this was sent first.", status=409
+                        )
                 result.stored.append(row)
-            except Refusal as refusal:
-                result.refused.append((case_id, refusal))
+            except RequestRejected as rejection:
+                result.refused.append((case_id, rejection))
     return result
 
 
@@ -163,7 +169,7 @@ def _decide(
 ) -> Decision:
     if len(verdict.note) > NOTE_MAX_LENGTH:
         message = f"The note has {len(verdict.note)} characters; up to {NOTE_MAX_LENGTH} are kept."
-        raise Refusal("note-too-long", message)
+        raise RequestRejected("note-too-long", message)
     _require_short_note(verdict.note)
     case, history = _locked(case_id)
     earlier = _with_key(history, reviewer, key)
@@ -181,7 +187,7 @@ def _locked(case_id: int) -> tuple[Case, list[Decision]]:
         cases = Case.objects.select_for_update(of=("self",)).select_related("claimed_by", "decided_by", "prediction")
         case = cases.get(pk=case_id)
     except Case.DoesNotExist as error:
-        raise Refusal("no-such-case", "There is no such case any more.", status=404) from error
+        raise RequestRejected("no-such-case", "There is no such case any more.", status=404) from error
     return case, list(case.decisions.select_related("reviewer"))
 
 
@@ -212,9 +218,11 @@ def _require_same(case: Case, seen: Seen | None) -> None:
     if case.state == Case.State.DECIDED:
         who = case.decided_by.get_username() if case.decided_by else "somebody"
         what = f"{case.get_verdict_display()}: {case.label}" if case.label else case.get_verdict_display()
-        raise Refusal("decided", f"Decided meanwhile by {who} ({what}). Your verdict was not stored.", status=409)
+        raise RequestRejected(
+            "decided", f"Decided meanwhile by {who} ({what}). Your verdict was not stored.", status=409
+        )
     if seen is not None and seen != Seen.of(case):
-        raise Refusal("changed", "The case has changed meanwhile. Please look at it again.", status=409)
+        raise RequestRejected("changed", "The case has changed meanwhile. Please look at it again.", status=409)
 
 
 def _kind_and_label(case: Case, verdict: Verdict) -> tuple[Decision.Kind, str]:
@@ -222,20 +230,20 @@ def _kind_and_label(case: Case, verdict: Verdict) -> tuple[Decision.Kind, str]:
         return Decision.Kind.RIGHT, case.predicted_label
     if verdict.kind == Decision.Kind.CORRECTED:
         if not verdict.label.strip():
-            raise Refusal("label-needed", "Which label is it?")
+            raise RequestRejected("label-needed", "Which label is it?")
         label = known_label(case, verdict.label)
         return (Decision.Kind.RIGHT if label == case.predicted_label else Decision.Kind.CORRECTED), label
     if verdict.kind == Verdict.ACCEPT:
         if not case.expected_label:
-            raise Refusal("no-expected-label", "Nobody has said what it is.")
+            raise RequestRejected("no-expected-label", "Nobody has said what it is.")
         return _kind_and_label(case, Verdict(Decision.Kind.CORRECTED, case.expected_label))
     if verdict.kind == Decision.Kind.UNUSABLE:
         return Decision.Kind.UNUSABLE, ""
     if verdict.kind == Decision.Kind.FLAGGED:
         if not verdict.note.strip():
-            raise Refusal("note-needed", "A flag needs a note: what should somebody look at?")
+            raise RequestRejected("note-needed", "A flag needs a note: what should somebody look at?")
         return Decision.Kind.FLAGGED, ""
-    raise Refusal("unknown-verdict", f"“{verdict.kind[:40]}” is no verdict.")
+    raise RequestRejected("unknown-verdict", f"“{verdict.kind[:40]}” is no verdict.")
 
 
 # --- Taking it back -------------------------------------------------------------------------------
@@ -244,8 +252,8 @@ def _kind_and_label(case: Case, verdict: Verdict) -> tuple[Decision.Kind, str]:
 def undo_last(reviewer: User, key: UUID | None = None) -> Decision:
     """Takes back what this reviewer decided last and has not taken back yet; all of it, if it was many at once.
 
-    Returns the first row that says so. Raises `Refusal`: `nothing-to-undo`; `decided` if somebody has done something
-    to the case since.
+    Returns the first row that says so. Raises `RequestRejected`: `nothing-to-undo`; `decided` if somebody has done
+    something to the case since.
     """
     mine = Decision.objects.filter(reviewer=reviewer, kind__in=Decision.CAN_BE_UNDONE, undone_by__isnull=True)
     last = mine.order_by("-id").first()
@@ -255,7 +263,7 @@ def undo_last(reviewer: User, key: UUID | None = None) -> Decision:
     if earlier is not None:
         return earlier
     if last is None:
-        raise Refusal("nothing-to-undo", "There is nothing that you could undo.", status=409)
+        raise RequestRejected("nothing-to-undo", "There is nothing that you could undo.", status=409)
     if last.bulk:
         return bulk_undo(last.bulk, reviewer, key)[0]
     return decision_undo(decision=last, reviewer=reviewer, key=key)
@@ -264,7 +272,7 @@ def undo_last(reviewer: User, key: UUID | None = None) -> Decision:
 def bulk_undo(bulk: UUID, reviewer: User, key: UUID | None = None) -> list[Decision]:
     """Takes back what this reviewer decided at once, as far as nobody has done anything to those cases since.
 
-    Raises `Refusal` `nothing-to-undo`.
+    Raises `RequestRejected` `nothing-to-undo`.
     """
     decided = Decision.objects.filter(bulk=bulk, reviewer=reviewer, undone_by__isnull=True)
     with transaction.atomic():
@@ -273,17 +281,17 @@ def bulk_undo(bulk: UUID, reviewer: User, key: UUID | None = None) -> list[Decis
         for decision in [] if undone else decisions:
             try:
                 undone.append(decision_undo(decision=decision, reviewer=reviewer, key=key))
-            except Refusal:
+            except RequestRejected:
                 continue
     if not undone:
-        raise Refusal("nothing-to-undo", "There is nothing left of it that you could undo.", status=409)
+        raise RequestRejected("nothing-to-undo", "There is nothing left of it that you could undo.", status=409)
     return undone
 
 
 def decision_undo(*, decision: Decision, reviewer: User, key: UUID | None = None) -> Decision:
-    """Takes back one decision. Raises `Refusal`: `not-yours`, `decided`, `claimed`."""
+    """Takes back one decision. Raises `RequestRejected`: `not-yours`, `decided`, `claimed`."""
     if decision.reviewer_id != reviewer.pk:
-        raise Refusal("not-yours", "Only who decided can undo it; a lead can reopen the case.", status=403)
+        raise RequestRejected("not-yours", "Only who decided can undo it; a lead can reopen the case.", status=403)
     with _change():
         case, history = _locked(decision.case_id)
         earlier = _with_key(history, reviewer, key)
@@ -293,12 +301,12 @@ def decision_undo(*, decision: Decision, reviewer: User, key: UUID | None = None
         standing = effective(history)
         if not standing or standing[-1].pk != decision.pk:
             message = "It was undone, or somebody has done something to the case since."
-            raise Refusal("decided", message, status=409)
+            raise RequestRejected("decided", message, status=409)
         return _add(case, history, reviewer, Decision.Kind.UNDO, undoes=decision, key=key)
 
 
 def case_reopen(*, case_id: int, reviewer: User, note: str = "", key: UUID | None = None) -> Decision:
-    """Puts a case back into the queue, whatever was decided. Raises `Refusal`: `no-such-case`, `not-decided`,
+    """Puts a case back into the queue, whatever was decided. Raises `RequestRejected`: `no-such-case`, `not-decided`,
     `note-too-long`.
     """
     _require_short_note(note)
@@ -307,7 +315,7 @@ def case_reopen(*, case_id: int, reviewer: User, note: str = "", key: UUID | Non
 
 
 def cases_reopen(*, case_ids: Collection[int], reviewer: User, key: UUID | None = None) -> BulkResult:
-    """Puts many cases back into the queue; `MOST_AT_ONCE` at most. Raises `Refusal` `too-many`."""
+    """Puts many cases back into the queue; `MOST_AT_ONCE` at most. Raises `RequestRejected` `too-many`."""
     bulk = key or uuid4()
     return _for_each(case_ids, reviewer, bulk, lambda pk: _reopen(pk, reviewer, note="", key=bulk))
 
@@ -318,7 +326,7 @@ def _reopen(case_id: int, reviewer: User, note: str, key: UUID | None) -> Decisi
     if earlier and earlier.kind == Decision.Kind.REOPEN:
         return earlier
     if case.state == Case.State.OPEN:
-        raise Refusal("not-decided", "The case is open already.", status=409)
+        raise RequestRejected("not-decided", "The case is open already.", status=409)
     return _add(case, history, reviewer, Decision.Kind.REOPEN, note=note, key=key)
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 
 from feedback.models import Feedback
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.signals import Answered
 from review import opening
@@ -41,13 +41,13 @@ def open_cases_for_answers(answers: Sequence[Answered], **_: Any) -> None:
 def reject_feedback_after_decision(prediction: Prediction, replaces: bool, **_: Any) -> None:
     """Receives `feedback.signals.feedback_storing`: what was said before a decision stays as it was.
 
-    Locks the case until the statement is stored. Raises `Refusal` `decided`.
+    Locks the case until the statement is stored. Raises `RequestRejected` `decided`.
     """
     if not replaces:
         return
     case = Case.objects.select_for_update(of=("self",)).filter(image_id=prediction.image_id).first()
     if case is not None and case.state == Case.State.DECIDED:
-        raise Refusal("decided", "A reviewer has decided this already. Thank you all the same.", status=409)
+        raise RequestRejected("decided", "A reviewer has decided this already. Thank you all the same.", status=409)
 
 
 def count_feedback(feedback: Feedback, prediction: Prediction, **_: Any) -> None:

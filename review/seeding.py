@@ -25,7 +25,7 @@ from predictions.models import Image, Prediction, image_path
 from predictions.uploads import validation as images
 from review.models import Case, Decision
 from worker import inference
-from worker.inference.classifier import Answer, Classifier
+from worker.inference.classifier import Classification, Classifier
 
 Progress = Callable[[int, int], None]  # how many of how many
 T = TypeVar("T")
@@ -48,13 +48,13 @@ def seed_photos(photos: Sequence[tuple[str, bytes]], classifier: Classifier, pro
         part = photos[start : start + BATCH]
         classified = classifier.classify([content for _name, content in part])
         for (name, content), answer in zip(part, classified.answers, strict=True):
-            if isinstance(answer, Answer):
+            if isinstance(answer, Classification):
                 _talk_about(_answered(name, content, answer, str(classifier.version)), choice)
         progress(start + len(part), len(photos))
     return Case.objects.count()
 
 
-def _answered(name: str, content: bytes, answer: Answer, model_version: str) -> Prediction:
+def _answered(name: str, content: bytes, answer: Classification, model_version: str) -> Prediction:
     image = images.store(images.admit(SimpleUploadedFile(name, content)))
     now = timezone.now()
     with transaction.atomic():

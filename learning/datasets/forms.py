@@ -9,10 +9,10 @@ from django.http import QueryDict
 
 from learning.datasets.selection import Selection, label_counts
 from learning.models import Export
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from review.models import Case
 
-# Where a refusal shows up.
+# Where a rejection shows up.
 _FIELDS = {"since-after-until": "until", "unusable-has-no-label": "labels"}
 
 
@@ -53,8 +53,8 @@ class ExportForm(forms.Form):
             self.selection = Selection.parse(
                 since=values["since"], until=values["until"], labels=values["labels"], verdicts=values["verdicts"]
             )
-        except Refusal as refusal:
-            self.add_error(_FIELDS.get(refusal.code), refusal.message)
+        except RequestRejected as rejection:
+            self.add_error(_FIELDS.get(rejection.code), rejection.message)
         return values
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db.models import Count, Q, Sum
 
 from predictions import labels as known_labels
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from review.models import Case, CaseQuerySet
 
 # How many rows the database hands over at a time.
@@ -85,17 +85,21 @@ class Selection:
     ) -> Selection:
         """A selection that can be meant.
 
-        Raises `Refusal`: `since-after-until`, `unknown-verdict`, `unknown-label`, `unusable-has-no-label`.
+        Raises `RequestRejected`: `since-after-until`, `unknown-verdict`, `unknown-label`, `unusable-has-no-label`.
         """
         if since and until and since > until:
-            raise Refusal("since-after-until", f"The first day, {since}, is after the last one, {until}.")
+            raise RequestRejected("since-after-until", f"The first day, {since}, is after the last one, {until}.")
         chosen = tuple(sorted(set(verdicts)))
         for verdict in chosen:
             if verdict not in Case.Verdict:
-                raise Refusal("unknown-verdict", f"“{verdict}” is none of the verdicts: {', '.join(Case.Verdict)}.")
+                raise RequestRejected(
+                    "unknown-verdict", f"“{verdict}” is none of the verdicts: {', '.join(Case.Verdict)}."
+                )
         names = _labels(labels)
         if names and chosen == (Case.Verdict.UNUSABLE,):
-            raise Refusal("unusable-has-no-label", "Unusable pictures have no label: choose labels, or that verdict.")
+            raise RequestRejected(
+                "unusable-has-no-label", "Unusable pictures have no label: choose labels, or that verdict."
+            )
         # All of them are no choice, so that the same data set is asked for in one way only.
         return cls(since, until, names, () if set(chosen) == set(Case.Verdict) else chosen)
 
@@ -174,4 +178,4 @@ def _labels(texts: Iterable[str]) -> tuple[str, ...]:
 def _resolved(text: str) -> str:
     if found := known_labels.resolve(text):
         return found
-    raise Refusal("unknown-label", f"“{text[:100]}” is none of the labels.")
+    raise RequestRejected("unknown-label", f"“{text[:100]}” is none of the labels.")

@@ -21,7 +21,7 @@ from learning.datasets import queue, writing
 from learning.datasets.selection import Selection
 from learning.models import Export, ExportQuerySet
 from predictions import queues
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ UNEXPECTED = "Something went wrong that should not have ({what}); the log has th
 def export_request(*, selection: Selection, format: str, requested_by: User) -> Export:
     """Queues a data set. If the queue cannot be reached, what comes back has failed and says so.
 
-    Raises `Refusal`: `nothing-to-export`; `asked-for-already`, while the same one is still being made.
+    Raises `RequestRejected`: `nothing-to-export`; `asked-for-already`, while the same one is still being made.
     """
     size = selection.size()
     if not size.cases:
-        raise Refusal("nothing-to-export", "No decided case fits this selection.")
+        raise RequestRejected("nothing-to-export", "No decided case fits this selection.")
     if Export.objects.waiting().filter(format=format, selection=selection.as_json()).exists():
-        raise Refusal("asked-for-already", "This data set is being made already.", status=409)
+        raise RequestRejected("asked-for-already", "This data set is being made already.", status=409)
     with transaction.atomic():
         export = Export.objects.create(
             format=format, selection=selection.as_json(), requested_by=requested_by, total=size.cases

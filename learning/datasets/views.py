@@ -24,7 +24,7 @@ from learning.datasets.download import resumable
 from learning.datasets.forms import ExportForm
 from learning.datasets.writing import megabytes
 from learning.models import Export
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 
 AT_ONCE = 100  # how many exports may be looked after with one request
 
@@ -46,9 +46,9 @@ def ask(request: HttpRequest) -> HttpResponse:
         export = services.export_request(
             selection=form.selection, format=form.cleaned_data["format"], requested_by=request.user
         )
-    except Refusal as refusal:
-        form.add_error(None, ValidationError(refusal.message))
-        return _ask_page(request, form, status=refusal.status)
+    except RequestRejected as rejection:
+        form.add_error(None, ValidationError(rejection.message))
+        return _ask_page(request, form, status=rejection.status)
     if export.is_waiting:
         messages.success(request, "The data set is being made. This page says how far it is.")
     else:

@@ -14,7 +14,7 @@ from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from mlsite import logs
 from predictions.admission import backpressure
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier
 from tests.running import eventually
@@ -56,7 +56,7 @@ def test_refusals_for_want_of_room_are_not_logged(
     client: Client, lines: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(**_limits: Any) -> None:
-        raise Refusal("busy", "Full.", status=503)
+        raise RequestRejected("busy", "Full.", status=503)
 
     monkeypatch.setattr(backpressure, "require_room", full)
     assert client.post("/api/predict").status_code == 503

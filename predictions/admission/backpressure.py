@@ -17,7 +17,7 @@ import redis
 from django.conf import settings
 
 from predictions import queues
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from worker.rq_batch.liveness import live_workers
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ virtual_queue = VirtualQueue()
 
 
 def require_room(*, wait_limit: float | None, takes_place: bool = True) -> None:
-    """Raises `Refusal` `busy` if the queue is full, or if an answer might take longer than `wait_limit` seconds.
+    """Raises `RequestRejected` `busy` if the queue is full or an answer might take longer than `wait_limit` seconds.
 
     `None`: nobody waits for it. `takes_place`: the request itself will wait, so that there has to be a place for it.
     """
@@ -178,7 +178,7 @@ def look_again_seconds(waited: float) -> int:
 
 @contextmanager
 def place_to_wait(wait_seconds: float) -> Iterator[None]:
-    """Holds a place for a request that may wait so long. Raises `Refusal` `busy` if there is none."""
+    """Holds a place for a request that may wait so long. Raises `RequestRejected` `busy` if there is none."""
     if wait_seconds <= 0:
         yield
         return
@@ -188,12 +188,12 @@ def place_to_wait(wait_seconds: float) -> Iterator[None]:
         yield
 
 
-def _no_place() -> Refusal:
+def _no_place() -> RequestRejected:
     return _busy("Too many requests wait already.", 1 / load.rate if load.rate else 1)
 
 
-def _busy(reason: str, seconds: float) -> Refusal:
+def _busy(reason: str, seconds: float) -> RequestRejected:
     turn = virtual_queue.turn(seconds, load.rate, settings.PREDICT_WAIT_SECONDS)
     retry_after = max(1, math.ceil(turn))
     message = f"{reason} Please try again in {retry_after} s."
-    return Refusal(BUSY, message, status=503, retry_after=retry_after)
+    return RequestRejected(BUSY, message, status=503, retry_after=retry_after)

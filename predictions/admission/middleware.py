@@ -12,10 +12,10 @@ from django.urls import reverse
 from predictions.admission import backpressure
 from predictions.api.problems import CONTENT_TYPE, problem
 from predictions.api.views import wait_seconds
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 
 
-class Doorkeeper:
+class AdmissionMiddleware:
     """Middleware. When thousands come at once, nine of ten are refused: that has to cost a fraction of an answer, or
     the refusals take all time of the web process, and with them the pages that it could well serve.
 
@@ -30,12 +30,12 @@ class Doorkeeper:
             seconds = wait_seconds(request.headers.get("Prefer", ""))
             try:
                 backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS if seconds else None)
-            except Refusal as refusal:
+            except RequestRejected as rejection:
                 return JsonResponse(
-                    problem(refusal.status, refusal.code, refusal.message),
-                    status=refusal.status,
+                    problem(rejection.status, rejection.code, rejection.message),
+                    status=rejection.status,
                     content_type=CONTENT_TYPE,
-                    headers=refusal.headers,
+                    headers=rejection.headers,
                 )
         return self.get_response(request)
 

@@ -10,7 +10,7 @@ from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -47,9 +47,9 @@ def problem_response(error: Exception, _context: dict[str, Any] | None = None) -
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     elif isinstance(error, RequestDataTooBig):
-        error = Refusal("too-large", "The request is larger than what is accepted.", status=413)
+        error = RequestRejected("too-large", "The request is larger than what is accepted.", status=413)
     headers = {}
-    if isinstance(error, Refusal):
+    if isinstance(error, RequestRejected):
         body, status, headers = problem(error.status, error.code, error.message), error.status, error.headers
     elif isinstance(error, exceptions.APIException):
         status = error.status_code

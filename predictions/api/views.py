@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from predictions import classifiers, services
 from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.uploads import parser
 from predictions.uploads import validation as images
@@ -113,7 +113,7 @@ class PredictionView(APIView):
         prediction = get_prediction(prediction_id)
         if not cancelled and prediction.state != Prediction.State.CANCELLED:
             message = f"The prediction is {prediction.get_state_display().lower()} and cannot be cancelled any more."
-            raise Refusal("not-cancellable", message, status=409)
+            raise RequestRejected("not-cancellable", message, status=409)
         return Response(PredictionSerializer(prediction, context={"request": request}).data)
 
 
@@ -156,10 +156,12 @@ def wait_seconds(prefer: str) -> float:
     return longest
 
 
-def failure(prediction: Prediction) -> Refusal:
+def failure(prediction: Prediction) -> RequestRejected:
     """The error to answer with when a prediction settled without an answer while its sender waited."""
     if prediction.is_our_failure:
-        return Refusal(prediction.error_code, prediction.error, status=500)
+        return RequestRejected(prediction.error_code, prediction.error, status=500)
     if prediction.state == Prediction.State.FAILED:
-        return Refusal(prediction.error_code, prediction.error, status=422)
-    return Refusal(prediction.state, f"The prediction was {prediction.get_state_display().lower()}.", status=409)
+        return RequestRejected(prediction.error_code, prediction.error, status=422)
+    return RequestRejected(
+        prediction.state, f"The prediction was {prediction.get_state_display().lower()}.", status=409
+    )

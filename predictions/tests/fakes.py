@@ -15,11 +15,11 @@ from predictions import announcements
 from predictions.announcements import Listener
 from predictions.models import Image, Prediction
 from predictions.tests.pictures import picture
-from worker.inference.classifier import Answer, Classified
+from worker.inference.classifier import BatchResult, Classification
 from worker.inference.preprocessing import Preprocessor, UndecodableImage
 from worker.inference.repository import Preprocessing
 
-ANSWER = Answer("espresso", 0.9512345, (("espresso", 0.9512345), ("cup", 0.03), ("coffee_mug", 0.01)))
+ANSWER = Classification("espresso", 0.9512345, (("espresso", 0.9512345), ("cup", 0.03), ("coffee_mug", 0.01)))
 
 
 class FakeClassifier:
@@ -32,14 +32,14 @@ class FakeClassifier:
         self.raises: Exception | None = None
         self._preprocess = Preprocessor(Preprocessing(8, "RGB", (127.0,) * 3, (128.0,) * 3))
 
-    def classify(self, images: Sequence[bytes | Exception]) -> Classified:
+    def classify(self, images: Sequence[bytes | Exception]) -> BatchResult:
         self.batches.append(len(images))
         if self.raises is not None:
             raise self.raises
         number = len(images)
-        return Classified([self._answer(image) for image in images], [0.003] * number, [0.004] * number)
+        return BatchResult([self._answer(image) for image in images], [0.003] * number, [0.004] * number)
 
-    def _answer(self, image: bytes | Exception) -> Answer | Exception:
+    def _answer(self, image: bytes | Exception) -> Classification | Exception:
         if isinstance(image, Exception):
             return image
         try:

@@ -16,7 +16,7 @@ from rq import Queue, worker_registration
 from rq.utils import now, utcformat
 
 from predictions.admission import backpressure
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests.fakes import Unreadable, upload
 from worker.rq_batch import liveness
@@ -116,7 +116,7 @@ def test_an_unknown_rate_refuses_nothing(load: Load, rates: tuple[Any, ...], fac
 def test_just_in_time(load: Load) -> None:
     load(100, 5)
     backpressure.require_room(wait_limit=40)
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestRejected):
         backpressure.require_room(wait_limit=39)
 
 
@@ -126,7 +126,7 @@ def test_those_who_were_refused_come_one_after_the_other(load: Load, settings: S
     load(7, 2)
     told = []
     for _ in range(14):
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(RequestRejected) as caught:
             backpressure.require_room(wait_limit=None)
         told.append(caught.value.retry_after)
     assert told == [2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 7, 7]  # the first when three of seven are done

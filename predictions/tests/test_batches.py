@@ -17,7 +17,7 @@ from predictions.models import Prediction
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction, upload
 from predictions.tests.pictures import picture
-from worker.inference.classifier import Classified
+from worker.inference.classifier import BatchResult
 from worker.rq_batch import worker as batch_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,7 +43,7 @@ def test_one_picture_breaks_the_model(
     """The batch raises as a whole; then each is tried alone, and only the one fails."""
     classify, unbearable = fake_classifier.classify, picture(seed=2)
 
-    def picky(images: Sequence[bytes | Exception]) -> Classified:
+    def picky(images: Sequence[bytes | Exception]) -> BatchResult:
         classified = classify(images)
         if unbearable in images:
             raise RuntimeError("secret detail")
@@ -63,7 +63,7 @@ def test_it_breaks_in_one_batch_only(
 ) -> None:
     classify = fake_classifier.classify
 
-    def too_much_at_once(images: Sequence[bytes | Exception]) -> Classified:
+    def too_much_at_once(images: Sequence[bytes | Exception]) -> BatchResult:
         classified = classify(images)
         if len(images) > 1:
             raise MemoryError
@@ -108,7 +108,7 @@ class Held:
         self.begun, self.let_go = threading.Event(), threading.Event()
         classify = classifier.classify
 
-        def held(images: Sequence[bytes | Exception]) -> Classified:
+        def held(images: Sequence[bytes | Exception]) -> BatchResult:
             self.begun.set()
             assert self.let_go.wait(20)
             return classify(images)

@@ -10,7 +10,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError
 from rq import Queue
 
 from predictions import queues
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.group_commit import Intake
 from predictions.models import Image, Prediction
 from predictions.tests.arrivals import Arrivals
@@ -89,7 +89,7 @@ def test_no_queue(arrivals: Arrivals, no_queue: None) -> None:
     arrivals.together({}, {}, {})
     for number in range(3):
         refusal = arrivals.errors[number]
-        assert isinstance(refusal, Refusal)
+        assert isinstance(refusal, RequestRejected)
         assert (refusal.code, refusal.status, refusal.headers) == ("queue-unavailable", 503, {"Retry-After": "5"})
     rows = Prediction.objects.exclude(finished_at=None).values_list("state", "error_code")
     assert list(rows) == [("failed", "queue-unavailable")] * 3

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 from pytest_django import Settings
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.tests import pictures
 from predictions.tests.fakes import upload
 from predictions.tests.pictures import encoded, noise, picture
@@ -19,8 +19,8 @@ def _admit(content: bytes) -> images.AdmittedImage:
     return images.admit(upload(content))
 
 
-def _refusal(content: bytes) -> Refusal:
-    with pytest.raises(Refusal) as caught:
+def _refusal(content: bytes) -> RequestRejected:
+    with pytest.raises(RequestRejected) as caught:
         _admit(content)
     assert caught.value.message.endswith(".")  # a sentence, for people
     return caught.value

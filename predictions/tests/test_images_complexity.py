@@ -10,7 +10,7 @@ from collections.abc import Callable
 import PIL.Image
 import pytest
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.tests.fakes import upload
 from predictions.tests.pictures import many_scans, picture
 from predictions.uploads import image_structure as completeness
@@ -59,7 +59,7 @@ PARTS: dict[Callable[[int], bytes], int] = {
 @pytest.mark.parametrize("made_of", PARTS)
 def test_bounds(made_of: Callable[[int], bytes]) -> None:
     assert images.admit(upload(made_of(PARTS[made_of])))
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestRejected) as caught:
         images.admit(upload(made_of(PARTS[made_of] + 1)))
     assert (caught.value.code, caught.value.status) == ("too-complex", 400)
 
@@ -84,7 +84,7 @@ JUNK: dict[str, bytes] = {
 def test_pillow_never_sees_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PIL.Image, "open", None)
     started = time.process_time()
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestRejected) as caught:
         images.admit(upload(JUNK[name]))
     assert caught.value.code in {"too-complex", "incomplete"}
     assert time.process_time() - started < 0.5  # seconds

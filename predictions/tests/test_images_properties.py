@@ -7,7 +7,7 @@ import contextlib
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Image
 from predictions.tests import pictures
 from predictions.tests.fakes import upload
@@ -27,7 +27,7 @@ MAGIC = [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\x
 @given(st.sampled_from(MAGIC), st.binary(max_size=2000))
 @example(b"GIF89a", b"\x10\x00\x10\x00\x80\x00\x00")
 def test_any_bytes(magic: bytes, rest: bytes) -> None:
-    with contextlib.suppress(Refusal):
+    with contextlib.suppress(RequestRejected):
         images.admit(upload(magic + rest))
 
 
@@ -46,7 +46,7 @@ def test_any_change_of_a_whole_file(data: st.DataObject, content: bytes) -> None
                 changed[at:at] = data.draw(st.binary(max_size=40))
         if not changed:
             break
-    with contextlib.suppress(Refusal):
+    with contextlib.suppress(RequestRejected):
         admitted = images.admit(upload(bytes(changed)))
         assert admitted.content == changed
         assert admitted.format in Image.Format

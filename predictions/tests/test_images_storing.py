@@ -9,7 +9,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Image
 from predictions.tests.fakes import upload
 from predictions.tests.pictures import picture
@@ -35,13 +35,13 @@ def test_only_file() -> None:
         ("several-files", {"file": [upload(), upload()]}),
     ]
     for code, files in wrong:
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(RequestRejected) as caught:
             images.only_file(_request(files))
         assert caught.value.code == code
 
 
 def test_a_request_that_does_not_say_how_long_it_is() -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestRejected) as caught:
         images.only_file(_request({}, HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH=""))
     assert (caught.value.code, caught.value.status) == ("length-required", 411)
 

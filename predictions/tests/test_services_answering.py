@@ -15,7 +15,7 @@ from predictions import services
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction
 from predictions.tests.pictures import picture
-from worker.inference.classifier import Answer
+from worker.inference.classifier import Classification
 
 pytestmark = pytest.mark.django_db
 AGES = timedelta(minutes=1)
@@ -59,7 +59,7 @@ def test_the_first_answer_stands(queue: Queue, monkeypatch: pytest.MonkeyPatch) 
 
 def test_settled_while_it_was_classified(queue: Queue) -> None:
     class Slow(FakeClassifier):
-        def _answer(self, image: bytes | Exception) -> Answer | Exception:
+        def _answer(self, image: bytes | Exception) -> Classification | Exception:
             Prediction.objects.update(state="cancelled", finished_at=timezone.now())
             return super()._answer(image)
 

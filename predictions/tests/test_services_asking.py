@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from rq import Queue
 
 from predictions import announcements, queues, services
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_prediction, until_listening, upload
 
@@ -112,7 +112,7 @@ def test_nothing_to_wait_for(django_assert_num_queries: DjangoAssertNumQueries) 
 
 
 def test_the_queue_cannot_be_reached(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestRejected) as caught:
         _request(wait_seconds=20)
     assert (caught.value.code, caught.value.status) == ("queue-unavailable", 503)
     prediction = Prediction.objects.get()
@@ -124,7 +124,7 @@ def test_the_queue_cannot_be_reached(no_queue: None, caplog: pytest.LogCaptureFi
 def test_an_absent_queue_does_not_keep_the_sender(no_queue: None, monkeypatch: pytest.MonkeyPatch) -> None:
     naps: list[float] = []
     monkeypatch.setattr("redis.retry.sleep", naps.append)
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestRejected):
         _request()
     assert sum(naps) < 2
 
@@ -134,7 +134,7 @@ def test_a_queue_that_hangs_does_not_keep_the_sender(settings: Settings, monkeyp
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never says a word
         settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}"
         queues.queue.cache_clear()
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(RequestRejected) as refused:
             _request()
     queues.queue.cache_clear()
     assert refused.value.status == 503

@@ -15,7 +15,7 @@ from rq import Queue
 
 from predictions import announcements, services
 from predictions.admission import backpressure
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, Unreadable, stored_prediction, upload
 from predictions.tests.pictures import picture
@@ -92,7 +92,7 @@ def test_when_one_has_left(queue: Queue, worker: FakeClassifier) -> None:
         assert _send(seed).status_code == 200
 
 
-@pytest.mark.parametrize("error", [Refusal("code", "message"), RuntimeError(), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [RequestRejected("code", "message"), RuntimeError(), KeyboardInterrupt()])
 def test_a_place_is_given_back_whatever_happens(error: BaseException) -> None:
     with pytest.raises(type(error)), backpressure.place_to_wait(1):
         assert backpressure.waiting_room.occupied == 1
@@ -109,7 +109,7 @@ def test_a_refused_picture_gives_its_place_back(queue: Queue) -> None:
 def test_who_is_refused_takes_no_place() -> None:
     with backpressure.place_to_wait(1), backpressure.place_to_wait(1):
         for _ in range(2):
-            with pytest.raises(Refusal), backpressure.place_to_wait(1):
+            with pytest.raises(RequestRejected), backpressure.place_to_wait(1):
                 raise AssertionError("there is no place")
         with backpressure.place_to_wait(0):
             assert backpressure.waiting_room.occupied == PLACES
@@ -121,7 +121,7 @@ def test_when_it_will_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         backpressure.place_to_wait(1),
         backpressure.place_to_wait(1),
-        pytest.raises(Refusal) as caught,
+        pytest.raises(RequestRejected) as caught,
         backpressure.place_to_wait(1),
     ):
         raise AssertionError("there is no place")

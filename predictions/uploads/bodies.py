@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 
 CHUNK_BYTES = 2**16
 
@@ -17,17 +17,17 @@ def is_chunked(request: HttpRequest) -> bool:
 
 
 def require_length(request: HttpRequest) -> None:
-    """Raises `Refusal` `length-required` for a body without Content-Length, before Django takes it for an empty one."""
+    """Raises `RequestRejected` `length-required` for a body without Content-Length: Django takes it for empty."""
     if is_chunked(request):
         message = "The request does not say how long it is: send it with Content-Length, not in chunks."
-        raise Refusal("length-required", message, status=411)
+        raise RequestRejected("length-required", message, status=411)
 
 
 def read_body(request: HttpRequest, max_bytes: int) -> bytes:
     """The whole body of a request. Never holds much more than `max_bytes` in memory.
 
-    Raises `Refusal`: `too-large`, before anything is read if Content-Length says so already; `incomplete` for a body
-    that ends early; `malformed` for a Content-Length that is no length.
+    Raises `RequestRejected`: `too-large`, before anything is read if Content-Length says so already; `incomplete` for
+    a body that ends early; `malformed` for a Content-Length that is no length.
     """
     length = None if is_chunked(request) else _declared_length(request)
     if length is not None and length > max_bytes:
@@ -43,7 +43,7 @@ def read_body(request: HttpRequest, max_bytes: int) -> bytes:
 def _declared_length(request: HttpRequest) -> int:
     declared = request.META.get("CONTENT_LENGTH") or "0"
     if not (declared.isascii() and declared.isdecimal() and len(declared) < 20):
-        raise Refusal("malformed", "The Content-Length of the request is not a length.")
+        raise RequestRejected("malformed", "The Content-Length of the request is not a length.")
     return int(declared)
 
 
@@ -59,10 +59,10 @@ def _read(stream: Any, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-def _too_large(max_bytes: int) -> Refusal:
+def _too_large(max_bytes: int) -> RequestRejected:
     message = f"The request is larger than the {max_bytes / 1024:.0f} KB that are accepted here."
-    return Refusal("too-large", message, status=413)
+    return RequestRejected("too-large", message, status=413)
 
 
-def _incomplete() -> Refusal:
-    return Refusal("incomplete", "The body of the request ends early.")
+def _incomplete() -> RequestRejected:
+    return RequestRejected("incomplete", "The body of the request ends early.")

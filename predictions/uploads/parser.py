@@ -13,7 +13,7 @@ from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest, UnreadablePostError
 from django.utils.datastructures import MultiValueDict
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 
 # Past the limit a body is still read, and thrown away, so that the sender gets to read why it was refused: a
 # connection closed in the middle of an upload shows as "connection reset" in a browser. This much of it, then enough.
@@ -36,7 +36,7 @@ def files(request: HttpRequest) -> MultiValueDict[str, UploadedFile[bytes]]:
 
     Django's own reader needs four times as long, a tenth of what a request costs. It serves the forms without pictures.
 
-    Raises `Refusal` `malformed` for a body that is no form, or one of more parts than any form has.
+    Raises `RequestRejected` `malformed` for a body that is no form, or one of more parts than any form has.
     """
     found: MultiValueDict[str, UploadedFile[bytes]] = MultiValueDict()
     if not is_form(request):
@@ -49,7 +49,7 @@ def files(request: HttpRequest) -> MultiValueDict[str, UploadedFile[bytes]]:
         # The parser holds its error, and the error's traceback holds the parser and every buffer: a reference cycle,
         # which would keep the upload in memory until the garbage collector next runs.
         error.__traceback__ = None
-        raise Refusal("malformed", "The body of the request is not a whole multipart form.") from error
+        raise RequestRejected("malformed", "The body of the request is not a whole multipart form.") from error
     return found
 
 
@@ -67,7 +67,7 @@ def _read(request: HttpRequest, parser: Any, found: MultiValueDict[str, Uploaded
             else:
                 request_bytes += len(part)
                 if request_bytes > DISCARD_AT_MOST:
-                    raise Refusal("too-large", "The request is larger than what is accepted.", status=413)
+                    raise RequestRejected("too-large", "The request is larger than what is accepted.", status=413)
                 if request_bytes > settings.UPLOAD_MAX_BYTES:
                     kept.clear()
                 elif segment.filename:

@@ -18,7 +18,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Image, image_path
 from predictions.uploads import bodies, parser
 from predictions.uploads.image_structure import TooComplex, examine
@@ -45,45 +45,52 @@ class AdmittedImage:
 def only_file(request: HttpRequest) -> UploadedFile[bytes]:
     """The one file that a request brought in the field `file`.
 
-    Raises `Refusal` `length-required`, `no-file`, `wrong-field`, `several-files` or `malformed`.
+    Raises `RequestRejected` `length-required`, `no-file`, `wrong-field`, `several-files` or `malformed`.
     """
     bodies.require_length(request)
     files = parser.files(request)
     found = files.getlist(FIELD)
     if len(found) > 1:
-        raise Refusal("several-files", f"One picture at a time: this request brought {len(found)} files.")
+        raise RequestRejected("several-files", f"One picture at a time: this request brought {len(found)} files.")
     if not found and files:
         used = ", ".join(sorted(files))[:100]
-        raise Refusal("wrong-field", f"The picture belongs in the form field “{FIELD}”; this request used “{used}”.")
+        raise RequestRejected(
+            "wrong-field", f"The picture belongs in the form field “{FIELD}”; this request used “{used}”."
+        )
     if not found:
-        raise Refusal("no-file", f"No picture was sent. It belongs in the form field “{FIELD}” (multipart/form-data).")
+        raise RequestRejected(
+            "no-file", f"No picture was sent. It belongs in the form field “{FIELD}” (multipart/form-data)."
+        )
     return found[0]
 
 
 def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
     """Checks an uploaded file and takes in its bytes. Closes the upload, so that it no longer holds them itself.
 
-    Raises `Refusal`: `empty`, `too-large`, `too-complex`, `incomplete`, `not-an-image`, `too-many-pixels`, `too-small`.
+    Raises `RequestRejected`: `empty`, `too-large`, `too-complex`, `incomplete`, `not-an-image`, `too-many-pixels`,
+    `too-small`.
     """
     size = upload.size or 0
     with upload:
         content = upload.read()
     if size > settings.UPLOAD_MAX_BYTES or size > len(content):  # what is too much was not kept: see `uploads`
         limit = settings.UPLOAD_MAX_BYTES / 2**20
-        raise Refusal("too-large", f"The request is larger than the {limit:.3g} MB that are accepted.", status=413)
+        raise RequestRejected(
+            "too-large", f"The request is larger than the {limit:.3g} MB that are accepted.", status=413
+        )
     if not content:
-        raise Refusal("empty", "The file is empty.")
+        raise RequestRejected("empty", "The file is empty.")
     _require_structure(content)
     image_format, width, height = _sniff(content)
     if width * height > settings.UPLOAD_MAX_PIXELS:
         limit = settings.UPLOAD_MAX_PIXELS / 1e6
-        raise Refusal(
+        raise RequestRejected(
             "too-many-pixels",
             f"The picture has {width} x {height} pixels; up to {limit:.3g} million are accepted.",
             status=413,
         )
     if min(width, height) < MIN_SIDE:
-        raise Refusal(
+        raise RequestRejected(
             "too-small", f"The picture has {width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed."
         )
     return AdmittedImage(content, hashlib.sha256(content).hexdigest(), image_format, width, height)
@@ -95,9 +102,9 @@ def _require_structure(content: bytes) -> None:
         complete = examine(content)
     except TooComplex as error:
         message = "The file is made of more parts than a picture needs, and would take too long to read."
-        raise Refusal("too-complex", message) from error
+        raise RequestRejected("too-complex", message) from error
     if not complete:
-        raise Refusal("incomplete", "The picture breaks off: its end cannot be found.")
+        raise RequestRejected("incomplete", "The picture breaks off: its end cannot be found.")
 
 
 def _sniff(content: bytes) -> tuple[str, int, int]:
@@ -109,7 +116,7 @@ def _sniff(content: bytes) -> tuple[str, int, int]:
             return image_format, picture.width, picture.height
     except Exception as error:  # noqa: BLE001 - on hostile bytes Pillow's readers raise whatever they trip over
         formats = ", ".join(Image.Format)
-        raise Refusal(
+        raise RequestRejected(
             "not-an-image", f"The file is not a picture of a known format ({formats}).", status=415
         ) from error
 

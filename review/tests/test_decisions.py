@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from feedback.services import feedback_give
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from review.claims import claim
 from review.decisions import (
     NOTE_MAX_LENGTH,
@@ -52,8 +52,8 @@ def _decide(case: Case, reviewer: User, verdict: Verdict = CUP) -> Decision:
     return case_decide(case_id=case.pk, reviewer=reviewer, verdict=verdict, seen=Seen.of(case))
 
 
-def _refused(code: str, verdict: Verdict, case: Case, reviewer: User) -> Refusal:
-    with pytest.raises(Refusal) as refused:
+def _refused(code: str, verdict: Verdict, case: Case, reviewer: User) -> RequestRejected:
+    with pytest.raises(RequestRejected) as refused:
         _decide(case, reviewer, verdict)
     assert refused.value.code == code
     return refused.value
@@ -134,14 +134,14 @@ def test_a_claim_that_has_run_out(case: Case, ada: User, grace: User) -> None:
 
 def test_the_answer_under_review_changed(case: Case, ada: User) -> None:
     seen = Seen(0, uuid4())
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestRejected) as refused:
         case_decide(case_id=case.pk, reviewer=ada, verdict=RIGHT, seen=seen)
     assert refused.value.code == "changed"
 
 
 def test_a_statement_after_the_decision(case: Case, ada: User) -> None:
     _decide(case, ada)
-    with pytest.raises(Refusal, match="decided"):
+    with pytest.raises(RequestRejected, match="decided"):
         feedback_give(prediction=case.prediction, author="author 0", verdict="right")
     feedback_give(prediction=case.prediction, author="somebody new", verdict="right")
     case.refresh_from_db()
@@ -153,9 +153,9 @@ def test_undo_steps_back(ada: User, grace: User) -> None:
     _decide(first, ada)
     _decide(second, ada, UNUSABLE)
     assert [undo_last(ada).case_id, undo_last(ada).case_id] == [second.pk, first.pk]
-    with pytest.raises(Refusal, match="nothing"):
+    with pytest.raises(RequestRejected, match="nothing"):
         undo_last(ada)
-    with pytest.raises(Refusal, match="nothing"):
+    with pytest.raises(RequestRejected, match="nothing"):
         undo_last(grace)
     assert set(Case.objects.values_list("state", "label")) == {("open", "")}
     assert Decision.objects.count() == 4
@@ -172,17 +172,17 @@ def test_undo_of_a_verdict_on_a_flagged_case(case: Case, ada: User) -> None:
 
 def test_only_ones_own_and_only_the_last(case: Case, ada: User, grace: User) -> None:
     decision = _decide(case, ada)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestRejected) as refused:
         decision_undo(decision=decision, reviewer=grace)
     assert refused.value.code == "not-yours"
     case_reopen(case_id=case.pk, reviewer=grace)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestRejected) as refused:
         decision_undo(decision=decision, reviewer=ada)
     assert refused.value.code == "decided"
 
 
 def test_reopen(case: Case, ada: User) -> None:
-    with pytest.raises(Refusal, match="open already"):
+    with pytest.raises(RequestRejected, match="open already"):
         case_reopen(case_id=case.pk, reviewer=ada)
     _decide(case, ada)
     case_reopen(case_id=case.pk, reviewer=ada, note="look again")
@@ -201,11 +201,11 @@ def test_many_at_once(ada: User, grace: User) -> None:
         (cases[1].pk, "claimed"),
         (cases[2].pk, "decided"),
     ]
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestRejected):
         bulk_undo(result.bulk, grace)
     assert len(bulk_undo(result.bulk, ada)) == 2
     assert Case.objects.open().count() == 3
-    with pytest.raises(Refusal, match="Up to 500"):
+    with pytest.raises(RequestRejected, match="Up to 500"):
         cases_decide(seen=dict.fromkeys(range(501)), reviewer=ada, verdict=CUP)
 
 
@@ -246,7 +246,7 @@ class TestStateIsWhatTheRowsSay(TestCase):
                 else:
                     _decide(case, ada, verdicts[step])
                     stack.append(expected[step])
-            except Refusal:
+            except RequestRejected:
                 pass  # not possible just now, and then nothing has changed
             case.refresh_from_db()
             assert (case.state, case.label) == (stack[-1] if stack else ("open", ""))

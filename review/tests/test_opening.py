@@ -10,7 +10,7 @@ from rq import Queue
 from feedback.models import Feedback
 from feedback.services import feedback_give
 from predictions import services
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction
 from review import opening
@@ -136,7 +136,7 @@ def test_what_was_said_before_the_case_opened_belongs_to_it() -> None:
 
 
 def test_labels_are_known_ones() -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestRejected) as refused:
         _say(own_prediction(), "a", label="<b>no label</b>")
     assert refused.value.code == "unknown-label"
     assert not Feedback.objects.exists() and not Case.objects.exists()

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from review.claims import case_skip, claim
 from review.decisions import (
     Seen,
@@ -82,7 +82,7 @@ def test_undo_of_a_decision(cases: list[Case], ada: User) -> None:
     decision = _decide(cases[0], ada)
     first = decision_undo(decision=decision, reviewer=ada, key=(key := uuid4()))
     assert decision_undo(decision=decision, reviewer=ada, key=key) == first
-    with pytest.raises(Refusal, match="It was undone"):
+    with pytest.raises(RequestRejected, match="It was undone"):
         decision_undo(decision=decision, reviewer=ada, key=uuid4())
 
 
@@ -97,7 +97,7 @@ def test_deciding(cases: list[Case], ada: User) -> None:
     case, key = cases[0], uuid4()
     first = _decide(case, ada, key=key)
     assert _decide(case, ada, key=key) == first
-    with pytest.raises(Refusal, match="Decided meanwhile"):
+    with pytest.raises(RequestRejected, match="Decided meanwhile"):
         _decide(case, ada, UNUSABLE, key)  # another button of the same form
     undo_last(ada)
     assert _decide(case, ada, key=key) == first, "what was taken back is not decided by a retry"
@@ -141,7 +141,7 @@ def test_undo_of_many(cases: list[Case], ada: User, grace: User) -> None:
     _decide(Case.objects.get(pk=cases[0].pk), grace)
     first = bulk_undo(bulk, ada, key := uuid4())
     assert bulk_undo(bulk, ada, key) == first and len(first) == 2
-    with pytest.raises(Refusal, match="nothing left"):
+    with pytest.raises(RequestRejected, match="nothing left"):
         bulk_undo(bulk, ada, uuid4())
 
 
@@ -167,7 +167,7 @@ def test_reopening_many(cases: list[Case], ada: User) -> None:
         _decide(case, ada)
     assert cases_reopen(case_ids=ids, reviewer=ada, key=key).stored == first.stored
     assert _open() == []
-    with pytest.raises(Refusal, match="Up to 500"):
+    with pytest.raises(RequestRejected, match="Up to 500"):
         cases_reopen(case_ids=range(501), reviewer=ada)
 
 

@@ -25,8 +25,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from feedback.words import cleaned
-from predictions.exceptions import Refusal
+from feedback.words import normalize_text
+from predictions.exceptions import RequestRejected
 from predictions.views import HttpResponseSeeOther
 from review import claims, decisions
 from review.decisions import LABEL_MAX_LENGTH, NOTE_MAX_LENGTH, Seen, Verdict
@@ -121,8 +121,8 @@ def decide(request: HttpRequest, case_id: int) -> HttpResponse:
         return _after_login(request, case_id)
     try:
         done = _skip(request, case_id) if request.POST.get("verdict") == SKIP else _decide(request, case_id)
-    except Refusal as refusal:
-        return _refused(request, refusal, case_id)
+    except RequestRejected as rejection:
+        return _refused(request, rejection, case_id)
     address = _address(request, reverse("admin:review_case_next"))
     if done.decision is None:  # not the very case that was skipped, if it is the last one
         address += f"{'&' if '?' in address else '?'}besides={case_id}"
@@ -138,8 +138,8 @@ def undo(request: HttpRequest) -> HttpResponse:
         return _after_login(request, case_id)
     try:
         undone = _undo(_user(request), request.POST.get("decision", ""), sent_key(request))
-    except Refusal as refusal:
-        return _refused(request, refusal, case_id)
+    except RequestRejected as rejection:
+        return _refused(request, rejection, case_id)
     what = undone.undoes
     assert what is not None  # noqa: S101 - a constraint of the table
     said = f"Case {undone.case_id}: undone ({_in_words(what)})."
@@ -155,16 +155,16 @@ def reopen(request: HttpRequest, case_id: int) -> HttpResponse:
     if request.method != "POST":
         return _after_login(request, case_id)
     try:
-        note = cleaned(request.POST.get("note", ""))
+        note = normalize_text(request.POST.get("note", ""))
         decision = decisions.case_reopen(case_id=case_id, reviewer=_user(request), note=note, key=sent_key(request))
-    except Refusal as refusal:
-        return _refused(request, refusal, case_id)
+    except RequestRejected as rejection:
+        return _refused(request, rejection, case_id)
     done = Done(case_id, f"Case {case_id}: reopened.", decision)
     return _done(request, done, _case_address(request, case_id))
 
 
 def _decide(request: HttpRequest, case_id: int) -> Done:
-    """Raises `Refusal`."""
+    """Raises `RequestRejected`."""
     label, note = _typed(request)
     # A button that names a label says nothing else.
     verdict = Verdict(request.POST.get("verdict") or Decision.Kind.CORRECTED, label, note)
@@ -175,7 +175,7 @@ def _decide(request: HttpRequest, case_id: int) -> Done:
 
 
 def _skip(request: HttpRequest, case_id: int) -> Done:
-    """Raises `Refusal`."""
+    """Raises `RequestRejected`."""
     claims.case_skip(
         case_id=case_id,
         reviewer=_user(request),
@@ -186,12 +186,12 @@ def _skip(request: HttpRequest, case_id: int) -> Done:
 
 
 def _undo(reviewer: User, decision_id: str, key: UUID) -> Decision:
-    """Raises `Refusal`."""
+    """Raises `RequestRejected`."""
     if not decision_id:
         return decisions.undo_last(reviewer, key)
     decision = Decision.objects.filter(pk__in=_keys([decision_id])).first()
     if decision is None:
-        raise Refusal("nothing-to-undo", "There is no such decision.", status=404)
+        raise RequestRejected("nothing-to-undo", "There is no such decision.", status=404)
     return decisions.decision_undo(decision=decision, reviewer=reviewer, key=key)
 
 
@@ -200,12 +200,12 @@ def _seen(request: HttpRequest) -> Seen:
         return Seen(int(request.POST["seen_decisions"]), UUID(request.POST["seen_prediction"]))
     except (KeyError, ValueError) as error:
         message = "The form does not say what you have seen. Please load the page again."
-        raise Refusal("malformed", message) from error
+        raise RequestRejected("malformed", message) from error
 
 
 def _typed(request: HttpRequest) -> tuple[str, str]:
     """The label and the note of a form; the note with line ends as the database keeps them."""
-    return cleaned(request.POST.get("label", "")), cleaned(request.POST.get("note", "")).strip()
+    return normalize_text(request.POST.get("label", "")), normalize_text(request.POST.get("note", "")).strip()
 
 
 # --- Answering ------------------------------------------------------------------------------------
@@ -219,15 +219,15 @@ def _done(request: HttpRequest, done: Done, address: str) -> HttpResponse:
     return JsonResponse({"case": done.case_id, "said": done.said, "decision": decision, "address": address})
 
 
-def _refused(request: HttpRequest, refusal: Refusal, case_id: int | None) -> HttpResponse:
+def _refused(request: HttpRequest, rejection: RequestRejected, case_id: int | None) -> HttpResponse:
     """The case as it is now, why nothing was stored, and what was typed."""
     if _wants_json(request):
-        return JsonResponse({"code": refusal.code, "message": refusal.message}, status=refusal.status)
+        return JsonResponse({"code": rejection.code, "message": rejection.message}, status=rejection.status)
     case = case_find(case_id) if case_id is not None else None
     if case is None:
-        messages.error(request, refusal.message)
-        return _nothing_left(request, Filters.from_query(request.GET), status=refusal.status)
-    return _page(request, case, refusal)
+        messages.error(request, rejection.message)
+        return _nothing_left(request, Filters.from_query(request.GET), status=rejection.status)
+    return _page(request, case, rejection)
 
 
 def _after_login(request: HttpRequest, case_id: int | None) -> HttpResponse:
@@ -236,21 +236,21 @@ def _after_login(request: HttpRequest, case_id: int | None) -> HttpResponse:
     return redirect(_case_address(request, case_id) if case_id else reverse("admin:review_case_changelist"))
 
 
-def _page(request: HttpRequest, case: Case, refusal: Refusal | None = None) -> HttpResponse:
+def _page(request: HttpRequest, case: Case, rejection: RequestRejected | None = None) -> HttpResponse:
     view = case_view(case)
     is_others = view.claimed_by_other(_user(request))
     is_decided = case.state == Case.State.DECIDED
     standing = view.standing
-    label, note = _typed(request) if refusal else ("", "")
+    label, note = _typed(request) if rejection else ("", "")
     return _render(
         request,
         "focus",
-        refusal.status if refusal else HTTPStatus.OK,
+        rejection.status if rejection else HTTPStatus.OK,
         title=f"Case {case.pk}",
         view=view,
         case=case,
         state=case.get_verdict_display() or case.get_state_display(),
-        refusal=refusal,
+        refusal=rejection,
         # A button that names a label comes without a verdict: nobody has typed that.
         typed_label=label if request.POST.get("verdict") else "",
         typed_note=note,

@@ -22,7 +22,7 @@ from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from review.decisions import (
     Seen,
     Verdict,
@@ -94,10 +94,10 @@ def preview_page(
     try:
         require_not_too_many(case_ids)
         plans = _plans(request.user, case_ids, verdict)  # type: ignore[arg-type] # the admin lets nobody else in
-    except Refusal as refusal:
-        messages.error(request, refusal.message)
+    except RequestRejected as rejection:
+        messages.error(request, rejection.message)
         # What was chosen, which may have taken a while, is chosen still.
-        return _grid_page(request, filters, page_number, chosen=case_ids, verdict=verdict, status=refusal.status)
+        return _grid_page(request, filters, page_number, chosen=case_ids, verdict=verdict, status=rejection.status)
     return _page(
         request,
         "preview",
@@ -123,8 +123,8 @@ def decide(request: HttpRequest) -> HttpResponse:
             _reopen(request, seen)
         else:
             _decide(request, seen, verdict)
-    except Refusal as refusal:
-        messages.error(request, refusal.message)
+    except RequestRejected as rejection:
+        messages.error(request, rejection.message)
     return redirect(_grid(Filters.from_query(request.POST), request.POST.get(PAGE, "")))
 
 
@@ -134,13 +134,13 @@ def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
     try:
         undone = bulk_undo(bulk, request.user, sent_key(request))  # type: ignore[arg-type]
         messages.success(request, f"Undone: {_cases(len(undone))} open again.")
-    except Refusal as refusal:
-        messages.error(request, refusal.message)
+    except RequestRejected as rejection:
+        messages.error(request, rejection.message)
     return redirect(_grid(Filters.from_query(request.POST), request.POST.get(PAGE, "")))
 
 
 def _decide(request: HttpRequest, seen: Mapping[int, Seen], verdict: Verdict) -> None:
-    """Raises `Refusal`."""
+    """Raises `RequestRejected`."""
     result = cases_decide(
         seen=seen,
         reviewer=request.user,  # type: ignore[arg-type]
@@ -158,7 +158,7 @@ def _decide(request: HttpRequest, seen: Mapping[int, Seen], verdict: Verdict) ->
 
 
 def _reopen(request: HttpRequest, case_ids: Collection[int]) -> None:
-    """Raises `Refusal`."""
+    """Raises `RequestRejected`."""
     result = cases_reopen(
         case_ids=case_ids,
         reviewer=request.user,  # type: ignore[arg-type]
@@ -169,9 +169,9 @@ def _reopen(request: HttpRequest, case_ids: Collection[int]) -> None:
     _tell_refused(request, result.refused)
 
 
-def _tell_refused(request: HttpRequest, refused: Sequence[tuple[int, Refusal]]) -> None:
-    for case_id, refusal in refused[:5]:
-        messages.warning(request, f"Case {case_id} was left as it is. {refusal.message}")
+def _tell_refused(request: HttpRequest, refused: Sequence[tuple[int, RequestRejected]]) -> None:
+    for case_id, rejection in refused[:5]:
+        messages.warning(request, f"Case {case_id} was left as it is. {rejection.message}")
     if len(refused) > 5:
         messages.warning(request, f"{_cases(len(refused) - 5)} more were left as they are.")
 
@@ -185,19 +185,19 @@ def _plan(case: Case, reviewer: User, verdict: Verdict) -> Plan:
     try:
         if verdict.kind == REOPEN:
             if case.state == Case.State.OPEN:
-                raise Refusal("not-decided", "The case is open already.")
+                raise RequestRejected("not-decided", "The case is open already.")
             return Plan(case, "open again", "")
         kind, label = outcome(case, reviewer, verdict)
         after = f"{Decision.Kind(kind).label}: {label.replace('_', ' ')}" if label else str(Decision.Kind(kind).label)
         return Plan(case, after, "")
-    except Refusal as refusal:
-        if refusal.code in {"unknown-label", "label-needed", "unknown-verdict", "note-needed"}:
+    except RequestRejected as rejection:
+        if rejection.code in {"unknown-label", "label-needed", "unknown-verdict", "note-needed"}:
             raise  # true of all of them: there is nothing to look at
-        return Plan(case, "", refusal.message)
+        return Plan(case, "", rejection.message)
 
 
 def _seen(tokens: Sequence[str]) -> dict[int, Seen]:
-    """What was seen of each case. Raises `Refusal` `malformed` for a form that the preview has not made."""
+    """What was seen of each case. Raises `RequestRejected` `malformed` for a form that the preview has not made."""
     seen = {}
     try:
         for token in tokens:
@@ -205,7 +205,7 @@ def _seen(tokens: Sequence[str]) -> dict[int, Seen]:
             seen[int(case_id)] = Seen(int(count), UUID(prediction))
     except ValueError as error:
         message = "The form does not say what you have seen. Nothing was stored; please choose the cases again."
-        raise Refusal("malformed", message) from error
+        raise RequestRejected("malformed", message) from error
     return seen
 
 

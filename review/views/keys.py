@@ -6,15 +6,15 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 
 
 def sent_key(request: HttpRequest) -> UUID:
     """The key of the write that a form asks for. A form that is sent again has the same one.
 
-    Raises `Refusal` `malformed`.
+    Raises `RequestRejected` `malformed`.
     """
     try:
         return UUID(request.POST["key"])
     except (KeyError, ValueError) as error:
-        raise Refusal("malformed", "The form has no key. Please load the page again.") from error
+        raise RequestRejected("malformed", "The form has no key. Please load the page again.") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stress.bench.processes import serve
-from worker.inference.classifier import Answer, Classifier
+from worker.inference.classifier import Classification, Classifier
 from worker.inference.engines import EngineError
 from worker.inference.repository import Repository
 
@@ -34,7 +34,7 @@ class Passes:
         for _ in range(batches):
             classified = self._classifier.classify(list(itertools.islice(photos, batch_size)))
             for answer in classified.answers:
-                if not isinstance(answer, Answer):
+                if not isinstance(answer, Classification):
                     raise answer
         seconds = time.perf_counter() - began
         return {

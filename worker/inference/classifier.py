@@ -27,7 +27,7 @@ class UnusableOutput(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Classification:
     """The best label with its score, a probability 0..1, and the best five, best first."""
 
     label: str
@@ -36,10 +36,10 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Classified:
+class BatchResult:
     """One answer or exception for each image, in order, with the seconds that its part of the batch took."""
 
-    answers: list[Answer | Exception]
+    answers: list[Classification | Exception]
     decode_seconds: list[float]
     compute_seconds: list[float]
 
@@ -84,8 +84,8 @@ class Classifier:
         Image.new("RGB", (64, 64)).save(picture, "JPEG")
         self.classify([picture.getvalue()])
 
-    def classify(self, images: Sequence[bytes | Exception]) -> Classified:
-        """Answer a batch. An engine of several lanes works on several parts of it at a time.
+    def classify(self, images: Sequence[bytes | Exception]) -> BatchResult:
+        """Classifies a batch. An engine of several lanes works on several parts of it at a time.
 
         An image that cannot be decoded gets its `UndecodableImage`, one that the network cannot answer
         an `UnusableOutput`; an exception among `images` comes back in its place.
@@ -97,31 +97,31 @@ class Classifier:
             # Small batches are spread over all lanes too.
             size = max(1, min(part_size, math.ceil(len(images) / lanes)))
             done = list(self._threads.map(self._part, _parts(images, size)))
-        return Classified(
+        return BatchResult(
             [answer for part in done for answer in part.answers],
             [seconds for part in done for seconds in part.decode_seconds],
             [seconds for part in done for seconds in part.compute_seconds],
         )
 
-    def _in_one_lane(self, images: Sequence[bytes | Exception], part_size: int) -> Iterator[Classified]:
+    def _in_one_lane(self, images: Sequence[bytes | Exception], part_size: int) -> Iterator[BatchResult]:
         """All threads decode, this one computes; the rest is decoded while the first parts are computed."""
         decoding = self._threads.map(self._decoded, images)
         for part in _parts(images, part_size):
             started = time.perf_counter()
             yield self._computed([next(decoding) for _ in part], started)
 
-    def _part(self, images: Sequence[bytes | Exception]) -> Classified:
+    def _part(self, images: Sequence[bytes | Exception]) -> BatchResult:
         started = time.perf_counter()
         return self._computed([self._decoded(image) for image in images], started)
 
-    def _computed(self, pictures: Sequence[NDArray[np.uint8] | Exception], started: float) -> Classified:
+    def _computed(self, pictures: Sequence[NDArray[np.uint8] | Exception], started: float) -> BatchResult:
         decoded = time.perf_counter()
         good = [picture for picture in pictures if not isinstance(picture, Exception)]
         rows = iter(self._engine.predict(np.stack(good)) if good else ())
         answers = [p if isinstance(p, Exception) else self._answer(next(rows)) for p in pictures]
         computed = time.perf_counter()
         number = len(pictures)
-        return Classified(answers, [decoded - started] * number, [computed - decoded] * number)
+        return BatchResult(answers, [decoded - started] * number, [computed - decoded] * number)
 
     def _decoded(self, image: bytes | Exception) -> NDArray[np.uint8] | Exception:
         if isinstance(image, Exception):
@@ -131,13 +131,13 @@ class Classifier:
         except UndecodableImage as error:
             return error
 
-    def _answer(self, scores: NDArray[np.float32]) -> Answer | Exception:
+    def _answer(self, scores: NDArray[np.float32]) -> Classification | Exception:
         if not np.isfinite(scores).all():
             return UnusableOutput(f"{self.version} answered this image with numbers that are not finite")
         best = np.argsort(-scores, kind="stable")[:TOP]
         # bf16 rounds: a probability can come out a hair above 1.
         top = tuple((self.version.labels[i], min(1.0, float(scores[i]))) for i in best)
-        return Answer(*top[0], top)
+        return Classification(*top[0], top)
 
 
 def _parts(images: Sequence[bytes | Exception], size: int) -> list[Sequence[bytes | Exception]]:

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from learning.datasets import selection
 from learning.datasets.selection import Selection, Size
 from learning.datasets.tests.data import decided_case
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from review.models import Case
 from review.tests.cases import open_case
 
@@ -92,7 +92,7 @@ def test_the_size(cases: dict[str, Case], django_assert_num_queries: DjangoAsser
 )
 def test_what_cannot_be_meant(choice: dict[str, Any], code: str) -> None:
     decided_case("espresso")
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestRejected) as caught:
         Selection.parse(**choice)
     assert caught.value.code == code
 

@@ -31,7 +31,7 @@ from learning.datasets.tests.data import (
     queued_export,
 )
 from learning.models import Export, ExportQuerySet
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from worker.inference.repository.files import sha256_of
 
 # Commits are what some of it is about, and a worker looks after its connection, which a test's transaction forbids.
@@ -102,14 +102,14 @@ def test_it_works(exports: Queue, three: None) -> None:
 
 
 def test_nothing_to_export() -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestRejected) as caught:
         export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named())
     assert caught.value.code == "nothing-to-export" and not Export.objects.exists()
 
 
 def test_asked_for_twice(exports: Queue, three: None) -> None:
     first = export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named())
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestRejected) as caught:
         export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named("lou"))
     assert caught.value.code == "asked-for-already"
     export_request(selection=EVERYTHING, format="tfrecord", requested_by=lead_named())

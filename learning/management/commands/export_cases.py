@@ -15,7 +15,7 @@ from django.db.utils import Error as DatabaseError
 from learning.datasets import writing
 from learning.datasets.formats import WRITERS
 from learning.datasets.selection import Selection
-from predictions.exceptions import Refusal
+from predictions.exceptions import RequestRejected
 from review.models import Case
 
 INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
@@ -49,8 +49,8 @@ class Command(BaseCommand):
                 since=options["since"], until=options["until"], labels=options["label"], verdicts=options["verdict"]
             )
             written = writing.write(selection, options["format"], output, _Teller(self.stderr))
-        except Refusal as refusal:
-            raise CommandError(refusal.message) from refusal
+        except RequestRejected as rejection:
+            raise CommandError(rejection.message) from rejection
         except writing.NothingToExport as error:
             raise CommandError("No decided case fits this selection.") from error
         except DatabaseError as error:

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from worker.inference.classifier import Answer, Classifier, UnusableOutput
+from worker.inference.classifier import Classification, Classifier, UnusableOutput
 from worker.inference.preprocessing import Preprocessor, UndecodableImage
 from worker.inference.repository import Damaged, ModelVersion, Repository
 from worker.inference.tests.pictures import encoded, photo
@@ -57,8 +57,8 @@ def test_coffee_is_espresso(version: ModelVersion, engine: str) -> None:
     classifier.warm_up(2)
     done = classifier.classify([photo("coffee"), photo("chelsea", "PNG")])
     coffee, cat = done.answers
-    assert isinstance(coffee, Answer)
-    assert isinstance(cat, Answer)
+    assert isinstance(coffee, Classification)
+    assert isinstance(cat, Classification)
     assert coffee.label == "espresso"
     assert coffee.score > 0.9
     assert cat.label in ("tiger_cat", "Egyptian_cat", "tabby")
@@ -69,7 +69,7 @@ def test_coffee_is_espresso(version: ModelVersion, engine: str) -> None:
 def test_the_top_five_best_first_in_plain_python(version: ModelVersion) -> None:
     engine = StubEngine(_row(7, 3, 1, 9, 11, 20))
     (answer,) = _classifier(version, engine).classify([photo("coffee")]).answers
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Classification)
     labels = tuple(version.labels[i] for i in (7, 3, 1, 9, 11))
     assert tuple(label for label, _ in answer.top) == labels
     assert answer.top[0] == (answer.label, answer.score) == (labels[0], 0.5)
@@ -81,10 +81,10 @@ def test_one_bad_image_fails_alone_and_order_is_kept(version: ModelVersion) -> N
     images: list[bytes | Exception] = [b"no image", photo("coffee"), missing, photo("rocket"), b""]
     answers = _classifier(version, engine).classify(images).answers
     assert [type(answer) for answer in answers] == [
-        UndecodableImage, Answer, FileNotFoundError, Answer, UndecodableImage
+        UndecodableImage, Classification, FileNotFoundError, Classification, UndecodableImage
     ]  # fmt: skip
     assert answers[2] is missing
-    assert [answer.label for answer in answers if isinstance(answer, Answer)] == list(version.labels[1:3])
+    assert [answer.label for answer in answers if isinstance(answer, Classification)] == list(version.labels[1:3])
     assert engine.batches == [2]  # one forward pass, of the good ones
 
 
@@ -99,13 +99,13 @@ def test_without_a_good_image_nothing_is_computed(version: ModelVersion, images:
 def test_numbers_that_are_none_fail_their_image_alone(version: ModelVersion, value: float) -> None:
     engine = StubEngine(_row(1), _row(2, value=value))
     good, bad = _classifier(version, engine).classify([photo("coffee")] * 2).answers
-    assert isinstance(good, Answer)
+    assert isinstance(good, Classification)
     assert isinstance(bad, UnusableOutput)
 
 
 def test_a_score_is_never_above_one(version: ModelVersion) -> None:
     (answer,) = _classifier(version, StubEngine(_row(4, value=1.004))).classify([photo("coffee")]).answers
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Classification)
     assert answer.score == 1.0
 
 
@@ -147,7 +147,9 @@ def test_nothing_is_compiled_after_the_warm_up(
     classifier.warm_up(max_batch=12)
     assert len(compilations) == 1
     for size in range(1, 13):
-        assert all(isinstance(answer, Answer) for answer in classifier.classify([photo("coffee")] * size).answers)
+        assert all(
+            isinstance(answer, Classification) for answer in classifier.classify([photo("coffee")] * size).answers
+        )
     assert len(compilations) == 1
 
 
@@ -169,7 +171,9 @@ def test_an_engine_of_several_lanes(version: ModelVersion, lanes: int, number: i
     shades = [20 * place for place in range(number)]
     pictures = [encoded(PIL.Image.new("RGB", (40, 40), (shade, 0, 0)), "PNG") for shade in shades]
     answers = _classifier(version, engine).classify(pictures).answers
-    assert [answer.label for answer in answers if isinstance(answer, Answer)] == [version.labels[s] for s in shades]
+    assert [answer.label for answer in answers if isinstance(answer, Classification)] == [
+        version.labels[s] for s in shades
+    ]
     assert sum(parts) == number
     assert max(parts) <= 2
     assert len(parts) >= min(lanes, number)
