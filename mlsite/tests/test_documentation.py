@@ -17,12 +17,12 @@ def variables() -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(variables()))
 def test_every_variable_is_documented(name: str) -> None:
-    assert f"| `{name}` |" in (ROOT / "README.md").read_text()
+    assert f"| `{name}` |" in (ROOT / "docs" / "configuration.md").read_text()
     assert f"{name}=" in (ROOT / ".env.example").read_text()
 
 
 def test_no_variable_is_documented_that_does_not_exist() -> None:
-    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE))
     assert documented == variables()
 
 
