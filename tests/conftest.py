@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browsing import chromium
-from tests.running import RunningSite, folder_with_model
+from devtools.browsing import chromium
+from devtools.running import RunningSite, folder_with_model
 from worker.inference.repository import Repository
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
+from devtools.load import Load, cut, queue_server
+from devtools.running import RunningSite, eventually, folder_with_model
 from predictions.tests.pictures import corrupt
-from tests.load import Load, cut, queue_server
-from tests.running import RunningSite, eventually, folder_with_model
 from worker.inference.repository import Repository
 
 KILLS = 10

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from devtools.running import ROOT, eventually, runs
 from stress.bench.files import HEADING
 from stress.bench.table import Figure, Goal, Report, Table, number
-from tests.running import ROOT, eventually, runs
 from worker.inference.repository import Repository
 
 SMALL = ("--rounds", "2", "--jobs", "50", "--forking-jobs", "5", "--waiting", "10", "50", "--depth-jobs", "40")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import RunningSite, eventually
+from devtools.running import RunningSite, eventually
 
 pytestmark = pytest.mark.browser
 

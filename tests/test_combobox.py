@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import RunningSite
+from devtools.running import RunningSite
 
 pytestmark = pytest.mark.browser
 

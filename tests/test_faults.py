@@ -10,7 +10,7 @@ import PIL.Image
 import psutil
 import pytest
 
-from tests.running import RunningSite, eventually
+from devtools.running import RunningSite, eventually
 
 PHOTOS = 40
 

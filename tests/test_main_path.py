@@ -5,7 +5,7 @@ from pathlib import Path
 
 import requests
 
-from tests.running import RunningSite
+from devtools.running import RunningSite
 
 
 def _form(session: requests.Session, url: str, page: str, **data: str) -> dict[str, str]:

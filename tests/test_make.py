@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT
+from devtools.running import ROOT
 
 
 @pytest.fixture

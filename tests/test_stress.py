@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from devtools.running import ROOT, RunningSite
 from stress.photos import samples
-from tests.running import ROOT, RunningSite
 from worker.inference.repository import Repository
 
 

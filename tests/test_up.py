@@ -11,7 +11,7 @@ import psutil
 import pytest
 import requests
 
-from tests.running import ROOT, RunningSite, eventually, runs
+from devtools.running import ROOT, RunningSite, eventually, runs
 
 
 def _up(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

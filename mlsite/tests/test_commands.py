@@ -14,7 +14,7 @@ import requests
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from tests.running import ROOT, eventually, free_port
+from devtools.running import ROOT, eventually, free_port
 from worker.inference.repository import Repository
 
 

@@ -12,12 +12,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
+from devtools.running import eventually
 from mlsite import logs
 from predictions.admission import backpressure
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier
-from tests.running import eventually
 
 
 @pytest.fixture(autouse=True)

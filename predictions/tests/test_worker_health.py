@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from rq import Queue
 
+from devtools.running import eventually
 from predictions import queues
 from predictions.tests.fakes import FakeClassifier
-from tests.running import eventually
 from worker.rq_batch import liveness
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from devtools.running import RunningSite
 from stress.bench import ceiling, load
 from stress.bench.ceiling import Pass
 from stress.bench.postgresql import Server, postgresql
@@ -16,7 +17,6 @@ from stress.bench.processes import Contender, contender, pss_megabytes
 from stress.bench.site import NAMES, Processes, running_site
 from stress.bench.table import Figure, Goal, Report, Table
 from stress.bench.workspace import Workspace, site_environment
-from tests.running import RunningSite
 from worker.inference.cores import usable_cores
 
 TITLE = "End to end"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from devtools.running import RunningSite
 from stress.bench.processes import cpu_seconds, pss_megabytes
-from tests.running import RunningSite
 
 # What a command line holds, and what its process is for. What is left is the supervisor and `manage.py up`.
 KINDS = {"rqworker": "worker", "granian": "web", "valkey-server": "queue"}

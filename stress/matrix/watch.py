@@ -19,11 +19,11 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from devtools.running import RunningSite
 from mlsite import embedded_valkey
 from stress.bench.processes import pss_megabytes
 from stress.bench.site import Processes
 from stress.recorder import Row
-from tests.running import RunningSite
 from worker.rq_batch.liveness import live_workers
 from worker.rq_batch.metrics import published_metrics
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from devtools.running import ROOT
 from stress.matrix import cells as matrix
 from stress.matrix import watch
 from stress.matrix.cells import Cell, Results
 from stress.matrix.generators import shared
 from stress.matrix.watch import Snapshot
 from stress.tests.conftest import SETTINGS
-from tests.running import ROOT
 
 COMMAND = [sys.executable, "-m", "stress", "matrix"]
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.running import ROOT, Site, eventually, free_port
+from devtools.running import ROOT, Site, eventually, free_port
 
 BUILD_SECONDS = 900
 UP_SECONDS = 300

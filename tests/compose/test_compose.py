@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from devtools.load import Load, queue_server
+from devtools.running import eventually
 from tests.compose.composed import ComposedSite
-from tests.load import Load, queue_server
-from tests.running import eventually
 
 LEAST_ANSWERS = 100  # under load, before and after what is done to the system
 

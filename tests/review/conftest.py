@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.browsing import chromium
+from devtools.browsing import chromium
+from devtools.running import RunningSite, folder_with_model
 from tests.review.desk import REPORT_VIOLATIONS, Complaints, Desk, add_reviewer, log_in
-from tests.running import RunningSite, folder_with_model
 from worker.inference.repository import Repository
 
 REVIEWERS = ("ada", "grace")

@@ -10,8 +10,8 @@ from typing import Any
 
 import requests
 
+from devtools.running import RunningSite
 from stress.photos import samples
-from tests.running import RunningSite
 
 PHOTOS = 24
 

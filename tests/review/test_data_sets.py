@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.running import eventually
 from tests.review.axe import Findings
 from tests.review.conftest import Sit
 from tests.review.desk import Desk
-from tests.running import eventually
 
 pytestmark = pytest.mark.browser
 

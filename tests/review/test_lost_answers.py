@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from devtools.running import eventually
 from tests.review.conftest import Sit
 from tests.review.desk import Desk, wait_for_case
-from tests.running import eventually
 
 pytestmark = pytest.mark.browser
 

@@ -9,17 +9,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, TypeVar, cast
 
 import psutil
 import requests
 
+from devtools.own_servers import own_servers
 from mlsite import embedded_valkey
-from tests.own_servers import own_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 300  # five seconds on an idle machine, minutes on one that is short of memory
 STOP_SECONDS = 60
+
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -84,7 +88,7 @@ class RunningSite(Site):
 
     def launch(self) -> threading.Event:
         """Starts it and returns at once; the event comes when everything answers, or nothing will any more."""
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - our own command line
             [sys.executable, "manage.py", "up", *self.arguments],
             cwd=ROOT,
             env=self.environment,
@@ -99,9 +103,8 @@ class RunningSite(Site):
         return ready
 
     def _read(self, ready: threading.Event) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout:
-            for line in self.process.stdout:
+        with cast(IO[str], self.process.stdout) as lines:
+            for line in lines:
                 self.output += line
                 if "Ctrl-C stops it" in line:
                     ready.set()
@@ -119,7 +122,8 @@ class RunningSite(Site):
             for process in left:
                 process.kill()
             self.reader.join(STOP_SECONDS)
-        assert not left, f"left running: {left}"
+        if left:
+            raise AssertionError(f"left running: {left}")
         return code
 
     def processes(self) -> list[psutil.Process]:
@@ -139,7 +143,8 @@ class RunningSite(Site):
     @property
     def login(self) -> tuple[str, str]:
         found = re.search(r"name (\S+), password (\S+)", self.output)
-        assert found, self.output
+        if found is None:
+            raise AssertionError(f"no login:\n{self.output}")
         return found[1], found[2]
 
 
@@ -158,14 +163,14 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def eventually(condition, what: str, seconds: float = 60):
-    """The first true value of `condition`, asked again and again for at most so many seconds."""
+def eventually(condition: Callable[..., T | None], what: str, seconds: float = 60) -> T:
+    """Calls `condition` until it returns a true value, and returns that. Raises `AssertionError` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
-        value = condition()
-        if value:
+        if value := condition():
             return value
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not happen within {seconds} s")
         time.sleep(0.1)
 
 

@@ -22,7 +22,7 @@ from types import FrameType
 import psycopg
 import redis
 
-from tests.running import ROOT, free_port
+from devtools.running import ROOT, free_port
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -42,7 +42,7 @@ def postgresql(folder: Path) -> Iterator[str]:
         for path in (data, password_file):
             shutil.chown(path, user)
     options = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-sync"]
-    subprocess.run(
+    subprocess.run(  # noqa: S603 - our own command line
         [str(programs / "initdb"), "-D", str(data), "-U", DATABASE, "--pwfile", str(password_file), *options],
         cwd=folder,
         user=user,
@@ -99,7 +99,7 @@ def _running(command: list[str], folder: Path, user: str | None, stop_signal: si
     log = folder / f"{Path(command[0]).name}.log"
     with log.open("wb") as output:
         # A session of its own: Ctrl-C is for the tests, which still need the servers while they end.
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own command line
             command, cwd=folder, user=user, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
@@ -140,7 +140,8 @@ def main(arguments: list[str]) -> int:
         folder.chmod(0o755)  # for the user that PostgreSQL runs as
         with postgresql(folder) as database_url, queue_server(folder) as redis_url:
             environment = os.environ | {"TEST_DATABASE_URL": database_url, "TEST_REDIS_URL": redis_url}
-            with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment) as tests:
+            command = [sys.executable, "-m", "pytest", *arguments]
+            with subprocess.Popen(command, cwd=ROOT, env=environment) as tests:  # noqa: S603 - our own command line
                 try:
                     return tests.wait()
                 except BaseException:

@@ -16,17 +16,18 @@ import redis
 import requests
 import skimage.data
 
+from devtools.running import Site, eventually
 from predictions.announcements import CHANNEL
-from tests.running import Site, eventually
 
 ENOUGH_WAITING = 64  # jobs: two full batches
 SIDE = 300  # pixels
+_coffee: Any = skimage.data.coffee
 
 
 def cut(number: int) -> bytes:
     """Another part of the coffee photo for each number, up to 30,000."""
     left, top = number % 300, number // 300 % 100
-    part = PIL.Image.fromarray(skimage.data.coffee()[top : top + SIDE, left : left + SIDE])
+    part = PIL.Image.fromarray(_coffee()[top : top + SIDE, left : left + SIDE])
     file = BytesIO()
     part.save(file, "JPEG")
     return file.getvalue()
@@ -49,7 +50,8 @@ class Announcements:
 
     def __enter__(self) -> Announcements:
         self._thread.start()
-        assert self._subscribed.wait(20)
+        if not self._subscribed.wait(20):
+            raise AssertionError("no subscription to the announcements")
         return self
 
     def __exit__(self, *_: object) -> None:
