@@ -9,8 +9,11 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command 'make lock'
 
+# The tests of one file stay together: some share a running site.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-services test-compose bench bench-review stress lint format schema lock clean
+.PHONY: help install run test test-fast test-services test-compose bench bench-review stress lint format schema lock clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -20,11 +23,14 @@ install: .venv/run  ## only install what `make run` needs
 run: .venv/run  ## run everything on this machine (PORT=8000 WORKERS=1); Ctrl-C stops it
 	@exec $(VENV)/python manage.py up
 
-test: .venv/dev  ## run all tests (ARGS="..." goes to pytest)
-	@exec $(VENV)/python -m pytest $(ARGS)
+test: .venv/dev  ## run all tests, in parallel and in random order, with branch coverage (ARGS="..." goes to pytest)
+	@PYTHONDEVMODE=1 exec $(VENV)/python -m pytest $(PARALLEL) --cov $(ARGS)
+
+test-fast: .venv/dev  ## run the tests that need no browser and start no processes
+	@exec $(VENV)/python -m pytest $(PARALLEL) -m "not browser and not processes" $(ARGS)
 
 test-services: .venv/dev  ## run all tests on PostgreSQL and Redis (their programs have to be installed)
-	@exec $(VENV)/python -m tests.services $(ARGS)
+	@exec $(VENV)/python -m devtools.services $(PARALLEL) $(ARGS)
 
 test-compose: .venv/dev  ## build the containers, run them, kill and scale them under load (needs Docker)
 	@exec $(VENV)/python -m pytest tests/compose $(ARGS)
@@ -38,9 +44,10 @@ bench-review: .venv/dev  ## measure the reviewing desk with 100,000 cases, on SQ
 stress: .venv/dev  ## load a system of its own with 10 to 5,000 users (ARGS="--users 50 250 --workers 1 2" for a part; --resume)
 	@exec $(VENV)/python -m stress matrix $(ARGS)
 
-lint: .venv/dev  ## ruff, mypy, the import contract, migrations and the OpenAPI file up to date
+lint: .venv/dev  ## ruff, spelling, mypy, the import contract; migrations up to date
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
+	$(VENV)/codespell
 	SECRET_KEY=lint $(VENV)/mypy .
 	$(VENV)/lint-imports
 	SECRET_KEY=lint $(VENV)/python manage.py makemigrations --check --dry-run
@@ -74,7 +81,7 @@ clean:  ## remove .venv and caches; var/, with all data, stays
 	@touch $@
 
 .venv/run: requirements/run.txt .venv/uv
-	@echo "Installing the locked dependencies (about 1 GB on disk, most of it TensorFlow)"
+	@echo "Installing the locked dependencies (about 2 GB on disk, most of it TensorFlow)"
 	@$(VENV)/uv pip install --quiet --require-hashes -r requirements/run.txt
 	@touch $@
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -27,6 +29,8 @@ from pytest_django import Settings
 from rq import Queue
 from rq.timeouts import TimerDeathPenalty
 
+from devtools.environment import XDIST_WORKER
+from devtools.running import ROOT
 from mlsite import embedded_valkey
 from predictions import classifiers, queues
 from predictions.admission import backpressure
@@ -40,6 +44,15 @@ from worker.inference.repository import Repository
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=3000)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what `make test-fast` leaves out: tests of whole sites, and modules that start processes."""
+    for item in items:
+        module = getattr(item, "module", None)
+        if item.path.is_relative_to(ROOT / "tests") or "subprocess" in vars(module):
+            item.add_marker("processes")
+
 
 # --- The site -------------------------------------------------------------------------------------
 
@@ -211,10 +224,23 @@ def worker(transactional_db: None, queue: Queue, fake_classifier: FakeClassifier
 
 @pytest.fixture(scope="session")
 def models() -> Repository:
-    """The real default model, installed once for the whole run and active."""
-    repository = Repository(django_settings.MODELS_DIR)
-    repository.activate(str(repository.install(django_settings.DEFAULT_MODEL)))
-    return repository
+    """The real default model, built once for the whole run and active."""
+    built = _built_models()
+    if built != django_settings.MODELS_DIR:
+        shutil.copytree(built, django_settings.MODELS_DIR, dirs_exist_ok=True)
+    return Repository(django_settings.MODELS_DIR)
+
+
+def _built_models() -> Path:
+    """The folder in which the first process of a parallel run has built the model; the others wait for it."""
+    folder = Path(django_settings.DATA_DIR).parent / "models" if XDIST_WORKER else Path(django_settings.MODELS_DIR)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        repository = Repository(folder)
+        if not repository.versions():
+            repository.activate(str(repository.install(django_settings.DEFAULT_MODEL)))
+    return folder
 
 
 def encoded(name: str, image_format: str = "JPEG", **options: object) -> bytes:

@@ -1,15 +1,24 @@
 """The environment that the tests run in, set before Django reads its settings (pytest loads this with `-p`).
 
-Whatever a developer has in `.env` or in `var/` neither changes what the tests see nor is changed by them.
+A developer's `.env` and `var/` do not change what the tests see, and are not changed by them. Each process of
+pytest-xdist has a data folder and a Redis database of its own; pytest-django gives it a database of its own.
 """
 
 import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
 
-DATA_DIR = tempfile.mkdtemp(prefix="mlsite-tests-")
-atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
+XDIST_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # gw0, gw1, ...; empty in the process that was started
+
+if XDIST_WORKER:  # DATA_DIR is that of the process that started this one, which removes it
+    DATA_DIR = str(Path(os.environ["DATA_DIR"]) / XDIST_WORKER)
+    Path(DATA_DIR).mkdir()
+else:
+    DATA_DIR = tempfile.mkdtemp(prefix="mlsite-tests-")
+    atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
 # Tests empty the queue and fill the database: they use servers that are named for them, never those of a real site.
 for name in ("DATABASE_URL", "REDIS_URL"):
@@ -17,6 +26,9 @@ for name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(f"{name}_FILE", None)
     if value := os.environ.get(f"TEST_{name}"):
         os.environ[name] = value
+if XDIST_WORKER and "REDIS_URL" in os.environ:
+    number = int(XDIST_WORKER.removeprefix("gw")) + 1
+    os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
 
 SITE = (
     "DEBUG",
