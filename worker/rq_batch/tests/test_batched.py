@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 import redis
-from django.conf import settings
 from rq import Callback, Queue
 from rq.job import Job
-from rq.worker.base import BaseWorker
 
 from worker.rq_batch import BatchWorker, batched
 from worker.rq_batch.batched import batching_of
@@ -77,17 +75,9 @@ def test_wrong_options(options: dict[str, int]) -> None:
 # --- In a batch ---
 
 
-@pytest.fixture(autouse=True)
-def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
-    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
-
-
-def _run(function: str, *arguments: tuple[object, ...], **options: object) -> list[Job]:
+def _run(queue: Queue, function: str, *arguments: tuple[object, ...], **options: object) -> list[Job]:
     """The jobs of one batch, run."""
-    queue = batch_jobs.queue(settings.REDIS_URL)
     queued = [queue.enqueue(f"{HERE}.{function}", args=given, **options) for given in arguments]
-    calls.clear()
     BatchWorker([queue]).work(burst=True)
     return queued
 
@@ -103,7 +93,7 @@ def _reason(job: Job) -> str:
 
 
 def test_an_exception_among_the_outcomes(queue: Queue) -> None:
-    jobs = _run("act", ("return", 0), ("raise", 1), ("return", 2))
+    jobs = _run(queue, "act", ("return", 0), ("raise", 1), ("return", 2))
     assert (calls, _ends(jobs)) == ([[0, 1, 2]], ["finished", "failed", "finished"])
     assert _reason(jobs[1]) == "ValueError: 1"
 
@@ -111,39 +101,37 @@ def test_an_exception_among_the_outcomes(queue: Queue) -> None:
 @pytest.mark.parametrize("kind", ["raise", "exit"])
 def test_a_batch_that_raises(kind: str, queue: Queue) -> None:
     """Each of its jobs is run once more, alone."""
-    jobs = _run("all_or_nothing", ("return", 0), (kind, 1), ("return", 2))
+    jobs = _run(queue, "all_or_nothing", ("return", 0), (kind, 1), ("return", 2))
     assert (calls, _ends(jobs)) == ([[0, 1, 2], [0], [1], [2]], ["finished", "failed", "finished"])
     assert _reason(jobs[1]) == {"raise": "ValueError: 1", "exit": "SystemExit: 3"}[kind]
 
 
 def test_wrong_arguments(queue: Queue) -> None:
-    jobs = _run("all_or_nothing", ("return", 0), ("return",), ("return", 2))
+    jobs = _run(queue, "all_or_nothing", ("return", 0), ("return",), ("return", 2))
     assert _ends(jobs) == ["finished", "failed", "finished"]
 
 
 def test_too_few_outcomes_for_a_batch(queue: Queue) -> None:
-    jobs = _run("too_few", (0,), (1,))
+    jobs = _run(queue, "too_few", (0,), (1,))
     assert (calls, _ends(jobs)) == ([[0, 1], [0], [1]], ["finished", "finished"]), "alone, the number is right"
 
 
 def test_too_few_outcomes_for_one(queue: Queue) -> None:
-    jobs = _run("none_at_all", (0,), (1,))
+    jobs = _run(queue, "none_at_all", (0,), (1,))
     assert _ends(jobs) == ["failed", "failed"]
     assert "1 jobs and returned 0 outcomes" in _reason(jobs[0])
 
 
 def test_one_that_takes_too_long(queue: Queue) -> None:
-    jobs = _run("all_or_nothing", ("return", 0), ("sleep", 20), ("return", 2), job_timeout=1)
+    jobs = _run(queue, "all_or_nothing", ("return", 0), ("sleep", 20), ("return", 2), job_timeout=1)
     assert _ends(jobs) == ["finished", "failed", "finished"]
     # Without the seconds: RQ's timer for threads, once used in a process, writes those of its first job into all.
     assert _reason(jobs[1]).startswith("rq.timeouts.JobTimeoutException: Task exceeded maximum timeout value")
 
 
 def test_the_callbacks_of_the_others_are_called_once(queue: Queue) -> None:
-    on_success, on_failure = Callback(f"{HERE}.succeeded"), Callback(f"{HERE}.failed")
-    jobs = _run(
-        "all_or_nothing", ("return", 0), ("raise", 1), ("return", 2), on_success=on_success, on_failure=on_failure
-    )
+    callbacks = {"on_success": Callback(f"{HERE}.succeeded"), "on_failure": Callback(f"{HERE}.failed")}
+    jobs = _run(queue, "all_or_nothing", ("return", 0), ("raise", 1), ("return", 2), **callbacks)
     assert [int(jobs[0].connection.get(f"batches:{end}") or 0) for end in ("succeeded", "failed")] == [2, 1]
 
 
@@ -157,7 +145,7 @@ def test_a_server_that_is_being_restarted(queue: Queue, monkeypatch: pytest.Monk
         return finish(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Bookkeeper, "finish", not_yet)
-    jobs = _run("act", ("return", 0), ("return", 1))
+    jobs = _run(queue, "act", ("return", 0), ("return", 1))
     assert (calls, _ends(jobs)) == ([[0, 1]], ["finished", "finished"])
 
 
@@ -169,10 +157,9 @@ def test_when_it_counts_as_abandoned(
     found = {}
 
     def look(arguments: list[tuple[object, ...]]) -> list[object]:
-        connection = batch_jobs.queue(settings.REDIS_URL).connection
-        found.update({key: connection.ttl(key) for key in connection.keys("rq:execution:*")})
+        found.update({key: queue.connection.ttl(key) for key in queue.connection.keys("rq:execution:*")})
         return [None] * len(arguments)
 
     monkeypatch.setattr(batch_jobs, "act", batched(max_size=2)(look))
-    _run("act", (1,), (2,), job_timeout=job_timeout)
+    _run(queue, "act", (1,), (2,), job_timeout=job_timeout)
     assert list(found.values()) == [pytest.approx(expected, abs=5)] * 2

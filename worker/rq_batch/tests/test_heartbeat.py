@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from django.conf import settings
 from rq import Callback, Queue
 from rq.job import JobStatus
-from rq.worker.base import BaseWorker
 
 from worker.rq_batch import BatchWorker, batched, heartbeat
 from worker.rq_batch import worker as worker_module
 from worker.rq_batch.bookkeeping import Bookkeeper
 from worker.rq_batch.heartbeat import Heartbeat
-from worker.rq_batch.liveness import live_workers
+from worker.rq_batch.liveness import LiveWorker, live_workers
 from worker.rq_batch.tests import batch_jobs
 from worker.rq_batch.tests.batch_jobs import HERE
-
-
-@pytest.fixture(autouse=True)
-def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
-    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
 
 
 @pytest.fixture(autouse=True)
@@ -93,79 +83,70 @@ def _act(monkeypatch: pytest.MonkeyPatch, function: Callable[[], object]) -> Non
 
 def test_an_entry_is_kept_alive_while_a_job_runs(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "TTL_SECONDS", 1)
-    jobs = batch_jobs.queue(settings.REDIS_URL)
 
     def work() -> list[str]:
         time.sleep(2.5)
-        return [worker.name for worker in live_workers(jobs)]
+        return [worker.name for worker in live_workers(queue)]
 
     _act(monkeypatch, work)
-    job = jobs.enqueue(HERE + ".act")
-    BatchWorker([jobs], name="worker").work(burst=True)
+    job = queue.enqueue(HERE + ".act")
+    BatchWorker([queue], name="worker").work(burst=True)
     assert job.return_value() == ["worker"]
-    assert live_workers(jobs) == []
-    jobs.connection.close()
+    assert live_workers(queue) == []
 
 
 def test_a_queue_server_that_lost_its_memory(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs, found = batch_jobs.queue(settings.REDIS_URL), []
+    found: list[LiveWorker] = []
 
     def work() -> None:
-        jobs.connection.flushdb()
+        queue.connection.flushdb()
         time.sleep(0.5)
-        found.extend(live_workers(jobs))
+        found.extend(live_workers(queue))
 
     _act(monkeypatch, work)
-    jobs.enqueue(HERE + ".act")
-    BatchWorker([jobs], name="worker").work(burst=True)
+    queue.enqueue(HERE + ".act")
+    BatchWorker([queue], name="worker").work(burst=True)
     assert [worker.name for worker in found] == ["worker"]
-    jobs.connection.close()
 
 
 def test_recording_may_take_its_time(queue: Queue, ended: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the job function is watched: the queue server may be away for longer than a job may take."""
-    jobs, finish = batch_jobs.queue(settings.REDIS_URL), Bookkeeper.finish
+    finish = Bookkeeper.finish
 
     def slow(*args: Any) -> object:
         time.sleep(2)
         return finish(*args)
 
     monkeypatch.setattr(Bookkeeper, "finish", slow)
-    job = jobs.enqueue(HERE + ".act", "return", 1, job_timeout=1)
-    BatchWorker([jobs]).work(burst=True)
+    job = queue.enqueue(HERE + ".act", "return", 1, job_timeout=1)
+    BatchWorker([queue]).work(burst=True)
     assert (job.get_status(), ended) == (JobStatus.FINISHED, [])
-    jobs.connection.close()
 
 
 def test_callbacks_of_an_ordinary_job_have_their_own_time(
     queue: Queue, ended: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = batch_jobs.queue(settings.REDIS_URL)
     monkeypatch.setattr(batch_jobs, "succeeded", lambda *_details: time.sleep(2))
-    job = jobs.enqueue(HERE + ".plain_act", "return", 1, job_timeout=1, on_success=Callback(HERE + ".succeeded"))
-    BatchWorker([jobs]).work(burst=True)
+    job = queue.enqueue(HERE + ".plain_act", "return", 1, job_timeout=1, on_success=Callback(HERE + ".succeeded"))
+    BatchWorker([queue]).work(burst=True)
     assert (job.get_status(), ended) == (JobStatus.FINISHED, [])
-    jobs.connection.close()
 
 
-def test_a_process_that_hangs_in_compiled_code(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends itself, and others try its jobs again."""
-    monkeypatch.setenv(batch_jobs.URL, settings.REDIS_URL)
-    jobs = batch_jobs.queue(settings.REDIS_URL)
-    job = jobs.enqueue(HERE + ".hangs", "a", job_timeout=1)
-    command = [sys.executable, "-m", HERE, settings.REDIS_URL, "impatient"]
-    process = subprocess.run(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL, timeout=60)
-    assert process.returncode == heartbeat.EXIT_CODE
+def test_a_process_that_hangs_in_compiled_code(
+    queue: Queue, start_worker: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """It ends itself, and other workers run its jobs again."""
+    job = queue.enqueue(HERE + ".hangs", "a", job_timeout=1)
+    assert start_worker("impatient").wait(60) == heartbeat.EXIT_CODE
     assert job.get_status() == JobStatus.STARTED
-    BatchWorker([jobs]).run_maintenance_tasks()
-    assert (job.get_status(), jobs.job_ids) == (JobStatus.QUEUED, [job.id])
-    jobs.connection.close()
+    BatchWorker([queue]).run_maintenance_tasks()
+    assert (job.get_status(), queue.job_ids) == (JobStatus.QUEUED, [job.id])
 
 
 def test_maintenance_goes_by_a_clock_that_nobody_sets(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs, moment = batch_jobs.queue(settings.REDIS_URL), time.monotonic()
+    moment = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: moment)
-    worker = BatchWorker([jobs])
+    worker = BatchWorker([queue])
     assert worker.should_run_maintenance_tasks
     worker.run_maintenance_tasks()
     assert worker.last_cleaned_at is not None
@@ -174,4 +155,3 @@ def test_maintenance_goes_by_a_clock_that_nobody_sets(queue: Queue, monkeypatch:
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2999)
     moment += worker_module.MAINTENANCE_SECONDS
     assert worker.should_run_maintenance_tasks
-    jobs.connection.close()

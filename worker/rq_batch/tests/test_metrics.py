@@ -6,16 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 
 import pytest
-from django.conf import settings
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from rq import Queue
-from rq.worker.base import BaseWorker
 
 from worker.rq_batch import BatchWorker, metrics
 from worker.rq_batch.bookkeeping import Bookkeeper
 from worker.rq_batch.liveness import live_workers
-from worker.rq_batch.tests import batch_jobs
 from worker.rq_batch.tests.batch_jobs import HERE
 
 Counted = Callable[..., float]
@@ -23,12 +20,6 @@ Counted = Callable[..., float]
 
 def _value(sample: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(sample, labels) or 0.0
-
-
-@pytest.fixture(autouse=True)
-def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
-    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
 
 
 @pytest.fixture
@@ -42,8 +33,7 @@ def counted() -> Counted:
     return lambda name, **labels: _value(name, **labels) - before.get((name, *sorted(labels.items())), 0.0)
 
 
-def _run(*jobs: tuple[str, Sequence[object]], **options: int) -> BatchWorker:
-    queue = batch_jobs.queue(settings.REDIS_URL)
+def _run(queue: Queue, *jobs: tuple[str, Sequence[object]], **options: int) -> BatchWorker:
     for function, arguments in jobs:
         queue.enqueue(f"{HERE}.{function}", *arguments)
     worker = BatchWorker([queue])
@@ -78,18 +68,17 @@ def test_round_trip() -> None:
 
 
 def test_published_with_the_heartbeat(queue: Queue) -> None:
-    worker = BatchWorker([batch_jobs.queue(settings.REDIS_URL)])
+    worker = BatchWorker([queue])
     worker.register_birth()
-    (found,) = live_workers(queue := worker.queues[0])
+    (found,) = live_workers(queue)
     names = {name for name, *_rest in json.loads(found.facts["metrics"])}
     assert {"worker_batch_size", "worker_jobs", "worker_queue_wait_seconds"} <= names
     assert found.facts["rate"] == "0.0"
     worker.register_death()
-    queue.connection.close()
 
 
 def test_what_a_batch_counts(queue: Queue, counted: Counted) -> None:
-    worker = _run(("act", ["return", 0]), ("act", ["raise", 1]), ("act", ["return", 2]))
+    worker = _run(queue, ("act", ["return", 0]), ("act", ["raise", 1]), ("act", ["return", 2]))
     assert (counted("worker_batch_size_count"), counted("worker_batch_size_sum")) == (1, 3)
     assert (counted("worker_jobs_total", outcome="finished"), counted("worker_jobs_total", outcome="failed")) == (2, 1)
     assert counted("worker_queue_wait_seconds_count") == 3
@@ -107,7 +96,7 @@ def test_cancelled_jobs_are_counted(queue: Queue, counted: Counted, monkeypatch:
         return taken
 
     monkeypatch.setattr(Bookkeeper, "take", cancelled)
-    _run(("act", ["return", 0]), ("act", ["return", 1]))
+    _run(queue, ("act", ["return", 0]), ("act", ["return", 1]))
     assert (counted("worker_jobs_total", outcome="dropped"), counted("worker_batch_size_count")) == (2, 0)
 
 
@@ -122,7 +111,7 @@ def test_cancelled_jobs_are_counted(queue: Queue, counted: Counted, monkeypatch:
     ],
 )
 def test_why_a_batch_was_closed(functions: list[str], expected: dict[str, int], queue: Queue, counted: Counted) -> None:
-    _run(*[(function, [number]) for number, function in enumerate(functions)])
+    _run(queue, *[(function, [number]) for number, function in enumerate(functions)])
     reasons = {reason: counted("worker_batches_total", closed=reason) for reason in _reasons()}
     assert {reason: number for reason, number in reasons.items() if number} == expected
 

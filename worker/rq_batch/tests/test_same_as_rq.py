@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.conf import settings
 from rq import Callback, Queue, Repeat, Retry
 from rq.job import Dependency, Job
 from rq.serializers import JSONSerializer
@@ -162,8 +161,7 @@ class Seen:
     everything: dict[str, object]
 
 
-def _run(worker_class: type[BaseWorker], enqueue: Enqueue) -> Seen:
-    queue = batch_jobs.queue(settings.REDIS_URL)
+def _run(queue: Queue, worker_class: type[BaseWorker], enqueue: Enqueue) -> Seen:
     queue.connection.flushdb()
     enqueue(queue)
     worker = worker_class([queue], name="worker", serializer=JSONSerializer)
@@ -179,18 +177,12 @@ def _run(worker_class: type[BaseWorker], enqueue: Enqueue) -> Seen:
     )
 
 
-@pytest.fixture(autouse=True)
-def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
-    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_like_rq(kind: str, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     enqueue, end = KINDS[kind]
-    ours = _run(BatchWorker, enqueue)
+    ours = _run(queue, BatchWorker, enqueue)
     monkeypatch.setattr(batch_jobs, "act", batch_jobs.plain_act)
-    theirs = _run(SimpleWorker, enqueue)
+    theirs = _run(queue, SimpleWorker, enqueue)
     assert theirs.ends.get("one", "gone") == end
     assert (ours.ends, ours.results, ours.counts) == (theirs.ends, theirs.results, theirs.counts)
     assert ours.everything == theirs.everything
@@ -206,8 +198,8 @@ def test_in_one_batch(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
             queue.enqueue(batch_jobs.HERE + ".act", kind, number, job_id=job_id, retry=retry, result_ttl=number * 10)
 
     batch_jobs.calls.clear()
-    ours = _run(BatchWorker, enqueue)
+    ours = _run(queue, BatchWorker, enqueue)
     assert batch_jobs.calls[0] == [0, 1, 2, 3, 4, 5, 6]
     monkeypatch.setattr(batch_jobs, "act", batch_jobs.plain_act)
-    theirs = _run(SimpleWorker, enqueue)
+    theirs = _run(queue, SimpleWorker, enqueue)
     assert (ours.counts, ours.everything) == (theirs.counts, theirs.everything)
