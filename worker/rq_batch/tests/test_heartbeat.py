@@ -1,4 +1,4 @@
-"""A worker says that it lives, whatever it is doing, and ends itself when it can do no more."""
+"""The heartbeat keeps a worker's entry alive during a job, and ends a process that hangs."""
 
 from __future__ import annotations
 
@@ -25,42 +25,43 @@ from worker.rq_batch.tests.batch_jobs import HERE
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fast heartbeat."""
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(heartbeat, "HANGS_AFTER_SECONDS", 0.3)
 
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Instead of ending the process."""
+    """Exit codes, recorded instead of ending the process."""
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     return codes
 
 
-def _beating(beat: Callable[[], None]) -> Heartbeat:
+def _start(beat: Callable[[], None]) -> Heartbeat:
     heart = Heartbeat(beat)
     heart.start()
     return heart
 
 
 @pytest.mark.parametrize("error", [redis.ConnectionError("gone"), redis.ResponseError("loading"), KeyError("?")])
-def test_it_goes_on_whatever_happens(error: Exception) -> None:
+def test_heartbeat_goes_on_after_errors(error: Exception) -> None:
     beats = threading.Semaphore(0)
 
-    def stumbles() -> None:
+    def fail() -> None:
         beats.release()
         raise error
 
-    heart = _beating(stumbles)
+    heart = _start(fail)
     assert [beats.acquire(timeout=10) for _ in range(3)] == [True] * 3
     assert heart.is_running
     heart.stop()
     assert not heart.is_running
 
 
-def test_no_beat_after_the_end() -> None:
+def test_no_beat_after_stop() -> None:
     beats: list[int] = []
-    heart = _beating(lambda: beats.append(1))
+    heart = _start(lambda: beats.append(1))
     heart.stop()
     beats.clear()
     time.sleep(0.2)
@@ -68,34 +69,34 @@ def test_no_beat_after_the_end() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0, True), (60, False), (None, False)])
-def test_work_that_hangs(seconds: int | None, expected: bool, ended: list[int]) -> None:
-    heart = _beating(lambda: None)
+def test_process_ends_only_past_its_deadline(seconds: int | None, expected: bool, ended: list[int]) -> None:
+    heart = _start(lambda: None)
     heart.expect_end_within(seconds)
     time.sleep(0.7)
     heart.stop()
     assert (heartbeat.EXIT_CODE in ended) is expected
 
 
-def _act(monkeypatch: pytest.MonkeyPatch, function: Callable[[], object]) -> None:
-    """What the job function of the test does."""
+def _set_act(monkeypatch: pytest.MonkeyPatch, function: Callable[[], object]) -> None:
+    """Sets what the job function `act` does."""
     monkeypatch.setattr(batch_jobs, "act", batched(max_size=2)(lambda arguments: [function() for _ in arguments]))
 
 
-def test_an_entry_is_kept_alive_while_a_job_runs(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_outlives_its_ttl_while_a_job_runs(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "TTL_SECONDS", 1)
 
     def work() -> list[str]:
         time.sleep(2.5)
         return [worker.name for worker in live_workers(queue)]
 
-    _act(monkeypatch, work)
+    _set_act(monkeypatch, work)
     job = queue.enqueue(HERE + ".act")
     BatchWorker([queue], name="worker").work(burst=True)
     assert job.return_value() == ["worker"]
     assert live_workers(queue) == []
 
 
-def test_a_queue_server_that_lost_its_memory(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_registers_again_after_the_server_lost_its_data(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[LiveWorker] = []
 
     def work() -> None:
@@ -103,27 +104,29 @@ def test_a_queue_server_that_lost_its_memory(queue: Queue, monkeypatch: pytest.M
         time.sleep(0.5)
         found.extend(live_workers(queue))
 
-    _act(monkeypatch, work)
+    _set_act(monkeypatch, work)
     queue.enqueue(HERE + ".act")
     BatchWorker([queue], name="worker").work(burst=True)
     assert [worker.name for worker in found] == ["worker"]
 
 
-def test_recording_may_take_its_time(queue: Queue, ended: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the job function is watched: the queue server may be away for longer than a job may take."""
+def test_recording_may_take_longer_than_the_job(
+    queue: Queue, ended: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the job function has a deadline: the queue server may be away for longer."""
     finish = Bookkeeper.finish
 
-    def slow(*args: Any) -> object:
+    def finish_slowly(*args: Any) -> object:
         time.sleep(2)
         return finish(*args)
 
-    monkeypatch.setattr(Bookkeeper, "finish", slow)
+    monkeypatch.setattr(Bookkeeper, "finish", finish_slowly)
     job = queue.enqueue(HERE + ".act", "return", 1, job_timeout=1)
     BatchWorker([queue]).work(burst=True)
     assert (job.get_status(), ended) == (JobStatus.FINISHED, [])
 
 
-def test_callbacks_of_an_ordinary_job_have_their_own_time(
+def test_callbacks_of_an_ordinary_job_have_their_own_time_out(
     queue: Queue, ended: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_jobs, "succeeded", lambda *_details: time.sleep(2))
@@ -132,10 +135,9 @@ def test_callbacks_of_an_ordinary_job_have_their_own_time(
     assert (job.get_status(), ended) == (JobStatus.FINISHED, [])
 
 
-def test_a_process_that_hangs_in_compiled_code(
+def test_process_that_hangs_ends_itself_and_its_jobs_are_recovered(
     queue: Queue, start_worker: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    """It ends itself, and other workers run its jobs again."""
     job = queue.enqueue(HERE + ".hangs", "a", job_timeout=1)
     assert start_worker("impatient").wait(60) == heartbeat.EXIT_CODE
     assert job.get_status() == JobStatus.STARTED
@@ -143,9 +145,9 @@ def test_a_process_that_hangs_in_compiled_code(
     assert (job.get_status(), queue.job_ids) == (JobStatus.QUEUED, [job.id])
 
 
-def test_maintenance_goes_by_a_clock_that_nobody_sets(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: moment)
+def test_maintenance_ignores_the_wall_clock(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: at)
     worker = BatchWorker([queue])
     assert worker.should_run_maintenance_tasks
     worker.run_maintenance_tasks()
@@ -153,5 +155,5 @@ def test_maintenance_goes_by_a_clock_that_nobody_sets(queue: Queue, monkeypatch:
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2001)
     assert not worker.should_run_maintenance_tasks
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2999)
-    moment += worker_module.MAINTENANCE_SECONDS
+    at += worker_module.MAINTENANCE_SECONDS
     assert worker.should_run_maintenance_tasks

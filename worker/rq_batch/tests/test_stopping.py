@@ -1,4 +1,4 @@
-"""How a batch worker's process stops: at once when it is idle, after the batch in hand, or leaving it to others."""
+"""The first signal stops a worker after its current batch, the second one at once."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from worker.rq_batch.liveness import live_workers
 from worker.rq_batch.tests.batch_jobs import CALLS, HERE
 
 Process = subprocess.Popen[bytes]
+StartWorker = Callable[..., Process]
 
 
-def _slow(queue: Queue, names: str, seconds: float, function: str = "slow") -> list[Job]:
+def _enqueue(queue: Queue, names: str, seconds: float, function: str = "slow") -> list[Job]:
     return [queue.enqueue(f"{HERE}.{function}", name, seconds, job_id=name) for name in names]
 
 
-def _began(queue: Queue) -> str:
-    """What the next batch consists of, as soon as it is in hand."""
+def _next_batch(queue: Queue) -> str:
+    """Waits for the start of a batch, and returns the names of its jobs."""
     found = queue.connection.blpop([CALLS], timeout=30)
     assert found, "no worker took a job"
     return str(as_text(found[1]))
@@ -37,104 +38,99 @@ def _until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def _waits(queue: Queue) -> bool:
-    """Whether a worker blocks until a job comes."""
+def _is_waiting(queue: Queue) -> bool:
+    """Whether a worker waits for a job."""
     return any(client["cmd"] in {"blmove", "blpop"} for client in queue.connection.client_list())
 
 
-def _noticed_long_ago(queue: Queue) -> bool:
-    """Whether the worker noticed the first signal a second ago; with its next heartbeat it says when."""
-    said = (worker.facts.get("shutdown_requested_date") for worker in live_workers(queue))
-    return any(date and now() - utcparse(date) > timedelta(seconds=1) for date in said)
+def _first_signal_is_old(queue: Queue) -> bool:
+    """Whether a worker noticed its first signal over a second ago. It publishes that time with its heartbeat."""
+    dates = (worker.facts.get("shutdown_requested_date") for worker in live_workers(queue))
+    return any(date and now() - utcparse(date) > timedelta(seconds=1) for date in dates)
 
 
 def _signal_twice(queue: Queue, process: Process, number: int = signal.SIGTERM) -> None:
-    """The second one as soon as the worker takes it for a second one.
-
-    RQ takes what comes within a second of when it noticed the first for the first once more.
-    """
+    """Sends the second signal late enough: RQ ignores one within a second after it noticed the first."""
     process.send_signal(number)
-    _until(lambda: _noticed_long_ago(queue))
+    _until(lambda: _first_signal_is_old(queue))
     process.send_signal(number)
     process.wait(20)
 
 
-def _nothing_is_left_over(queue: Queue) -> None:
+def _assert_nothing_is_left(queue: Queue) -> None:
     assert queue.intermediate_queue.get_job_ids() == []
     assert queue.started_job_registry.get_job_and_execution_ids() == []
     assert queue.connection.keys("rq:execution:*") == []
     assert live_workers(queue) == []
 
 
-def test_the_batch_in_hand_is_finished(queue: Queue, start_worker: Callable[..., Process]) -> None:
-    queued = _slow(queue, "abcdef", 1.5)
+def test_first_signal_finishes_the_current_batch(queue: Queue, start_worker: StartWorker) -> None:
+    queued = _enqueue(queue, "abcdef", 1.5)
     process = start_worker()
-    assert _began(queue) == "a b c d"
+    assert _next_batch(queue) == "a b c d"
     process.terminate()
     assert process.wait(20) == 0
     assert [job.get_status().value for job in queued] == ["finished"] * 4 + ["queued"] * 2
     assert queue.job_ids == ["e", "f"]
-    _nothing_is_left_over(queue)
+    _assert_nothing_is_left(queue)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_second_signal(number: int, queue: Queue, start_worker: Callable[..., Process]) -> None:
-    """What is unfinished goes back: first in the queue, in order, as if nobody had taken it."""
-    queued = _slow(queue, "dcbaef", 300)
+def test_second_signal_requeues_unfinished_jobs(number: int, queue: Queue, start_worker: StartWorker) -> None:
+    """They are first in the queue, in their old order, as if no worker had taken them."""
+    queued = _enqueue(queue, "dcbaef", 300)
     process = start_worker()
-    assert _began(queue) == "d c b a"
+    assert _next_batch(queue) == "d c b a"
     _signal_twice(queue, process, number)
     assert queue.job_ids == list("dcbaef")
     assert [job.get_status().value for job in queued] == ["queued"] * 6
     fields = queue.connection.hmget(queued[0].key, ["started_at", "worker_name", "deaths"])
-    assert fields == [b"", b"", None], "a worker that was stopped has not died of them"
+    assert fields == [b"", b"", None], "stopping a worker does not count as a death"
     assert live_workers(queue) == []
-    _nothing_is_left_over(queue)
+    _assert_nothing_is_left(queue)
 
 
-def test_the_second_signal_while_a_job_runs_alone(queue: Queue, start_worker: Callable[..., Process]) -> None:
-    """Also what was taken back from a dead worker before goes back, and does not fail."""
-    (job,) = _slow(queue, "a", 300)
+def test_second_signal_requeues_suspect_job(queue: Queue, start_worker: StartWorker) -> None:
+    (job,) = _enqueue(queue, "a", 300)
     queue.connection.hset(job.key, "deaths", 1)
     process = start_worker()
-    assert _began(queue) == "a"
+    assert _next_batch(queue) == "a"
     _signal_twice(queue, process)
     assert (queue.job_ids, job.get_status().value) == (["a"], "queued")
-    _nothing_is_left_over(queue)
+    _assert_nothing_is_left(queue)
 
 
-def test_the_second_signal_after_a_batch_that_raised(queue: Queue, start_worker: Callable[..., Process]) -> None:
-    queued = _slow(queue, "cba", 300, "slow_alone")
+def test_second_signal_requeues_jobs_of_a_batch_that_raised(queue: Queue, start_worker: StartWorker) -> None:
+    queued = _enqueue(queue, "cba", 300, "slow_alone")
     process = start_worker()
-    assert [_began(queue), _began(queue)] == ["c b a", "c"]
+    assert [_next_batch(queue), _next_batch(queue)] == ["c b a", "c"]
     _signal_twice(queue, process)
     assert queue.job_ids == list("cba")
     assert [job.get_status().value for job in queued] == ["queued"] * 3
-    _nothing_is_left_over(queue)
+    _assert_nothing_is_left(queue)
 
 
-def test_an_idle_worker(queue: Queue, start_worker: Callable[..., Process]) -> None:
+def test_idle_worker_stops(queue: Queue, start_worker: StartWorker) -> None:
     process = start_worker()
-    _until(lambda: _waits(queue))
+    _until(lambda: _is_waiting(queue))
     process.terminate()
     assert process.wait(20) == 0
-    _nothing_is_left_over(queue)
+    _assert_nothing_is_left(queue)
 
 
-def test_a_worker_that_waits_for_a_fuller_batch(queue: Queue, start_worker: Callable[..., Process]) -> None:
-    """It waits no longer, and does what it has."""
+def test_signal_ends_the_wait_for_a_fuller_batch(queue: Queue, start_worker: StartWorker) -> None:
     process = start_worker()
-    _until(lambda: _waits(queue))
+    _until(lambda: _is_waiting(queue))
     job = queue.enqueue(f"{HERE}.very_patient", 1)
-    _until(lambda: queue.intermediate_queue.get_job_ids() == [job.id] and _waits(queue))
+    _until(lambda: queue.intermediate_queue.get_job_ids() == [job.id] and _is_waiting(queue))
     process.terminate()
     assert process.wait(20) == 0
     assert job.get_status().value == "finished"
-    _nothing_is_left_over(queue)
+    _assert_nothing_is_left(queue)
 
 
-def test_a_job_that_exits_does_not_stop_the_worker(queue: Queue, start_worker: Callable[..., Process]) -> None:
-    """It fails. Put back, it would end one worker after the other."""
+def test_job_that_exits_does_not_stop_the_worker(queue: Queue, start_worker: StartWorker) -> None:
+    """The job fails. If it were put back, it would end one worker after the other."""
     process = start_worker()
     bad = queue.enqueue(f"{HERE}.all_or_nothing", "exit", 1, retry=Retry(max=1))
     _until(lambda: bad.get_status().value == "failed")
