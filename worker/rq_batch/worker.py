@@ -51,6 +51,8 @@ class BatchWorker(RecordingWorker):
         kwargs["serializer"] = JSONSerializer
         kwargs["worker_ttl"] = TTL_SECONDS
         super().__init__(*args, **kwargs)
+        for queue in self.queues:
+            queue.serializer = JSONSerializer  # `rq worker` makes the queues itself, with its own option
         self._bookkeeper = Bookkeeper(self.connection, self.name, self.key, self.executions_key)
         self._taker = BatchTaker(self._bookkeeper, lambda: self._stop_requested)
         self._recovery = Recovery(self.name, self._bookkeeper, self._exc_handlers)

@@ -109,10 +109,12 @@ def test_drops_unreadable_jobs(queue: Queue, fields: dict[Any, Any]) -> None:
     assert sum(calls, []) == [3, 5]
 
 
-def test_serialises_as_json_whatever_the_command_line_says(queue: Queue) -> None:
-    worker = BatchWorker([queue.name], connection=queue.connection, serializer=DefaultSerializer)
-    assert worker.serializer is JSONSerializer
+@pytest.mark.parametrize("by_name", [True, False])
+def test_serialises_as_json_whatever_the_command_line_says(by_name: bool, queue: Queue) -> None:
     pickled = Queue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
+    worked = queue.name if by_name else Queue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
+    worker = BatchWorker([worked], connection=queue.connection, serializer=DefaultSerializer)
+    assert worker.serializer is JSONSerializer
     bad, good = [each.enqueue(f"{HERE}.plain_act", "return", 1) for each in (pickled, queue)]
     worker.work(burst=True)
     assert _statuses([bad, good]) == "failed finished"
