@@ -44,8 +44,8 @@ class RecordingWorker(SimpleWorker):
     ) -> list[Failure]:
         """Records the jobs that returned. Returns the failures, including jobs whose success callback raised."""
         failures: list[Failure] = []
-        plain: list[tuple[TakenJob, object, int]] = []
-        special: list[tuple[TakenJob, object]] = []
+        plain: list[tuple[TakenJob, object, int]] = []  # recorded together, by finish.lua
+        special: list[tuple[TakenJob, object]] = []  # recorded one by one, by RQ
         for member, outcome in zip(members, outcomes, strict=True):
             job = member.job
             job.ended_at = job.last_heartbeat = ended

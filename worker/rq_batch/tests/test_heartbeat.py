@@ -39,9 +39,9 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def _start(beat: Callable[[], None]) -> Heartbeat:
-    heart = Heartbeat(beat)
-    heart.start()
-    return heart
+    beating = Heartbeat(beat)
+    beating.start()
+    return beating
 
 
 @pytest.mark.parametrize("error", [redis.ConnectionError("gone"), redis.ResponseError("loading"), KeyError("?")])
@@ -52,17 +52,17 @@ def test_heartbeat_goes_on_after_errors(error: Exception) -> None:
         beats.release()
         raise error
 
-    heart = _start(fail)
+    beating = _start(fail)
     assert [beats.acquire(timeout=10) for _ in range(3)] == [True] * 3
-    assert heart.is_running
-    heart.stop()
-    assert not heart.is_running
+    assert beating.is_running
+    beating.stop()
+    assert not beating.is_running
 
 
 def test_no_beat_after_stop() -> None:
     beats: list[int] = []
-    heart = _start(lambda: beats.append(1))
-    heart.stop()
+    beating = _start(lambda: beats.append(1))
+    beating.stop()
     beats.clear()
     time.sleep(0.2)
     assert beats == []
@@ -70,10 +70,10 @@ def test_no_beat_after_stop() -> None:
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0, True), (60, False), (None, False)])
 def test_process_ends_only_past_its_deadline(seconds: int | None, expected: bool, ended: list[int]) -> None:
-    heart = _start(lambda: None)
-    heart.expect_end_within(seconds)
+    beating = _start(lambda: None)
+    beating.expect_end_within(seconds)
     time.sleep(0.7)
-    heart.stop()
+    beating.stop()
     assert (heartbeat.EXIT_CODE in ended) is expected
 
 
