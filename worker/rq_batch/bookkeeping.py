@@ -1,7 +1,15 @@
-"""What RQ writes into Redis about jobs, written for many jobs in one round trip.
+"""Moves many jobs through the keys of RQ in one round trip.
 
-Each operation is a Lua script: one step for the server, so that a worker can die between any two of them and leave
-nothing in between. The scripts write the same keys as the functions of RQ that they name.
+| operation   | moves jobs from                           | to                                      |
+|-------------|-------------------------------------------|-----------------------------------------|
+| `take`      | queue                                     | intermediate queue                      |
+| `start`     | intermediate queue                        | started job registry                    |
+| `finish`    | started job registry                      | finished job registry                   |
+| `put_back`  | intermediate queue, started job registry  | front of the queue                      |
+| `take_back` | started job registry, of a dead worker    | front of the queue, with one more death |
+
+Each operation is a Lua script, which the server runs as a single step. A worker that dies therefore leaves no
+operation half done. The scripts write the same keys as the functions of RQ that they name.
 """
 
 from __future__ import annotations
@@ -9,12 +17,12 @@ from __future__ import annotations
 import logging
 import time
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from uuid import uuid4
 
 import redis
@@ -29,12 +37,17 @@ logger = logging.getLogger(__name__)
 
 LUA = Path(__file__).parent / "lua"
 
+# How long a worker waits for a queue server that is being restarted before it gives up.
+PATIENCE_SECONDS = 60
+
+T = TypeVar("T")
+
 
 @dataclass
 class TakenJob:
-    """A job that this worker has taken out of its queue; once started, with its execution.
+    """A job that this worker has taken out of its queue, with its execution once it is started.
 
-    `deaths`: how many workers have died while they ran it.
+    `deaths` is the number of workers that were killed while they ran this job.
     """
 
     job: Job
@@ -42,27 +55,33 @@ class TakenJob:
     execution: Execution | None = None
 
     @property
+    def is_suspect(self) -> bool:
+        """Whether a worker died while it ran this job, perhaps because of it. A suspect runs alone."""
+        return self.deaths > 0
+
+    @property
     def started(self) -> Execution:
-        """Its execution. Raises `ValueError` if it was not started."""
+        """The execution. Raises `ValueError` if the job was not started."""
         if self.execution is None:
             raise ValueError(f"job {self.job.id} was not started")
         return self.execution
 
     @property
-    def names(self) -> tuple[str, str]:
+    def ids(self) -> tuple[str, str]:
+        """The ids of the job and of its execution, which is empty before the start."""
         return self.job.id, self.execution.id if self.execution else ""
 
 
-class Recorded(IntEnum):
-    """What became of the record of a job that returned."""
+class FinishCode(IntEnum):
+    """What `finish` did with a job: nothing if another worker has taken it over, or if other jobs depend on it."""
 
-    NOT_OURS = 0
-    YES = 1
+    TAKEN_OVER = 0
+    RECORDED = 1
     HAS_DEPENDENTS = 2
 
 
 class Bookkeeper:
-    """The bulk operations of one worker, with its connection and under its name."""
+    """The bulk operations of one worker, over its connection and under its name."""
 
     def __init__(self, connection: redis.Redis, worker_name: str, worker_key: str, executions_key: str) -> None:
         self._connection = connection
@@ -71,64 +90,78 @@ class Bookkeeper:
         self._scripts = {path.stem: connection.register_script(path.read_text()) for path in LUA.glob("*.lua")}
 
     def take(self, queue: Queue, most: int, *, already: Sequence[str] = ()) -> list[TakenJob]:
-        """Takes up to `most` jobs out of the queue, with those of `already` that are in the intermediate queue."""
+        """Moves up to `most` jobs from the queue to the intermediate queue, and reads them.
+
+        `already` are the ids of jobs that are in the intermediate queue already. They come first and count too.
+        """
         while True:
             found = self._scripts["take"](
                 keys=[queue.key, queue.intermediate_queue_key], args=[most, Job.redis_job_namespace_prefix, *already]
             )
             taken = []
             for job_id, fields in zip(found[::2], found[1::2], strict=True):
-                if job := self._restored(queue, as_text(job_id), dict(zip(fields[::2], fields[1::2], strict=True))):
+                if job := self._restore(queue, as_text(job_id), dict(zip(fields[::2], fields[1::2], strict=True))):
                     taken.append(job)
             if taken or not found:
                 return taken
-            already = ()  # none of them could be read: that does not mean that the queue is empty
+            already = ()  # no job could be read, but there may be more in the queue
 
-    def _restored(self, queue: Queue, job_id: str, fields: dict[bytes, bytes]) -> TakenJob | None:
+    def _restore(self, queue: Queue, job_id: str, fields: dict[bytes, bytes]) -> TakenJob | None:
         try:
             job = queue.job_class(job_id, connection=self._connection, serializer=queue.serializer)
             job.restore(fields)
             return TakenJob(job, int(fields.get(b"deaths", 0)))
         except Exception:
-            # Whatever is wrong with it will be wrong again: kept, it would stop one worker after the other.
+            # It could not be read next time either. If it were kept, it would stop one worker after the other.
             logger.exception("Job %s cannot be read and is dropped from queue %s.", job_id, queue.name)
             self._connection.lrem(queue.intermediate_queue_key, -1, job_id)
             return None
 
+    def wait(self, queue: Queue, seconds: float) -> str | None:
+        """Waits so long for a job, moves it to the intermediate queue and returns its id."""
+        job_id = self._connection.blmove(queue.key, queue.intermediate_queue_key, seconds)  # type: ignore[arg-type]
+        return as_text(job_id) if job_id else None
+
     def start(
         self, queue: Queue, taken: Sequence[TakenJob], *, seconds: Sequence[int], worker_ttl: int
     ) -> tuple[list[Job], list[Job]]:
-        """Marks jobs as started, and gives each its execution.
+        """Marks jobs as started, and gives each an execution.
 
-        Returns those that were cancelled meanwhile, and those that a colleague has put back. Neither is to be run.
+        `seconds` says for each job how long it may run until RQ considers it abandoned.
 
-        `seconds`: for each job, how long it may take until it counts as abandoned.
+        Returns two lists of jobs that must not be run: those that were cancelled meanwhile, and those that another
+        worker has put back, because they were in the intermediate queue for too long.
         """
-        moment = now()
+        at = now()
         arguments: list[str | int] = []
         for member, ttl in zip(taken, seconds, strict=True):
             execution = Execution(uuid4().hex, member.job.id, self._connection, worker_name=self._worker_name)
-            execution.created_at = execution.last_heartbeat = moment
+            execution.created_at = execution.last_heartbeat = at
             member.execution = execution
             arguments += [member.job.id, execution.id, ttl]
             member.job.worker_name = self._worker_name
-            member.job.started_at = member.job.last_heartbeat = moment
+            member.job.started_at = member.job.last_heartbeat = at
         cancelled, not_ours = self._scripts["start"](
             keys=[queue.intermediate_queue_key, StartedJobRegistry(queue=queue).key, *self._worker_keys],
-            args=[RQ_KEY_PREFIX, self._worker_name, utcformat(moment), moment.timestamp(), worker_ttl, *arguments],
+            args=[RQ_KEY_PREFIX, self._worker_name, utcformat(at), at.timestamp(), worker_ttl, *arguments],
         )
         jobs = {member.job.id: member.job for member in taken}
         return [jobs[as_text(job_id)] for job_id in cancelled], [jobs[as_text(job_id)] for job_id in not_ours]
 
-    def finish(self, queue: Queue, returned: Sequence[tuple[TakenJob, object, int]], ended: datetime) -> list[Recorded]:
-        """Records jobs that returned: (job, result, seconds to keep it, -1 for ever) each. None may be 0 seconds."""
+    def finish(
+        self, queue: Queue, returned: Sequence[tuple[TakenJob, object, int]], ended: datetime
+    ) -> list[FinishCode]:
+        """Records jobs that returned, each given as (job, result, seconds to keep the result).
+
+        The seconds are -1 for ever, and must not be 0.
+        """
         if not returned:
             return []
         started = returned[0][0].started.created_at
         arguments: list[str | int] = []
         for member, result, ttl in returned:
-            arguments += [*member.names, ttl, _serialised(member.job, result)]
-        # Each job counts with its share: a batch of ten does not keep the worker busy for ten times its duration.
+            arguments += [*member.ids, ttl, _serialised(member.job, result)]
+        # Each job counts with its share of the time. Otherwise a batch of ten would count ten times.
         share = (ended - started).total_seconds() / len(returned)
         codes = self._scripts["finish"](
             keys=[StartedJobRegistry(queue=queue).key, FinishedJobRegistry(queue=queue).key, *self._worker_keys],
@@ -137,10 +170,10 @@ class Bookkeeper:
                 *(started.timestamp(), ended.timestamp(), share, *arguments),
             ],
         )
-        return [Recorded(code) for code in codes]
+        return [FinishCode(code) for code in codes]
 
     def owned(self, queue: Queue, members: Sequence[TakenJob]) -> list[bool]:
-        """Whether each is still this worker's, and not taken back by another that thought this one dead."""
+        """Returns for each job whether it still belongs to this worker, and no other worker has taken it over."""
         registry = StartedJobRegistry(queue=queue)
         with self._connection.pipeline(transaction=False) as pipeline:
             for member in members:
@@ -148,32 +181,36 @@ class Bookkeeper:
             return [score is not None for score in pipeline.execute()]
 
     def put_back(self, queue: Queue, members: Iterable[TakenJob]) -> int:
-        """Back to the front of the queue, in this order. How many were."""
-        names = [name for member in members for name in member.names]
-        if not names:
+        """Moves jobs from the intermediate queue or the started job registry to the front of the queue, in this order.
+
+        Skips jobs that are in neither. Returns how many it moved.
+        """
+        ids = [part for member in members for part in member.ids]
+        if not ids:
             return 0
         keys = [queue.key, queue.intermediate_queue_key, StartedJobRegistry(queue=queue).key, self._worker_keys[1]]
-        return int(self._scripts["put_back"](keys=keys, args=[RQ_KEY_PREFIX, *names]))
+        return int(self._scripts["put_back"](keys=keys, args=[RQ_KEY_PREFIX, *ids]))
 
     def take_back(self, queue: Queue, orphans: Sequence[Execution], *, too_many: int) -> tuple[int, list[Execution]]:
-        """Puts the jobs of dead workers into the queue again, unless `too_many` have died of one.
+        """Moves jobs of dead workers from the started job registry to the front of the queue, and counts a death each.
 
-        How many were put back, and the executions of the others, which stay as they are.
+        Leaves a job where it is if `too_many` workers have died while they ran it. Returns the number of jobs moved,
+        and the executions of those left.
         """
         arguments = [part for orphan in orphans for part in (orphan.job_id, orphan.id, orphan.worker_name)]
         keys = [queue.key, StartedJobRegistry(queue=queue).key]
-        put_back, *dead = self._scripts["take_back"](keys=keys, args=[RQ_KEY_PREFIX, too_many, *arguments])
-        too_often = {as_text(execution_id) for execution_id in dead[1::2]}
-        return int(put_back), [orphan for orphan in orphans if orphan.id in too_often]
+        put_back, *abandoned = self._scripts["take_back"](keys=keys, args=[RQ_KEY_PREFIX, too_many, *arguments])
+        abandoned_ids = {as_text(execution_id) for execution_id in abandoned[1::2]}
+        return int(put_back), [orphan for orphan in orphans if orphan.id in abandoned_ids]
 
 
-def patiently(connection: redis.Redis, operation: Any, *, seconds: float) -> Any:
-    """The result of `operation`, tried again for so long while the server is not there or not ready.
+def retry_on_disconnect(connection: redis.Redis, operation: Callable[[], T]) -> T:
+    """Returns the result of `operation`, and tries again for `PATIENCE_SECONDS` while the server does not answer.
 
-    What a batch has computed is worth waiting for: a queue server that is restarted is back in seconds. Raises what
-    the last try raised.
+    The results of a batch are worth waiting for: a queue server that is being restarted is back within seconds. Raises
+    the exception of the last attempt. (redis-py's `Retry` limits the number of attempts, not their time.)
     """
-    deadline, pause = time.monotonic() + seconds, 0.1
+    deadline, pause = time.monotonic() + PATIENCE_SECONDS, 0.1
     while True:
         try:
             return operation()
@@ -187,11 +224,11 @@ def patiently(connection: redis.Redis, operation: Any, *, seconds: float) -> Any
 
 
 def _serialised(job: Job, result: object) -> str:
-    """As `rq.results.Result` does."""
+    """Encodes a result the way `rq.results.Result.serialize` does, without the rest of that object."""
     if result is None:
         return ""
     try:
         content = job.serializer.dumps(result)
-    except Exception:  # noqa: BLE001 - whatever a serialiser makes of a foreign object
+    except Exception:  # noqa: BLE001 - a serialiser may raise anything for an unknown type
         content = job.serializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD)
     return b64encode(content).decode()

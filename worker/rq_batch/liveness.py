@@ -1,4 +1,4 @@
-"""Which workers of a queue are alive, told by what they wrote into Redis and by a look at the processes here."""
+"""Finds the live workers of a queue: by their entries in Redis, and by the processes on this machine."""
 
 import contextlib
 import os
@@ -14,6 +14,8 @@ from rq.utils import as_text, decode_redis_hash, utcparse
 
 @dataclass(frozen=True)
 class LiveWorker:
+    """A worker that is alive. `facts` holds all fields of its entry in Redis."""
+
     name: str
     hostname: str
     pid: int
@@ -23,10 +25,10 @@ class LiveWorker:
 
 
 def live_workers(queue: Queue) -> list[LiveWorker]:
-    """The workers of `queue` that are neither dead nor gone, in one round trip.
+    """Returns the live workers of `queue`.
 
-    A killed worker's entry stays in Redis until it runs out, some seconds later. If it ran on this machine, its process
-    is looked for, and the entry does not count when there is none.
+    The entry of a killed worker stays in Redis for some seconds, until it expires. If the worker ran on this machine,
+    its entry counts only while its process exists.
     """
     keys = [as_text(key) for key in worker_registration.get_keys(queue=queue)]
     with queue.connection.pipeline(transaction=False) as pipeline:
@@ -54,12 +56,12 @@ def live_workers(queue: Queue) -> list[LiveWorker]:
 
 @cache
 def host_identity() -> str:
-    """A name for the place in which this process's id means something: machine, boot, and container.
+    """Returns a name for the scope of this process's id: machine, boot and container.
 
-    Host names alone will not do: containers may share one and count their processes each for themselves.
+    The host name alone is not enough: containers may share one, and each numbers its own processes.
     """
     parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):  # not Linux: the host name has to do
+    with contextlib.suppress(OSError):  # not Linux: only the host name is available
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
     return " ".join(parts)
 

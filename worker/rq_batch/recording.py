@@ -1,4 +1,4 @@
-"""What a worker writes down when the jobs of a batch have ended: all in a constant number of round trips."""
+"""Records the jobs of a batch that has ended, in a number of round trips that does not grow with the batch."""
 
 from __future__ import annotations
 
@@ -15,29 +15,26 @@ from rq.job_lifecycle import format_exc_info
 from rq.worker import SimpleWorker
 from rq.worker.base import WorkerStatus
 
-from worker.rq_batch.bookkeeping import Bookkeeper, Recorded, TakenJob, patiently
-
-# So long a finished batch waits for a queue server that is being restarted.
-PATIENCE_SECONDS = 60
+from worker.rq_batch.bookkeeping import Bookkeeper, FinishCode, TakenJob, retry_on_disconnect
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job of a batch that did not return, and why."""
+    """A job that raised, and its exception."""
 
     member: TakenJob
     error: BaseException
 
 
 class RecordingWorker(SimpleWorker):
-    """The part of a `BatchWorker` that records what became of its jobs."""
+    """The part of a `BatchWorker` that records outcomes."""
 
     _bookkeeper: Bookkeeper
 
     def _record(
         self, queue: Queue, members: Sequence[TakenJob], outcomes: Sequence[object], ended: datetime
     ) -> list[Failure]:
-        """Records one outcome, a result or an exception, of each job. Returns those that failed."""
+        """Records the outcome of each job, a result or an exception. Returns the failures."""
         failures = self._record_successes(queue, members, outcomes, ended)
         self._record_failures(queue, failures, ended)
         return failures
@@ -45,10 +42,10 @@ class RecordingWorker(SimpleWorker):
     def _record_successes(
         self, queue: Queue, members: Sequence[TakenJob], outcomes: Sequence[object], ended: datetime
     ) -> list[Failure]:
-        """Records the jobs that returned. Returns those that failed, at the last by their success callback."""
+        """Records the jobs that returned. Returns the failures, including jobs whose success callback raised."""
         failures: list[Failure] = []
-        plain: list[tuple[TakenJob, object, int]] = []
-        special: list[tuple[TakenJob, object]] = []
+        plain: list[tuple[TakenJob, object, int]] = []  # recorded together, by finish.lua
+        special: list[tuple[TakenJob, object]] = []  # recorded one by one, by RQ
         for member, outcome in zip(members, outcomes, strict=True):
             job = member.job
             job.ended_at = job.last_heartbeat = ended
@@ -63,24 +60,20 @@ class RecordingWorker(SimpleWorker):
             try:
                 job._status = JobStatus.FINISHED
                 execute_success_callback(job, self.death_penalty_class, outcome)
-            except Exception as error:  # noqa: BLE001 - as in RQ, its exception is the job's
+            except Exception as error:  # noqa: BLE001 - as in RQ, an exception of the callback fails the job
                 failures.append(Failure(member, error))
             else:
                 plain.append((member, outcome, ttl))
-        codes = patiently(
-            self.connection,
-            lambda: self._bookkeeper.finish(queue, plain, ended),
-            seconds=PATIENCE_SECONDS,
-        )
+        codes = retry_on_disconnect(self.connection, lambda: self._bookkeeper.finish(queue, plain, ended))
         if plain:
-            self._state = WorkerStatus.IDLE  # the script wrote that
+            self._state = WorkerStatus.IDLE  # finish.lua has written it
         for (member, outcome, _ttl), code in zip(plain, codes, strict=True):
-            if code == Recorded.HAS_DEPENDENTS:
+            if code == FinishCode.HAS_DEPENDENTS:
                 member.job._success_callback = None  # type: ignore[assignment]  # it was called above
                 special.append((member, outcome))
                 continue
             self.executions.pop(member.started.id, None)
-            if code == Recorded.YES:
+            if code == FinishCode.RECORDED:
                 member.job.send_webhooks(JobStatus.FINISHED)
         if special:
             owned = self._bookkeeper.owned(queue, [member for member, _outcome in special])
@@ -90,19 +83,19 @@ class RecordingWorker(SimpleWorker):
         return failures
 
     def _record_special(self, queue: Queue, member: TakenJob, outcome: object) -> list[Failure]:
-        """The way of RQ itself, for what is rare: dependents, repeats, rate limits, results that are not kept."""
+        """Records one job by RQ's own functions: for dependents, repeats, rate limits and results that are not kept."""
         try:
             self._finalize_success(member.job, queue, member.started, outcome)
-        except Exception as error:  # noqa: BLE001 - as in RQ
+        except Exception as error:  # noqa: BLE001 - as in RQ, any exception fails the job
             return [Failure(member, error)]
         return []
 
     def _record_failures(self, queue: Queue, failures: Sequence[Failure], ended: datetime) -> None:
-        """What `handle_job_failure` does for one job, for all in one transaction."""
+        """Records the jobs that raised: does what RQ's `handle_job_failure` does for one job, in one transaction."""
         if not failures:
             return
         members = [failure.member for failure in failures]
-        owned = patiently(self.connection, lambda: self._bookkeeper.owned(queue, members), seconds=PATIENCE_SECONDS)
+        owned = retry_on_disconnect(self.connection, lambda: self._bookkeeper.owned(queue, members))
         failures = [failure for failure, ours in zip(failures, owned, strict=True) if ours]
         texts = [self._handle_error(failure) for failure in failures]
         retried = [failure.member.job.should_retry for failure in failures]
@@ -121,7 +114,7 @@ class RecordingWorker(SimpleWorker):
             self._release_slot_safely(failure.member.job)
 
     def _handle_error(self, failure: Failure) -> str:
-        """Calls the failure callback and the exception handlers; the text to keep of the exception."""
+        """Calls the failure callback and the exception handlers. Returns the text to record of the exception."""
         job, error = failure.member.job, failure.error
         job._status = JobStatus.FAILED
         details: tuple[Any, Any, Any] = (type(error), error, error.__traceback__)
@@ -135,6 +128,7 @@ class RecordingWorker(SimpleWorker):
     def _record_failure(
         self, queue: Queue, member: TakenJob, ended: datetime, text: str, retry: bool, pipeline: Any
     ) -> None:
+        """Adds the commands that record one failed job, or put it into the queue again, to the pipeline."""
         job, execution = member.job, member.started
         if not retry:
             job.set_status(JobStatus.FAILED, pipeline=pipeline)

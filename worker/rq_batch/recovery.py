@@ -1,4 +1,20 @@
-"""Jobs of workers that died: found, and put back into the queue."""
+"""What happens when a worker is killed.
+
+1. Every 2 seconds a worker renews its entry in Redis, which expires 8 seconds later (`heartbeat.py`). A worker counts
+   as alive while it has an entry and, on the same machine, also a process (`liveness.py`).
+2. Every 5 seconds, between two batches, each live worker looks for jobs of dead workers
+   (`BatchWorker.run_maintenance_tasks`). It finds them by two traces, with the two public methods below.
+3. A job that a dead worker had started is in the started job registry. `take_back_started_jobs` moves it to the front
+   of the queue and counts one more death in the job's field `deaths`.
+4. A job with a death is a suspect: it may be what killed the worker. It runs alone from now on (`taking.py`), so that
+   it cannot take other jobs with it a second time.
+5. A job whose third worker has died fails, with `AbandonedJobError`.
+6. A job that a dead worker had taken and not yet started is in the intermediate queue. `put_back_unstarted_jobs` moves
+   it to the front of the queue. It counts no death, because the job did not run.
+
+A worker that was suspended, not killed, finds its job taken over when it resumes, and records nothing: `finish.lua`
+and `Bookkeeper.owned` first check that the job's execution is still in the started job registry.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +36,15 @@ from worker.rq_batch.liveness import live_workers
 
 logger = logging.getLogger(__name__)
 
-# A job that this many workers have died of is not tried again.
+# A job fails when this many workers have died while they ran it.
 TOO_MANY_DEATHS = 3
 
-# Between taking a job from the queue and starting it a living worker spends milliseconds.
+# A live worker starts a job within milliseconds after taking it. After so long the worker must be dead.
 UNSTARTED_SECONDS = 10
 
 
 class Recovery:
-    """Looks after the jobs of colleagues that are no more. For one worker, in its main thread, between its batches."""
+    """Recovers the jobs of dead workers, on behalf of one live worker and in its main thread."""
 
     def __init__(self, worker_name: str, bookkeeper: Bookkeeper, exception_handlers: list[Callable[..., object]]):
         self._worker_name = worker_name
@@ -37,20 +53,21 @@ class Recovery:
         self._unstarted_since: dict[str, float] = {}
 
     def take_back_started_jobs(self, queue: Queue) -> None:
-        """Tries again what dead workers had started, each job alone; what three of them died of fails.
+        """Moves jobs that dead workers had started to the front of the queue, or fails them after too many deaths.
 
-        RQ does something like it itself, once a job's time-out and a minute have passed.
+        RQ itself notices such a job only a minute after its time-out.
         """
         orphans = list(self._orphans(queue))
         if not orphans:
             return
-        put_back, dead = self._bookkeeper.take_back(queue, orphans, too_many=TOO_MANY_DEATHS)
+        put_back, abandoned = self._bookkeeper.take_back(queue, orphans, too_many=TOO_MANY_DEATHS)
         if put_back:
             logger.warning("Worker %s: took back %d jobs of dead workers", self._worker_name, put_back)
-        for execution in dead:
-            self._bury(queue, execution)
+        for execution in abandoned:
+            self._fail(queue, execution)
 
     def _orphans(self, queue: Queue) -> Iterator[Execution]:
+        """Yields executions whose worker is dead."""
         started = StartedJobRegistry(queue=queue).get_job_and_execution_ids(cleanup=False)
         if not started:
             return
@@ -59,20 +76,20 @@ class Recovery:
             for execution in executions:
                 pipeline.hget(execution.key, "worker_name")
             names = pipeline.execute()
-        alive = {colleague.name for colleague in live_workers(queue)} | {self._worker_name}
+        alive = {worker.name for worker in live_workers(queue)} | {self._worker_name}
         for execution, name in zip(executions, names, strict=True):
             execution.worker_name = as_text(name) if name else ""
             if execution.worker_name not in alive:
                 yield execution
 
-    def _bury(self, queue: Queue, execution: Execution) -> None:
-        """Fails a job for good, the way RQ fails an abandoned one."""
+    def _fail(self, queue: Queue, execution: Execution) -> None:
+        """Fails a job for good, the way RQ fails an abandoned job."""
         connection = queue.connection
-        lock = f"{execution.key}:burying"  # two workers must not call its callbacks twice
+        lock = f"{execution.key}:failing"  # two workers must not call the job's callbacks twice
         if not connection.set(lock, self._worker_name, nx=True, ex=60):
             return
         job = Job.fetch(execution.job_id, connection=connection, serializer=queue.serializer)
-        job.retries_left = 0  # says to callbacks that this was the last try
+        job.retries_left = 0  # tells callbacks that there is no further attempt
         error = AbandonedJobError(f"{TOO_MANY_DEATHS} workers died while they ran this job")
         logger.error("Job %s fails: %s", job.id, error)
         try:
@@ -89,21 +106,20 @@ class Recovery:
         queue.enqueue_dependents(job)
 
     def put_back_unstarted_jobs(self, queue: Queue) -> None:
-        """Puts first in line again what a worker took from the queue and never started, because it died just then.
+        """Moves jobs that a dead worker had taken and not started to the front of the queue.
 
-        After some seconds; at once if there is no other worker: then nobody can be about to start them.
+        It waits `UNSTARTED_SECONDS` before it does so, because a live worker may be about to start them. If there is
+        no other live worker, it does not wait.
         """
         taken = queue.intermediate_queue.get_job_ids()
-        moment = time.monotonic()
-        self._unstarted_since = {job_id: self._unstarted_since.get(job_id, moment) for job_id in taken}
+        at = time.monotonic()
+        self._unstarted_since = {job_id: self._unstarted_since.get(job_id, at) for job_id in taken}
         if not taken:
             return
-        # RQ fails a job that it saw here more than a minute ago, even if it has been out and in again since.
+        # RQ fails a job that it first saw here over a minute ago, even if the job has left and come back since.
         queue.connection.delete(*[queue.intermediate_queue.get_first_seen_key(job_id) for job_id in taken])
-        alone = not [colleague for colleague in live_workers(queue) if colleague.name != self._worker_name]
-        lost = [
-            job_id for job_id, since in self._unstarted_since.items() if alone or moment - since >= UNSTARTED_SECONDS
-        ]
+        alone = all(worker.name == self._worker_name for worker in live_workers(queue))
+        lost = [job_id for job_id, since in self._unstarted_since.items() if alone or at - since >= UNSTARTED_SECONDS]
         members = [TakenJob(Job(job_id, connection=queue.connection), deaths=0) for job_id in lost]
         if put_back := self._bookkeeper.put_back(queue, members):
             logger.warning("Worker %s: put back %d jobs that were never started", self._worker_name, put_back)

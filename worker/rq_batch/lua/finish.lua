@@ -1,10 +1,12 @@
--- Records jobs that returned, as RQ's `handle_job_success` does, and that the worker has nothing left to do.
+-- Moves jobs that returned from the started to the finished job registry and records their results, as RQ's
+-- `handle_job_success` does. Marks the worker as idle.
 --
--- KEYS: started job registry, finished job registry, worker, its executions
--- ARGV: prefix of all keys, worker name, start and end of the jobs (ISO 8601), the same (s since 1970), seconds of work
---       that count for each job, then for each job: id, execution id, result ttl (s, -1 for ever), serialised result
--- Returns a number for each job: 1 recorded; 0 not ours any more, because another worker took it back; 2 left as it
--- was, because other jobs wait for it.
+-- KEYS: started job registry, finished job registry, worker, the worker's executions
+-- ARGV: prefix of all keys, worker name, start and end of the jobs (ISO 8601), start and end again (s since 1970),
+--       working time of each job (s), then for each job: id, execution id, result ttl (s, -1 for ever), serialised
+--       result
+-- Returns a number for each job (`FinishCode`): 1 if it was recorded; 0 if it is not ours any more, because another
+-- worker took it back; 2 if it was left as it was, because other jobs depend on it.
 
 local prefix, worker, started_iso, ended_iso, started, ended = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local now = math.floor(tonumber(ended))

@@ -1,8 +1,9 @@
--- Puts jobs that a worker took, or started and will not finish, back to the front of their queue, in this order.
+-- Moves jobs that were taken and not started, or started and not finished, back to the front of their queue, in this
+-- order.
 --
 -- KEYS: queue, intermediate queue, started job registry, the worker's executions
 -- ARGV: prefix of all keys, then for each job: id, execution id (empty: not started)
--- Returns how many were put back; those that are not the worker's any more are left alone.
+-- Returns how many jobs were moved. Skips jobs that are in neither the intermediate queue nor the registry.
 
 local prefix, number = ARGV[1], 0
 

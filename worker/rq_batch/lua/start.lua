@@ -1,10 +1,11 @@
--- Marks taken jobs as started, each with its execution, as RQ's `prepare_execution` and `prepare_job_execution` do.
+-- Moves jobs from the intermediate queue to the started job registry, each with an execution, as RQ's
+-- `prepare_execution` and `prepare_job_execution` do.
 --
--- KEYS: intermediate queue, started job registry, worker, its executions
+-- KEYS: intermediate queue, started job registry, worker, the worker's executions
 -- ARGV: prefix of all keys, worker name, time (ISO 8601), time (s since 1970), ttl of the worker (s), then for each
---       job: id, execution id, seconds it may take
--- Returns the ids of two kinds of jobs that were not started: those that were cancelled or are no more, and those that a
--- colleague put back meanwhile, because he found them lying in the intermediate queue for too long.
+--       job: id, execution id, seconds that it may take
+-- Returns the ids of two kinds of jobs that were not started: those that were cancelled or no longer exist, and those
+-- that another worker has put back, because they were in the intermediate queue for too long.
 
 local prefix, worker, iso, seconds = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now = math.floor(tonumber(seconds))
@@ -14,7 +15,8 @@ for i = 6, #ARGV, 3 do
     local id, execution, ttl = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
     local job = prefix .. ':job:' .. id
     local entry = id .. ':' .. execution
-    -- In neither place: not ours any more. In the registry: this script ran before, and its answer was lost.
+    -- The job is in the registry already if this script ran before and its reply was lost. A job that is in neither
+    -- place is not ours any more.
     local ours = redis.call('lrem', KEYS[1], -1, id) == 1 or redis.call('zscore', KEYS[2], entry)
     local status = redis.call('hget', job, 'status')
     if not ours then

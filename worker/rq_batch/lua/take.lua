@@ -1,9 +1,9 @@
--- Takes the first jobs of a queue into its intermediate queue, where they wait until they are started, and reads them.
+-- Moves the first jobs of a queue to its intermediate queue, where they stay until they are started, and reads them.
 --
 -- KEYS: queue, intermediate queue
--- ARGV: most jobs to take, prefix of job keys, ids that are in the intermediate queue already
--- Returns id, fields, id, fields... in the order of the queue. Jobs that are no more (cancelled, or past their ttl) are
--- passed over, as RQ does.
+-- ARGV: most jobs to take, prefix of job keys, ids of jobs that are in the intermediate queue already
+-- Returns id, fields, id, fields... in the order of the queue. Skips jobs that no longer exist (cancelled, or past
+-- their ttl), as RQ does.
 
 local most, prefix = tonumber(ARGV[1]), ARGV[2]
 local taken, number = {}, 0

@@ -1,12 +1,12 @@
--- Takes back jobs that died with their worker: to the front of the queue, in this order, with one more death counted.
+-- Moves jobs of dead workers from the started job registry to the front of the queue, in this order, and counts one
+-- more death for each.
 --
 -- KEYS: queue, started job registry
--- ARGV: prefix of all keys, deaths that are too many, then for each job: id, execution id, worker name
--- Returns how many were put into the queue, then id, execution id of each that has died too often: those are left as
--- they were.
+-- ARGV: prefix of all keys, number of deaths with which a job fails, then for each job: id, execution id, worker name
+-- Returns how many jobs were moved, then id and execution id of each job that has to fail. Those are left as they were.
 
 local prefix, too_many = ARGV[1], tonumber(ARGV[2])
-local dead, number = {}, 0
+local abandoned, number = {}, 0
 
 for i = #ARGV - 2, 3, -3 do
     local id, execution, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -15,8 +15,8 @@ for i = #ARGV - 2, 3, -3 do
         local deaths = tonumber(redis.call('hget', job, 'deaths') or '0') + 1
         local started = redis.call('hget', job, 'status') == 'started'
         if started and deaths >= too_many then
-            dead[#dead + 1] = id
-            dead[#dead + 1] = execution
+            abandoned[#abandoned + 1] = id
+            abandoned[#abandoned + 1] = execution
         else
             redis.call('zrem', KEYS[2], entry)
             redis.call('del', prefix .. ':execution:' .. entry)
@@ -30,4 +30,4 @@ for i = #ARGV - 2, 3, -3 do
         end
     end
 end
-return { number, unpack(dead) }
+return { number, unpack(abandoned) }

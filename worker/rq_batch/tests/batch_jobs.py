@@ -1,4 +1,4 @@
-"""Job functions for the tests of the batch worker, and the program that its processes run."""
+"""Job functions for the tests, and the program of the worker processes that run them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, NoReturn
 
 import redis
@@ -19,21 +18,21 @@ from rq.serializers import JSONSerializer
 from worker.rq_batch import BatchWorker, batched
 
 NAME = "batches"
-HERE = "worker.rq_batch.tests.batch_jobs"
+HERE = __name__  # prefix of the dotted paths by which jobs name these functions
 
-# In a worker process: what each call was given goes here too, as text.
+# The arguments of each call of a job function in this process.
+calls: list[list[Any]] = []
+
+# In a worker process: the list in Redis that gets the names of the jobs of each call, and where Redis is.
 CALLS = "batches:calls"
 URL = "BATCH_JOBS_REDIS"
 
-# What each call of a job function in this process was given.
-calls: list[list[Any]] = []
+
+def queue(url: str) -> Queue:
+    return Queue(NAME, connection=redis.Redis.from_url(url), serializer=JSONSerializer)
 
 
-def queue(url: str, name: str = NAME) -> Queue:
-    return Queue(name, connection=redis.Redis.from_url(url), serializer=JSONSerializer)
-
-
-# --- One job of every kind ---
+# --- Functions whose argument says how the job ends ---
 
 
 def outcome(kind: str, value: object) -> object:
@@ -60,20 +59,20 @@ def act(arguments: list[tuple[str, object]]) -> list[object]:
     for kind, value in arguments:
         try:
             outcomes.append(outcome(kind, value))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
+        except Exception as error:  # noqa: BLE001 - any exception is the outcome of this job
             outcomes.append(error)
     return outcomes
 
 
 @batched(max_size=8)
 def all_or_nothing(arguments: list[tuple[str, object]]) -> list[object]:
-    """Raises when one of its jobs does."""
+    """Raises for the whole batch when one of its jobs does."""
     calls.append([value for _kind, value in arguments])
     return [outcome(kind, value) for kind, value in arguments]
 
 
 def plain_act(kind: str, value: object) -> object:
-    """What `act` does for one job, for a worker that knows no batches."""
+    """Does what `act` does for one job, as an ordinary job function."""
     return outcome(kind, value)
 
 
@@ -125,7 +124,7 @@ def none_at_all(arguments: list[tuple[int]]) -> Sequence[object]:
     return []
 
 
-# --- In processes ---
+# --- Functions for worker processes ---
 
 
 @cache
@@ -138,10 +137,10 @@ def _say(names: Sequence[str]) -> None:
 
 
 def _sleep(seconds: float) -> None:
-    """In short steps.
+    """Sleeps in short steps.
 
-    A signal that comes in the moment before a system call that blocks is noticed by Python only after that call. Tests
-    send theirs just when a job has begun: one time in eight that was the moment before the sleep.
+    Python notices a signal that arrives just before a blocking system call only after that call. Tests send theirs
+    just when a job has begun: one time in eight, that was just before the sleep.
     """
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
@@ -150,7 +149,7 @@ def _sleep(seconds: float) -> None:
 
 @batched(max_size=4)
 def slow(arguments: list[tuple[str, float]]) -> list[str]:
-    """Each batch takes as long as its slowest job wants; `kill` ends the worker in the middle of it."""
+    """Takes as long as the slowest job of the batch. A job named `kill` kills its worker."""
     names = [name for name, _seconds in arguments]
     _say(names)
     if "kill" in names:
@@ -168,9 +167,16 @@ def slow_alone(arguments: list[tuple[str, float]]) -> list[str]:
     return [name]
 
 
+def never_ends(name: str) -> NoReturn:
+    """An ordinary job function that keeps its worker busy until the worker is killed."""
+    _say([name])
+    while True:
+        time.sleep(60)
+
+
 @batched(max_size=4)
 def hangs(arguments: list[tuple[str]]) -> NoReturn:
-    """As compiled code does that hangs: no signal interrupts it."""
+    """Never ends, and no time-out interrupts it: it behaves like compiled code that hangs."""
     _say([name for (name,) in arguments])
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     while True:
@@ -190,7 +196,6 @@ def raises(job: Job, *details: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[3]))
     os.environ[URL] = sys.argv[1]
     if "impatient" in sys.argv:
         from worker.rq_batch import heartbeat

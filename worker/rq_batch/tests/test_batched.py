@@ -1,13 +1,11 @@
-"""A batched job function: called like any other, and what becomes of its jobs when some of a batch fail."""
+"""Batched job functions: called directly, and run in a batch in which some jobs fail."""
 
 from __future__ import annotations
 
 import pytest
 import redis
-from django.conf import settings
 from rq import Callback, Queue
 from rq.job import Job
-from rq.worker.base import BaseWorker
 
 from worker.rq_batch import BatchWorker, batched
 from worker.rq_batch.batched import batching_of
@@ -22,16 +20,16 @@ def halves(arguments: list[tuple[int]]) -> list[object]:
     return [number // 2 if number % 2 == 0 else ValueError(number) for (number,) in arguments]
 
 
-def test_it_works() -> None:
+def test_call_runs_one_job() -> None:
     assert halves(8) == 4
 
 
-def test_an_exception_is_raised() -> None:
+def test_call_raises_the_exception_of_its_job() -> None:
     with pytest.raises(ValueError, match="7"):
         halves(7)
 
 
-def test_what_it_says_of_itself() -> None:
+def test_decorated_function_keeps_its_name_and_settings() -> None:
     batching = batching_of(halves)
     assert batching is not None
     assert (batching.max_size, batching.max_wait) == (3, 0.5)
@@ -41,35 +39,34 @@ def test_what_it_says_of_itself() -> None:
 
 
 @pytest.mark.parametrize("function", [len, None, "text", type("Odd", (), {"batching": "something else"})])
-def test_what_is_not_batched(function: object) -> None:
+def test_other_objects_have_no_batching(function: object) -> None:
     assert batching_of(function) is None
 
 
 @pytest.mark.parametrize("outcomes", [[], [1, 2]])
-def test_wrong_number_of_outcomes(outcomes: list[object]) -> None:
+def test_rejects_wrong_number_of_outcomes(outcomes: list[object]) -> None:
     function = batched(max_size=2)(lambda arguments: outcomes)
     with pytest.raises(TypeError, match=f"1 jobs and returned {len(outcomes)} outcomes"):
         function("x")
 
 
-def test_any_iterable_of_outcomes() -> None:
+def test_outcomes_may_be_any_iterable() -> None:
     function = batched(max_size=2)(lambda arguments: (text.upper() for (text,) in arguments))  # type: ignore[arg-type, return-value]
     assert function("x") == "X"
 
 
-def test_no_outcomes_at_all() -> None:
+def test_rejects_none_instead_of_outcomes() -> None:
     with pytest.raises(TypeError):
         batched(max_size=2)(lambda arguments: None)("x")  # type: ignore[arg-type, return-value]
 
 
-def test_no_keywords() -> None:
-    """They have no place in a tuple of arguments."""
+def test_rejects_keyword_arguments() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument"):
         halves(number=8)
 
 
 @pytest.mark.parametrize("options", [{"max_size": 0}, {"max_size": 1, "max_wait": -1}])
-def test_wrong_options(options: dict[str, int]) -> None:
+def test_rejects_invalid_options(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1, and not negative"):
         batched(**options)
 
@@ -77,22 +74,14 @@ def test_wrong_options(options: dict[str, int]) -> None:
 # --- In a batch ---
 
 
-@pytest.fixture(autouse=True)
-def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
-    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
-
-
-def _run(function: str, *arguments: tuple[object, ...], **options: object) -> list[Job]:
-    """The jobs of one batch, run."""
-    queue = batch_jobs.queue(settings.REDIS_URL)
+def _run(queue: Queue, function: str, *arguments: tuple[object, ...], **options: object) -> list[Job]:
+    """Runs jobs as one batch, and returns them."""
     queued = [queue.enqueue(f"{HERE}.{function}", args=given, **options) for given in arguments]
-    calls.clear()
     BatchWorker([queue]).work(burst=True)
     return queued
 
 
-def _ends(jobs: list[Job]) -> list[str]:
+def _statuses(jobs: list[Job]) -> list[str]:
     return [job.get_status().value for job in jobs]
 
 
@@ -102,77 +91,74 @@ def _reason(job: Job) -> str:
     return result.exc_string.splitlines()[-1]
 
 
-def test_an_exception_among_the_outcomes(queue: Queue) -> None:
-    jobs = _run("act", ("return", 0), ("raise", 1), ("return", 2))
-    assert (calls, _ends(jobs)) == ([[0, 1, 2]], ["finished", "failed", "finished"])
+def test_exception_among_outcomes_fails_only_its_job(queue: Queue) -> None:
+    jobs = _run(queue, "act", ("return", 0), ("raise", 1), ("return", 2))
+    assert (calls, _statuses(jobs)) == ([[0, 1, 2]], ["finished", "failed", "finished"])
     assert _reason(jobs[1]) == "ValueError: 1"
 
 
 @pytest.mark.parametrize("kind", ["raise", "exit"])
-def test_a_batch_that_raises(kind: str, queue: Queue) -> None:
-    """Each of its jobs is run once more, alone."""
-    jobs = _run("all_or_nothing", ("return", 0), (kind, 1), ("return", 2))
-    assert (calls, _ends(jobs)) == ([[0, 1, 2], [0], [1], [2]], ["finished", "failed", "finished"])
+def test_jobs_run_alone_after_their_batch_raised(kind: str, queue: Queue) -> None:
+    jobs = _run(queue, "all_or_nothing", ("return", 0), (kind, 1), ("return", 2))
+    assert (calls, _statuses(jobs)) == ([[0, 1, 2], [0], [1], [2]], ["finished", "failed", "finished"])
     assert _reason(jobs[1]) == {"raise": "ValueError: 1", "exit": "SystemExit: 3"}[kind]
 
 
-def test_wrong_arguments(queue: Queue) -> None:
-    jobs = _run("all_or_nothing", ("return", 0), ("return",), ("return", 2))
-    assert _ends(jobs) == ["finished", "failed", "finished"]
+def test_wrong_arguments_fail_only_their_job(queue: Queue) -> None:
+    jobs = _run(queue, "all_or_nothing", ("return", 0), ("return",), ("return", 2))
+    assert _statuses(jobs) == ["finished", "failed", "finished"]
 
 
-def test_too_few_outcomes_for_a_batch(queue: Queue) -> None:
-    jobs = _run("too_few", (0,), (1,))
-    assert (calls, _ends(jobs)) == ([[0, 1], [0], [1]], ["finished", "finished"]), "alone, the number is right"
+def test_jobs_run_alone_after_too_few_outcomes(queue: Queue) -> None:
+    jobs = _run(queue, "too_few", (0,), (1,))
+    assert (calls, _statuses(jobs)) == ([[0, 1], [0], [1]], ["finished", "finished"]), (
+        "for one job, the number of outcomes is right"
+    )
 
 
-def test_too_few_outcomes_for_one(queue: Queue) -> None:
-    jobs = _run("none_at_all", (0,), (1,))
-    assert _ends(jobs) == ["failed", "failed"]
+def test_job_without_outcome_fails(queue: Queue) -> None:
+    jobs = _run(queue, "none_at_all", (0,), (1,))
+    assert _statuses(jobs) == ["failed", "failed"]
     assert "1 jobs and returned 0 outcomes" in _reason(jobs[0])
 
 
-def test_one_that_takes_too_long(queue: Queue) -> None:
-    jobs = _run("all_or_nothing", ("return", 0), ("sleep", 20), ("return", 2), job_timeout=1)
-    assert _ends(jobs) == ["finished", "failed", "finished"]
-    # Without the seconds: RQ's timer for threads, once used in a process, writes those of its first job into all.
+def test_time_out_fails_only_its_job(queue: Queue) -> None:
+    jobs = _run(queue, "all_or_nothing", ("return", 0), ("sleep", 20), ("return", 2), job_timeout=1)
+    assert _statuses(jobs) == ["finished", "failed", "finished"]
+    # Without the seconds: once a process has used RQ's timer for threads, each message has those of the first job.
     assert _reason(jobs[1]).startswith("rq.timeouts.JobTimeoutException: Task exceeded maximum timeout value")
 
 
-def test_the_callbacks_of_the_others_are_called_once(queue: Queue) -> None:
-    on_success, on_failure = Callback(f"{HERE}.succeeded"), Callback(f"{HERE}.failed")
-    jobs = _run(
-        "all_or_nothing", ("return", 0), ("raise", 1), ("return", 2), on_success=on_success, on_failure=on_failure
-    )
+def test_callbacks_are_called_once_although_the_batch_ran_twice(queue: Queue) -> None:
+    callbacks = {"on_success": Callback(f"{HERE}.succeeded"), "on_failure": Callback(f"{HERE}.failed")}
+    jobs = _run(queue, "all_or_nothing", ("return", 0), ("raise", 1), ("return", 2), **callbacks)
     assert [int(jobs[0].connection.get(f"batches:{end}") or 0) for end in ("succeeded", "failed")] == [2, 1]
 
 
-def test_a_server_that_is_being_restarted(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a batch has computed is kept until it can be recorded."""
-    finish, refusals = Bookkeeper.finish, [redis.ConnectionError("gone"), redis.TimeoutError("slow")]
+def test_results_are_kept_while_the_server_restarts(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish, errors = Bookkeeper.finish, [redis.ConnectionError("gone"), redis.TimeoutError("slow")]
 
-    def not_yet(*args: object) -> object:
-        if refusals:
-            raise refusals.pop()
+    def fail_twice(*args: object) -> object:
+        if errors:
+            raise errors.pop()
         return finish(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Bookkeeper, "finish", not_yet)
-    jobs = _run("act", ("return", 0), ("return", 1))
-    assert (calls, _ends(jobs)) == ([[0, 1]], ["finished", "finished"])
+    monkeypatch.setattr(Bookkeeper, "finish", fail_twice)
+    jobs = _run(queue, "act", ("return", 0), ("return", 1))
+    assert (calls, _statuses(jobs)) == ([[0, 1]], ["finished", "finished"])
 
 
-@pytest.mark.parametrize(("job_timeout", "expected"), [(10, 10 * 3 + 60), (-1, 420 * 3 + 60)])
-def test_when_it_counts_as_abandoned(
+@pytest.mark.parametrize(("job_timeout", "expected"), [(10, (10 + 60) * 3), (-1, 420 * 3)])
+def test_execution_lasts_for_all_attempts_of_its_batch(
     job_timeout: int, expected: int, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of two jobs may take its time alone after both have taken theirs together; RQ assumes 420 s for no limit."""
+    """Two jobs make three attempts: one together and one each. RQ allows 60 s more each, or 420 s without a limit."""
     found = {}
 
     def look(arguments: list[tuple[object, ...]]) -> list[object]:
-        connection = batch_jobs.queue(settings.REDIS_URL).connection
-        found.update({key: connection.ttl(key) for key in connection.keys("rq:execution:*")})
+        found.update({key: queue.connection.ttl(key) for key in queue.connection.keys("rq:execution:*")})
         return [None] * len(arguments)
 
     monkeypatch.setattr(batch_jobs, "act", batched(max_size=2)(look))
-    _run("act", (1,), (2,), job_timeout=job_timeout)
+    _run(queue, "act", (1,), (2,), job_timeout=job_timeout)
     assert list(found.values()) == [pytest.approx(expected, abs=5)] * 2

@@ -1,177 +1,159 @@
-"""A worker says that it lives, whatever it is doing, and ends itself when it can do no more."""
+"""The heartbeat keeps a worker's entry alive during a job, and ends a process that hangs."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from django.conf import settings
 from rq import Callback, Queue
 from rq.job import JobStatus
-from rq.worker.base import BaseWorker
 
 from worker.rq_batch import BatchWorker, batched, heartbeat
 from worker.rq_batch import worker as worker_module
 from worker.rq_batch.bookkeeping import Bookkeeper
 from worker.rq_batch.heartbeat import Heartbeat
-from worker.rq_batch.liveness import live_workers
+from worker.rq_batch.liveness import LiveWorker, live_workers
 from worker.rq_batch.tests import batch_jobs
 from worker.rq_batch.tests.batch_jobs import HERE
 
 
 @pytest.fixture(autouse=True)
-def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
-    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
-
-
-@pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fast heartbeat."""
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(heartbeat, "HANGS_AFTER_SECONDS", 0.3)
 
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Instead of ending the process."""
+    """Exit codes, recorded instead of ending the process."""
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     return codes
 
 
-def _beating(beat: Callable[[], None]) -> Heartbeat:
-    heart = Heartbeat(beat)
-    heart.start()
-    return heart
+def _start(beat: Callable[[], None]) -> Heartbeat:
+    beating = Heartbeat(beat)
+    beating.start()
+    return beating
 
 
 @pytest.mark.parametrize("error", [redis.ConnectionError("gone"), redis.ResponseError("loading"), KeyError("?")])
-def test_it_goes_on_whatever_happens(error: Exception) -> None:
+def test_heartbeat_goes_on_after_errors(error: Exception) -> None:
     beats = threading.Semaphore(0)
 
-    def stumbles() -> None:
+    def fail() -> None:
         beats.release()
         raise error
 
-    heart = _beating(stumbles)
+    beating = _start(fail)
     assert [beats.acquire(timeout=10) for _ in range(3)] == [True] * 3
-    assert heart.is_running
-    heart.stop()
-    assert not heart.is_running
+    assert beating.is_running
+    beating.stop()
+    assert not beating.is_running
 
 
-def test_no_beat_after_the_end() -> None:
+def test_no_beat_after_stop() -> None:
     beats: list[int] = []
-    heart = _beating(lambda: beats.append(1))
-    heart.stop()
+    beating = _start(lambda: beats.append(1))
+    beating.stop()
     beats.clear()
     time.sleep(0.2)
     assert beats == []
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0, True), (60, False), (None, False)])
-def test_work_that_hangs(seconds: int | None, expected: bool, ended: list[int]) -> None:
-    heart = _beating(lambda: None)
-    heart.expect_end_within(seconds)
+def test_process_ends_only_past_its_deadline(seconds: int | None, expected: bool, ended: list[int]) -> None:
+    beating = _start(lambda: None)
+    beating.expect_end_within(seconds)
     time.sleep(0.7)
-    heart.stop()
+    beating.stop()
     assert (heartbeat.EXIT_CODE in ended) is expected
 
 
-def _act(monkeypatch: pytest.MonkeyPatch, function: Callable[[], object]) -> None:
-    """What the job function of the test does."""
+def _set_act(monkeypatch: pytest.MonkeyPatch, function: Callable[[], object]) -> None:
+    """Sets what the job function `act` does."""
     monkeypatch.setattr(batch_jobs, "act", batched(max_size=2)(lambda arguments: [function() for _ in arguments]))
 
 
-def test_an_entry_is_kept_alive_while_a_job_runs(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_outlives_its_ttl_while_a_job_runs(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "TTL_SECONDS", 1)
-    jobs = batch_jobs.queue(settings.REDIS_URL)
 
     def work() -> list[str]:
         time.sleep(2.5)
-        return [worker.name for worker in live_workers(jobs)]
+        return [worker.name for worker in live_workers(queue)]
 
-    _act(monkeypatch, work)
-    job = jobs.enqueue(HERE + ".act")
-    BatchWorker([jobs], name="worker").work(burst=True)
+    _set_act(monkeypatch, work)
+    job = queue.enqueue(HERE + ".act")
+    BatchWorker([queue], name="worker").work(burst=True)
     assert job.return_value() == ["worker"]
-    assert live_workers(jobs) == []
-    jobs.connection.close()
+    assert live_workers(queue) == []
 
 
-def test_a_queue_server_that_lost_its_memory(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs, found = batch_jobs.queue(settings.REDIS_URL), []
+def test_worker_registers_again_after_the_server_lost_its_data(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[LiveWorker] = []
 
     def work() -> None:
-        jobs.connection.flushdb()
+        queue.connection.flushdb()
         time.sleep(0.5)
-        found.extend(live_workers(jobs))
+        found.extend(live_workers(queue))
 
-    _act(monkeypatch, work)
-    jobs.enqueue(HERE + ".act")
-    BatchWorker([jobs], name="worker").work(burst=True)
+    _set_act(monkeypatch, work)
+    queue.enqueue(HERE + ".act")
+    BatchWorker([queue], name="worker").work(burst=True)
     assert [worker.name for worker in found] == ["worker"]
-    jobs.connection.close()
 
 
-def test_recording_may_take_its_time(queue: Queue, ended: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the job function is watched: the queue server may be away for longer than a job may take."""
-    jobs, finish = batch_jobs.queue(settings.REDIS_URL), Bookkeeper.finish
+def test_recording_may_take_longer_than_the_job(
+    queue: Queue, ended: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the job function has a deadline: the queue server may be away for longer."""
+    finish = Bookkeeper.finish
 
-    def slow(*args: Any) -> object:
+    def finish_slowly(*args: Any) -> object:
         time.sleep(2)
         return finish(*args)
 
-    monkeypatch.setattr(Bookkeeper, "finish", slow)
-    job = jobs.enqueue(HERE + ".act", "return", 1, job_timeout=1)
-    BatchWorker([jobs]).work(burst=True)
+    monkeypatch.setattr(Bookkeeper, "finish", finish_slowly)
+    job = queue.enqueue(HERE + ".act", "return", 1, job_timeout=1)
+    BatchWorker([queue]).work(burst=True)
     assert (job.get_status(), ended) == (JobStatus.FINISHED, [])
-    jobs.connection.close()
 
 
-def test_callbacks_of_an_ordinary_job_have_their_own_time(
+def test_callbacks_of_an_ordinary_job_have_their_own_time_out(
     queue: Queue, ended: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = batch_jobs.queue(settings.REDIS_URL)
     monkeypatch.setattr(batch_jobs, "succeeded", lambda *_details: time.sleep(2))
-    job = jobs.enqueue(HERE + ".plain_act", "return", 1, job_timeout=1, on_success=Callback(HERE + ".succeeded"))
-    BatchWorker([jobs]).work(burst=True)
+    job = queue.enqueue(HERE + ".plain_act", "return", 1, job_timeout=1, on_success=Callback(HERE + ".succeeded"))
+    BatchWorker([queue]).work(burst=True)
     assert (job.get_status(), ended) == (JobStatus.FINISHED, [])
-    jobs.connection.close()
 
 
-def test_a_process_that_hangs_in_compiled_code(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends itself, and others try its jobs again."""
-    monkeypatch.setenv(batch_jobs.URL, settings.REDIS_URL)
-    jobs = batch_jobs.queue(settings.REDIS_URL)
-    job = jobs.enqueue(HERE + ".hangs", "a", job_timeout=1)
-    command = [sys.executable, "-m", HERE, settings.REDIS_URL, "impatient"]
-    process = subprocess.run(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL, timeout=60)
-    assert process.returncode == heartbeat.EXIT_CODE
+def test_process_that_hangs_ends_itself_and_its_jobs_are_recovered(
+    queue: Queue, start_worker: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    job = queue.enqueue(HERE + ".hangs", "a", job_timeout=1)
+    assert start_worker("impatient").wait(60) == heartbeat.EXIT_CODE
     assert job.get_status() == JobStatus.STARTED
-    BatchWorker([jobs]).run_maintenance_tasks()
-    assert (job.get_status(), jobs.job_ids) == (JobStatus.QUEUED, [job.id])
-    jobs.connection.close()
+    BatchWorker([queue]).run_maintenance_tasks()
+    assert (job.get_status(), queue.job_ids) == (JobStatus.QUEUED, [job.id])
 
 
-def test_maintenance_goes_by_a_clock_that_nobody_sets(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs, moment = batch_jobs.queue(settings.REDIS_URL), time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: moment)
-    worker = BatchWorker([jobs])
+def test_maintenance_ignores_the_wall_clock(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: at)
+    worker = BatchWorker([queue])
     assert worker.should_run_maintenance_tasks
     worker.run_maintenance_tasks()
     assert worker.last_cleaned_at is not None
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2001)
     assert not worker.should_run_maintenance_tasks
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2999)
-    moment += worker_module.MAINTENANCE_SECONDS
+    at += worker_module.MAINTENANCE_SECONDS
     assert worker.should_run_maintenance_tasks
-    jobs.connection.close()

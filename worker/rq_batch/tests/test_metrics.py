@@ -1,4 +1,4 @@
-"""What a batch worker measures, and how that reaches whoever serves metrics."""
+"""The metrics of a batch worker, and how they are published."""
 
 from __future__ import annotations
 
@@ -6,34 +6,25 @@ import json
 from collections.abc import Callable, Sequence
 
 import pytest
-from django.conf import settings
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from rq import Queue
-from rq.worker.base import BaseWorker
 
 from worker.rq_batch import BatchWorker, metrics
 from worker.rq_batch.bookkeeping import Bookkeeper
 from worker.rq_batch.liveness import live_workers
-from worker.rq_batch.tests import batch_jobs
 from worker.rq_batch.tests.batch_jobs import HERE
 
-Counted = Callable[..., float]
+Growth = Callable[..., float]
 
 
 def _value(sample: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(sample, labels) or 0.0
 
 
-@pytest.fixture(autouse=True)
-def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
-    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
-
-
 @pytest.fixture
-def counted() -> Counted:
-    """By how much a sample has grown in this test."""
+def growth() -> Growth:
+    """Returns by how much a sample has grown in this test."""
     before = {
         (sample.name, *sorted(sample.labels.items())): sample.value
         for metric in metrics.REGISTRY.collect()
@@ -42,8 +33,7 @@ def counted() -> Counted:
     return lambda name, **labels: _value(name, **labels) - before.get((name, *sorted(labels.items())), 0.0)
 
 
-def _run(*jobs: tuple[str, Sequence[object]], **options: int) -> BatchWorker:
-    queue = batch_jobs.queue(settings.REDIS_URL)
+def _run(queue: Queue, *jobs: tuple[str, Sequence[object]], **options: int) -> BatchWorker:
     for function, arguments in jobs:
         queue.enqueue(f"{HERE}.{function}", *arguments)
     worker = BatchWorker([queue])
@@ -51,16 +41,15 @@ def _run(*jobs: tuple[str, Sequence[object]], **options: int) -> BatchWorker:
     return worker
 
 
-def test_round_trip() -> None:
-    """All samples arrive, each with the worker's name."""
+def test_published_metrics_carry_the_worker_name() -> None:
     metrics.BATCHES.labels("full").inc()
 
     class Published:
         def collect(self) -> list[Metric]:
             return list(metrics.published_metrics("worker-1", metrics.published()))
 
-    there = CollectorRegistry()
-    there.register(Published())
+    registry = CollectorRegistry()
+    registry.register(Published())
     expected = {
         (sample.name, *sorted({**sample.labels, "worker": "worker-1"}.items())): sample.value
         for metric in metrics.REGISTRY.collect()
@@ -68,36 +57,35 @@ def test_round_trip() -> None:
     }
     found = {
         (sample.name, *sorted(sample.labels.items())): sample.value
-        for metric in there.collect()
+        for metric in registry.collect()
         for sample in metric.samples
     }
     assert found == expected
-    text = generate_latest(there).decode()
+    text = generate_latest(registry).decode()
     assert "# TYPE worker_batch_size histogram" in text
     assert 'worker_batches_total{closed="full",worker="worker-1"}' in text
 
 
-def test_published_with_the_heartbeat(queue: Queue) -> None:
-    worker = BatchWorker([batch_jobs.queue(settings.REDIS_URL)])
+def test_worker_entry_contains_metrics(queue: Queue) -> None:
+    worker = BatchWorker([queue])
     worker.register_birth()
-    (found,) = live_workers(queue := worker.queues[0])
+    (found,) = live_workers(queue)
     names = {name for name, *_rest in json.loads(found.facts["metrics"])}
     assert {"worker_batch_size", "worker_jobs", "worker_queue_wait_seconds"} <= names
     assert found.facts["rate"] == "0.0"
     worker.register_death()
-    queue.connection.close()
 
 
-def test_what_a_batch_counts(queue: Queue, counted: Counted) -> None:
-    worker = _run(("act", ["return", 0]), ("act", ["raise", 1]), ("act", ["return", 2]))
-    assert (counted("worker_batch_size_count"), counted("worker_batch_size_sum")) == (1, 3)
-    assert (counted("worker_jobs_total", outcome="finished"), counted("worker_jobs_total", outcome="failed")) == (2, 1)
-    assert counted("worker_queue_wait_seconds_count") == 3
-    assert counted("worker_run_seconds_count") == counted("worker_bookkeeping_seconds_count") == 1
+def test_batch_is_counted(queue: Queue, growth: Growth) -> None:
+    worker = _run(queue, ("act", ["return", 0]), ("act", ["raise", 1]), ("act", ["return", 2]))
+    assert (growth("worker_batch_size_count"), growth("worker_batch_size_sum")) == (1, 3)
+    assert (growth("worker_jobs_total", outcome="finished"), growth("worker_jobs_total", outcome="failed")) == (2, 1)
+    assert growth("worker_queue_wait_seconds_count") == 3
+    assert growth("worker_run_seconds_count") == growth("worker_bookkeeping_seconds_count") == 1
     assert worker.serialize()["rate"] > 0
 
 
-def test_cancelled_jobs_are_counted(queue: Queue, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancelled_jobs_are_counted(queue: Queue, growth: Growth, monkeypatch: pytest.MonkeyPatch) -> None:
     take = Bookkeeper.take
 
     def cancelled(*args: object, **options: object) -> object:
@@ -107,8 +95,8 @@ def test_cancelled_jobs_are_counted(queue: Queue, counted: Counted, monkeypatch:
         return taken
 
     monkeypatch.setattr(Bookkeeper, "take", cancelled)
-    _run(("act", ["return", 0]), ("act", ["return", 1]))
-    assert (counted("worker_jobs_total", outcome="dropped"), counted("worker_batch_size_count")) == (2, 0)
+    _run(queue, ("act", ["return", 0]), ("act", ["return", 1]))
+    assert (growth("worker_jobs_total", outcome="dropped"), growth("worker_batch_size_count")) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -121,18 +109,20 @@ def test_cancelled_jobs_are_counted(queue: Queue, counted: Counted, monkeypatch:
         (["patient"] * 2, {"waited": 1}),
     ],
 )
-def test_why_a_batch_was_closed(functions: list[str], expected: dict[str, int], queue: Queue, counted: Counted) -> None:
-    _run(*[(function, [number]) for number, function in enumerate(functions)])
-    reasons = {reason: counted("worker_batches_total", closed=reason) for reason in _reasons()}
+def test_batches_are_counted_by_reason_for_closing(
+    functions: list[str], expected: dict[str, int], queue: Queue, growth: Growth
+) -> None:
+    _run(queue, *[(function, [number]) for number, function in enumerate(functions)])
+    reasons = {reason: growth("worker_batches_total", closed=reason) for reason in _reasons()}
     assert {reason: number for reason, number in reasons.items() if number} == expected
 
 
 def _reasons() -> set[str]:
-    """All reasons that were given in this process."""
+    """Returns all reasons given in this process."""
     return {sample.labels["closed"] for metric in metrics.BATCHES.collect() for sample in metric.samples}
 
 
-def test_rate_follows_slowly() -> None:
+def test_rate_is_a_smoothed_mean() -> None:
     rate = metrics.Rate()
     assert rate.value == 0
     rate.observe(10, 2.0)

@@ -1,259 +1,204 @@
-"""The jobs of a worker that was killed: taken back at once, tried three times in all, then failed."""
+"""What happens to the jobs of a worker that was killed: they run again, and fail when three workers have died."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import settings
-from rq import Callback, Retry
-from rq import Queue as RQQueue
+from rq import Callback, Queue, Retry
 from rq.executions import Execution
 from rq.job import Job, JobStatus
-from rq.registry import StartedJobRegistry
-from rq.serializers import DefaultSerializer, JSONSerializer
 from rq.utils import as_text
 
-from worker.rq_batch import BatchWorker, batched
+from worker.rq_batch import BatchWorker, batched, recovery
 from worker.rq_batch.bookkeeping import Bookkeeper
-from worker.rq_batch.liveness import live_workers
 from worker.rq_batch.recovery import Recovery
-from worker.rq_batch.tests import batch_jobs, slow_jobs
+from worker.rq_batch.tests import batch_jobs
+from worker.rq_batch.tests.batch_jobs import CALLS, HERE
+
+StartWorker = Callable[..., subprocess.Popen[bytes]]
 
 
-@pytest.fixture
-def slow_queue(queue: RQQueue) -> RQQueue:
-    return slow_jobs.queue(settings.REDIS_URL)
+def _start_and_kill(queue: Queue, start_worker: StartWorker) -> None:
+    """Starts a worker and kills it while it runs the next job."""
+    process = start_worker()
+    assert queue.connection.blpop([CALLS], timeout=30), "no worker took the job"
+    process.kill()
+    process.wait(20)
 
 
-@contextmanager
-def _worker_process() -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "worker.rq_batch.tests.slow_jobs", settings.REDIS_URL]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(20)
-
-
-def _kill_at_work(queue: RQQueue) -> None:
-    """A worker takes the next job, and dies in the middle of it."""
-    with _worker_process():
-        assert queue.connection.blpop([slow_jobs.STARTED], timeout=30), "no worker took the job"
-
-
-def _take_back(queue: RQQueue) -> None:
+def _recover(queue: Queue) -> None:
     BatchWorker([queue]).run_maintenance_tasks()
 
 
-def _enqueue(queue: RQQueue) -> Job:
-    return queue.enqueue(
-        "worker.rq_batch.tests.slow_jobs.never_ends", on_failure=Callback("worker.rq_batch.tests.slow_jobs.failed")
-    )
+def _enqueue(queue: Queue) -> Job:
+    return queue.enqueue(f"{HERE}.never_ends", "a", on_failure=Callback(f"{HERE}.failed"))
 
 
-def test_it_works(slow_queue: RQQueue) -> None:
-    job = _enqueue(slow_queue)
-    _kill_at_work(slow_queue)
-    assert job.get_status() == JobStatus.STARTED
-    _take_back(slow_queue)
-    assert (job.get_status(), slow_queue.job_ids) == (JobStatus.QUEUED, [job.id])
-    assert slow_queue.connection.hget(job.key, "deaths") == b"1"
-    assert StartedJobRegistry(queue=slow_queue).get_job_ids() == []
-    assert not slow_queue.connection.keys("rq:execution*")
-
-
-def test_three_workers_die_of_it(slow_queue: RQQueue) -> None:
-    job = _enqueue(slow_queue)
-    for attempt in range(3):
-        assert slow_queue.job_ids == [job.id], f"attempt {attempt}"
-        _kill_at_work(slow_queue)
-        _take_back(slow_queue)
-    assert (job.get_status(), slow_queue.job_ids) == (JobStatus.FAILED, [])
-    assert slow_queue.failed_job_registry.get_job_ids() == [job.id]
-    assert slow_queue.connection.get("slow:failed") == b"1"
-    result = job.latest_result()
-    assert result is not None and result.exc_string == "AbandonedJobError: 3 workers died while they ran this job"
-    assert not slow_queue.connection.keys("rq:execution*"), "nothing is left of the last try"
-
-
-def test_a_living_worker_keeps_its_job(slow_queue: RQQueue) -> None:
-    job = _enqueue(slow_queue)
-    with _worker_process():
-        assert slow_queue.connection.blpop([slow_jobs.STARTED], timeout=30)
-        _take_back(slow_queue)
-        assert (job.get_status(), slow_queue.job_ids) == (JobStatus.STARTED, [])
-
-
-def test_live_workers(slow_queue: RQQueue) -> None:
-    _enqueue(slow_queue)
-    with _worker_process() as process:
-        assert slow_queue.connection.blpop([slow_jobs.STARTED], timeout=30)
-        assert [(worker.pid, worker.state) for worker in live_workers(slow_queue)] == [(process.pid, "busy")]
-    assert slow_queue.connection.scard(f"rq:workers:{slow_queue.name}") == 1, "what it wrote is still there"
-    assert live_workers(slow_queue) == []
-
-
-def test_a_worker_elsewhere_counts_by_its_word(slow_queue: RQQueue) -> None:
-    worker = BatchWorker([slow_queue])
-    worker.register_birth()
-    slow_queue.connection.hset(worker.key, mapping={"hostname": "elsewhere", "host": "elsewhere", "pid": 2**22 + 1})
-    assert [found.hostname for found in live_workers(slow_queue)] == ["elsewhere"]
-    worker.register_death()
-    assert live_workers(slow_queue) == []
-
-
-def test_a_worker_whose_entry_ran_out_registers_again(slow_queue: RQQueue) -> None:
-    worker = BatchWorker([slow_queue])
-    worker.register_birth()
-    slow_queue.connection.flushdb()  # as after a suspension of some minutes, or with a server that lost its memory
-    assert live_workers(slow_queue) == []
-    worker.heartbeat()
-    assert [found.name for found in live_workers(slow_queue)] == [worker.name]
-
-
-@pytest.mark.parametrize("started_again", [False, True])
-def test_two_workers_do_not_take_back_twice(
-    started_again: bool, slow_queue: RQQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = _enqueue(slow_queue)
-    _kill_at_work(slow_queue)
-    first, second = BatchWorker([slow_queue]), BatchWorker([slow_queue])
-    orphans = Recovery._orphans
-
-    def meanwhile(recovery: Recovery, queue: RQQueue) -> list[Execution]:
-        """Both have seen the orphan before either takes it back."""
-        found = list(orphans(recovery, queue))
-        if recovery is first._recovery:
-            second.run_maintenance_tasks()
-            if started_again:
-                taken = second._bookkeeper.take(slow_queue, 1)
-                second._bookkeeper.start(slow_queue, taken, seconds=[60], worker_ttl=60)
-        return found
-
-    monkeypatch.setattr(Recovery, "_orphans", meanwhile)
-    first.run_maintenance_tasks()
-    assert slow_queue.job_ids == ([] if started_again else [job.id])
-    assert slow_queue.connection.hget(job.key, "deaths") == b"1"
-
-
-def _taken_and_not_started(queue: RQQueue) -> Job:
-    """A job as a worker leaves it that dies between taking and starting it."""
-    job = queue.enqueue("worker.rq_batch.tests.slow_jobs.ends")
+def _take_without_starting(queue: Queue) -> Job:
+    """Leaves a job as a worker leaves it that dies between taking and starting it."""
+    job = queue.enqueue(f"{HERE}.plain_act", "return", 1)
     queue.connection.lmove(queue.key, queue.intermediate_queue_key)
     assert queue.job_ids == []
     return job
 
 
-def test_a_job_that_was_taken_and_never_started(slow_queue: RQQueue) -> None:
-    job = _taken_and_not_started(slow_queue)
-    later = slow_queue.enqueue("worker.rq_batch.tests.slow_jobs.ends")
-    _take_back(slow_queue)
-    assert slow_queue.job_ids == [job.id, later.id]
-    assert slow_queue.intermediate_queue.get_job_ids() == []
+def _failure(job: Job) -> str:
+    result = job.latest_result()
+    assert result is not None and result.exc_string is not None
+    return result.exc_string
 
 
-def test_a_colleague_gets_the_time_to_start_what_it_took(slow_queue: RQQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    colleague = BatchWorker([slow_queue])
-    colleague.register_birth()
-    job = _taken_and_not_started(slow_queue)
-    _take_back(slow_queue)
-    _take_back(slow_queue)
-    assert slow_queue.job_ids == []
-    monkeypatch.setattr("worker.rq_batch.recovery.UNSTARTED_SECONDS", 0)
-    _take_back(slow_queue)
-    assert slow_queue.job_ids == [job.id]
-    colleague.register_death()
+# --- Jobs that were started ---
 
 
-def test_a_job_that_is_seen_between_taking_and_starting_again(slow_queue: RQQueue) -> None:
-    """RQ would fail it: it remembers for a day that the job was there, and thinks it has been there all the time."""
-    colleague = BatchWorker([slow_queue])
-    colleague.register_birth()
-    job = _taken_and_not_started(slow_queue)
-    first_seen = slow_queue.intermediate_queue.get_first_seen_key(job.id)
-    slow_queue.connection.set(first_seen, time.time() - 3600)
-    _take_back(slow_queue)
-    assert job.get_status() == JobStatus.QUEUED
-    colleague.register_death()
+def test_job_of_killed_worker_goes_back_to_queue(queue: Queue, start_worker: StartWorker) -> None:
+    job = _enqueue(queue)
+    _start_and_kill(queue, start_worker)
+    assert job.get_status() == JobStatus.STARTED
+    _recover(queue)
+    assert (job.get_status(), queue.job_ids) == (JobStatus.QUEUED, [job.id])
+    assert queue.connection.hget(job.key, "deaths") == b"1"
+    assert queue.started_job_registry.get_job_ids() == []
+    assert not queue.connection.keys("rq:execution*")
 
 
-def test_json_whatever_the_command_line_says(slow_queue: RQQueue) -> None:
-    worker = BatchWorker([slow_queue.name], connection=slow_queue.connection, serializer=DefaultSerializer)
-    assert worker.serializer is JSONSerializer
-    pickled = RQQueue(slow_queue.name, connection=slow_queue.connection, serializer=DefaultSerializer)
-    bad = pickled.enqueue("worker.rq_batch.tests.slow_jobs.ends")
-    good = slow_queue.enqueue("worker.rq_batch.tests.slow_jobs.ends")
-    worker.work(burst=True)
-    assert (bad.get_status(), good.get_status()) == (JobStatus.FAILED, JobStatus.FINISHED)
+def test_job_fails_when_third_worker_dies(queue: Queue, start_worker: StartWorker) -> None:
+    job = _enqueue(queue)
+    for attempt in range(3):
+        assert queue.job_ids == [job.id], f"attempt {attempt}"
+        _start_and_kill(queue, start_worker)
+        _recover(queue)
+    assert (job.get_status(), queue.job_ids) == (JobStatus.FAILED, [])
+    assert queue.failed_job_registry.get_job_ids() == [job.id]
+    assert queue.connection.get("batches:failed") == b"1", "the failure callback was called once"
+    assert _failure(job) == "AbandonedJobError: 3 workers died while they ran this job"
+    assert not queue.connection.keys("rq:execution*"), "nothing is left of the last attempt"
 
 
-# --- Batches ---
+def test_live_worker_keeps_its_job(queue: Queue, start_worker: StartWorker) -> None:
+    job = _enqueue(queue)
+    start_worker()
+    assert queue.connection.blpop([CALLS], timeout=30)
+    _recover(queue)
+    assert (job.get_status(), queue.job_ids) == (JobStatus.STARTED, [])
 
 
-def _die_or_finish(queue: RQQueue, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
-    """What the calls of one more worker were given, and how its process ended."""
-    monkeypatch.setenv(batch_jobs.URL, settings.REDIS_URL)
-    command = [sys.executable, "-m", batch_jobs.HERE, settings.REDIS_URL, "burst"]
-    process = subprocess.run(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL, timeout=60)
-    calls = queue.connection.lrange(batch_jobs.CALLS, 0, -1)
-    queue.connection.delete(batch_jobs.CALLS)
-    return [str(as_text(call)) for call in calls], process.returncode
+@pytest.mark.parametrize("started_again", [False, True])
+def test_two_workers_take_a_job_back_once(
+    started_again: bool, queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = _enqueue(queue)
+    _start_and_kill(queue, start_worker)
+    first, second = BatchWorker([queue]), BatchWorker([queue])
+    orphans = Recovery._orphans
+
+    def both_find_it(self: Recovery, queue: Queue) -> list[Execution]:
+        """Both workers find the orphan before either takes it back."""
+        found = list(orphans(self, queue))
+        if self is first._recovery:
+            second.run_maintenance_tasks()
+            if started_again:
+                taken = second._bookkeeper.take(queue, 1)
+                second._bookkeeper.start(queue, taken, seconds=[60], worker_ttl=60)
+        return found
+
+    monkeypatch.setattr(Recovery, "_orphans", both_find_it)
+    first.run_maintenance_tasks()
+    assert queue.job_ids == ([] if started_again else [job.id])
+    assert queue.connection.hget(job.key, "deaths") == b"1"
 
 
-def test_a_batch_with_a_job_that_kills_its_worker(queue: RQQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its neighbours are run alone, and finish; so do those that were never started. It fails with the third worker."""
-    batches = batch_jobs.queue(settings.REDIS_URL)
-    options: dict[str, Any] = {"on_failure": Callback(f"{batch_jobs.HERE}.failed"), "retry": Retry(max=5)}
+def _run_burst(queue: Queue, start_worker: StartWorker) -> tuple[list[str], int]:
+    """Runs a worker until the queue is empty or the worker dies: the jobs of each call, and its exit code."""
+    code = start_worker("burst").wait(60)
+    calls = [str(as_text(call)) for call in queue.connection.lrange(CALLS, 0, -1)]
+    queue.connection.delete(CALLS)
+    return calls, code
+
+
+def test_job_that_kills_workers_runs_alone_and_fails(queue: Queue, start_worker: StartWorker) -> None:
+    """The other jobs of its batch run alone and finish. Jobs that were never started run as a batch again."""
+    options: dict[str, Any] = {"on_failure": Callback(f"{HERE}.failed"), "retry": Retry(max=5)}
     jobs = {
-        name: batches.enqueue(f"{batch_jobs.HERE}.slow", name, 0, job_id=name, **options)
+        name: queue.enqueue(f"{HERE}.slow", name, 0, job_id=name, **options)
         for name in ["a", "kill", "z", "b", "later", "last"]
     }
-    assert _die_or_finish(batches, monkeypatch) == (["a kill z b"], -9)
-    assert _die_or_finish(batches, monkeypatch) == (["a", "b", "kill"], -9)
-    assert _die_or_finish(batches, monkeypatch) == (["kill"], -9)
-    assert _die_or_finish(batches, monkeypatch) == (["z", "later last"], 0)
-    ends = {name: job.get_status().value for name, job in jobs.items()}
-    assert ends == dict.fromkeys(jobs, "finished") | {"kill": "failed"}
-    assert batches.connection.get("batches:failed") == b"1"
-    result = jobs["kill"].latest_result()
-    assert result is not None and "3 workers died while they ran this job" in (result.exc_string or "")
-    batches.connection.close()
+    assert _run_burst(queue, start_worker) == (["a kill z b"], -9)
+    assert _run_burst(queue, start_worker) == (["a", "b", "kill"], -9)
+    assert _run_burst(queue, start_worker) == (["kill"], -9)
+    assert _run_burst(queue, start_worker) == (["z", "later last"], 0)
+    statuses = {name: job.get_status().value for name, job in jobs.items()}
+    assert statuses == dict.fromkeys(jobs, "finished") | {"kill": "failed"}
+    assert queue.connection.get("batches:failed") == b"1"
+    assert "3 workers died while they ran this job" in _failure(jobs["kill"])
 
 
-RETURNS, RAISES = "fine", ValueError("not fine")
+@pytest.mark.parametrize(
+    "outcome", ["fine", ValueError("not fine"), Retry(max=1)], ids=["returns", "raises", "returns Retry"]
+)
+def test_suspended_worker_records_nothing_for_jobs_taken_over(
+    outcome: object, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
 
-
-@pytest.mark.parametrize("outcome", [RETURNS, RAISES, Retry(max=1)], ids=["returns", "raises", "special"])
-def test_a_worker_that_was_thought_dead(outcome: object, queue: RQQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it says of jobs that others have taken back does not count."""
-    batches, calls = batch_jobs.queue(settings.REDIS_URL), []
-
-    def taken_back_meanwhile(arguments: list[tuple[str]]) -> list[object]:
+    def act(arguments: list[tuple[str]]) -> list[object]:
+        """Another worker takes the job back during the first call."""
         calls.append(arguments)
         if len(calls) > 1:
             return ["second try"]
-        colleague = Bookkeeper(batches.connection, "colleague", "rq:worker:colleague", "rq:worker:colleague:executions")
+        other = Bookkeeper(queue.connection, "other", "rq:worker:other", "rq:worker:other:executions")
         orphans = [
-            Execution(execution_id, job_id, batches.connection, worker_name="worker")
-            for job_id, execution_id in batches.started_job_registry.get_job_and_execution_ids()
+            Execution(execution_id, job_id, queue.connection, worker_name="worker")
+            for job_id, execution_id in queue.started_job_registry.get_job_and_execution_ids()
         ]
-        assert colleague.take_back(batches, orphans, too_many=3) == (1, [])
+        assert other.take_back(queue, orphans, too_many=3) == (1, [])
         return [outcome]
 
-    monkeypatch.setattr(batch_jobs, "act", batched(max_size=2)(taken_back_meanwhile))
-    job = batches.enqueue(f"{batch_jobs.HERE}.act", "x")
-    worker = BatchWorker([batches], name="worker")
+    monkeypatch.setattr(batch_jobs, "act", batched(max_size=2)(act))
+    job = queue.enqueue(f"{HERE}.act", "x")
+    worker = BatchWorker([queue], name="worker")
     worker.work(burst=True)
     worker.refresh()
     assert len(calls) == 2
     assert [result.return_value for result in job.results()] == ["second try"]
     assert (job.get_status(), worker.successful_job_count, worker.failed_job_count) == (JobStatus.FINISHED, 1, 0)
-    batches.connection.close()
+
+
+# --- Jobs that were taken and not started ---
+
+
+def test_unstarted_job_goes_back_at_once_when_no_other_worker_lives(queue: Queue) -> None:
+    job = _take_without_starting(queue)
+    later = queue.enqueue(f"{HERE}.plain_act", "return", 1)
+    _recover(queue)
+    assert queue.job_ids == [job.id, later.id]
+    assert queue.intermediate_queue.get_job_ids() == []
+
+
+def test_other_worker_has_time_to_start_what_it_took(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = BatchWorker([queue])
+    other.register_birth()
+    job = _take_without_starting(queue)
+    _recover(queue)
+    _recover(queue)
+    assert queue.job_ids == []
+    monkeypatch.setattr(recovery, "UNSTARTED_SECONDS", 0)
+    _recover(queue)
+    assert queue.job_ids == [job.id]
+    other.register_death()
+
+
+def test_job_seen_twice_in_intermediate_queue_does_not_fail(queue: Queue) -> None:
+    """RQ remembers for a day that it saw a job there, and would take it that the job has been there all the time."""
+    other = BatchWorker([queue])
+    other.register_birth()
+    job = _take_without_starting(queue)
+    first_seen = queue.intermediate_queue.get_first_seen_key(job.id)
+    queue.connection.set(first_seen, time.time() - 3600)
+    _recover(queue)
+    assert job.get_status() == JobStatus.QUEUED
+    other.register_death()

@@ -1,4 +1,4 @@
-"""What a batch worker leaves in Redis is what RQ's own worker leaves there."""
+"""A batch worker leaves the same keys in Redis as RQ's own worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.conf import settings
 from rq import Callback, Queue, Repeat, Retry
 from rq.job import Dependency, Job
 from rq.serializers import JSONSerializer
@@ -20,20 +19,21 @@ from rq.worker.base import BaseWorker
 
 from worker.rq_batch import BatchWorker
 from worker.rq_batch.tests import batch_jobs
+from worker.rq_batch.tests.batch_jobs import HERE
 
-# Fields of a worker's entry that RQ does not have: they are for liveness, health and metrics.
+# Fields of a worker's entry that only a batch worker writes.
 ONLY_OURS = {"host", "rate", "metrics"}
-# The port, or number, of the worker's connection; each has its own.
+# The address of the worker's connection, which differs each time.
 OF_THE_CONNECTION = {"ip_address"}
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 EXECUTION = re.compile(r"[0-9a-f]{32}")
 SECONDS = {"total_working_time"}
-MOMENTS = {"created_at", "execution_started_at", "execution_ended_at", "last_heartbeat"}
+TIMES = {"created_at", "execution_started_at", "execution_ended_at", "last_heartbeat"}
 
 
 def _number(value: float) -> object:
-    """Seconds since 1970 become seconds from now, and count as equal when they are about so."""
+    """Turns seconds since 1970 into seconds from now. Numbers that are about the same are equal."""
     return pytest.approx(value - time.time() if 1e9 < value < 1e12 else value, abs=5)
 
 
@@ -49,9 +49,9 @@ def _fields(content: dict[bytes, bytes]) -> dict[str, object]:
     result: dict[str, object] = {}
     for key, value in content.items():
         name = key.decode()
-        if name in SECONDS or (name in MOMENTS and value and b"T" not in value):
+        if name in SECONDS or (name in TIMES and value and b"T" not in value):
             result[name] = _number(float(value))
-        elif name == "exc_string":  # the traceback leads through other functions
+        elif name == "exc_string":  # tracebacks differ
             result[name] = zlib.decompress(b64decode(value)).decode().splitlines()[-1]
         elif name not in ONLY_OURS | OF_THE_CONNECTION:
             result[name] = _text(value)
@@ -76,44 +76,44 @@ def _content(connection: Any, key: bytes, kind: bytes) -> object:
 
 
 def _dump(connection: Any) -> dict[str, object]:
-    """All there is in Redis, without what is different each time."""
+    """Returns all keys in Redis, without what differs each time."""
     return {
         _text(key): (kind := connection.type(key), _content(connection, key, kind), _number(connection.ttl(key)))
         for key in connection.keys("*")
     }
 
 
-SUCCEEDED, FAILED = Callback(batch_jobs.HERE + ".succeeded"), Callback(batch_jobs.HERE + ".failed")
-RAISES = Callback(batch_jobs.HERE + ".raises")
+SUCCEEDED, FAILED = Callback(HERE + ".succeeded"), Callback(HERE + ".failed")
+RAISES = Callback(HERE + ".raises")
 
 Enqueue = Callable[[Queue], object]
 
 
 def _job(kind: str = "return", value: object = "x", function: str = "act", **options: Any) -> Enqueue:
-    return lambda queue: queue.enqueue(f"{batch_jobs.HERE}.{function}", kind, value, job_id="one", **options)
+    return lambda queue: queue.enqueue(f"{HERE}.{function}", kind, value, job_id="one", **options)
 
 
 def _two_jobs(kind: str, function: str = "act", **options: Any) -> Enqueue:
-    """One job, and one that waits for it."""
+    """Enqueues a job, and one that depends on it."""
 
     def enqueue(queue: Queue) -> None:
-        first = queue.enqueue(f"{batch_jobs.HERE}.act", kind, 1, job_id="one", on_success=SUCCEEDED)
+        first = queue.enqueue(f"{HERE}.act", kind, 1, job_id="one", on_success=SUCCEEDED)
         dependency = Dependency([first], **options)
-        queue.enqueue(f"{batch_jobs.HERE}.{function}", "return", 2, job_id="two", depends_on=dependency)
+        queue.enqueue(f"{HERE}.{function}", "return", 2, job_id="two", depends_on=dependency)
 
     return enqueue
 
 
 def _with_keywords(queue: Queue) -> None:
-    queue.enqueue(batch_jobs.HERE + ".plain_with_name", name="x", job_id="one")
+    queue.enqueue(HERE + ".plain_with_name", name="x", job_id="one")
 
 
-# Each kind of job, and how it ends.
+# Kinds of jobs, each with the status in which it ends.
 KINDS: dict[str, tuple[Enqueue, str]] = {
     "returns": (_job(value={"a": 1}), "finished"),
     "returns None": (_job(value=None), "finished"),
-    "returns nothing much": (_job(value=""), "finished"),
-    "returns what JSON has no word for": (_job("foreign"), "finished"),
+    "returns an empty string": (_job(value=""), "finished"),
+    "returns what JSON cannot express": (_job("foreign"), "finished"),
     "raises": (_job("raise"), "failed"),
     "raises, is retried": (_job("raise", retry=Retry(max=2)), "failed"),
     "raises, is retried later": (_job("raise", retry=Retry(max=2, interval=50)), "scheduled"),
@@ -135,10 +135,10 @@ KINDS: dict[str, tuple[Enqueue, str]] = {
     "failure callback that raises": (_job("raise", on_failure=RAISES), "failed"),
     "failure callback, retried": (_job("raise", on_failure=FAILED, retry=Retry(max=1)), "failed"),
     "meta and description": (_job(meta={"colour": "red"}, description="a job"), "finished"),
-    "another waits for it": (_two_jobs("return"), "finished"),
-    "an ordinary one waits for it": (_two_jobs("return", "plain_act"), "finished"),
-    "another waits in vain": (_two_jobs("raise"), "failed"),
-    "another waits for its end": (_two_jobs("raise", allow_failure=True), "failed"),
+    "has a dependent": (_two_jobs("return"), "finished"),
+    "has an ordinary dependent": (_two_jobs("return", "plain_act"), "finished"),
+    "raises, has a dependent": (_two_jobs("raise"), "failed"),
+    "raises, has a dependent that allows failure": (_two_jobs("raise", allow_failure=True), "failed"),
     "repeated": (_job(repeat=Repeat(times=2)), "finished"),
     "repeated later": (_job(repeat=Repeat(times=2, interval=50)), "scheduled"),
     "own time-out": (_job(job_timeout=44), "finished"),
@@ -153,17 +153,16 @@ KINDS: dict[str, tuple[Enqueue, str]] = {
 
 
 @dataclass
-class Seen:
-    """What is left of the jobs after a worker."""
+class Remains:
+    """What a worker leaves of its jobs."""
 
-    ends: dict[str, str]
+    statuses: dict[str, str]
     results: dict[str, tuple[object, object, bool]]
     counts: tuple[int, int]
-    everything: dict[str, object]
+    keys: dict[str, object]
 
 
-def _run(worker_class: type[BaseWorker], enqueue: Enqueue) -> Seen:
-    queue = batch_jobs.queue(settings.REDIS_URL)
+def _run(queue: Queue, worker_class: type[BaseWorker], enqueue: Enqueue) -> Remains:
     queue.connection.flushdb()
     enqueue(queue)
     worker = worker_class([queue], name="worker", serializer=JSONSerializer)
@@ -171,43 +170,37 @@ def _run(worker_class: type[BaseWorker], enqueue: Enqueue) -> Seen:
     worker.refresh()
     found = Job.fetch_many(["one", "two"], queue.connection, JSONSerializer)
     results = {job.id: job.latest_result() for job in found if job}
-    return Seen(
-        ends={job.id: job.get_status().value for job in found if job},
+    return Remains(
+        statuses={job.id: job.get_status().value for job in found if job},
         results={key: (r.type, r.return_value, bool(r.exc_string)) for key, r in results.items() if r},
         counts=(worker.successful_job_count, worker.failed_job_count),
-        everything=_dump(queue.connection),
+        keys=_dump(queue.connection),
     )
 
 
-@pytest.fixture(autouse=True)
-def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
-    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_like_rq(kind: str, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    enqueue, end = KINDS[kind]
-    ours = _run(BatchWorker, enqueue)
+def test_each_kind_of_job_leaves_the_keys_that_rq_leaves(
+    kind: str, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue, status = KINDS[kind]
+    ours = _run(queue, BatchWorker, enqueue)
     monkeypatch.setattr(batch_jobs, "act", batch_jobs.plain_act)
-    theirs = _run(SimpleWorker, enqueue)
-    assert theirs.ends.get("one", "gone") == end
-    assert (ours.ends, ours.results, ours.counts) == (theirs.ends, theirs.results, theirs.counts)
-    assert ours.everything == theirs.everything
+    theirs = _run(queue, SimpleWorker, enqueue)
+    assert theirs.statuses.get("one", "gone") == status
+    assert (ours.statuses, ours.results, ours.counts) == (theirs.statuses, theirs.results, theirs.counts)
+    assert ours.keys == theirs.keys
 
 
-def test_in_one_batch(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs of many kinds are neighbours, and none makes a difference to the others."""
-
+def test_kinds_of_jobs_do_not_affect_each_other_in_a_batch(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     def enqueue(queue: Queue) -> None:
         kinds = ["return", "raise", "foreign", "retry", "return", "retry later", "raise"]
         for number, kind in enumerate(kinds):
             job_id, retry = f"job-{number}", Retry(max=1, interval=50) if number == 6 else None
-            queue.enqueue(batch_jobs.HERE + ".act", kind, number, job_id=job_id, retry=retry, result_ttl=number * 10)
+            queue.enqueue(HERE + ".act", kind, number, job_id=job_id, retry=retry, result_ttl=number * 10)
 
     batch_jobs.calls.clear()
-    ours = _run(BatchWorker, enqueue)
+    ours = _run(queue, BatchWorker, enqueue)
     assert batch_jobs.calls[0] == [0, 1, 2, 3, 4, 5, 6]
     monkeypatch.setattr(batch_jobs, "act", batch_jobs.plain_act)
-    theirs = _run(SimpleWorker, enqueue)
-    assert (ours.counts, ours.everything) == (theirs.counts, theirs.everything)
+    theirs = _run(queue, SimpleWorker, enqueue)
+    assert (ours.counts, ours.keys) == (theirs.counts, theirs.keys)

@@ -1,58 +1,31 @@
-"""How a batch worker's process stops: at once when it is idle, after the batch in hand, or leaving it to others."""
+"""The first signal stops a worker after its current batch, the second one at once."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from rq import Queue, Retry
 from rq.job import Job
 from rq.utils import as_text, now, utcparse
 
 from worker.rq_batch.liveness import live_workers
-from worker.rq_batch.tests import batch_jobs
 from worker.rq_batch.tests.batch_jobs import CALLS, HERE
 
 Process = subprocess.Popen[bytes]
+StartWorker = Callable[..., Process]
 
 
-@pytest.fixture
-def jobs(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    monkeypatch.setenv(batch_jobs.URL, settings.REDIS_URL)
-    jobs = batch_jobs.queue(settings.REDIS_URL)
-    yield jobs
-    jobs.connection.close()
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[[], Process]]:
-    """Starts a worker."""
-    processes: list[Process] = []
-
-    def start() -> Process:
-        command = [sys.executable, "-m", HERE, settings.REDIS_URL]
-        processes.append(subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL))
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait(20)
-
-
-def _slow(queue: Queue, names: str, seconds: float, function: str = "slow") -> list[Job]:
+def _enqueue(queue: Queue, names: str, seconds: float, function: str = "slow") -> list[Job]:
     return [queue.enqueue(f"{HERE}.{function}", name, seconds, job_id=name) for name in names]
 
 
-def _began(queue: Queue) -> str:
-    """What the next batch consists of, as soon as it is in hand."""
+def _next_batch(queue: Queue) -> str:
+    """Waits for the start of a batch, and returns the names of its jobs."""
     found = queue.connection.blpop([CALLS], timeout=30)
     assert found, "no worker took a job"
     return str(as_text(found[1]))
@@ -65,107 +38,102 @@ def _until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def _waits(queue: Queue) -> bool:
-    """Whether a worker blocks until a job comes."""
+def _is_waiting(queue: Queue) -> bool:
+    """Whether a worker waits for a job."""
     return any(client["cmd"] in {"blmove", "blpop"} for client in queue.connection.client_list())
 
 
-def _noticed_long_ago(queue: Queue) -> bool:
-    """Whether the worker noticed the first signal a second ago; with its next heartbeat it says when."""
-    said = (worker.facts.get("shutdown_requested_date") for worker in live_workers(queue))
-    return any(date and now() - utcparse(date) > timedelta(seconds=1) for date in said)
+def _first_signal_is_old(queue: Queue) -> bool:
+    """Whether a worker noticed its first signal over a second ago. It publishes that time with its heartbeat."""
+    dates = (worker.facts.get("shutdown_requested_date") for worker in live_workers(queue))
+    return any(date and now() - utcparse(date) > timedelta(seconds=1) for date in dates)
 
 
 def _signal_twice(queue: Queue, process: Process, number: int = signal.SIGTERM) -> None:
-    """The second one as soon as the worker takes it for a second one.
-
-    RQ takes what comes within a second of when it noticed the first for the first once more.
-    """
+    """Sends the second signal late enough: RQ ignores one within a second after it noticed the first."""
     process.send_signal(number)
-    _until(lambda: _noticed_long_ago(queue))
+    _until(lambda: _first_signal_is_old(queue))
     process.send_signal(number)
     process.wait(20)
 
 
-def _nothing_is_left_over(queue: Queue) -> None:
+def _assert_nothing_is_left(queue: Queue) -> None:
     assert queue.intermediate_queue.get_job_ids() == []
     assert queue.started_job_registry.get_job_and_execution_ids() == []
     assert queue.connection.keys("rq:execution:*") == []
     assert live_workers(queue) == []
 
 
-def test_the_batch_in_hand_is_finished(jobs: Queue, start: Callable[[], Process]) -> None:
-    queued = _slow(jobs, "abcdef", 1.5)
-    process = start()
-    assert _began(jobs) == "a b c d"
+def test_first_signal_finishes_the_current_batch(queue: Queue, start_worker: StartWorker) -> None:
+    queued = _enqueue(queue, "abcdef", 1.5)
+    process = start_worker()
+    assert _next_batch(queue) == "a b c d"
     process.terminate()
     assert process.wait(20) == 0
     assert [job.get_status().value for job in queued] == ["finished"] * 4 + ["queued"] * 2
-    assert jobs.job_ids == ["e", "f"]
-    _nothing_is_left_over(jobs)
+    assert queue.job_ids == ["e", "f"]
+    _assert_nothing_is_left(queue)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_second_signal(number: int, jobs: Queue, start: Callable[[], Process]) -> None:
-    """What is unfinished goes back: first in the queue, in order, as if nobody had taken it."""
-    queued = _slow(jobs, "dcbaef", 300)
-    process = start()
-    assert _began(jobs) == "d c b a"
-    _signal_twice(jobs, process, number)
-    assert jobs.job_ids == list("dcbaef")
+def test_second_signal_requeues_unfinished_jobs(number: int, queue: Queue, start_worker: StartWorker) -> None:
+    """They are first in the queue, in their old order, as if no worker had taken them."""
+    queued = _enqueue(queue, "dcbaef", 300)
+    process = start_worker()
+    assert _next_batch(queue) == "d c b a"
+    _signal_twice(queue, process, number)
+    assert queue.job_ids == list("dcbaef")
     assert [job.get_status().value for job in queued] == ["queued"] * 6
-    fields = jobs.connection.hmget(queued[0].key, ["started_at", "worker_name", "deaths"])
-    assert fields == [b"", b"", None], "a worker that was stopped has not died of them"
-    assert live_workers(jobs) == []
-    _nothing_is_left_over(jobs)
+    fields = queue.connection.hmget(queued[0].key, ["started_at", "worker_name", "deaths"])
+    assert fields == [b"", b"", None], "stopping a worker does not count as a death"
+    assert live_workers(queue) == []
+    _assert_nothing_is_left(queue)
 
 
-def test_the_second_signal_while_a_job_runs_alone(jobs: Queue, start: Callable[[], Process]) -> None:
-    """Also what was taken back from a dead worker before goes back, and does not fail."""
-    (job,) = _slow(jobs, "a", 300)
-    jobs.connection.hset(job.key, "deaths", 1)
-    process = start()
-    assert _began(jobs) == "a"
-    _signal_twice(jobs, process)
-    assert (jobs.job_ids, job.get_status().value) == (["a"], "queued")
-    _nothing_is_left_over(jobs)
+def test_second_signal_requeues_suspect_job(queue: Queue, start_worker: StartWorker) -> None:
+    (job,) = _enqueue(queue, "a", 300)
+    queue.connection.hset(job.key, "deaths", 1)
+    process = start_worker()
+    assert _next_batch(queue) == "a"
+    _signal_twice(queue, process)
+    assert (queue.job_ids, job.get_status().value) == (["a"], "queued")
+    _assert_nothing_is_left(queue)
 
 
-def test_the_second_signal_after_a_batch_that_raised(jobs: Queue, start: Callable[[], Process]) -> None:
-    queued = _slow(jobs, "cba", 300, "slow_alone")
-    process = start()
-    assert [_began(jobs), _began(jobs)] == ["c b a", "c"]
-    _signal_twice(jobs, process)
-    assert jobs.job_ids == list("cba")
+def test_second_signal_requeues_jobs_of_a_batch_that_raised(queue: Queue, start_worker: StartWorker) -> None:
+    queued = _enqueue(queue, "cba", 300, "slow_alone")
+    process = start_worker()
+    assert [_next_batch(queue), _next_batch(queue)] == ["c b a", "c"]
+    _signal_twice(queue, process)
+    assert queue.job_ids == list("cba")
     assert [job.get_status().value for job in queued] == ["queued"] * 3
-    _nothing_is_left_over(jobs)
+    _assert_nothing_is_left(queue)
 
 
-def test_an_idle_worker(jobs: Queue, start: Callable[[], Process]) -> None:
-    process = start()
-    _until(lambda: _waits(jobs))
+def test_idle_worker_stops(queue: Queue, start_worker: StartWorker) -> None:
+    process = start_worker()
+    _until(lambda: _is_waiting(queue))
     process.terminate()
     assert process.wait(20) == 0
-    _nothing_is_left_over(jobs)
+    _assert_nothing_is_left(queue)
 
 
-def test_a_worker_that_waits_for_a_fuller_batch(jobs: Queue, start: Callable[[], Process]) -> None:
-    """It waits no longer, and does what it has."""
-    process = start()
-    _until(lambda: _waits(jobs))
-    job = jobs.enqueue(f"{HERE}.very_patient", 1)
-    _until(lambda: jobs.intermediate_queue.get_job_ids() == [job.id] and _waits(jobs))
+def test_signal_ends_the_wait_for_a_fuller_batch(queue: Queue, start_worker: StartWorker) -> None:
+    process = start_worker()
+    _until(lambda: _is_waiting(queue))
+    job = queue.enqueue(f"{HERE}.very_patient", 1)
+    _until(lambda: queue.intermediate_queue.get_job_ids() == [job.id] and _is_waiting(queue))
     process.terminate()
     assert process.wait(20) == 0
     assert job.get_status().value == "finished"
-    _nothing_is_left_over(jobs)
+    _assert_nothing_is_left(queue)
 
 
-def test_a_job_that_exits_does_not_stop_the_worker(jobs: Queue, start: Callable[[], Process]) -> None:
-    """It fails. Put back, it would end one worker after the other."""
-    process = start()
-    bad = jobs.enqueue(f"{HERE}.all_or_nothing", "exit", 1, retry=Retry(max=1))
+def test_job_that_exits_does_not_stop_the_worker(queue: Queue, start_worker: StartWorker) -> None:
+    """The job fails. If it were put back, it would end one worker after the other."""
+    process = start_worker()
+    bad = queue.enqueue(f"{HERE}.all_or_nothing", "exit", 1, retry=Retry(max=1))
     _until(lambda: bad.get_status().value == "failed")
-    good = jobs.enqueue(f"{HERE}.all_or_nothing", "return", 1)
+    good = queue.enqueue(f"{HERE}.all_or_nothing", "return", 1)
     _until(lambda: good.get_status().value == "finished")
     assert process.poll() is None

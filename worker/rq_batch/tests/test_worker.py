@@ -1,39 +1,22 @@
-"""What a batch worker takes from the queue and runs as one call."""
+"""Which jobs a batch worker takes from the queue and runs in one call."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
-from django.conf import settings
 from rq import Queue
 from rq.job import Job
+from rq.serializers import DefaultSerializer, JSONSerializer
 from rq.utils import now, utcformat
-from rq.worker.base import BaseWorker
 
-from worker.rq_batch import BatchWorker
-from worker.rq_batch import worker as worker_module
+from worker.rq_batch import BatchWorker, taking
 from worker.rq_batch.bookkeeping import Bookkeeper, TakenJob
-from worker.rq_batch.tests import batch_jobs
 from worker.rq_batch.tests.batch_jobs import HERE, calls
-
-
-@pytest.fixture(autouse=True)
-def no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sends these workers commands; the thread that listens for them may need a second to end."""
-    monkeypatch.setattr(BaseWorker, "subscribe", lambda worker: None)
-
-
-@pytest.fixture
-def jobs(queue: Queue) -> Iterator[Queue]:
-    calls.clear()
-    jobs = batch_jobs.queue(settings.REDIS_URL)
-    yield jobs
-    jobs.connection.close()
 
 
 def _enqueue(queue: Queue, function: str, arguments: Sequence[object], **options: Any) -> list[Job]:
@@ -49,187 +32,200 @@ def _work(*queues: Queue, **options: Any) -> BatchWorker:
     return worker
 
 
-def _ends(jobs: Sequence[Job]) -> str:
+def _statuses(jobs: Sequence[Job]) -> str:
     return " ".join(job.get_status().value for job in jobs)
 
 
 # --- Taking ---
 
 
-def test_all_that_wait_are_one_call(jobs: Queue) -> None:
-    queued = _enqueue(jobs, "numbers", range(10))
-    _work(jobs)
+def test_queued_jobs_run_in_one_call(queue: Queue) -> None:
+    queued = _enqueue(queue, "numbers", range(10))
+    _work(queue)
     assert calls == [list(range(10))]
     assert [job.return_value() for job in queued] == [number * number for number in range(10)]
 
 
-def test_no_more_than_max_size(jobs: Queue) -> None:
-    _enqueue(jobs, "fours", range(10))
-    _work(jobs)
+def test_batch_has_at_most_max_size_jobs(queue: Queue) -> None:
+    _enqueue(queue, "fours", range(10))
+    _work(queue)
     assert calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
-def test_another_function_closes_the_batch(jobs: Queue) -> None:
-    _enqueue(jobs, "numbers", [1, 2])
-    _enqueue(jobs, "fours", [3, 4, 5, 6, 7])
-    _enqueue(jobs, "numbers", [8])
-    _work(jobs)
+def test_another_function_closes_the_batch(queue: Queue) -> None:
+    _enqueue(queue, "numbers", [1, 2])
+    _enqueue(queue, "fours", [3, 4, 5, 6, 7])
+    _enqueue(queue, "numbers", [8])
+    _work(queue)
     assert calls == [[1, 2], [3, 4, 5, 6], [7], [8]]
 
 
-def test_what_closed_it_is_first_in_line(jobs: Queue) -> None:
-    _enqueue(jobs, "numbers", [1, 2])
-    others = _enqueue(jobs, "fours", [3, 4]) + _enqueue(jobs, "numbers", [5])
-    _work(jobs, max_jobs=2)
-    assert (calls, jobs.job_ids) == ([[1, 2]], [job.id for job in others])
-    assert _ends(others) == "queued queued queued"
+def test_job_that_closed_a_batch_stays_first_in_the_queue(queue: Queue) -> None:
+    _enqueue(queue, "numbers", [1, 2])
+    others = _enqueue(queue, "fours", [3, 4]) + _enqueue(queue, "numbers", [5])
+    _work(queue, max_jobs=2)
+    assert (calls, queue.job_ids) == ([[1, 2]], [job.id for job in others])
+    assert _statuses(others) == "queued queued queued"
 
 
-def test_ordinary_jobs_in_between(jobs: Queue) -> None:
-    _enqueue(jobs, "numbers", [1])
-    ordinary = jobs.enqueue(f"{HERE}.plain_with_name", name="you")
-    _enqueue(jobs, "numbers", [2])
-    _work(jobs)
+def test_ordinary_job_closes_the_batch(queue: Queue) -> None:
+    _enqueue(queue, "numbers", [1])
+    ordinary = queue.enqueue(f"{HERE}.plain_with_name", name="you")
+    _enqueue(queue, "numbers", [2])
+    _work(queue)
     assert (calls, ordinary.return_value()) == ([[1], [2]], "hello you")
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [[0]]), (6, [[0, 1, 2, 3], [4, 5]])])
-def test_max_jobs(jobs: Queue, most: int, expected: list[list[int]]) -> None:
-    queued = _enqueue(jobs, "fours", range(10))
-    _work(jobs, max_jobs=most)
+def test_max_jobs_cuts_the_last_batch(queue: Queue, most: int, expected: list[list[int]]) -> None:
+    queued = _enqueue(queue, "fours", range(10))
+    _work(queue, max_jobs=most)
     assert calls == expected
-    assert jobs.job_ids == [job.id for job in queued[most:]]
+    assert queue.job_ids == [job.id for job in queued[most:]]
 
 
-def test_several_queues(jobs: Queue) -> None:
-    second = batch_jobs.queue(settings.REDIS_URL, "second")
+def test_queues_are_worked_in_their_order(queue: Queue) -> None:
+    second = Queue("second", connection=queue.connection, serializer=JSONSerializer)
     _enqueue(second, "numbers", [5, 6])
-    _enqueue(jobs, "numbers", [1, 2])
-    _work(jobs, second)
+    _enqueue(queue, "numbers", [1, 2])
+    _work(queue, second)
     assert calls == [[1, 2], [5, 6]]
 
 
-def test_a_job_that_is_gone(jobs: Queue) -> None:
-    first, *_rest = _enqueue(jobs, "numbers", [1, 2, 3])
-    jobs.connection.delete(first.key)
-    _work(jobs)
+def test_skips_deleted_job(queue: Queue) -> None:
+    first, *_rest = _enqueue(queue, "numbers", [1, 2, 3])
+    queue.connection.delete(first.key)
+    _work(queue)
     assert calls == [[2, 3]]
 
 
 @pytest.mark.parametrize("fields", [{"ttl": "soon"}, {"deaths": "some"}, {"created_at": "once"}])
-def test_a_job_that_cannot_be_read(jobs: Queue, fields: dict[Any, Any]) -> None:
-    """Dropped, wherever it is in the queue, and however many there are."""
-    queued = _enqueue(jobs, "numbers", range(6))
+def test_drops_unreadable_jobs(queue: Queue, fields: dict[Any, Any]) -> None:
+    """Wherever they are in the queue, and however many there are."""
+    queued = _enqueue(queue, "numbers", range(6))
     for number in [0, 1, 2, 4]:
-        jobs.connection.hset(queued[number].key, mapping=fields)
-    _work(jobs)
+        queue.connection.hset(queued[number].key, mapping=fields)
+    _work(queue)
     assert sum(calls, []) == [3, 5]
 
 
-def test_cancelled_between_taking_and_starting(jobs: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    queued, dropped, take = _enqueue(jobs, "numbers", [1, 2, 3]), [], Bookkeeper.take
+@pytest.mark.parametrize("by_name", [True, False])
+def test_serialises_as_json_whatever_the_command_line_says(by_name: bool, queue: Queue) -> None:
+    pickled = Queue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
+    worked = queue.name if by_name else Queue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
+    worker = BatchWorker([worked], connection=queue.connection, serializer=DefaultSerializer)
+    assert worker.serializer is JSONSerializer
+    bad, good = [each.enqueue(f"{HERE}.plain_act", "return", 1) for each in (pickled, queue)]
+    worker.work(burst=True)
+    assert _statuses([bad, good]) == "failed finished"
 
-    def taken_and_cancelled(self: Bookkeeper, *args: Any, **options: Any) -> list[TakenJob]:
+
+def test_drops_job_cancelled_before_its_start(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    queued, dropped, take = _enqueue(queue, "numbers", [1, 2, 3]), [], Bookkeeper.take
+
+    def take_and_cancel(self: Bookkeeper, *args: Any, **options: Any) -> list[TakenJob]:
         taken = take(self, *args, **options)
         for member in taken:
             if member.job.args[0] == 2:
-                Job.fetch(member.job.id, jobs.connection, jobs.serializer).cancel()
+                Job.fetch(member.job.id, queue.connection, queue.serializer).cancel()
         return taken
 
-    monkeypatch.setattr(Bookkeeper, "take", taken_and_cancelled)
+    monkeypatch.setattr(Bookkeeper, "take", take_and_cancel)
     monkeypatch.setattr(BatchWorker, "handle_dropped", lambda worker, found: dropped.extend(found))
-    _work(jobs)
+    _work(queue)
     assert (calls, [job.id for job in dropped]) == ([[1, 3]], [queued[1].id])
-    assert _ends(queued) == "finished canceled finished"
+    assert _statuses(queued) == "finished canceled finished"
 
 
 @pytest.mark.parametrize("function", ["numbers", "failing"])
-def test_round_trips_do_not_grow_with_the_batch(jobs: Queue, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_round_trips_do_not_grow_with_the_batch(queue: Queue, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = [0]
     send, thread = redis.connection.AbstractConnection.send_packed_command, threading.current_thread()
 
     def counted(*args: Any, **options: Any) -> Any:
-        sent[0] += threading.current_thread() is thread  # the heart's are its own
+        sent[0] += threading.current_thread() is thread  # not those of the heartbeat
         return send(*args, **options)
 
     monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", counted)
 
     def round_trips(size: int) -> int:
-        _enqueue(jobs, function, range(size))
+        _enqueue(queue, function, range(size))
         sent[0] = 0
-        _work(jobs)
+        _work(queue)
         assert len(calls[-1]) == size
         return sent[0]
 
-    round_trips(1)  # this one teaches the server the scripts
+    round_trips(1)  # loads the scripts into the server
     few, many = round_trips(2), round_trips(30)
-    assert abs(few - many) <= 1, "once a second a worker asks whether it is suspended"
+    assert abs(few - many) <= 1, "the one more asks, once a second, whether workers are suspended"
 
 
 # --- Waiting for more ---
 
 
 class Clock:
-    """In place of the module `time`."""
+    """Stands in for the module `time`."""
 
     def __init__(self) -> None:
-        self.moment = 100.0
+        self.seconds = 100.0
 
     def monotonic(self) -> float:
-        return self.moment
+        return self.seconds
 
 
 @pytest.mark.parametrize(("age", "expected"), [(0, 1.5), (-3600, 1.5), (1, 0.5), (60, 0)])
-def test_how_long_it_waits(jobs: Queue, age: int, expected: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the oldest job's enqueueing, but not longer if the clock was set back meanwhile."""
-    (job,), clock = _enqueue(jobs, "patient", [1]), Clock()
-    jobs.connection.hset(job.key, "enqueued_at", utcformat(now() - timedelta(seconds=age)))
+def test_waits_until_the_oldest_job_is_max_wait_old(
+    queue: Queue, age: int, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never waits longer than `max_wait`, even if the wall clock was set back meanwhile."""
+    (job,), clock = _enqueue(queue, "patient", [1]), Clock()
+    queue.connection.hset(job.key, "enqueued_at", utcformat(now() - timedelta(seconds=age)))
 
-    def nothing_comes(source: str, target: str, timeout: float) -> None:
-        assert timeout > 0, "that would be for ever"
-        clock.moment += timeout
+    def time_out(source: str, target: str, timeout: float) -> None:
+        assert timeout > 0, "0 means for ever"
+        clock.seconds += timeout
 
-    monkeypatch.setattr(worker_module, "time", clock)
-    monkeypatch.setattr(jobs.connection, "blmove", nothing_comes)
-    _work(jobs)
+    monkeypatch.setattr(taking, "time", clock)
+    monkeypatch.setattr(queue.connection, "blmove", time_out)
+    _work(queue)
     assert calls == [[1]]
-    assert clock.moment - 100 == pytest.approx(expected, abs=0.3)
+    assert clock.seconds - 100 == pytest.approx(expected, abs=0.3)
 
 
 @pytest.fixture
-def meanwhile(jobs: Queue, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Does something each time a worker waits; it is wrong to wait more often."""
+def meanwhile(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Takes functions, and calls the next one each time a worker waits. The worker must not wait more often."""
 
     def arrange(*acts: Callable[[], object]) -> None:
-        real, pending = jobs.connection.blmove, list(acts)
+        real, pending = queue.connection.blmove, list(acts)
 
         def blmove(*args: Any) -> Any:
-            assert pending, "it has no reason to wait"
+            assert pending, "the worker has no reason to wait"
             pending.pop(0)()
             return real(*args)
 
-        monkeypatch.setattr(jobs.connection, "blmove", blmove)
+        monkeypatch.setattr(queue.connection, "blmove", blmove)
 
     return arrange
 
 
-def test_what_comes_while_it_waits(jobs: Queue, meanwhile: Callable[..., None]) -> None:
-    _enqueue(jobs, "very_patient", [1])
-    meanwhile(lambda: _enqueue(jobs, "very_patient", [2, 3, 4]))
-    _work(jobs, max_jobs=3)
-    assert (calls, len(jobs)) == ([[1, 2, 3]], 1)
+def test_jobs_queued_during_the_wait_join_the_batch(queue: Queue, meanwhile: Callable[..., None]) -> None:
+    _enqueue(queue, "very_patient", [1])
+    meanwhile(lambda: _enqueue(queue, "very_patient", [2, 3, 4]))
+    _work(queue, max_jobs=3)
+    assert (calls, len(queue)) == ([[1, 2, 3]], 1)
 
 
-def test_another_function_ends_the_wait(jobs: Queue, meanwhile: Callable[..., None]) -> None:
-    _enqueue(jobs, "very_patient", [1])
-    meanwhile(lambda: _enqueue(jobs, "numbers", [2]))
-    _work(jobs)
+def test_another_function_ends_the_wait(queue: Queue, meanwhile: Callable[..., None]) -> None:
+    _enqueue(queue, "very_patient", [1])
+    meanwhile(lambda: _enqueue(queue, "numbers", [2]))
+    _work(queue)
     assert calls == [[1], [2]]
 
 
-def test_another_function_there_already(jobs: Queue, meanwhile: Callable[..., None]) -> None:
+def test_does_not_wait_if_another_function_is_queued(queue: Queue, meanwhile: Callable[..., None]) -> None:
     meanwhile()
-    _enqueue(jobs, "very_patient", [1])
-    _enqueue(jobs, "numbers", [2])
-    _work(jobs)
+    _enqueue(queue, "very_patient", [1])
+    _enqueue(queue, "numbers", [2])
+    _work(queue)
     assert calls == [[1], [2]]
