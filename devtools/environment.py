@@ -28,7 +28,8 @@ for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ[name] = value
 if XDIST_WORKER and "REDIS_URL" in os.environ:
     number = int(XDIST_WORKER.removeprefix("gw")) + 1
-    os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
+    url = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
+    os.environ["REDIS_URL"] = os.environ["TEST_REDIS_URL"] = url
 
 SITE = (
     "DEBUG",
