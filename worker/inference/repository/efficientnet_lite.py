@@ -92,12 +92,12 @@ class EfficientNetLite:
         return Weights(found[0], Source("package", reference, sha256_of(found[0]), "Apache-2.0"))
 
     def network(self, weights: Weights) -> keras.Model:
-        from worker.inference.repository.torch_weights import read_tensors
+        from worker.inference.repository.torch_weights import read_file
 
         if weights.path is None:
             raise WeightsUnavailable(f"{self.name} needs a file of weights")
         network, origins = self.architecture()
-        set_weights(network, origins, read_tensors(weights.path.read_bytes()))
+        set_weights(network, origins, read_file(weights.path))
         return network
 
     def blocks(self) -> Iterator[tuple[Stage, int]]:
