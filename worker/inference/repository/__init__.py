@@ -12,13 +12,13 @@ from worker.inference.repository.errors import (
     WeightsMismatch,
     WeightsUnavailable,
 )
-from worker.inference.repository.manifest import Manifest, Preprocessing
+from worker.inference.repository.manifest import ModelManifest, Preprocessing
 from worker.inference.repository.model_version import ModelVersion, Problem
 from worker.inference.repository.versions import Repository
 
 __all__ = [
     "Damaged",
-    "Manifest",
+    "ModelManifest",
     "ModelVersion",
     "NotInstalled",
     "Preprocessing",

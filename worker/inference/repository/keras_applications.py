@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worker.inference.repository.errors import WeightsMismatch, WeightsUnavailable, first_line
-from worker.inference.repository.manifest import Preprocessing, Source
+from worker.inference.repository.manifest import Preprocessing, WeightsSource
 from worker.inference.repository.recipe import Weights, weights_in
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class KerasApplication:
     def weights(self, file: Path | None) -> Weights:
         if file is not None:
             return weights_in(file, ".h5", ".keras")
-        return Weights(None, Source("download", f"keras.applications.{self.function}, imagenet", None, None))
+        return Weights(None, WeightsSource("download", f"keras.applications.{self.function}, imagenet", None, None))
 
     def network(self, weights: Weights) -> keras.Model:
         from worker.inference.keras_runtime import keras

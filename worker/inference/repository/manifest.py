@@ -66,7 +66,7 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """Where the weights came from: a Python `package`, a `file` somebody gave, or a `download` by Keras."""
 
     kind: Literal["package", "file", "download"]
@@ -84,7 +84,7 @@ class Source:
         if not (self.license is None or isinstance(self.license, str)):
             raise InvalidManifest("the source's license is not text")
 
-    def same_weights(self, other: Source) -> bool:
+    def same_weights(self, other: WeightsSource) -> bool:
         """Whether both are the same weights, whatever way they came."""
         if self.sha256 or other.sha256:
             return self.sha256 == other.sha256
@@ -104,13 +104,13 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ModelManifest:
     """All that is known about one model version. `files` has one record for each kind in `FILES`."""
 
     name: str
     version: int
     created: str  # ISO 8601, UTC
-    source: Source
+    source: WeightsSource
     preprocessing: Preprocessing
     classes: int
     output: str
@@ -168,7 +168,7 @@ class Manifest:
             preprocessing[name] = tuple(preprocessing.get(name, ()))
         files = body.pop("files", {})
         return cls(
-            source=Source(**body.pop("source", {})),
+            source=WeightsSource(**body.pop("source", {})),
             preprocessing=Preprocessing(**preprocessing),
             files={kind: FileRecord(**record) for kind, record in files.items()},
             **body,

@@ -10,7 +10,7 @@ from typing import Self
 
 from worker.inference.repository.errors import Damaged
 from worker.inference.repository.files import sha256_of
-from worker.inference.repository.manifest import FILES, MANIFEST, InvalidManifest, Manifest
+from worker.inference.repository.manifest import FILES, MANIFEST, InvalidManifest, ModelManifest
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ModelVersion:
     name: str
     version: int
     path: Path
-    manifest: Manifest = field(compare=False, repr=False)
+    manifest: ModelManifest = field(compare=False, repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -43,7 +43,7 @@ class ModelVersion:
         """
         reference = f"{path.parent.name}@{path.name}"
         try:
-            manifest = Manifest.from_json((path / MANIFEST).read_bytes().decode())
+            manifest = ModelManifest.from_json((path / MANIFEST).read_bytes().decode())
         except FileNotFoundError as error:
             raise Damaged(str(Problem(reference, MANIFEST, "is missing"))) from error
         except OSError as error:

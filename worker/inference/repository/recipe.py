@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from worker.inference.repository.errors import WeightsUnavailable
 from worker.inference.repository.files import sha256_of
-from worker.inference.repository.manifest import Preprocessing, Source
+from worker.inference.repository.manifest import Preprocessing, WeightsSource
 
 if TYPE_CHECKING:
     import keras
@@ -19,7 +19,7 @@ class Weights:
     """Weights to build from; `path` is None where Keras fetches them itself."""
 
     path: Path | None
-    source: Source
+    source: WeightsSource
 
 
 class Recipe(Protocol):
@@ -60,4 +60,4 @@ def weights_in(file: Path, *suffixes: str) -> Weights:
         sha256 = sha256_of(file)
     except OSError as error:
         raise WeightsUnavailable(f"cannot read the weights {file}: {error.strerror}") from error
-    return Weights(file, Source("file", file.name, sha256, None))
+    return Weights(file, WeightsSource("file", file.name, sha256, None))

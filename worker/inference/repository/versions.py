@@ -4,7 +4,7 @@ models/active                         efficientnet-lite0@1
 models/efficientnet-lite0/1/          one version: manifest.json and the files it lists
 models/.incoming-3f0c/                an installation under way, or what a killed one left
 models/.lock                          held by the installation under way
-models/.followed                      the version that `take_in` made active last
+models/.followed                      the version that `import_versions` made active last
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker.inference.repository import catalogue
 from worker.inference.repository.build import build, builders
 from worker.inference.repository.errors import Damaged, NotInstalled, RepositoryError
 from worker.inference.repository.files import exclusive, replace_text, sha256_of, sync
-from worker.inference.repository.manifest import FILES, MANIFEST, FileRecord, Manifest
+from worker.inference.repository.manifest import FILES, MANIFEST, FileRecord, ModelManifest
 from worker.inference.repository.model_version import ModelVersion, Problem
 from worker.inference.repository.recipe import Recipe, Weights
 
@@ -29,8 +29,8 @@ _INCOMING = ".incoming-"
 _REFERENCE = re.compile(r"(?P<name>[a-z0-9][a-z0-9.-]*)(@(?P<number>[1-9][0-9]{0,8}))?")
 
 
-def ignore(line: str) -> None:
-    """A report nobody wants."""
+def _report_nothing(line: str) -> None:
+    """No-op progress callback."""
 
 
 class Repository:
@@ -113,7 +113,7 @@ class Repository:
         return problems
 
     def install(
-        self, name: str, *, weights: Path | None = None, report: Callable[[str], None] = ignore
+        self, name: str, *, weights: Path | None = None, report: Callable[[str], None] = _report_nothing
     ) -> ModelVersion:
         """Install a model, or find that it is there already with the same weights and change nothing.
 
@@ -133,7 +133,7 @@ class Repository:
         except OSError as error:
             raise _cannot_write(self.root, error) from error
 
-    def take_in(self, folder: Path, *, report: Callable[[str], None] = ignore) -> None:
+    def import_versions(self, folder: Path, *, report: Callable[[str], None] = _report_nothing) -> None:
         """Copy the versions of another folder of models, such as one that comes with a release, that are not here.
 
         A version is here if one of the same weights and preprocessing is, whatever its number; a new one gets the next
@@ -149,13 +149,13 @@ class Repository:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with exclusive(self.root / ".lock"):
-                taken = {str(version): self._taken_in(version, report) for version in other.versions()}
+                taken = {str(version): self._import_version(version, report) for version in other.versions()}
         except OSError as error:
             raise _cannot_write(self.root, error) from error
         if offered is not None:
             self._follow(str(taken[str(offered)]), report)
 
-    def _taken_in(self, version: ModelVersion, report: Callable[[str], None]) -> ModelVersion:
+    def _import_version(self, version: ModelVersion, report: Callable[[str], None]) -> ModelVersion:
         version.check()
         for known in self.versions():
             if _is_same(known.manifest, version.manifest) and not any(known.problems()):
@@ -196,7 +196,7 @@ class Repository:
         report(f"weights: {weights.source.reference}")
         try:
             classes = build(recipe, weights, incoming, report)
-            manifest = Manifest(
+            manifest = ModelManifest(
                 name=recipe.name,
                 version=max(self._numbers(recipe.name), default=0) + 1,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -224,7 +224,7 @@ class Repository:
         incoming.mkdir()
         return incoming
 
-    def _publish(self, incoming: Path, manifest: Manifest, report: Callable[[str], None]) -> ModelVersion:
+    def _publish(self, incoming: Path, manifest: ModelManifest, report: Callable[[str], None]) -> ModelVersion:
         """Give a finished folder its name: from here on, and not before, the version exists."""
         sync(incoming / MANIFEST)
         sync(incoming)
@@ -267,7 +267,7 @@ class Repository:
         return self.root / match["name"] / str(number)
 
 
-def _is_same(one: Manifest, other: Manifest) -> bool:
+def _is_same(one: ModelManifest, other: ModelManifest) -> bool:
     """Whether both give the same answers: files may differ in their bytes that were built at another time."""
     return (
         one.name == other.name

@@ -21,8 +21,8 @@ class Command(BaseCommand):
         install.add_argument("name", help="efficientnet-lite0, resnet50, ...")
         install.add_argument("--weights", type=Path, metavar="FILE", help="take the weights from this file")
         install.add_argument("--activate", action="store_true", help="answer with it from now on")
-        take_in = actions.add_parser("import", help="take in the versions of another folder of models")
-        take_in.add_argument("folder", type=Path)
+        imports = actions.add_parser("import", help="take in the versions of another folder of models")
+        imports.add_argument("folder", type=Path)
         actions.add_parser("list", help="show what is installed; * marks the active version")
         verify = actions.add_parser("verify", help="check every file; exit code 1 if one is not right")
         verify.add_argument("reference", nargs="?", help="name@version, or name for its newest version")
@@ -36,7 +36,7 @@ class Command(BaseCommand):
                 case "install":
                     self.install(repository, options["name"], options["weights"], options["activate"])
                 case "import":
-                    repository.take_in(options["folder"], report=self.report)
+                    repository.import_versions(options["folder"], report=self.report)
                 case "list":
                     self.show(repository)
                 case "verify":

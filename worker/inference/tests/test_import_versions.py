@@ -27,11 +27,11 @@ def _next_release(tmp_path: Path, weights: Path) -> Repository:
 
 
 def test_an_empty_folder_takes_all_and_answers_with_it(repository: Repository, released: Repository) -> None:
-    repository.take_in(released.root)
+    repository.import_versions(released.root)
     assert repository.active_name() == "fake-net@1"
     assert repository.verify() == []
     reports: list[str] = []
-    repository.take_in(released.root, report=reports.append)
+    repository.import_versions(released.root, report=reports.append)
     assert [str(version) for version in repository.versions()] == ["fake-net@1"]
     assert reports == []
 
@@ -39,13 +39,13 @@ def test_an_empty_folder_takes_all_and_answers_with_it(repository: Repository, r
 def test_a_later_release_gets_a_number_of_its_own_and_answers(
     repository: Repository, released: Repository, tmp_path: Path, weights: Path
 ) -> None:
-    repository.take_in(released.root)
+    repository.import_versions(released.root)
     first = repository.get("fake-net@1").manifest
-    repository.take_in(_next_release(tmp_path, weights).root)
+    repository.import_versions(_next_release(tmp_path, weights).root)
     assert repository.active_name() == "fake-net@2"
     assert repository.get("fake-net@1").manifest == first
     assert repository.verify() == []
-    repository.take_in(released.root)  # back to the earlier one
+    repository.import_versions(released.root)  # back to the earlier one
     assert repository.active_name() == "fake-net@1"
     assert len(repository.versions()) == 2
 
@@ -53,10 +53,10 @@ def test_a_later_release_gets_a_number_of_its_own_and_answers(
 def test_what_somebody_chose_stays(repository: Repository, released: Repository, tmp_path: Path, weights: Path) -> None:
     own = tmp_path / "own.fake"
     own.write_bytes(b"my own numbers")
-    repository.take_in(released.root)
+    repository.import_versions(released.root)
     repository.activate(str(repository.install(NAME, weights=own)))
     reports: list[str] = []
-    repository.take_in(_next_release(tmp_path, weights).root, report=reports.append)
+    repository.import_versions(_next_release(tmp_path, weights).root, report=reports.append)
     assert repository.active_name() == "fake-net@2"
     assert "fake-net@3" in reports[-1] and "stays active" in reports[-1]
     assert str(repository.get("fake-net@3")) == "fake-net@3"
@@ -66,15 +66,15 @@ def test_a_damaged_release_is_not_taken_in(repository: Repository, released: Rep
     file = released.root / NAME / "1" / "model.bin"
     file.write_bytes(file.read_bytes()[::-1])
     with pytest.raises(Damaged, match="model.bin"):
-        repository.take_in(released.root)
+        repository.import_versions(released.root)
     assert repository.versions() == []
     assert repository.active() is None
 
 
 def test_a_damaged_version_here_is_replaced_by_a_sound_one(repository: Repository, released: Repository) -> None:
-    repository.take_in(released.root)
+    repository.import_versions(released.root)
     file = repository.root / NAME / "1" / "model.bin"
     file.write_bytes(file.read_bytes()[::-1])
-    repository.take_in(released.root)
+    repository.import_versions(released.root)
     assert repository.active_name() == "fake-net@2"
     assert str(repository.get("fake-net@2")) == "fake-net@2"
