@@ -1,7 +1,7 @@
 """Model versions on disk: install, verify, list, activate.
 
-Importing this package is cheap: TensorFlow, Keras, OpenVINO and NumPy are imported only by an
-installation, so a web process may ask for the active version and its labels.
+Importing this package is cheap, so a web process can use it to read the active version and its labels: only an
+installation imports TensorFlow, Keras, OpenVINO and NumPy.
 """
 
 from worker.inference.repository.errors import (

@@ -1,4 +1,4 @@
-"""Real photos, and pictures of every awkward kind, as bytes."""
+"""Encoded sample photos and images."""
 
 from __future__ import annotations
 

@@ -35,12 +35,12 @@ def _manifest(**changes: Any) -> ModelManifest:
     return replace(manifest, **changes)
 
 
-def test_what_is_written_is_read() -> None:
+def test_round_trip() -> None:
     assert ModelManifest.from_json(_manifest().to_json()) == _manifest()
 
 
 @given(st.data())
-def test_any_changed_byte_is_noticed(data: st.DataObject) -> None:
+def test_rejects_any_changed_byte(data: st.DataObject) -> None:
     text = bytearray(_manifest().to_json().encode())
     place = data.draw(st.integers(0, len(text) - 1))
     text[place] = data.draw(st.integers(0, 127).filter(lambda byte: byte != text[place]))
@@ -55,7 +55,7 @@ json_values = st.recursive(
 
 
 @given(json_values, st.sampled_from([*json.loads(_manifest().to_json()), "extra"]))
-def test_any_other_value_in_a_field_is_refused(value: object, field: str) -> None:
+def test_rejects_any_other_value_of_a_field(value: object, field: str) -> None:
     fields = json.loads(_manifest().to_json())
     if fields.get(field) == value:
         return
@@ -64,7 +64,7 @@ def test_any_other_value_in_a_field_is_refused(value: object, field: str) -> Non
 
 
 @given(st.text() | json_values.map(json.dumps))
-def test_any_other_text_is_refused(text: str) -> None:
+def test_rejects_any_other_text(text: str) -> None:
     with pytest.raises(InvalidManifest):
         ModelManifest.from_json(text)
 
@@ -83,18 +83,18 @@ def test_any_other_text_is_refused(text: str) -> None:
         {"resampling": "nearest"},
     ],
 )
-def test_a_rule_that_cannot_be_followed_is_refused(change: dict[str, Any]) -> None:
+def test_rejects_invalid_preprocessing(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidManifest):
         replace(RULE, **change)
 
 
 @pytest.mark.parametrize("change", [{"version": 0}, {"classes": 1}, {"output": "logits"}, {"files": {}}, {"name": 7}])
-def test_a_manifest_of_nonsense_is_refused(change: dict[str, Any]) -> None:
+def test_rejects_invalid_fields(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidManifest):
         _manifest(**change)
 
 
-def test_the_same_weights_are_known_by_their_digest_or_else_by_their_reference() -> None:
+def test_same_weights_have_the_same_digest_or_else_reference() -> None:
     package = WeightsSource("package", "weights 1.0", "a" * 64, "Apache-2.0")
     assert package.same_weights(WeightsSource("file", "copy.pth", "a" * 64, None))
     assert not package.same_weights(WeightsSource("package", "weights 1.0", "b" * 64, None))
