@@ -75,8 +75,8 @@ class _InferRequest:
 
     The request works only on memory that OpenVINO allocated; pixels are copied into it. A request that holds a NumPy
     array can deadlock: OpenVINO releases the array while it holds an internal lock, and needs the GIL for that, while
-    another thread holds the GIL and waits for the internal lock. One start in thirty hung so. For the same reason all
-    requests are created before the first one computes.
+    another thread holds the GIL and waits for the internal lock. Before this, one start in thirty hung. For the same
+    reason all requests are created before the first one computes.
     """
 
     def __init__(self, model: Any, size: int) -> None:

@@ -70,7 +70,8 @@ class _StateDict(dict[Any, Any]):
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        # A pickle can set attributes of what it gets here: a new function each time, and never a class.
+        # A pickle can set attributes of the objects that it gets here, so they are never shared: a new function each
+        # time, and no class.
         match module, name:
             case "collections", "OrderedDict":
                 return lambda: _StateDict()

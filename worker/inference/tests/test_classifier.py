@@ -37,8 +37,8 @@ class StubEngine:
 def _row(*best: int, value: float = 0.5) -> NDArray[np.float32]:
     """Probabilities that halve from class to class of `best`, and 0 for the other classes."""
     row = np.zeros(1000, np.float32)
-    for place, index in enumerate(best):
-        row[index] = value / 2**place
+    for rank, index in enumerate(best):
+        row[index] = value / 2**rank
     return row
 
 
@@ -167,7 +167,7 @@ def test_spreads_batch_over_streams_in_order(version: ModelVersion, streams: int
 
     engine = ShadeEngine()
     engine.streams = streams
-    shades = [20 * place for place in range(number)]
+    shades = [20 * index for index in range(number)]
     pictures = [encoded(PIL.Image.new("RGB", (40, 40), (shade, 0, 0)), "PNG") for shade in shades]
     answers = _classifier(version, engine).classify(pictures).answers
     assert [answer.label for answer in answers if isinstance(answer, Classification)] == [

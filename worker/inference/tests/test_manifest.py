@@ -42,8 +42,8 @@ def test_round_trip() -> None:
 @given(st.data())
 def test_rejects_any_changed_byte(data: st.DataObject) -> None:
     text = bytearray(_manifest().to_json().encode())
-    place = data.draw(st.integers(0, len(text) - 1))
-    text[place] = data.draw(st.integers(0, 127).filter(lambda byte: byte != text[place]))
+    position = data.draw(st.integers(0, len(text) - 1))
+    text[position] = data.draw(st.integers(0, 127).filter(lambda byte: byte != text[position]))
     with pytest.raises(InvalidManifest):
         ModelManifest.from_json(text.decode())
 
