@@ -1,4 +1,4 @@
-"""Images in, labels out: the preprocessing, the forward pass, and what it means."""
+"""Classify the bytes of images: preprocessing, forward pass, and the best labels."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ TOP = 5
 
 
 class UnusableOutput(ArithmeticError):
-    """The network answered an image with something else than finite numbers."""
+    """The network's output for an image contains NaN or infinity."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """The best label with its score, a probability 0..1, and the best five, best first."""
+    """The best label, its score (a probability 0..1), and the `TOP` best pairs of label and score, best first."""
 
     label: str
     score: float
@@ -37,7 +37,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """One answer or exception for each image, in order, with the seconds that its part of the batch took."""
+    """One answer or exception for each image, in order, with the seconds that its micro-batch took."""
 
     answers: list[Classification | Exception]
     decode_seconds: list[float]
@@ -45,7 +45,11 @@ class BatchResult:
 
 
 class Classifier:
-    """A loaded model version with all it needs to answer. For one thread at a time."""
+    """A loaded model version with its preprocessing and decoding threads. Use it from one thread at a time.
+
+    Raises:
+        Damaged: the version's labels are damaged, or not as many as the network's classes.
+    """
 
     def __init__(self, version: ModelVersion, engine: Engine, preprocess: Preprocessor, *, decode_threads: int) -> None:
         if len(version.labels) != version.manifest.classes:
@@ -53,7 +57,7 @@ class Classifier:
         self.version = version
         self._engine = engine
         self._preprocess = preprocess
-        self._threads = ThreadPoolExecutor(max(decode_threads, engine.lanes), thread_name_prefix="classify")
+        self._threads = ThreadPoolExecutor(max(decode_threads, engine.streams), thread_name_prefix="classify")
 
     @classmethod
     def load(
@@ -65,65 +69,64 @@ class Classifier:
         threads: int = 0,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Self:
-        """Load a version. The options are those of `load_engine` and `Preprocessor`.
+        """Load a version. `engine`, `precision` and `threads` are those of `load_engine`.
+
+        Args:
+            max_pixels: the largest width x height that is decoded, see `Preprocessor`.
 
         Raises:
             EngineError, Damaged: see `load_engine`.
         """
         preprocess = Preprocessor(version.manifest.preprocessing, max_pixels=max_pixels)
         loaded = load_engine(version, engine=engine, precision=precision, threads=threads)
-        # Half as many again as there are cores: some decode while the others wait for their turn in the engine.
+        # 1.5 threads a core: some decode while the others wait for a stream of the engine.
         cores = threads or usable_cores()
         return cls(version, loaded, preprocess, decode_threads=cores + (cores + 1) // 2)
 
     def warm_up(self, max_batch: int = 1) -> None:
-        """Make the first real batch, of any size up to this, as fast as the later ones."""
-        self._engine.warm_up(range(1, min(max_batch, self._engine.part_size) + 1))
-        # Pillow loads its readers, and the version its labels, when they are first needed.
-        picture = io.BytesIO()
-        Image.new("RGB", (64, 64)).save(picture, "JPEG")
-        self.classify([picture.getvalue()])
+        """Compute every micro-batch size that batches of up to `max_batch` images need, so that none is slow later."""
+        self._engine.warm_up(range(1, min(max_batch, self._engine.micro_batch_size) + 1))
+        # Pillow loads its decoders, and the version its labels, at the first use.
+        file = io.BytesIO()
+        Image.new("RGB", (64, 64)).save(file, "JPEG")
+        self.classify([file.getvalue()])
 
     def classify(self, images: Sequence[bytes | Exception]) -> BatchResult:
-        """Classifies a batch. An engine of several lanes works on several parts of it at a time.
+        """Classify a batch; the streams of the engine work on its micro-batches in parallel.
 
-        An image that cannot be decoded gets its `UndecodableImage`, one that the network cannot answer
-        an `UnusableOutput`; an exception among `images` comes back in its place.
+        Args:
+            images: encoded images (JPEG, PNG, GIF or WebP). The caller may pass an exception for an image that it
+                could not read; the result has the same exception at that index.
+
+        Returns:
+            At each index a `Classification`, an `UndecodableImage` or an `UnusableOutput`: a bad image does not
+            affect the others.
         """
-        lanes, part_size = self._engine.lanes, self._engine.part_size
-        if lanes == 1:
-            done = list(self._in_one_lane(images, part_size))
+        streams, micro_batch_size = self._engine.streams, self._engine.micro_batch_size
+        if streams == 1:
+            results = list(self._pipeline(_split(images, micro_batch_size)))
         else:
-            # Small batches are spread over all lanes too.
-            size = max(1, min(part_size, math.ceil(len(images) / lanes)))
-            done = list(self._threads.map(self._part, _parts(images, size)))
+            # Small batches are spread over all streams too.
+            size = max(1, min(micro_batch_size, math.ceil(len(images) / streams)))
+            results = list(self._threads.map(self._decode_and_compute, _split(images, size)))
         return BatchResult(
-            [answer for part in done for answer in part.answers],
-            [seconds for part in done for seconds in part.decode_seconds],
-            [seconds for part in done for seconds in part.compute_seconds],
+            [answer for result in results for answer in result.answers],
+            [seconds for result in results for seconds in result.decode_seconds],
+            [seconds for result in results for seconds in result.compute_seconds],
         )
 
-    def _in_one_lane(self, images: Sequence[bytes | Exception], part_size: int) -> Iterator[BatchResult]:
-        """All threads decode, this one computes; the rest is decoded while the first parts are computed."""
-        decoding = self._threads.map(self._decoded, images)
-        for part in _parts(images, part_size):
+    def _pipeline(self, micro_batches: list[Sequence[bytes | Exception]]) -> Iterator[BatchResult]:
+        """Compute in this thread while the other threads decode the images that follow."""
+        decoding = self._threads.map(self._decode, [image for batch in micro_batches for image in batch])
+        for micro_batch in micro_batches:
             started = time.perf_counter()
-            yield self._computed([next(decoding) for _ in part], started)
+            yield self._compute([next(decoding) for _ in micro_batch], started)
 
-    def _part(self, images: Sequence[bytes | Exception]) -> BatchResult:
+    def _decode_and_compute(self, images: Sequence[bytes | Exception]) -> BatchResult:
         started = time.perf_counter()
-        return self._computed([self._decoded(image) for image in images], started)
+        return self._compute([self._decode(image) for image in images], started)
 
-    def _computed(self, pictures: Sequence[NDArray[np.uint8] | Exception], started: float) -> BatchResult:
-        decoded = time.perf_counter()
-        good = [picture for picture in pictures if not isinstance(picture, Exception)]
-        rows = iter(self._engine.predict(np.stack(good)) if good else ())
-        answers = [p if isinstance(p, Exception) else self._answer(next(rows)) for p in pictures]
-        computed = time.perf_counter()
-        number = len(pictures)
-        return BatchResult(answers, [decoded - started] * number, [computed - decoded] * number)
-
-    def _decoded(self, image: bytes | Exception) -> NDArray[np.uint8] | Exception:
+    def _decode(self, image: bytes | Exception) -> NDArray[np.uint8] | Exception:
         if isinstance(image, Exception):
             return image
         try:
@@ -131,14 +134,22 @@ class Classifier:
         except UndecodableImage as error:
             return error
 
+    def _compute(self, decoded: Sequence[NDArray[np.uint8] | Exception], started: float) -> BatchResult:
+        decoded_at = time.perf_counter()
+        good = [pixels for pixels in decoded if not isinstance(pixels, Exception)]
+        rows = iter(self._engine.predict(np.stack(good)) if good else ())
+        answers = [item if isinstance(item, Exception) else self._answer(next(rows)) for item in decoded]
+        decode_seconds, compute_seconds = decoded_at - started, time.perf_counter() - decoded_at
+        return BatchResult(answers, [decode_seconds] * len(decoded), [compute_seconds] * len(decoded))
+
     def _answer(self, scores: NDArray[np.float32]) -> Classification | Exception:
         if not np.isfinite(scores).all():
-            return UnusableOutput(f"{self.version} answered this image with numbers that are not finite")
+            return UnusableOutput(f"the output of {self.version} for this image is not finite")
         best = np.argsort(-scores, kind="stable")[:TOP]
-        # bf16 rounds: a probability can come out a hair above 1.
+        # In bf16, rounding can put a probability slightly above 1.
         top = tuple((self.version.labels[i], min(1.0, float(scores[i]))) for i in best)
         return Classification(*top[0], top)
 
 
-def _parts(images: Sequence[bytes | Exception], size: int) -> list[Sequence[bytes | Exception]]:
+def _split(images: Sequence[bytes | Exception], size: int) -> list[Sequence[bytes | Exception]]:
     return [images[start : start + size] for start in range(0, len(images), size)]

@@ -12,19 +12,19 @@ CGROUP = Path("/sys/fs/cgroup")
 def usable_cores(cgroup: Path = CGROUP) -> int:
     """The cores this process may run on, within the CPU limit of its container; at least 1.
 
-    A limit of one and a half cores counts as two: with one thread, half a core would lie idle.
+    A limit of one and a half cores counts as two: one thread would leave half a core idle.
     """
     limit = _limit(cgroup)
     return max(1, scheduled_cores() if limit is None else min(scheduled_cores(), math.ceil(limit)))
 
 
 def scheduled_cores() -> int:
-    """The cores that the operating system may run this process on, whatever its share of their time."""
+    """The cores that the operating system may run this process on, without regard to a container's CPU limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _limit(cgroup: Path) -> float | None:
-    """Cores' worth of time that the container may use: cgroup v2's `cpu.max`, or v1's quota. `None`: no limit."""
+    """The container's CPU limit in cores (`cpu.max` of cgroup v2, quota / period of v1), or None without a limit."""
     try:
         quota, period = (cgroup / "cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         try:
             preparation.prepare_database(self.say)
             if models is not None:
-                classifiers.repository().take_in(models, report=self.say)
+                classifiers.repository().import_versions(models, report=self.say)
             model = preparation.prepare_model(self.say)
         except (RepositoryError, DatabaseError, OSError) as error:
             raise CommandError(f"Cannot prepare: {error}") from error

@@ -1,13 +1,21 @@
-"""What runs a model version: a batch of pictures to a batch of probabilities.
+"""Engines run a model version: pixels in, probabilities out.
 
-`openvino` (compiled, for the CPU) is what serves; `tensorflow` is the reference, and runs on a GPU.
-Each engine imports its framework only when it is loaded, and never the other's.
+`openvino` serves on a CPU. `tensorflow` is the reference that the others are tested against, and can use a GPU.
+
+To add an engine:
+
+1. Write a class that implements `Engine` in a module of this package, such as `openvino.py`. Its constructor takes
+   `(version, *, precision, threads)`, the arguments of `load_engine`, and checks the files that it reads with
+   `version.check`. Only this module may import the framework: it is imported when the engine is loaded.
+2. Add a line with the name and the class to `ENGINES`.
+
+`tests/test_engines.py` runs every engine of the table on real photos and compares it with `tensorflow`.
 """
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -16,53 +24,67 @@ if TYPE_CHECKING:
 
     from worker.inference.repository import ModelVersion
 
-ENGINES = ("openvino", "tensorflow")
+ENGINES = {
+    "openvino": "worker.inference.engines.openvino:OpenVinoEngine",
+    "tensorflow": "worker.inference.engines.tensorflow:TensorFlowEngine",
+}
 PRECISIONS = ("f32", "bf16")
 
 
 class EngineError(Exception):
-    """The engine asked for is unknown, or cannot do what is asked of it on this machine."""
+    """The engine is unknown, or cannot do on this machine what is asked of it."""
 
 
 class Engine(Protocol):
     """A loaded model version.
 
-    `lanes`: how many calls of `predict`, each with a part of a batch, it works on at a time; further ones wait.
-    `part_size`: the largest part that is worth giving to one call.
+    Attributes:
+        streams: how many threads may call `predict` at the same time and be served in parallel; at least 1.
+            `Classifier` calls an engine of one stream from one thread only.
+        micro_batch_size: the largest batch that `Classifier` gives to one call of `predict`; at least 1.
     """
 
-    lanes: int
-    part_size: int
+    streams: int
+    micro_batch_size: int
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (n, classes) for pictures (n, height, width, 3), as `Preprocessor` makes them.
+        """Compute probabilities.
 
-        Normalises first, as the manifest says. n may differ from call to call.
+        Args:
+            batch: uint8 (n, size, size, 3), values 0 to 255, C-contiguous, as `Preprocessor` makes them: in the
+                manifest's channel order and not yet normalised. The engine normalises with the manifest's mean and
+                standard deviation. n is at least 1 and may differ from call to call.
+
+        Returns:
+            float32 (n, classes), each row a softmax in the order of the version's labels. The array is the caller's:
+            later calls do not change it.
         """
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
-        """Make the first real batch of each of these sizes as fast as the later ones, in every lane."""
+        """Compute batches of these sizes in every stream, so that no later batch of such a size is slow."""
 
 
 def load_engine(version: ModelVersion, *, engine: str = "openvino", precision: str = "f32", threads: int = 0) -> Engine:
-    """Load a model version. `threads`: how many cores to use; 0 means all that this process may use.
+    """Load a model version.
+
+    Args:
+        engine: a key of `ENGINES`.
+        precision: the arithmetic, one of `PRECISIONS`.
+        threads: how many cores to use; 0 means all that this process may use.
 
     Raises:
-        EngineError: no such engine or precision, or this machine or engine cannot do the latter.
-        Damaged: a file of the version is not the one that was installed. It is not loaded.
+        EngineError: the engine or the precision is unknown, or not available on this machine.
+        Damaged: a file of the version is missing or changed. It is not loaded.
     """
     if precision not in PRECISIONS:
-        raise EngineError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+        raise EngineError(f"precision {precision!r} is not available; available: {', '.join(PRECISIONS)}")
     if threads < 0:
-        raise EngineError(f"{threads} is not a number of threads: give 0 or more")
-    if engine == "openvino":
-        from worker.inference.engines.openvino import OpenVinoEngine
-
-        return OpenVinoEngine(version, precision=precision, threads=threads)
-    if engine == "tensorflow":
-        if find_spec("tensorflow") is None:
-            raise EngineError("the engine tensorflow needs the package tensorflow, which is not installed here")
-        from worker.inference.engines.tensorflow import TensorFlowEngine
-
-        return TensorFlowEngine(version, precision=precision, threads=threads)
-    raise EngineError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
+        raise EngineError(f"{threads} is not a number of threads: use 0 or more")
+    if engine not in ENGINES:
+        raise EngineError(f"engine {engine!r} is not available; available: {', '.join(ENGINES)}")
+    try:
+        factory = pkgutil.resolve_name(ENGINES[engine])
+    except ModuleNotFoundError as error:
+        raise EngineError(f"the engine {engine} needs the package {error.name}, which is not installed") from error
+    loaded: Engine = factory(version, precision=precision, threads=threads)
+    return loaded

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU. Never imports TensorFlow."""
+"""The engine for CPUs: OpenVINO with one thread a stream. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import repeat
 from queue import SimpleQueue
 from typing import Any
 
@@ -21,14 +22,18 @@ from worker.inference.repository.manifest import Preprocessing
 
 
 class OpenVinoEngine:
-    """See `worker.inference.engines.Engine`.
+    """Implements `worker.inference.engines.Engine`.
 
-    One stream for each core, each of one thread, instead of one stream on all cores: threads that share a small layer
-    wait for each other at the end of it, and on a CPU a convolution gains next to nothing from a larger batch. The
-    figures are in docs/performance.md.
+    There is one stream of one thread for each core, instead of one stream on all cores: threads that share a small
+    layer wait for each other at its end, and on a CPU a convolution gains almost nothing from a larger batch.
+    docs/performance.md has the measurements.
+
+    Raises:
+        EngineError: the CPU has no arithmetic of this precision.
+        Damaged: a file of the version is missing or changed.
     """
 
-    part_size = 2
+    micro_batch_size = 2
 
     def __init__(self, version: ModelVersion, *, precision: str, threads: int) -> None:
         version.check("xml", "bin")
@@ -36,42 +41,42 @@ class OpenVinoEngine:
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise EngineError("this machine's CPU has no bf16 arithmetic: use precision f32")
         rule = version.manifest.preprocessing
-        self.lanes = threads = threads or usable_cores()
+        self.streams = threads = threads or usable_cores()
         self._size = rule.size
         model = _normalising(core.read_model(version.file("xml")), rule)
         self._model = core.compile_model(model, "CPU", _options(precision, threads))
-        self._lanes: SimpleQueue[_Lane] = SimpleQueue()
+        self._idle: SimpleQueue[_InferRequest] = SimpleQueue()
         for _ in range(threads):
-            self._lanes.put(_Lane(self._model, rule.size))
+            self._idle.put(_InferRequest(self._model, rule.size))
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        lane = self._lanes.get()
+        request = self._idle.get()
         try:
-            return lane.predict(batch)
+            return request.predict(batch)
         finally:
-            self._lanes.put(lane)
+            self._idle.put(request)
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
-        # All lanes at once: each stream prepares itself for a shape when it first meets it.
-        lanes = [self._lanes.get() for _ in range(self.lanes)]
+        # All requests at once, so that every stream computes: each prepares itself when it first meets a shape.
+        requests = [self._idle.get() for _ in range(self.streams)]
         try:
-            with ThreadPoolExecutor(self.lanes) as threads:
+            with ThreadPoolExecutor(self.streams) as threads:
                 for size in batch_sizes:
                     pictures = np.zeros((size, self._size, self._size, 3), np.uint8)
-                    together = threading.Barrier(self.lanes)
-                    list(threads.map(lambda lane, batch=pictures, gate=together: lane.warm_up(batch, gate), lanes))
+                    barrier = threading.Barrier(self.streams)
+                    list(threads.map(_InferRequest.warm_up, requests, repeat(pictures), repeat(barrier)))
         finally:
-            for lane in lanes:
-                self._lanes.put(lane)
+            for request in requests:
+                self._idle.put(request)
 
 
-class _Lane:
-    """A request to the compiled network, used again for every batch, so that it keeps its memory.
+class _InferRequest:
+    """An inference request of the compiled network, reused for every batch so that its memory is allocated once.
 
-    All memory that it works on is OpenVINO's own, and pictures are copied into it. Where a request holds an array of
-    NumPy's, letting go of that needs Python's lock; OpenVINO does so with a lock of its own in hand, and another thread
-    that has Python's and wants that one waits for ever: one start in thirty did. Requests are made before any of them
-    computes, for the same reason.
+    The request works only on memory that OpenVINO allocated; pixels are copied into it. A request that holds a NumPy
+    array can deadlock: OpenVINO releases the array while it holds an internal lock, and needs the GIL for that, while
+    another thread holds the GIL and waits for the internal lock. Before this, one start in thirty hung. For the same
+    reason all requests are created before the first one computes.
     """
 
     def __init__(self, model: Any, size: int) -> None:
@@ -88,27 +93,27 @@ class _Lane:
         tensor.data[:] = batch
         self._request.set_input_tensor(tensor)
         self._request.infer()
-        # A copy: the request's own memory holds the next batch's answer later.
+        # A copy, because the next batch overwrites the request's memory.
         return np.array(self._request.get_output_tensor().data, np.float32)
 
-    def warm_up(self, batch: NDArray[np.uint8], together: threading.Barrier) -> None:
-        together.wait()
+    def warm_up(self, batch: NDArray[np.uint8], barrier: threading.Barrier) -> None:
+        barrier.wait()
         self.predict(batch)
 
 
 @cache
 def _core() -> Any:
-    """The one of this process, never to be destroyed.
+    """The process's only OpenVINO core, which is never destroyed.
 
-    Its CPU plugin gives the thread that first uses it another stack for signal handlers. It takes that stack away
-    where it is destroyed: on another thread, the first one is left with memory that is gone, and the next signal ends
-    the process. A model that is replaced is destroyed on whatever thread used it last.
+    Its CPU plugin installs an alternative stack for signal handlers on the thread that uses it first, and frees that
+    stack when it is destroyed. If another thread destroys it, the first thread's next signal handler runs on freed
+    memory and the process dies. A replaced model is destroyed on the thread that used it last, which can be any.
     """
     return openvino.Core()
 
 
 def _normalising(model: Any, rule: Preprocessing) -> Any:
-    """The network behind a first layer that does what the manifest says: a quarter of the bytes go in, as uint8."""
+    """Prepend the manifest's normalisation, so that the input is uint8: a quarter of the bytes of float32."""
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
     steps.input().preprocess().convert_element_type(openvino.Type.f32).mean(list(rule.mean)).scale(list(rule.std))
@@ -121,8 +126,8 @@ def _options(precision: str, threads: int) -> dict[str, Any]:
         "NUM_STREAMS": threads,
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": precision,
-        # Several one-thread processes would pin themselves to the same core: 75 requests/s instead of 120.
+        # Pinned, several processes of one thread would share one core: 75 requests/s instead of 120.
         "ENABLE_CPU_PINNING": False,
-        # Nothing on disk that the manifest does not know; compiling takes a fraction of a second.
+        # No files outside the manifest: compiling takes only a fraction of a second.
         "CACHE_DIR": "",
     }

@@ -1,4 +1,4 @@
-"""TensorFlow: the reference that every other engine must agree with."""
+"""The reference engine, TensorFlow: every other engine must agree with it. Uses a GPU if there is one."""
 
 from __future__ import annotations
 
@@ -14,27 +14,32 @@ from worker.inference.keras_runtime import keras
 from worker.inference.keras_runtime import tensorflow as tf
 from worker.inference.repository import ModelVersion
 
-# On a CPU larger batches are no faster, only longer to warm up and slower to answer the first of them.
-CPU_PART_SIZE = 8
-GPU_PART_SIZE = 1024
+# On a CPU larger batches have no higher throughput, but take longer to warm up and delay their first answers.
+CPU_MICRO_BATCH_SIZE = 8
+GPU_MICRO_BATCH_SIZE = 1024
 
 
 class TensorFlowEngine:
-    """See `worker.inference.engines.Engine`. Not fork-safe: load it in the process that uses it."""
+    """Implements `worker.inference.engines.Engine`. Not fork-safe: load it in the process that uses it.
 
-    lanes = 1
+    Raises:
+        EngineError: the precision is not f32, or TensorFlow already runs with another number of threads.
+        Damaged: a file of the version is missing or changed.
+    """
+
+    streams = 1
 
     def __init__(self, version: ModelVersion, *, precision: str, threads: int) -> None:
         if precision != "f32":
-            raise EngineError("the tensorflow engine computes in f32 only: use the openvino engine for bf16")
+            raise EngineError("the tensorflow engine computes in f32 only; use the openvino engine for bf16")
         _limit(threads)
         version.check("keras")
         network = keras.saving.load_model(version.file("keras"), compile=False, safe_mode=True)
         rule = version.manifest.preprocessing
-        self.part_size = GPU_PART_SIZE if tf.config.list_physical_devices("GPU") else CPU_PART_SIZE
+        self.micro_batch_size = GPU_MICRO_BATCH_SIZE if tf.config.list_physical_devices("GPU") else CPU_MICRO_BATCH_SIZE
         self._size = rule.size
         mean, std = tf.constant(rule.mean, tf.float32), tf.constant(rule.std, tf.float32)
-        # One signature with a free batch dimension: traced once, here, and never again.
+        # The batch dimension is free, so that TensorFlow traces the network only once, here.
         signature = tf.TensorSpec((None, self._size, self._size, 3), tf.uint8)
         self._forward: Any = tf.function(
             lambda batch: network((tf.cast(batch, tf.float32) - mean) / std, training=False),
@@ -52,7 +57,7 @@ class TensorFlowEngine:
 
 
 def _limit(threads: int) -> None:
-    """Compute with so many threads; TensorFlow lets a process choose once, before it computes."""
+    """Set the number of threads, which TensorFlow accepts only before its first computation in a process."""
     threads = threads or usable_cores()
     chosen = tf.config.threading.get_intra_op_parallelism_threads() or scheduled_cores()  # 0: TensorFlow's own choice
     if chosen == threads:
@@ -61,4 +66,4 @@ def _limit(threads: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError as error:
-        raise EngineError("TensorFlow runs already in this process, with another number of threads") from error
+        raise EngineError("TensorFlow already runs in this process with another number of threads") from error

@@ -1,7 +1,7 @@
 """Model versions on disk: install, verify, list, activate.
 
-Importing this package is cheap: TensorFlow, Keras, OpenVINO and NumPy are imported only by an
-installation, so a web process may ask for the active version and its labels.
+Importing this package is cheap, so a web process can use it to read the active version and its labels: only an
+installation imports TensorFlow, Keras, OpenVINO and NumPy.
 """
 
 from worker.inference.repository.errors import (
@@ -12,13 +12,13 @@ from worker.inference.repository.errors import (
     WeightsMismatch,
     WeightsUnavailable,
 )
-from worker.inference.repository.manifest import Manifest, Preprocessing
+from worker.inference.repository.manifest import ModelManifest, Preprocessing
 from worker.inference.repository.model_version import ModelVersion, Problem
 from worker.inference.repository.versions import Repository
 
 __all__ = [
     "Damaged",
-    "Manifest",
+    "ModelManifest",
     "ModelVersion",
     "NotInstalled",
     "Preprocessing",

@@ -1,4 +1,4 @@
-"""From a recipe and its weights to the files of a version. Imports TensorFlow and OpenVINO when called."""
+"""Build the files of a version from a recipe and its weights. Imports TensorFlow and OpenVINO when called."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-# The 1000 classes of ImageNet (ILSVRC 2012) in their usual order, sorted by WordNet id: id, label, and all names that
-# WordNet 3.0 has for it. The label is the first name, as Keras' `decode_predictions` writes it.
+# The 1000 classes of ImageNet (ILSVRC 2012), in the order of their WordNet ids, which is that of the networks' outputs.
+# Columns: WordNet id, label, all names in WordNet 3.0. The label is the first name, as Keras' `decode_predictions`
+# writes it.
 LABELS = Path(__file__).parent.parent / "data" / "imagenet_labels.tsv"
 
-# The two engines sum in different orders; on real photos they differ by about 1e-5.
+# The largest accepted difference between two probabilities of TensorFlow and OpenVINO, which sum in different orders.
+# On real photos they differ by about 1e-5.
 TOLERANCE = 1e-3
 
 
@@ -32,10 +34,11 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
 
     Raises:
         WeightsUnavailable, WeightsMismatch: see `Recipe.network`.
-        RepositoryError: there is no TensorFlow here, or the finished files do not compute what the network computes.
+        RepositoryError: TensorFlow is not installed, or the OpenVINO model does not compute what the network computes.
+        OSError: the folder cannot be written.
     """
     if find_spec("tensorflow") is None:
-        raise RepositoryError(f"building {recipe.name} needs the package tensorflow, which is not installed here")
+        raise RepositoryError(f"building {recipe.name} needs the package tensorflow, which is not installed")
     report(f"building the network {recipe.name}")
     network = recipe.network(weights)
     report("writing the Keras model")
@@ -43,7 +46,7 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
     report("compiling for OpenVINO")
     write_openvino(network, folder / FILES["xml"])
     shutil.copyfile(LABELS, folder / FILES["labels"])
-    report("comparing both on one picture of noise")
+    report("comparing both models on random noise")
     compare(recipe, network, folder / FILES["xml"])
     for name in FILES.values():
         sync(folder / name)
@@ -51,7 +54,7 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
 
 
 def builders() -> dict[str, str]:
-    """The versions of the packages that build."""
+    """The versions of the packages that build a model, by package."""
     tensorflow = _installed("tensorflow") or _installed("tensorflow-cpu")
     return {
         "keras": importlib.metadata.version("keras"),
@@ -68,10 +71,9 @@ def _installed(package: str) -> str | None:
 
 
 def write_openvino(network: keras.Model, path: Path) -> None:
-    """Write the network as OpenVINO's `path` (.xml) and its .bin, in f32, with a free batch dimension.
+    """Write the network in OpenVINO's format to `path` (.xml) and its .bin, in f32, with a free batch dimension.
 
-    It goes through a SavedModel and OpenVINO's own reader, not through `openvino.convert_model`, because
-    that sends usage statistics to its makers.
+    OpenVINO reads a SavedModel of the network. `openvino.convert_model` would be shorter, but sends usage statistics.
 
     Raises:
         RepositoryError: OpenVINO lacks an operation of this network.
@@ -88,10 +90,10 @@ def write_openvino(network: keras.Model, path: Path) -> None:
 
 
 def compare(recipe: Recipe, network: keras.Model, xml: Path) -> None:
-    """Run both forms of the network on the same noise.
+    """Run the Keras and the OpenVINO model on the same random noise.
 
     Raises:
-        RepositoryError: they disagree, or what comes out are not probabilities.
+        RepositoryError: they differ by `TOLERANCE` or more, or their outputs are not probabilities.
     """
     import numpy as np
 
@@ -102,9 +104,7 @@ def compare(recipe: Recipe, network: keras.Model, xml: Path) -> None:
     _require_probabilities(recipe.name, expected)
     difference = float(np.abs(_run_openvino(xml, batch) - expected).max())
     if not difference < TOLERANCE:
-        raise RepositoryError(
-            f"OpenVINO and TensorFlow disagree on {recipe.name} by {difference:.2g}: it is not installed"
-        )
+        raise RepositoryError(f"OpenVINO and TensorFlow disagree on {recipe.name} by {difference:.2g}: not installed")
 
 
 def _run_openvino(xml: Path, batch: NDArray[Any]) -> NDArray[Any]:
@@ -121,6 +121,6 @@ def _require_probabilities(name: str, output: NDArray[Any]) -> None:
 
     labels = len(LABELS.read_text(encoding="utf-8").splitlines())
     if output.shape != (1, labels):
-        raise RepositoryError(f"{name} answers an array of shape {output.shape}, not one of {labels} classes")
+        raise RepositoryError(f"the output of {name} has the shape {output.shape}, not (1, {labels})")
     if not (np.isfinite(output).all() and output.min() >= 0 and abs(output.sum() - 1) < 1e-3):
-        raise RepositoryError(f"{name} does not answer probabilities with these weights: it is not installed")
+        raise RepositoryError(f"the outputs of {name} with these weights are not probabilities: not installed")

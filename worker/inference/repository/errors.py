@@ -1,8 +1,8 @@
-"""What can go wrong with models on disk. Every message is one line that a person can act on."""
+"""Errors of the model repository. Each message is one line and says what to do where that is known."""
 
 
 class RepositoryError(Exception):
-    """Base of everything the model repository raises on purpose."""
+    """Base class of the model repository's errors."""
 
 
 class UnknownModel(RepositoryError):
@@ -14,11 +14,11 @@ class NotInstalled(RepositoryError):
 
 
 class Damaged(RepositoryError):
-    """A file of a version is missing, or is not what it was when the version was installed."""
+    """A file of a version is missing, or has changed since the installation."""
 
 
 class WeightsUnavailable(RepositoryError):
-    """The weights to build a model from cannot be had."""
+    """The weights of a model are not on this machine and cannot be downloaded."""
 
 
 class WeightsMismatch(RepositoryError):
@@ -26,6 +26,6 @@ class WeightsMismatch(RepositoryError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text: libraries write whole pages, a message of ours is one line."""
+    """The first line of an error's text, which in some libraries is a page long."""
     lines = str(error).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""File operations that hold when the process or the machine dies in the middle of them."""
+"""File operations that leave a consistent state if the process or the machine dies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sync(path: Path) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write `text` to `path` so that a reader finds the whole old text or the whole new one."""
+    """Write `text` to `path` atomically: a reader finds either the whole old text or the whole new one."""
     draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
         draft.write_text(text, encoding="utf-8")
@@ -40,7 +40,7 @@ def replace_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` alone, waiting for whoever has it; the kernel frees it if we die."""
+    """Hold an exclusive lock on the file `path`, after waiting for other holders. It ends with the process."""
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""The ImageNet classifiers that come with Keras."""
+"""The ImageNet classifiers of `keras.applications`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worker.inference.repository.errors import WeightsMismatch, WeightsUnavailable, first_line
-from worker.inference.repository.manifest import Preprocessing, Source
+from worker.inference.repository.manifest import Preprocessing, WeightsSource
 from worker.inference.repository.recipe import Weights, weights_in
 
 if TYPE_CHECKING:
     import keras
 
-# Keras' own `preprocess_input` in the form (x - mean) / std on pixels 0..255.
-# "inside": the network's first layers normalise, and `preprocess_input` returns its input.
+# The normalisation of Keras' `preprocess_input`, by its mode, as (x - mean) / std on pixels 0..255
+# (keras.applications.imagenet_utils). "inside": the network normalises, and `preprocess_input` returns its input.
 _NORMALISATIONS: dict[str, Callable[[int], Preprocessing]] = {
     "inside": lambda size: Preprocessing(size, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "tf": lambda size: Preprocessing(size, "RGB", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
@@ -24,7 +24,7 @@ _NORMALISATIONS: dict[str, Callable[[int], Preprocessing]] = {
     "torch": lambda size: Preprocessing(size, "RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
 
-# module of keras.applications, mode of its preprocess_input, then each function with its input size
+# Module of keras.applications, mode of its preprocess_input, and its functions with their input sizes in pixels.
 _TABLE: tuple[tuple[str, str, dict[str, int]], ...] = (
     (
         "convnext",
@@ -81,7 +81,7 @@ _TABLE: tuple[tuple[str, str, dict[str, int]], ...] = (
 
 @dataclass(frozen=True)
 class KerasApplication:
-    """One function of keras.applications; `module` is where its `preprocess_input` is."""
+    """One network: a function of `keras.applications`, and the module that has its `preprocess_input`."""
 
     function: str
     module: str
@@ -94,7 +94,7 @@ class KerasApplication:
     def weights(self, file: Path | None) -> Weights:
         if file is not None:
             return weights_in(file, ".h5", ".keras")
-        return Weights(None, Source("download", f"keras.applications.{self.function}, imagenet", None, None))
+        return Weights(None, WeightsSource("download", f"keras.applications.{self.function}, imagenet", None, None))
 
     def network(self, weights: Weights) -> keras.Model:
         from worker.inference.keras_runtime import keras
@@ -112,30 +112,30 @@ class KerasApplication:
         except Exception as error:  # Keras raises a bare Exception when a download fails
             raise WeightsUnavailable(
                 f"Keras could not download the weights of {self.name} ({first_line(error)}); "
-                "fetch the file where there is a network and name it with --weights FILE"
+                "download the file on a machine with a network and use it: --weights FILE"
             ) from error
 
 
 def load_weights(network: keras.Model, file: Path) -> None:
     """Read weights that Keras saved, in any of its formats, into `network`.
 
-    Only numbers are read: a `.keras` file's description of its own network, which may hold code, is not.
+    It reads only numbers, not the description of the network in a `.keras` file, which may hold code.
 
     Raises:
         WeightsMismatch: the file is damaged or belongs to another network.
     """
     try:
         network.load_weights(file)
-    except Exception as error:  # h5py, zipfile and Keras raise a dozen kinds for a bad file
+    except Exception as error:  # h5py, zipfile and Keras raise a dozen exceptions for a bad file
         message = f"{file.name} does not fit {network.name}: {first_line(error)}"
         raise WeightsMismatch(message) from error
 
 
 def rescaled(network: keras.Model) -> keras.Model:
-    """The network as `weights="imagenet"` builds it: EfficientNet divides once more by sqrt(std) then.
+    """The EfficientNet network as `weights="imagenet"` builds it: with a layer that divides by sqrt(std).
 
-    Keras adds this layer, which has no weights, only where it downloads the weights itself; the same
-    weights from a file, in the network without it, give worse answers.
+    Keras adds this layer, which has no weights, only if it downloads the weights itself. Without the layer, the same
+    weights from a file give worse answers.
     """
     from worker.inference.keras_runtime import keras
 

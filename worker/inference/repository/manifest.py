@@ -1,7 +1,7 @@
-"""The manifest of a model version: what its files are, where they came from, how to feed the network.
+"""The manifest of a model version: its files, the source of its weights, and its preprocessing.
 
-A manifest is a JSON file in one canonical form that carries its own digest, so that any changed byte
-in it is noticed, as the SHA-256 of each other file notices changes there.
+A manifest is a JSON file in canonical form. It holds the SHA-256 of each file and its own digest, so that any changed
+byte is detected, also in the manifest.
 """
 
 from __future__ import annotations
@@ -29,15 +29,18 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class InvalidManifest(ValueError):
-    """The text is not a manifest; the message says what is wrong with it."""
+    """The text is not a valid manifest; the message says why."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How image bytes become the network's input, a float32 tensor of shape (size, size, 3).
+    """How image bytes become the network's input, a float32 array of shape (size, size, 3).
 
-    The crop is the centred square of side `size / (size + crop_margin) * min(width, height)`, scaled
-    to `size`; then `(x - mean) / std` on the 0..255 scale, one value a channel in `channel_order`.
+    The image is cropped to the centred square with sides of `size / (size + crop_margin) * min(width, height)` pixels
+    and scaled to `size` x `size`. Then each channel becomes `(x - mean) / std`, where x is 0..255; `mean` and `std`
+    are in `channel_order`.
+
+    The default margin of 32 is `CROP_PADDING` of EfficientNet in the TensorFlow TPU models: 224 of 256 pixels.
     """
 
     size: int
@@ -50,7 +53,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if not (_is_count(self.size) and 1 <= self.size <= 4096):
-            raise InvalidManifest(f"input size {self.size!r} is not a number of pixels from 1 to 4096")
+            raise InvalidManifest(f"input size {self.size!r} is not a whole number from 1 to 4096")
         if self.channel_order not in ("RGB", "BGR"):
             raise InvalidManifest(f"channel order {self.channel_order!r} is neither RGB nor BGR")
         for name in ("mean", "std"):
@@ -60,23 +63,23 @@ class Preprocessing:
         if min(self.std) <= 0:
             raise InvalidManifest("std is not above zero")
         if self.crop != "centre" or self.resampling != "bicubic":
-            raise InvalidManifest(f"cannot crop {self.crop!r} and resample {self.resampling!r}")
+            raise InvalidManifest(f"crop {self.crop!r} with resampling {self.resampling!r} is not supported")
         if not _is_count(self.crop_margin):
-            raise InvalidManifest(f"crop margin {self.crop_margin!r} is not a number of pixels")
+            raise InvalidManifest(f"crop margin {self.crop_margin!r} is not a whole number from 0")
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the weights came from: a Python `package`, a `file` somebody gave, or a `download` by Keras."""
+class WeightsSource:
+    """Where the weights come from: a Python `package`, a `file` of the user, or a `download` by Keras."""
 
     kind: Literal["package", "file", "download"]
     reference: str
-    sha256: str | None  # None where Keras downloads: it checks its own file and does not name it
-    license: str | None  # None where nobody said
+    sha256: str | None  # None for a download, which Keras verifies itself
+    license: str | None  # None if unknown
 
     def __post_init__(self) -> None:
         if self.kind not in ("package", "file", "download"):
-            raise InvalidManifest(f"source kind {self.kind!r} is not known")
+            raise InvalidManifest(f"source kind {self.kind!r} is unknown")
         if not isinstance(self.reference, str) or not self.reference:
             raise InvalidManifest("the source has no reference")
         if not (self.sha256 is None or _is_sha256(self.sha256)):
@@ -84,8 +87,8 @@ class Source:
         if not (self.license is None or isinstance(self.license, str)):
             raise InvalidManifest("the source's license is not text")
 
-    def same_weights(self, other: Source) -> bool:
-        """Whether both are the same weights, whatever way they came."""
+    def same_weights(self, other: WeightsSource) -> bool:
+        """Whether both are the same weights, even if they come from different places."""
         if self.sha256 or other.sha256:
             return self.sha256 == other.sha256
         return (self.kind, self.reference) == (other.kind, other.reference)
@@ -93,24 +96,24 @@ class Source:
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What one file was when its version was installed; `size` in bytes."""
+    """The SHA-256 and the size in bytes of a file at the installation."""
 
     sha256: str
     size: int
 
     def __post_init__(self) -> None:
         if not _is_sha256(self.sha256) or not _is_count(self.size):
-            raise InvalidManifest("a file has no proper sha256 and size")
+            raise InvalidManifest("a file has no valid sha256 and size")
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """All that is known about one model version. `files` has one record for each kind in `FILES`."""
+class ModelManifest:
+    """The manifest of one model version. `files` has one record for each kind in `FILES`."""
 
     name: str
     version: int
     created: str  # ISO 8601, UTC
-    source: Source
+    source: WeightsSource
     preprocessing: Preprocessing
     classes: int
     output: str
@@ -130,7 +133,7 @@ class Manifest:
             raise InvalidManifest(f"the files are not exactly {', '.join(FILES)}")
 
     def to_json(self) -> str:
-        """The one text of this manifest: sorted keys, and the digest of everything else."""
+        """The canonical JSON text: sorted keys, with a digest of the other fields."""
         body = {"format": FORMAT, **asdict(self)}
         return _canonical({**body, "digest": _digest(body)})
 
@@ -139,7 +142,7 @@ class Manifest:
         """Read a manifest.
 
         Raises:
-            InvalidManifest: it is not JSON, lacks a field, has a field of a wrong kind, or was changed.
+            InvalidManifest: it is not JSON, lacks a field, has an invalid field, or was changed.
         """
         try:
             body = json.loads(text)
@@ -156,7 +159,7 @@ class Manifest:
         except InvalidManifest:
             raise
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise InvalidManifest(f"it lacks a field, or has a wrong one ({error})") from error
+            raise InvalidManifest(f"a field is missing or invalid ({error})") from error
         if not unchanged:
             raise InvalidManifest("it was changed after the installation")
         return manifest
@@ -168,7 +171,7 @@ class Manifest:
             preprocessing[name] = tuple(preprocessing.get(name, ()))
         files = body.pop("files", {})
         return cls(
-            source=Source(**body.pop("source", {})),
+            source=WeightsSource(**body.pop("source", {})),
             preprocessing=Preprocessing(**preprocessing),
             files={kind: FileRecord(**record) for kind, record in files.items()},
             **body,

@@ -1,4 +1,4 @@
-"""One installed model version: its folder, its manifest, and whether its files are what they should be."""
+"""One installed model version: its folder, its manifest, and the verification of its files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Self
 
 from worker.inference.repository.errors import Damaged
 from worker.inference.repository.files import sha256_of
-from worker.inference.repository.manifest import FILES, MANIFEST, InvalidManifest, Manifest
+from worker.inference.repository.manifest import FILES, MANIFEST, InvalidManifest, ModelManifest
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One file that is not as it should be. `version` is a reference, `name@version`."""
+    """A missing, damaged or invalid file. `version` is a reference, `name@version`."""
 
     version: str
     file: str
@@ -27,23 +27,23 @@ class Problem:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A complete version: weights, labels and preprocessing, never changed once installed."""
+    """An installed version: weights, labels and preprocessing. It never changes after the installation."""
 
     name: str
     version: int
     path: Path
-    manifest: Manifest = field(compare=False, repr=False)
+    manifest: ModelManifest = field(compare=False, repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The version in the folder `path`, which is named `<name>/<version>`; reads the manifest only.
+        """The version in the folder `path`, which ends in `<name>/<version>`. Reads only the manifest.
 
         Raises:
-            Damaged: the manifest is missing, unreadable, or that of another version.
+            Damaged: the manifest is missing, invalid, or belongs to another version.
         """
         reference = f"{path.parent.name}@{path.name}"
         try:
-            manifest = Manifest.from_json((path / MANIFEST).read_bytes().decode())
+            manifest = ModelManifest.from_json((path / MANIFEST).read_bytes().decode())
         except FileNotFoundError as error:
             raise Damaged(str(Problem(reference, MANIFEST, "is missing"))) from error
         except OSError as error:
@@ -66,7 +66,7 @@ class ModelVersion:
 
     @property
     def size_on_disk(self) -> int:
-        """Bytes of all its files but the manifest."""
+        """The bytes of all files except the manifest."""
         return sum(record.size for record in self.manifest.files.values())
 
     @cached_property
@@ -74,16 +74,16 @@ class ModelVersion:
         """The class names in the order of the network's output.
 
         Raises:
-            Damaged: the file of labels is not the one that was installed.
+            Damaged: the labels file is missing or changed.
         """
         return tuple(columns[1] for columns in self._label_rows)
 
     @cached_property
     def synonyms(self) -> tuple[tuple[str, ...], ...]:
-        """The words people have for each of `labels`, the usual one first; none where the file lists none.
+        """The synonyms of each of `labels`, the most usual one first; empty for a label without any.
 
         Raises:
-            Damaged: the file of labels is not the one that was installed.
+            Damaged: the labels file is missing or changed.
         """
         return tuple(
             tuple(word.strip() for column in columns[2:3] for word in column.split(",") if word.strip())
@@ -92,21 +92,21 @@ class ModelVersion:
 
     @cached_property
     def _label_rows(self) -> list[list[str]]:
-        """The file of labels: WordNet id, label and, where they are known, its synonyms with commas between them."""
+        """The columns of the labels file: WordNet id, label, and optionally comma-separated synonyms."""
         self.check("labels")
         return [line.split("\t") for line in self.file("labels").read_text(encoding="utf-8").splitlines()]
 
     def check(self, *kinds: str) -> None:
-        """Compare size and SHA-256 of these files (all if none are named) with the manifest.
+        """Compare the size and SHA-256 of the files of these kinds (default: all) with the manifest.
 
         Raises:
-            Damaged: naming the first file that is missing or different.
+            Damaged: a file is missing or different; the message names the first one.
         """
         for problem in self.problems(kinds or FILES):
             raise Damaged(str(problem))
 
     def problems(self, kinds: Iterable[str] = FILES, *, contents: bool = True) -> Iterator[Problem]:
-        """What is wrong with these files; without `contents`, only missing files and wrong sizes."""
+        """The problems of the files of these kinds. Without `contents`, only missing files and wrong sizes."""
         for kind in kinds:
             path, record = self.file(kind), self.manifest.files[kind]
             try:
@@ -115,7 +115,7 @@ class ModelVersion:
                     what = f"is damaged: {size} bytes instead of {record.size}"
                     yield Problem(str(self), path.name, what)
                 elif contents and sha256_of(path) != record.sha256:
-                    yield Problem(str(self), path.name, "is damaged: its SHA-256 is not the manifest's")
+                    yield Problem(str(self), path.name, "is damaged: its SHA-256 is not the one in the manifest")
             except FileNotFoundError:
                 yield Problem(str(self), path.name, "is missing")
             except OSError as error:

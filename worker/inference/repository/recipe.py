@@ -1,4 +1,7 @@
-"""What the repository needs to know to build a model: the shape of every entry of the catalogue."""
+"""The protocol of the catalogue's entries: where a model's weights are, and how to build its network.
+
+To add a model, write a class that implements `Recipe` and add its instances to `catalogue.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from worker.inference.repository.errors import WeightsUnavailable
 from worker.inference.repository.files import sha256_of
-from worker.inference.repository.manifest import Preprocessing, Source
+from worker.inference.repository.manifest import Preprocessing, WeightsSource
 
 if TYPE_CHECKING:
     import keras
@@ -16,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights to build from; `path` is None where Keras fetches them itself."""
+    """The weights of a model. `path` is None if Keras downloads them."""
 
     path: Path | None
-    source: Source
+    source: WeightsSource
 
 
 class Recipe(Protocol):
-    """How to make one model. Only `network` may import TensorFlow."""
+    """One model that can be installed. Only `network` may import TensorFlow."""
 
     @property
     def name(self) -> str: ...
@@ -32,32 +35,35 @@ class Recipe(Protocol):
     def preprocessing(self) -> Preprocessing: ...
 
     def weights(self, file: Path | None) -> Weights:
-        """The weights in `file`, or the usual ones.
+        """The weights in `file`, or the default ones.
 
         Raises:
-            WeightsUnavailable: they are not on this machine; the message says how to get them.
+            WeightsUnavailable: they are not on this machine, or `file` is of another kind. The message says what to do.
         """
 
     def network(self, weights: Weights) -> keras.Model:
-        """The network with its weights: (n, size, size, 3) float32 to (n, 1000) probabilities.
+        """The network with its weights.
+
+        Its input is float32 (n, size, size, 3), normalised as `preprocessing` says. Its output is float32 (n, 1000): a
+        softmax over the classes of ImageNet in their usual order.
 
         Raises:
-            WeightsUnavailable: they could not be downloaded.
-            WeightsMismatch: they cannot be read, or are those of another network.
+            WeightsUnavailable: the weights could not be downloaded.
+            WeightsMismatch: the weights cannot be read, or belong to another network.
         """
 
 
 def weights_in(file: Path, *suffixes: str) -> Weights:
-    """The weights in a file that somebody named, if it has one of these suffixes.
+    """The weights in a file, whose name must end in one of these suffixes.
 
     Raises:
-        WeightsUnavailable: there is no such file, or it is of another kind.
+        WeightsUnavailable: the file cannot be read, or has another suffix.
     """
     if not file.name.lower().endswith(suffixes):
         kinds = " or ".join(suffixes)
-        raise WeightsUnavailable(f"{file.name} is not a file of weights: its name must end in {kinds}")
+        raise WeightsUnavailable(f"{file.name} is not a file of weights for this model: the name must end in {kinds}")
     try:
         sha256 = sha256_of(file)
     except OSError as error:
         raise WeightsUnavailable(f"cannot read the weights {file}: {error.strerror}") from error
-    return Weights(file, Source("file", file.name, sha256, None))
+    return Weights(file, WeightsSource("file", file.name, sha256, None))

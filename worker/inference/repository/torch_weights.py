@@ -1,46 +1,57 @@
 """Read the tensors of a PyTorch file of the old format (before PyTorch 1.6), without PyTorch.
 
-The file is, one after the other: three pickles (magic number, protocol version, system information), the
+The file holds, one after the other: three pickles (magic number, protocol version, system information), the
 pickled state dictionary, whose tensors name their storages by key, a pickled list of these keys, and for
-each key the number of elements (int64) and the raw little-endian elements.
+each key the number of elements (int64) and the raw little-endian elements. `torch.serialization` defines it.
 
-The pickles are read by `data_pickle`, which runs nothing: a hostile file is refused.
+A pickle is a program that can import and call anything. `_Unpickler` resolves only the names that a state
+dictionary needs, and gives objects of this module for them. `_check` bounds what is left: the C unpickler allocates
+16 bytes for each memo index up to the highest one (one 5-byte instruction takes 32 GB), and hashing a tuple nested
+200,000 deep overflows the C stack.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import pickle
+import pickletools
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from worker.inference.repository.data_pickle import ForbiddenPickle, Global, load
 from worker.inference.repository.errors import WeightsMismatch
 
 MAGIC = 0x1950A86A20F9469CFC6C  # torch.serialization.MAGIC_NUMBER
 PROTOCOL = 1001  # torch.serialization.PROTOCOL_VERSION
 
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "torch FloatStorage": np.dtype("<f4"),
-    "torch LongStorage": np.dtype("<i8"),
-}
+MAX_FILE_BYTES = 256 * 1024 * 1024  # EfficientNet-Lite2 has 24 MB
+MAX_INSTRUCTIONS = 50_000  # a pickle of EfficientNet-Lite2 has 13,931
+
+_INSTRUCTIONS = {
+    "PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2",
+    "LONG1", "BINUNICODE", "EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_LIST", "APPEND",
+    "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "BINPUT", "LONG_BINPUT",
+    "BINGET", "LONG_BINGET", "GLOBAL", "REDUCE", "BUILD", "BINPERSID",
+}  # fmt: skip
+_DTYPES: dict[str, np.dtype[Any]] = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
 class _Storage(NamedTuple):
-    """What a persistent id says: the elements are under `key` at the end of the file."""
+    """A persistent id: the elements are under `key` at the end of the file. `kind` is a key of `_DTYPES`."""
 
-    dtype: str
+    kind: str
     key: str
     length: int
 
 
 class _Tensor(NamedTuple):
-    """The arguments of torch._utils._rebuild_tensor_v2 that matter; nothing in here is trusted yet."""
+    """The arguments of torch._utils._rebuild_tensor_v2 that matter, unchecked."""
 
     storage: Any
     offset: Any
@@ -48,25 +59,71 @@ class _Tensor(NamedTuple):
     strides: Any
 
 
-def _persistent(identity: Any) -> _Storage:
-    match identity:
-        case ("storage", Global(dtype), str(key), str(), int(length), None) if dtype in _DTYPES:
-            return _Storage(dtype, key, length)
-    raise ForbiddenPickle("it refers to a storage in a way that is not known")
+class _StateDict(dict[Any, Any]):
+    """Stands for OrderedDict, and ignores the attributes that the pickle sets on it."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        pass
 
 
-def _not_called(*_: Any) -> Any:
-    raise ForbiddenPickle("it calls a type of storage")
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        # A pickle can set attributes of the objects that it gets here, so they are never shared: a new function each
+        # time, and no class.
+        match module, name:
+            case "collections", "OrderedDict":
+                return lambda: _StateDict()
+            case "torch._utils", "_rebuild_tensor_v2":
+                return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, shape, strides)
+            case "torch", kind if kind in _DTYPES:
+                return kind
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no state dictionary needs")
+
+    def persistent_load(self, identity: Any) -> _Storage:
+        match identity:
+            case ("storage", str(kind), str(key), str(), int(length), None) if kind in _DTYPES:
+                return _Storage(kind, key, length)
+        raise pickle.UnpicklingError("it refers to a storage in an unknown way")
 
 
-# What stands for the only names that a state dictionary needs.
-_CALLS: dict[str, Callable[..., Any]] = {
-    "collections OrderedDict": lambda: {},
-    "torch._utils _rebuild_tensor_v2": lambda storage, offset, shape, strides, *_: _Tensor(
-        storage, offset, shape, strides
-    ),
-    **dict.fromkeys(_DTYPES, _not_called),
-}
+def _check(file: io.BytesIO) -> None:
+    """Read one pickle without running it, and leave `file` behind it.
+
+    Raises:
+        pickle.UnpicklingError: it is too long, or has an instruction or a memo index that no state dictionary needs.
+        ValueError: it is truncated or malformed.
+    """
+    for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
+        if instruction.name not in _INSTRUCTIONS:
+            raise pickle.UnpicklingError(f"it uses the instruction {instruction.name}, which no state dictionary needs")
+        if count >= MAX_INSTRUCTIONS or (instruction.name == "LONG_BINPUT" and (argument or 0) > MAX_INSTRUCTIONS):
+            raise pickle.UnpicklingError(f"it has a pickle of more than {MAX_INSTRUCTIONS} instructions")
+
+
+def _unpickle(file: io.BytesIO) -> Any:
+    start = file.tell()
+    try:
+        _check(file)
+        file.seek(start)
+        return _Unpickler(file).load()
+    except pickle.UnpicklingError as error:
+        raise WeightsMismatch(f"not a PyTorch file of the old format: {error}") from error
+    except Exception as error:  # a malformed pickle raises nearly anything
+        raise WeightsMismatch("not a PyTorch file of the old format: it has no complete pickle") from error
+
+
+def read_file(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors in a file of at most `MAX_FILE_BYTES`; see `read_tensors`.
+
+    Raises:
+        WeightsMismatch: the file is larger, or anything else than a complete file of the old format.
+        OSError: the file cannot be read.
+    """
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise WeightsMismatch(f"{path.name} has more than {MAX_FILE_BYTES:,} bytes, so it holds other weights")
+    return read_tensors(path.read_bytes())
 
 
 def read_tensors(data: bytes) -> dict[str, NDArray[Any]]:
@@ -85,19 +142,15 @@ def read_tensors(data: bytes) -> dict[str, NDArray[Any]]:
     if not isinstance(state, dict) or not isinstance(keys, list):
         raise WeightsMismatch("the PyTorch file does not hold a state dictionary")
     for name, tensor in state.items():
-        if not isinstance(tensor, _Tensor):
+        if not isinstance(name, str) or not isinstance(tensor, _Tensor):
             raise WeightsMismatch("the PyTorch file holds something else than named tensors")
         if not isinstance(tensor.storage, _Storage):
             raise WeightsMismatch(f"the tensor {name!r} has no storage")
-    storages = _read_storages(file, keys, {t.storage.key: t.storage for t in state.values()})
+    expected = {tensor.storage.key: tensor.storage for tensor in state.values()}
+    if len(expected) != len(state):  # thousands of copies of one storage would fill the memory
+        raise WeightsMismatch("the PyTorch file holds tensors that share a storage")
+    storages = _read_storages(file, keys, expected)
     return {name: _strided(name, tensor, storages) for name, tensor in state.items()}
-
-
-def _unpickle(file: io.BytesIO) -> Any:
-    try:
-        return load(file, calls=_CALLS, persistent=_persistent)
-    except ForbiddenPickle as error:
-        raise WeightsMismatch(f"not a PyTorch file of the old format: {error}") from error
 
 
 def _read_storages(file: io.BytesIO, keys: list[Any], expected: Mapping[str, _Storage]) -> dict[str, NDArray[Any]]:
@@ -109,12 +162,12 @@ def _read_storages(file: io.BytesIO, keys: list[Any], expected: Mapping[str, _St
         head = file.read(8)
         count = struct.unpack("<q", head)[0] if len(head) == 8 else storage.length
         if count != storage.length:
-            raise WeightsMismatch(f"storage {key} has {count} elements, its tensor says {storage.length}")
-        dtype = _DTYPES[storage.dtype]
-        # max: a read of less than nothing reads the whole file
+            raise WeightsMismatch(f"storage {key!r} has {count} elements, its tensor says {storage.length}")
+        dtype = _DTYPES[storage.kind]
+        # max: a negative count would read the whole file
         raw = file.read(max(0, count * dtype.itemsize))
         if count < 0 or len(raw) != count * dtype.itemsize:
-            raise WeightsMismatch(f"the PyTorch file is truncated: storage {key} is not complete")
+            raise WeightsMismatch(f"the PyTorch file is truncated: storage {key!r} is not complete")
         storages[key] = np.frombuffer(raw, dtype)
     if file.read(1):
         raise WeightsMismatch("the PyTorch file goes on after its last storage")
@@ -134,7 +187,7 @@ def _strided(name: str, tensor: _Tensor, storages: Mapping[str, NDArray[Any]]) -
         raise WeightsMismatch(f"the tensor {name!r} has a shape, stride or offset that is not a number")
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=False))
     elements = math.prod(shape)
-    # A stride of 0 could make a giant of a small storage; no weights repeat themselves.
+    # A stride of 0 would let a small storage become a huge tensor; no weights repeat elements.
     if len(shape) != len(strides) or elements > storage.size or (elements and last >= storage.size):
         raise WeightsMismatch(f"the tensor {name!r} reaches outside its storage")
     if not elements:

@@ -2,9 +2,9 @@
 
 models/active                         efficientnet-lite0@1
 models/efficientnet-lite0/1/          one version: manifest.json and the files it lists
-models/.incoming-3f0c/                an installation under way, or what a killed one left
-models/.lock                          held by the installation under way
-models/.followed                      the version that `take_in` made active last
+models/.incoming-3f0c/                an unfinished installation, running or killed
+models/.lock                          held by the running installation
+models/.followed                      the version that `import_versions` activated last
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker.inference.repository import catalogue
 from worker.inference.repository.build import build, builders
 from worker.inference.repository.errors import Damaged, NotInstalled, RepositoryError
 from worker.inference.repository.files import exclusive, replace_text, sha256_of, sync
-from worker.inference.repository.manifest import FILES, MANIFEST, FileRecord, Manifest
+from worker.inference.repository.manifest import FILES, MANIFEST, FileRecord, ModelManifest
 from worker.inference.repository.model_version import ModelVersion, Problem
 from worker.inference.repository.recipe import Recipe, Weights
 
@@ -29,8 +29,8 @@ _INCOMING = ".incoming-"
 _REFERENCE = re.compile(r"(?P<name>[a-z0-9][a-z0-9.-]*)(@(?P<number>[1-9][0-9]{0,8}))?")
 
 
-def ignore(line: str) -> None:
-    """A report nobody wants."""
+def _report_nothing(line: str) -> None:
+    """No-op progress callback."""
 
 
 class Repository:
@@ -40,7 +40,7 @@ class Repository:
         self.root = root
 
     def versions(self) -> list[ModelVersion]:
-        """Every complete version (files present, of the right size), by name and number."""
+        """Every complete version, in order of name and number. Complete: all files are there and of the right size."""
         found = []
         for folder in self._folders():
             try:
@@ -52,21 +52,22 @@ class Repository:
         return found
 
     def get(self, reference: str) -> ModelVersion:
-        """The version `name@version`, or the newest of `name`, once each of its files proved undamaged.
+        """The version `name@version`, or the newest of `name`, after verifying each of its files.
 
         Raises:
-            NotInstalled: there is none.
-            Damaged: there is, and a file of it is missing or changed. No older one is taken in its place.
+            NotInstalled: there is no such version.
+            Damaged: a file of it is missing or changed. There is no fallback to an older version.
         """
         version = ModelVersion.open(self._folder(reference))
         version.check()
         return version
 
     def active(self) -> ModelVersion | None:
-        """The active version, or None before the first activation. Sees missing files, not changed ones.
+        """The active version, or None before the first activation. Checks the sizes of its files, not their contents.
 
         Raises:
-            NotInstalled, Damaged: the active version is gone or incomplete.
+            NotInstalled: the active version was removed.
+            Damaged: a file of it is missing or has another size.
         """
         reference = self._active_reference()
         if reference is None:
@@ -77,14 +78,19 @@ class Repository:
         return version
 
     def active_name(self) -> str:
-        """The active version's name, or an empty string. Reads one small file and looks no further."""
+        """The active version as `name@version`, or an empty string. Reads one small file and checks nothing.
+
+        Raises:
+            Damaged: the file cannot be read.
+        """
         return self._active_reference() or ""
 
     def activate(self, reference: str) -> ModelVersion:
-        """Make a version the active one, if each of its files is undamaged.
+        """Make a version the active one, after verifying each of its files.
 
         Raises:
-            NotInstalled, Damaged: as `get`; the active version stays what it was.
+            NotInstalled, Damaged: see `get`. The active version does not change.
+            RepositoryError: the folder cannot be written.
         """
         version = self.get(reference)
         if self._active_reference() == str(version):
@@ -96,10 +102,10 @@ class Repository:
         return version
 
     def verify(self, reference: str | None = None) -> list[Problem]:
-        """Every file of one version, or of all and the choice of the active one, that is not right.
+        """The problems of every file of one version, or of all versions and of the file that names the active one.
 
         Raises:
-            NotInstalled: no such version.
+            NotInstalled: there is no such version.
         """
         if reference is not None:
             return list(_problems(self._folder(reference)))
@@ -113,16 +119,22 @@ class Repository:
         return problems
 
     def install(
-        self, name: str, *, weights: Path | None = None, report: Callable[[str], None] = ignore
+        self, name: str, *, weights: Path | None = None, report: Callable[[str], None] = _report_nothing
     ) -> ModelVersion:
-        """Install a model, or find that it is there already with the same weights and change nothing.
+        """Install a model. If an intact version with the same weights is installed, return that one.
 
-        `weights` is a file to take in place of the usual weights; `report` is given a line a step. A
-        process that dies in here leaves no version, only a folder that the next installation removes.
+        A process that is killed during an installation leaves no version, only a hidden folder that the next
+        installation removes.
+
+        Args:
+            name: a name of `catalogue.RECIPES`, in upper or lower case.
+            weights: a file of weights to use instead of the default ones.
+            report: called with one line for each step.
 
         Raises:
-            UnknownModel, WeightsUnavailable, WeightsMismatch: see `catalogue` and `recipe`.
-            RepositoryError: the folder cannot be written, or the built files do not work.
+            UnknownModel: see `catalogue.find`.
+            WeightsUnavailable, WeightsMismatch: see `Recipe`.
+            RepositoryError: the folder cannot be written, or see `build`.
         """
         recipe = catalogue.find(name)
         source = recipe.weights(weights)
@@ -133,15 +145,19 @@ class Repository:
         except OSError as error:
             raise _cannot_write(self.root, error) from error
 
-    def take_in(self, folder: Path, *, report: Callable[[str], None] = ignore) -> None:
-        """Copy the versions of another folder of models, such as one that comes with a release, that are not here.
+    def import_versions(self, folder: Path, *, report: Callable[[str], None] = _report_nothing) -> None:
+        """Copy the versions of another models folder, such as the one of a release, that are not installed here.
 
-        A version is here if one of the same weights and preprocessing is, whatever its number; a new one gets the next
-        free number. What is active there becomes active here, where nothing is active yet, or where what is active
-        came to be so in this same way: whoever chose a version himself keeps it.
+        A version counts as installed if one with the same weights and preprocessing is intact, whatever its number. A
+        copied version gets the next free number. The other folder's active version becomes active here if none is
+        active, or if the active one was activated by an import. A version that somebody activated by hand stays active.
+
+        Args:
+            report: called with one line for each step.
 
         Raises:
-            Damaged: a file of the other folder is missing or changed. Nothing of that version is taken in.
+            NotInstalled: the version that is active in the other folder is not there.
+            Damaged: a file of the other folder is missing or changed. That version is not copied.
             RepositoryError: this folder cannot be written.
         """
         other = Repository(folder)
@@ -149,13 +165,13 @@ class Repository:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with exclusive(self.root / ".lock"):
-                taken = {str(version): self._taken_in(version, report) for version in other.versions()}
+                imported = {str(version): self._import_version(version, report) for version in other.versions()}
         except OSError as error:
             raise _cannot_write(self.root, error) from error
         if offered is not None:
-            self._follow(str(taken[str(offered)]), report)
+            self._follow(str(imported[str(offered)]), report)
 
-    def _taken_in(self, version: ModelVersion, report: Callable[[str], None]) -> ModelVersion:
+    def _import_version(self, version: ModelVersion, report: Callable[[str], None]) -> ModelVersion:
         version.check()
         for known in self.versions():
             if _is_same(known.manifest, version.manifest) and not any(known.problems()):
@@ -173,20 +189,21 @@ class Repository:
             shutil.rmtree(incoming, ignore_errors=True)
 
     def _follow(self, offered: str, report: Callable[[str], None]) -> None:
+        """Activate the imported version `offered`, unless the active one was activated by hand."""
         followed = self.root / ".followed"
         active = self._active_reference()
         if active is None or (followed.exists() and followed.read_text(encoding="utf-8").strip() == active):
             self.activate(offered)
             replace_text(followed, f"{offered}\n")
         elif active != offered:
-            report(f"{active}, which somebody chose, stays active; `model activate {offered}` would change that")
+            report(f"{active} stays active, because it was activated by hand; to switch: model activate {offered}")
 
     def _installed(self, recipe: Recipe, weights: Weights, report: Callable[[str], None]) -> ModelVersion | None:
         for version in reversed(self.versions()):
             if version.name == recipe.name and version.manifest.source.same_weights(weights.source):
                 problem = next(version.problems(), None)
                 if problem is None:
-                    report(f"{version} is installed already")
+                    report(f"{version} is already installed")
                     return version
                 report(f"{problem}; building a new version")
         return None
@@ -196,7 +213,7 @@ class Repository:
         report(f"weights: {weights.source.reference}")
         try:
             classes = build(recipe, weights, incoming, report)
-            manifest = Manifest(
+            manifest = ModelManifest(
                 name=recipe.name,
                 version=max(self._numbers(recipe.name), default=0) + 1,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -216,16 +233,16 @@ class Repository:
             shutil.rmtree(incoming, ignore_errors=True)
 
     def _make_incoming(self, report: Callable[[str], None]) -> Path:
-        """A hidden folder for a version that is not finished. Hold the lock."""
-        for leftover in self.root.glob(f"{_INCOMING}*"):  # we hold the lock: whoever made it is dead
-            report(f"removing {leftover.name}, left by an installation that was stopped")
+        """Create a hidden folder for an unfinished version. The caller holds the lock."""
+        for leftover in self.root.glob(f"{_INCOMING}*"):  # no other installation runs while we hold the lock
+            report(f"removing {leftover.name}, left by an interrupted installation")
             shutil.rmtree(leftover)
         incoming = self.root / f"{_INCOMING}{secrets.token_hex(4)}"
         incoming.mkdir()
         return incoming
 
-    def _publish(self, incoming: Path, manifest: Manifest, report: Callable[[str], None]) -> ModelVersion:
-        """Give a finished folder its name: from here on, and not before, the version exists."""
+    def _publish(self, incoming: Path, manifest: ModelManifest, report: Callable[[str], None]) -> ModelVersion:
+        """Rename a finished folder to `<name>/<version>`. The version exists from this moment on."""
         sync(incoming / MANIFEST)
         sync(incoming)
         folder = self.root / manifest.name / str(manifest.version)
@@ -243,15 +260,15 @@ class Repository:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise Damaged(f"cannot read which model is active: {error}") from error
+            raise Damaged(f"cannot read the name of the active model: {error}") from error
 
     def _numbers(self, name: str) -> list[int]:
-        """The version numbers of a model that are taken, damaged ones too, in order."""
+        """The version numbers of a model in ascending order, including those of damaged versions."""
         folders = (self.root / name).glob("[1-9]*")
         return sorted(int(folder.name) for folder in folders if folder.name.isdecimal())
 
     def _folders(self) -> Iterator[Path]:
-        """The folder of every version, complete or not."""
+        """The folder of every version, including incomplete ones."""
         for path in sorted(self.root.glob("*/")):
             if _REFERENCE.fullmatch(path.name):
                 for number in self._numbers(path.name):
@@ -267,8 +284,8 @@ class Repository:
         return self.root / match["name"] / str(number)
 
 
-def _is_same(one: Manifest, other: Manifest) -> bool:
-    """Whether both give the same answers: files may differ in their bytes that were built at another time."""
+def _is_same(one: ModelManifest, other: ModelManifest) -> bool:
+    """Whether both give the same answers. The files of two builds may differ in some bytes even so."""
     return (
         one.name == other.name
         and one.source.same_weights(other.source)
@@ -285,4 +302,4 @@ def _problems(folder: Path) -> Iterator[Problem]:
 
 
 def _cannot_write(root: Path, error: OSError) -> RepositoryError:
-    return RepositoryError(f"cannot write to the folder of models {root}: {error.strerror or error}")
+    return RepositoryError(f"cannot write to the models folder {root}: {error.strerror or error}")

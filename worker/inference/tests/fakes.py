@@ -1,4 +1,4 @@
-"""A model without a network, for tests of what happens around the building of one."""
+"""A model without a network, so that tests can install versions within milliseconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "fake-net"
 
 
 class FakeRecipe:
-    """Takes any file named *.fake for weights."""
+    """Accepts any file named *.fake as weights."""
 
     name = NAME
     preprocessing = Preprocessing(8, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
@@ -29,7 +29,7 @@ class FakeRecipe:
 
 
 def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> int:
-    """In place of `worker.inference.repository.build.build`: writes files that are all there but work nowhere."""
+    """Replaces `worker.inference.repository.build.build`: writes all files, but no engine can load them."""
     report("building")
     assert weights.path is not None
     for name in FILES.values():

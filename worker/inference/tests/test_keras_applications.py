@@ -15,13 +15,13 @@ from worker.inference.repository.keras_applications import RECIPES, KerasApplica
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
 
-def test_every_classifier_of_keras_is_in_the_table() -> None:
+def test_table_has_every_classifier_of_keras() -> None:
     functions = {name for name, value in vars(keras.applications).items() if inspect.isfunction(value)}
     assert {recipe.function for recipe in RECIPES} == functions
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
-def test_the_normalisation_is_keras_own(recipe: KerasApplication) -> None:
+def test_normalises_like_keras(recipe: KerasApplication) -> None:
     module = getattr(keras.applications, recipe.module)
     function = inspect.unwrap(getattr(keras.applications, recipe.function))
     assert function.__module__.rpartition(".")[2] == recipe.module
@@ -67,7 +67,7 @@ def test_resnet50_gets_blue_first_and_no_division(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
-def test_every_format_gives_the_same_numbers(random_weights: dict[str, Path], suffix: str) -> None:
+def test_reads_every_format_of_weights(random_weights: dict[str, Path], suffix: str) -> None:
     recipe = BY_NAME["mobilenetv2"]
     expected = keras.saving.load_model(random_weights[".keras"]).get_weights()
     for ours, theirs in zip(
@@ -78,14 +78,14 @@ def test_every_format_gives_the_same_numbers(random_weights: dict[str, Path], su
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x89HDF\r\n\x1a\n", b"text"])
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])
-def test_a_file_of_nonsense_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_rejects_malformed_file(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"nonsense{suffix}"
     path.write_bytes(content)
     _assert_refused(BY_NAME["mobilenet"], path)
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
-def test_the_weights_of_another_network_are_refused(random_weights: dict[str, Path], suffix: str) -> None:
+def test_rejects_weights_of_another_network(random_weights: dict[str, Path], suffix: str) -> None:
     _assert_refused(BY_NAME["mobilenet"], random_weights[suffix])
 
 
@@ -95,7 +95,7 @@ def _assert_refused(recipe: KerasApplication, path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_without_a_network_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_download_suggests_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_network(**_: Any) -> None:
         raise Exception("URL fetch failure on https://weights.example: None -- [Errno -2]\nmore")
 
@@ -106,7 +106,7 @@ def test_without_a_network_the_message_says_what_to_do(tmp_path: Path, monkeypat
     assert repository.versions() == []
 
 
-def test_keras_own_download_is_recorded_and_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installs_downloaded_weights_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = keras.applications.MobileNet, []
 
     def downloads(*, weights: str, **options: Any) -> keras.Model:
@@ -121,8 +121,8 @@ def test_keras_own_download_is_recorded_and_not_repeated(tmp_path: Path, monkeyp
     assert calls == ["imagenet"]
 
 
-def test_a_file_gives_the_network_that_a_download_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """EfficientNet has one more layer where Keras itself downloads the weights."""
+def test_weights_from_a_file_give_the_downloaded_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras adds a layer to EfficientNet only if it downloads the weights itself."""
     recipe = BY_NAME["efficientnetb0"]
     path = tmp_path / "efficientnetb0.weights.h5"
     keras.applications.EfficientNetB0(weights=None).save_weights(path)
@@ -138,7 +138,7 @@ def test_a_file_gives_the_network_that_a_download_gives(tmp_path: Path, monkeypa
 
 
 class _Downloaded:
-    """Keras' file_utils with a download that is there already."""
+    """Replaces Keras' `file_utils`: the download is already there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -148,6 +148,6 @@ class _Downloaded:
 
 
 def _output_of(network: keras.Model, batch: Any) -> Any:
-    """What leaves the first convolution: random weights make all final answers alike."""
+    """The output of the first convolution, because with random weights all final outputs are nearly equal."""
     stem = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
     return np.asarray(keras.Model(network.input, stem.output)(batch))

@@ -8,17 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.inference.repository.manifest import FILES, FileRecord, InvalidManifest, Manifest, Preprocessing, Source
+from worker.inference.repository.manifest import (
+    FILES,
+    FileRecord,
+    InvalidManifest,
+    ModelManifest,
+    Preprocessing,
+    WeightsSource,
+)
 
 RULE = Preprocessing(224, "BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
 
 
-def _manifest(**changes: Any) -> Manifest:
-    manifest = Manifest(
+def _manifest(**changes: Any) -> ModelManifest:
+    manifest = ModelManifest(
         name="resnet50",
         version=3,
         created="2026-01-31T12:00:00+00:00",
-        source=Source("file", "resnet50.h5", "a" * 64, None),
+        source=WeightsSource("file", "resnet50.h5", "a" * 64, None),
         preprocessing=RULE,
         classes=1000,
         output="softmax",
@@ -28,17 +35,17 @@ def _manifest(**changes: Any) -> Manifest:
     return replace(manifest, **changes)
 
 
-def test_what_is_written_is_read() -> None:
-    assert Manifest.from_json(_manifest().to_json()) == _manifest()
+def test_round_trip() -> None:
+    assert ModelManifest.from_json(_manifest().to_json()) == _manifest()
 
 
 @given(st.data())
-def test_any_changed_byte_is_noticed(data: st.DataObject) -> None:
+def test_rejects_any_changed_byte(data: st.DataObject) -> None:
     text = bytearray(_manifest().to_json().encode())
-    place = data.draw(st.integers(0, len(text) - 1))
-    text[place] = data.draw(st.integers(0, 127).filter(lambda byte: byte != text[place]))
+    position = data.draw(st.integers(0, len(text) - 1))
+    text[position] = data.draw(st.integers(0, 127).filter(lambda byte: byte != text[position]))
     with pytest.raises(InvalidManifest):
-        Manifest.from_json(text.decode())
+        ModelManifest.from_json(text.decode())
 
 
 json_values = st.recursive(
@@ -48,18 +55,18 @@ json_values = st.recursive(
 
 
 @given(json_values, st.sampled_from([*json.loads(_manifest().to_json()), "extra"]))
-def test_any_other_value_in_a_field_is_refused(value: object, field: str) -> None:
+def test_rejects_any_other_value_of_a_field(value: object, field: str) -> None:
     fields = json.loads(_manifest().to_json())
     if fields.get(field) == value:
         return
     with pytest.raises(InvalidManifest):
-        Manifest.from_json(json.dumps({**fields, field: value}))
+        ModelManifest.from_json(json.dumps({**fields, field: value}))
 
 
 @given(st.text() | json_values.map(json.dumps))
-def test_any_other_text_is_refused(text: str) -> None:
+def test_rejects_any_other_text(text: str) -> None:
     with pytest.raises(InvalidManifest):
-        Manifest.from_json(text)
+        ModelManifest.from_json(text)
 
 
 @pytest.mark.parametrize(
@@ -76,22 +83,22 @@ def test_any_other_text_is_refused(text: str) -> None:
         {"resampling": "nearest"},
     ],
 )
-def test_a_rule_that_cannot_be_followed_is_refused(change: dict[str, Any]) -> None:
+def test_rejects_invalid_preprocessing(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidManifest):
         replace(RULE, **change)
 
 
 @pytest.mark.parametrize("change", [{"version": 0}, {"classes": 1}, {"output": "logits"}, {"files": {}}, {"name": 7}])
-def test_a_manifest_of_nonsense_is_refused(change: dict[str, Any]) -> None:
+def test_rejects_invalid_fields(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidManifest):
         _manifest(**change)
 
 
-def test_the_same_weights_are_known_by_their_digest_or_else_by_their_reference() -> None:
-    package = Source("package", "weights 1.0", "a" * 64, "Apache-2.0")
-    assert package.same_weights(Source("file", "copy.pth", "a" * 64, None))
-    assert not package.same_weights(Source("package", "weights 1.0", "b" * 64, None))
-    download = Source("download", "ResNet50", None, None)
-    assert download.same_weights(Source("download", "ResNet50", None, None))
-    assert not download.same_weights(Source("download", "VGG16", None, None))
+def test_same_weights_have_the_same_digest_or_else_reference() -> None:
+    package = WeightsSource("package", "weights 1.0", "a" * 64, "Apache-2.0")
+    assert package.same_weights(WeightsSource("file", "copy.pth", "a" * 64, None))
+    assert not package.same_weights(WeightsSource("package", "weights 1.0", "b" * 64, None))
+    download = WeightsSource("download", "ResNet50", None, None)
+    assert download.same_weights(WeightsSource("download", "ResNet50", None, None))
+    assert not download.same_weights(WeightsSource("download", "VGG16", None, None))
     assert not download.same_weights(package)

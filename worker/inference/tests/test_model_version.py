@@ -1,4 +1,4 @@
-"""The labels of an installed version."""
+"""Labels and synonyms of an installed version."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def _with_labels(version: ModelVersion, text: str) -> ModelVersion:
     return ModelVersion.open(version.path)
 
 
-def test_it_works(version: ModelVersion) -> None:
+def test_labels_and_synonyms_of_imagenet(version: ModelVersion) -> None:
     assert len(version.labels) == len(version.synonyms) == 1000
     assert (version.labels[248], version.synonyms[248]) == ("Eskimo_dog", ("Eskimo dog", "husky"))
 
 
-def test_without_synonyms(version: ModelVersion) -> None:
+def test_missing_synonyms_are_empty(version: ModelVersion) -> None:
     version = _with_labels(version, "1\tcat\n2\tdog\thound, , cur\n3\teel\t\n")
     assert version.labels == ("cat", "dog", "eel")
     assert version.synonyms == ((), ("hound", "cur"), ())
 
 
-def test_damaged(version: ModelVersion) -> None:
+def test_rejects_damaged_labels(version: ModelVersion) -> None:
     version.file("labels").write_text("1\tcat\n", encoding="utf-8")
     with pytest.raises(Damaged, match="labels"):
         _ = version.synonyms

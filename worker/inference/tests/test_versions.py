@@ -1,4 +1,4 @@
-"""The repository as its users see it; installations are in test_install.py."""
+"""Reading, verifying and activating versions. test_install.py tests installations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_an_empty_repository(repository: Repository) -> None:
+def test_empty_repository_has_no_versions(repository: Repository) -> None:
     assert repository.versions() == []
     assert repository.active() is None
     assert repository.verify() == []
@@ -27,7 +27,7 @@ def test_an_empty_repository(repository: Repository) -> None:
         repository.get(NAME)
 
 
-def test_get_takes_a_version_or_the_newest(repository: Repository, weights: Path) -> None:
+def test_get_returns_a_version_or_the_newest(repository: Repository, weights: Path) -> None:
     first = repository.install(NAME, weights=weights)
     weights.write_bytes(b"better numbers")
     second = repository.install(NAME, weights=weights)
@@ -38,7 +38,7 @@ def test_get_takes_a_version_or_the_newest(repository: Repository, weights: Path
     assert len(first.labels) == 1000
 
 
-def test_the_tenth_version_is_newer_than_the_ninth(repository: Repository, weights: Path) -> None:
+def test_tenth_version_is_newer_than_the_ninth(repository: Repository, weights: Path) -> None:
     for number in range(10):
         weights.write_bytes(bytes([number]))
         repository.install(NAME, weights=weights)
@@ -49,22 +49,22 @@ def test_the_tenth_version_is_newer_than_the_ninth(repository: Repository, weigh
 @pytest.mark.parametrize(
     "reference", ["", "@", "fake-net@", "fake-net@0", "fake-net@2", "fake-net@x", "..", "../x@1", "a b", "é", "\0"]
 )
-def test_a_reference_to_nothing(repository: Repository, weights: Path, reference: str) -> None:
+def test_rejects_unknown_reference(repository: Repository, weights: Path, reference: str) -> None:
     repository.install(NAME, weights=weights)
     for ask in (repository.get, repository.activate, repository.verify):
         with pytest.raises(NotInstalled, match="installed: fake-net@1$"):
             ask(reference)
 
 
-def test_an_unknown_name_lists_names_like_it(repository: Repository) -> None:
+def test_unknown_name_suggests_similar_ones(repository: Repository) -> None:
     with pytest.raises(UnknownModel, match="did you mean resnet50"):
         repository.install("resnet5")
-    with pytest.raises(UnknownModel, match="there are efficientnet-lite0, "):
+    with pytest.raises(UnknownModel, match="available: efficientnet-lite0, "):
         repository.install("\0")
 
 
 @pytest.mark.parametrize("file", [*FILES.values(), MANIFEST])
-def test_one_flipped_bit_is_found_and_the_version_refused(repository: Repository, weights: Path, file: str) -> None:
+def test_rejects_version_with_a_flipped_bit(repository: Repository, weights: Path, file: str) -> None:
     version = repository.install(NAME, weights=weights)
     repository.activate(NAME)
     _flip(version.path / file)
@@ -77,7 +77,7 @@ def test_one_flipped_bit_is_found_and_the_version_refused(repository: Repository
 
 
 @pytest.mark.parametrize("file", [*FILES.values(), MANIFEST])
-def test_a_missing_or_short_file_hides_the_version(repository: Repository, weights: Path, file: str) -> None:
+def test_missing_or_short_file_hides_the_version(repository: Repository, weights: Path, file: str) -> None:
     version = repository.install(NAME, weights=weights)
     repository.activate(NAME)
     os.truncate(version.path / file, 10)
@@ -89,7 +89,7 @@ def test_a_missing_or_short_file_hides_the_version(repository: Repository, weigh
     assert [str(problem) for problem in repository.verify()] == [f"fake-net@1: {file} is missing"]
 
 
-def test_a_damaged_newest_version_is_not_silently_replaced_by_an_older(repository: Repository, weights: Path) -> None:
+def test_damaged_newest_version_does_not_fall_back_to_an_older_one(repository: Repository, weights: Path) -> None:
     repository.install(NAME, weights=weights)
     weights.write_bytes(b"better numbers")
     _flip(repository.install(NAME, weights=weights).file("bin"))
@@ -97,21 +97,21 @@ def test_a_damaged_newest_version_is_not_silently_replaced_by_an_older(repositor
         repository.get(NAME)
 
 
-def test_a_version_under_another_name_is_refused(repository: Repository, weights: Path) -> None:
+def test_rejects_version_under_another_name(repository: Repository, weights: Path) -> None:
     version = repository.install(NAME, weights=weights)
     shutil.copytree(version.path, repository.root / "other-net" / "1")
     with pytest.raises(Damaged, match="belongs to fake-net@1"):
         repository.get("other-net@1")
 
 
-def test_changed_labels_are_never_read(repository: Repository, weights: Path) -> None:
+def test_rejects_changed_labels(repository: Repository, weights: Path) -> None:
     version = repository.install(NAME, weights=weights)
     _flip(version.file("labels"))
     with pytest.raises(Damaged, match="labels.tsv"):
         _ = version.labels
 
 
-def test_activation(repository: Repository, weights: Path) -> None:
+def test_activate_verifies_and_switches(repository: Repository, weights: Path) -> None:
     first = repository.install(NAME, weights=weights)
     weights.write_bytes(b"better numbers")
     second = repository.install(NAME, weights=weights)
@@ -124,7 +124,7 @@ def test_activation(repository: Repository, weights: Path) -> None:
     assert repository.active() == second
 
 
-def test_an_active_version_that_is_gone_is_reported(repository: Repository, weights: Path) -> None:
+def test_reports_missing_active_version(repository: Repository, weights: Path) -> None:
     version = repository.install(NAME, weights=weights)
     repository.activate(NAME)
     shutil.rmtree(version.path)
@@ -133,7 +133,7 @@ def test_an_active_version_that_is_gone_is_reported(repository: Repository, weig
     assert [problem.file for problem in repository.verify()] == ["active"]
 
 
-def test_strangers_in_the_folder_are_ignored(repository: Repository, weights: Path) -> None:
+def test_ignores_foreign_files(repository: Repository, weights: Path) -> None:
     repository.install(NAME, weights=weights)
     for name in (".git/1", "Notes/1", "fake-net/old", "fake-net/01"):
         (repository.root / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Write PyTorch's old format without PyTorch, right or wrong in one chosen way."""
+"""Write files of PyTorch's old format without PyTorch, valid or with one chosen fault."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STORAGES = {"f": "FloatStorage", "i": "LongStorage"}
 
 
 class Tensor:
-    """A tensor on a storage of its own; shape and strides are the array's unless given."""
+    """A tensor with the shape and strides of the array, unless `changes` overrides them."""
 
     def __init__(self, values: NDArray[Any], **changes: Any) -> None:
         self.values = values
@@ -44,7 +44,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _fake_torch() -> dict[str, types.ModuleType]:
-    """Modules with just the names that a state dictionary refers to."""
+    """Modules that define only the names that a state dictionary refers to."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     for name in STORAGES.values():
         setattr(torch, name, type(name, (), {"__module__": "torch"}))

@@ -1,4 +1,4 @@
-"""`manage.py model`: the models this site can answer with."""
+"""`manage.py model` installs, lists, verifies and activates model versions in `MODELS_DIR`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        install: ArgumentParser = actions.add_parser("install", help="install a model; twice changes nothing")
+        install: ArgumentParser = actions.add_parser(
+            "install", help="install a model; does nothing if it is already installed"
+        )
         install.add_argument("name", help="efficientnet-lite0, resnet50, ...")
-        install.add_argument("--weights", type=Path, metavar="FILE", help="take the weights from this file")
-        install.add_argument("--activate", action="store_true", help="answer with it from now on")
-        take_in = actions.add_parser("import", help="take in the versions of another folder of models")
-        take_in.add_argument("folder", type=Path)
-        actions.add_parser("list", help="show what is installed; * marks the active version")
-        verify = actions.add_parser("verify", help="check every file; exit code 1 if one is not right")
-        verify.add_argument("reference", nargs="?", help="name@version, or name for its newest version")
-        activate = actions.add_parser("activate", help="answer with this version from now on")
-        activate.add_argument("reference", help="name@version, or name for its newest version")
+        install.add_argument("--weights", type=Path, metavar="FILE", help="use the weights in this file")
+        install.add_argument("--activate", action="store_true", help="make it the active version")
+        imports = actions.add_parser("import", help="copy the versions of another models folder")
+        imports.add_argument("folder", type=Path)
+        actions.add_parser("list", help="list the installed versions; * marks the active one")
+        verify = actions.add_parser("verify", help="check every file; exit code 1 if one is damaged or missing")
+        verify.add_argument("reference", nargs="?", help="name@version, or a name for its newest version")
+        activate = actions.add_parser("activate", help="make this version the active one")
+        activate.add_argument("reference", help="name@version, or a name for its newest version")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         repository = Repository(settings.MODELS_DIR)
@@ -36,7 +38,7 @@ class Command(BaseCommand):
                 case "install":
                     self.install(repository, options["name"], options["weights"], options["activate"])
                 case "import":
-                    repository.take_in(options["folder"], report=self.report)
+                    repository.import_versions(options["folder"], report=self.report)
                 case "list":
                     self.show(repository)
                 case "verify":
@@ -52,7 +54,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{repository.activate(str(version))} is active")
 
     def report(self, line: str) -> None:
-        """Say what is being done while it is being done, into a pipe too."""
+        """Print a line at once, even into a pipe."""
         self.stdout.write(line)
         self.stdout.flush()
 
@@ -74,5 +76,5 @@ class Command(BaseCommand):
         for problem in problems:
             self.stderr.write(str(problem))
         if problems:
-            raise CommandError(f"{len(problems)} of the models' files are not right", returncode=1)
-        self.stdout.write("every file is as it was installed")
+            raise CommandError(f"Problems found: {len(problems)}", returncode=1)
+        self.stdout.write("All files are intact.")

@@ -22,7 +22,7 @@ def _model(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_the_first_version_becomes_active_and_the_next_does_not(weights: Path, repository: Repository) -> None:
+def test_install_activates_only_the_first_version(weights: Path, repository: Repository) -> None:
     assert _model("install", NAME, "--weights", str(weights)).splitlines() == [
         "weights: weights.fake",
         "building",
@@ -33,7 +33,7 @@ def test_the_first_version_becomes_active_and_the_next_does_not(weights: Path, r
     assert _model("install", NAME, "--weights", str(weights)).splitlines()[-1] == "installed fake-net@2"
     assert str(repository.active()) == "fake-net@1"
     assert _model("install", NAME, "--weights", str(weights), "--activate").splitlines() == [
-        "fake-net@2 is installed already",
+        "fake-net@2 is already installed",
         "fake-net@2 is active",
     ]
 
@@ -44,7 +44,7 @@ def test_list_marks_the_active_version(weights: Path) -> None:
     assert _model("list") == "* fake-net@1      0.0 MB  weights.fake\n"
 
 
-def test_activate(weights: Path, repository: Repository) -> None:
+def test_activate_switches_to_the_newest_version(weights: Path, repository: Repository) -> None:
     _model("install", NAME, "--weights", str(weights))
     weights.write_bytes(b"other numbers")
     _model("install", NAME, "--weights", str(weights))
@@ -52,9 +52,9 @@ def test_activate(weights: Path, repository: Repository) -> None:
     assert str(repository.active()) == "fake-net@2"
 
 
-def test_verify_says_which_file_is_wrong(weights: Path, repository: Repository) -> None:
+def test_verify_names_damaged_files(weights: Path, repository: Repository) -> None:
     _model("install", NAME, "--weights", str(weights))
-    assert _model("verify") == "every file is as it was installed\n"
+    assert _model("verify") == "All files are intact.\n"
     repository.get(NAME).file("bin").unlink()
     out = StringIO()
     with pytest.raises(CommandError) as caught:
@@ -72,7 +72,7 @@ def test_verify_says_which_file_is_wrong(weights: Path, repository: Repository) 
         (["verify", "nothing"], "'nothing' is not installed"),
     ],
 )
-def test_what_cannot_be_done_is_one_clear_line(arguments: list[str], message: str) -> None:
+def test_failure_is_reported_in_one_line(arguments: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message) as caught:
         _model(*arguments)
     assert "\n" not in str(caught.value)
