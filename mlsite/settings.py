@@ -3,15 +3,16 @@
 Safe for production as they stand: without `DEBUG`, nothing here has a default that a stranger could know.
 """
 
+import logging
 import os
 import sys
-from http import HTTPStatus
 from pathlib import Path
 
+import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from mlsite import embedded_valkey
+from mlsite import embedded_valkey, logs
 from mlsite.environment import kept_secret, read_environment, writable_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -93,7 +94,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "mlsite.logs.request_log",
+    "mlsite.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "mlsite.charsets.ignore_other_codecs",
@@ -246,18 +247,16 @@ LOG_FORMAT = env.choice("LOG_FORMAT", "text", ["text", "json"])
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"text": {"()": "mlsite.logs.Lines"}, "json": {"()": "mlsite.logs.json_lines"}},
-    # Refusing what is too much is no error, and there may be a thousand of them a second.
-    "filters": {
-        "not_busy": {
-            "()": "django.utils.log.CallbackFilter",
-            "callback": lambda record: getattr(record, "status_code", 0) != HTTPStatus.SERVICE_UNAVAILABLE,
-        }
-    },
+    "formatters": {"text": {"()": "mlsite.logs.text_lines"}, "json": {"()": "mlsite.logs.json_lines"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {
-        "django.server": {"level": "INFO", "propagate": True},
-        "django.request": {"filters": ["not_busy"]},
-    },
+    # The request middleware logs each request, and a failure with its traceback.
+    "loggers": {"django.request": {"level": "CRITICAL"}},
 }
+structlog.configure(
+    processors=[logs.drop_streaming_events, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    cache_logger_on_first_use=True,
+)
+DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # to know the user costs a query
