@@ -57,8 +57,7 @@ COPY --from=builder /opt/venv /opt/venv
 COPY --from=model-builder /opt/mlsite/models /opt/mlsite/models
 COPY . .
 RUN chmod -R a+rX . && python -m compileall -q . \
- && DATA_DIR=/tmp/build SECRET_KEY=build python manage.py collectstatic --no-input --verbosity 0 --ignore redoc \
- && rm -rf /tmp/build
+ && SECRET_KEY=build python manage.py collectstatic --no-input --verbosity 0 --ignore redoc
 USER 10001:10001
 
 FROM runtime AS full

@@ -1,4 +1,4 @@
-"""What has to be there before the processes start. Each step does nothing where its work is done already."""
+"""The steps before the processes start. Each step does nothing if its work is done already."""
 
 import os
 import subprocess
@@ -8,14 +8,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from mlsite.secret_files import kept_secret
 from predictions import classifiers
 from worker.inference.repository import ModelVersion, RepositoryError
 
 Report = Callable[[str], None]
+
+
+def prepare_data_folder() -> None:
+    """Creates `DATA_DIR`. Raises `ImproperlyConfigured` if nothing can be written there."""
+    path: Path = settings.DATA_DIR
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"DATA_DIR: cannot create the folder {path}: {error.strerror}.") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(f"DATA_DIR: the folder {path} is not writable.")
+
+
+def prepare_secret_key() -> None:
+    """Generates a secret key in `DATA_DIR` if none is set; it outlives restarts, and other commands find it there."""
+    if not (os.environ.get("SECRET_KEY") or os.environ.get("SECRET_KEY_FILE")):
+        settings.SECRET_KEY = kept_secret(settings.SECRET_KEY_PATH)
 
 
 def prepare_database(report: Report) -> None:

@@ -8,42 +8,48 @@ import os
 import sys
 from pathlib import Path
 
+import environ
 import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from mlsite import embedded_valkey, logs
-from mlsite.environment import kept_secret, read_environment, writable_folder
+from mlsite.environment import Env, boolean, database, number, one_of
+from mlsite.secret_files import read_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = read_environment(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
+
+environ.Env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"))  # the environment of the process wins
+env = Env()
+
+
+def absolute_path(value: str) -> Path:
+    """A relative path starts at the project, not at the working directory of the process."""
+    return (BASE_DIR / Path(value).expanduser()).resolve()
+
 
 # --- Where things are kept ------------------------------------------------------------------------
 
-DATA_DIR = writable_folder(env.path("DATA_DIR", BASE_DIR / "var", base=BASE_DIR), "DATA_DIR")
+DATA_DIR = env("DATA_DIR", cast=absolute_path, default=BASE_DIR / "var")
 MODELS_DIR = DATA_DIR / "models"
-FEEDBACK_FILE = env.path("FEEDBACK_FILE", DATA_DIR / "feedback", base=BASE_DIR)
+FEEDBACK_FILE = env("FEEDBACK_FILE", cast=absolute_path, default=DATA_DIR / "feedback")
 
 # --- Safety ---------------------------------------------------------------------------------------
 
-DEBUG = env.flag("DEBUG", False)
+DEBUG = env("DEBUG", cast=boolean, default=False)
 
-SECRET_KEY_PATH = DATA_DIR / "secret-key"
-SECRET_KEY = env.secret("SECRET_KEY")
-if not SECRET_KEY and (SECRET_KEY_PATH.exists() or sys.argv[1:2] == ["up"]):
-    # `manage.py up` is the one command that may make up a key; it keeps it, so that sessions outlive a restart
-    # and the other commands on this machine find it.
-    SECRET_KEY = kept_secret(SECRET_KEY_PATH)
-if not SECRET_KEY:
+SECRET_KEY_PATH = DATA_DIR / "secret-key"  # `manage.py up` creates it
+SECRET_KEY = env("SECRET_KEY", default="") or read_secret(SECRET_KEY_PATH)
+if not SECRET_KEY and sys.argv[1:2] != ["up"]:
     raise ImproperlyConfigured(
         f"SECRET_KEY is not set. Set it (or SECRET_KEY_FILE), or run `make run`, which keeps one in {DATA_DIR}."
     )
 
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", cast=str.strip, default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", cast=str.strip, default=[])
 
 # On unless said otherwise; `manage.py up`, which serves plain HTTP on this machine, says otherwise.
-HTTPS = env.flag("HTTPS", not DEBUG)
+HTTPS = env("HTTPS", cast=boolean, default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
@@ -137,7 +143,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Database -------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+DATABASES = {"default": env("DATABASE_URL", cast=database, default=database(f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))}
 DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; each thread of the web server holds a connection of its own
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -154,7 +160,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The embedded server of `manage.py up` listens on this socket and on nothing else.
 EMBEDDED_VALKEY_URL = f"unix://{embedded_valkey.socket_path(DATA_DIR)}"
-REDIS_URL = env.secret("REDIS_URL", EMBEDDED_VALKEY_URL)
+REDIS_URL = env("REDIS_URL", default=EMBEDDED_VALKEY_URL)
 if REDIS_URL.partition("://")[0] not in {"redis", "rediss", "unix"}:
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
 
@@ -171,34 +177,34 @@ RQ = {"WORKER_CLASS": "predictions.prediction_worker.PredictionWorker"}
 # --- Predictions ----------------------------------------------------------------------------------
 
 DEFAULT_MODEL = "efficientnet-lite0"  # what `manage.py up` installs where nothing is active
-MODEL = env.text("MODEL")  # empty: whatever `manage.py model activate` made active
-ENGINE = env.choice("ENGINE", "openvino", ["openvino", "tensorflow"])
-PRECISION = env.choice("PRECISION", "f32", ["f32", "bf16"])
+MODEL = env("MODEL", default="")  # empty: whatever `manage.py model activate` made active
+ENGINE = env("ENGINE", cast=one_of("openvino", "tensorflow"), default="openvino")
+PRECISION = env("PRECISION", cast=one_of("f32", "bf16"), default="f32")
 if PRECISION != "f32" and ENGINE != "openvino":
     raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
-ENGINE_THREADS = env.number("ENGINE_THREADS", 0, minimum=0, maximum=1024)  # 0: one for each core it may use
-BATCH_MAX_SIZE = env.number("BATCH_MAX_SIZE", 32, minimum=1, maximum=1024)
-BATCH_MAX_WAIT_MS = env.number("BATCH_MAX_WAIT_MS", 0, minimum=0, maximum=10_000)
-QUEUE_MAX_LENGTH = env.number("QUEUE_MAX_LENGTH", 10_000, minimum=1, maximum=10_000_000)
-REUSE_ANSWERS = env.flag("REUSE_ANSWERS", True)
-PREDICT_WAIT_SECONDS = env.number("PREDICT_WAIT_SECONDS", 30, minimum=1, maximum=600)
-UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 2**20, minimum=1024, maximum=2**31)
-UPLOAD_MAX_PIXELS = env.number("UPLOAD_MAX_PIXELS", 50_000_000, minimum=1, maximum=500_000_000)
+ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 0: one for each core it may use
+BATCH_MAX_SIZE = env("BATCH_MAX_SIZE", cast=number(int, 1, 1024), default=32)
+BATCH_MAX_WAIT_MS = env("BATCH_MAX_WAIT_MS", cast=number(int, 0, 10_000), default=0)
+QUEUE_MAX_LENGTH = env("QUEUE_MAX_LENGTH", cast=number(int, 1, 10_000_000), default=10_000)
+REUSE_ANSWERS = env("REUSE_ANSWERS", cast=boolean, default=True)
+PREDICT_WAIT_SECONDS = env("PREDICT_WAIT_SECONDS", cast=number(int, 1, 600), default=30)
+UPLOAD_MAX_BYTES = env("UPLOAD_MAX_BYTES", cast=number(int, 1024, 2**31), default=20 * 2**20)
+UPLOAD_MAX_PIXELS = env("UPLOAD_MAX_PIXELS", cast=number(int, 1, 500_000_000), default=50_000_000)
 
 # --- Review ---------------------------------------------------------------------------------------
 
-REVIEW_BELOW_SCORE = env.fraction("REVIEW_BELOW_SCORE", 0.1)  # less sure answers open a case by themselves
-REVIEW_SAMPLE_RATE = env.fraction("REVIEW_SAMPLE_RATE", 0.01)  # of all pictures, whatever the answer
-REVIEW_CLAIM_MINUTES = env.number("REVIEW_CLAIM_MINUTES", 15, minimum=1, maximum=1440)
+REVIEW_BELOW_SCORE = env("REVIEW_BELOW_SCORE", cast=number(float, 0, 1), default=0.1)  # a less sure answer opens a case
+REVIEW_SAMPLE_RATE = env("REVIEW_SAMPLE_RATE", cast=number(float, 0, 1), default=0.01)  # of all pictures
+REVIEW_CLAIM_MINUTES = env("REVIEW_CLAIM_MINUTES", cast=number(int, 1, 1440), default=15)
 
 # --- Web server -----------------------------------------------------------------------------------
 
-WEB_THREADS = env.number("WEB_THREADS", 320, minimum=33, maximum=4096)  # each waiting request holds one
+WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each waiting request holds one
 
 # --- Files ----------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = env.path("STATIC_DIR", DATA_DIR / "static", base=BASE_DIR)
+STATIC_ROOT = env("STATIC_DIR", cast=absolute_path, default=DATA_DIR / "static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "uploads"
 EXPORTS_DIR = DATA_DIR / "exports"
@@ -243,7 +249,7 @@ USE_TZ = True
 LOGIN_URL = "admin:login"
 CSRF_FAILURE_VIEW = "mlsite.errors.csrf_failure"
 
-LOG_FORMAT = env.choice("LOG_FORMAT", "text", ["text", "json"])
+LOG_FORMAT = env("LOG_FORMAT", cast=one_of("text", "json"), default="text")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -115,13 +115,13 @@ def test_an_unwritable_data_folder_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = _up(DATA_DIR=str(tmp_path / "file" / "var"))
     assert result.returncode != 0
-    assert result.stderr == f"manage.py: DATA_DIR: cannot make the folder {tmp_path}/file/var: Not a directory.\n"
+    assert result.stderr == f"manage.py: DATA_DIR: cannot create the folder {tmp_path}/file/var: Not a directory.\n"
 
 
 def test_a_wrong_setting_is_one_clear_line(data_dir: Path) -> None:
     result = _up(DATA_DIR=str(data_dir), ENGINE="torch")
     assert result.returncode != 0
-    assert result.stderr == "manage.py: ENGINE='torch' is none of: openvino, tensorflow.\n"
+    assert result.stderr == "manage.py: ENGINE: 'torch' is none of: openvino, tensorflow.\n"
     assert _up("--port", "http", DATA_DIR=str(data_dir)).returncode != 0
     assert _up(DATA_DIR=str(data_dir), WORKERS="many").returncode != 0
 

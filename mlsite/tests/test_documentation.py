@@ -12,7 +12,7 @@ NOT_READ_BY_SETTINGS = {"HOST", "PORT", "WORKERS"}  # `manage.py up` reads these
 
 def variables() -> set[str]:
     source = (ROOT / "mlsite" / "settings.py").read_text()
-    return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source)) | NOT_READ_BY_SETTINGS
+    return set(re.findall(r'env(?:\.\w+)?\(\s*"([A-Z_]+)"', source)) | NOT_READ_BY_SETTINGS
 
 
 @pytest.mark.parametrize("name", sorted(variables()))

@@ -55,6 +55,8 @@ class Command(BaseCommand):
         self.address: tuple[str, int] | None = None if options["no_web"] else (options["host"], options["port"])
         if self.address:
             _demand_free(*self.address)
+        preparation.prepare_data_folder()
+        preparation.prepare_secret_key()
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is something to stop in order
         with _alone():
             try:
