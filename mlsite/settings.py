@@ -1,6 +1,6 @@
 """All settings, read from the environment in this one place (see the table in the README).
 
-Safe for production as they stand: without `DEBUG`, nothing here has a default that a stranger could know.
+The defaults are safe for production: without `DEBUG`, no secret has a default value.
 """
 
 import logging
@@ -28,7 +28,7 @@ def absolute_path(value: str) -> Path:
     return (BASE_DIR / Path(value).expanduser()).resolve()
 
 
-# --- Where things are kept ------------------------------------------------------------------------
+# --- Files and folders ----------------------------------------------------------------------------
 
 DATA_DIR = env("DATA_DIR", cast=absolute_path, default=BASE_DIR / "var")
 MODELS_DIR = DATA_DIR / "models"
@@ -48,22 +48,22 @@ if not SECRET_KEY and sys.argv[1:2] != ["up"]:
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", cast=str.strip, default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", cast=str.strip, default=[])
 
-# On unless said otherwise; `manage.py up`, which serves plain HTTP on this machine, says otherwise.
+# `manage.py up`, which serves plain HTTP on this machine, turns this off.
 HTTPS = env("HTTPS", cast=boolean, default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-# Probes come from inside, over plain HTTP, and must not be sent elsewhere.
+# Probes come over plain HTTP from the same network, and must not be redirected.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 
-# Nothing is loaded from elsewhere, nothing runs inline. `blob:` is for the preview of a picture before its upload.
+# No foreign resources, no inline scripts or styles. `blob:` is for the preview of a picture before its upload.
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/admin/django_rq/"],  # its pages, which superusers see, bring scripts of their own inline
+    "EXCLUDE_URL_PREFIXES": ["/admin/django_rq/"],  # its pages, for superusers only, have inline scripts
     "DIRECTIVES": {
         "default-src": [NONE],
         "script-src": [SELF],
@@ -144,12 +144,12 @@ AUTH_PASSWORD_VALIDATORS = [
 # --- Database -------------------------------------------------------------------------------------
 
 DATABASES = {"default": env("DATABASE_URL", cast=database, default=database(f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))}
-DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; each thread of the web server holds a connection of its own
+DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; each thread of the web server holds one connection
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
-        # Readers and one writer at a time side by side; a writer waits for its turn from the start, so that a
-        # transaction that began by reading cannot fail half-way with "database is locked".
+        # WAL lets readers work beside one writer. An immediate transaction waits for the write lock when it begins,
+        # so that it cannot fail half-way with "database is locked".
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,  # seconds
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
@@ -158,7 +158,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Queue ----------------------------------------------------------------------------------------
 
-# The embedded server of `manage.py up` listens on this socket and on nothing else.
+# The embedded server of `manage.py up` listens only on this socket.
 EMBEDDED_VALKEY_URL = f"unix://{embedded_valkey.socket_path(DATA_DIR)}"
 REDIS_URL = env("REDIS_URL", default=EMBEDDED_VALKEY_URL)
 if REDIS_URL.partition("://")[0] not in {"redis", "rediss", "unix"}:
@@ -176,13 +176,13 @@ RQ = {"WORKER_CLASS": "predictions.prediction_worker.PredictionWorker"}
 
 # --- Predictions ----------------------------------------------------------------------------------
 
-DEFAULT_MODEL = "efficientnet-lite0"  # what `manage.py up` installs where nothing is active
-MODEL = env("MODEL", default="")  # empty: whatever `manage.py model activate` made active
+DEFAULT_MODEL = "efficientnet-lite0"  # `manage.py up` installs it if no model is active
+MODEL = env("MODEL", default="")  # empty: the version that `manage.py model activate` chose
 ENGINE = env("ENGINE", cast=one_of("openvino", "tensorflow"), default="openvino")
 PRECISION = env("PRECISION", cast=one_of("f32", "bf16"), default="f32")
 if PRECISION != "f32" and ENGINE != "openvino":
     raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
-ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 0: one for each core it may use
+ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 0: one for each usable core
 BATCH_MAX_SIZE = env("BATCH_MAX_SIZE", cast=number(int, 1, 1024), default=32)
 BATCH_MAX_WAIT_MS = env("BATCH_MAX_WAIT_MS", cast=number(int, 0, 10_000), default=0)
 QUEUE_MAX_LENGTH = env("QUEUE_MAX_LENGTH", cast=number(int, 1, 10_000_000), default=10_000)
@@ -199,7 +199,7 @@ REVIEW_CLAIM_MINUTES = env("REVIEW_CLAIM_MINUTES", cast=number(int, 1, 1440), de
 
 # --- Web server -----------------------------------------------------------------------------------
 
-WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each waiting request holds one
+WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each current request holds one
 
 # --- Files ----------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ MEDIA_ROOT = DATA_DIR / "uploads"
 EXPORTS_DIR = DATA_DIR / "exports"
 STORAGES = {
     "default": {"BACKEND": "predictions.uploads.storage.ContentAddressedStorage"},
-    # WhiteNoise's storage would also compress: ten seconds and more of a first start, for a page on one's own machine.
+    # Not WhiteNoise's storage: its compression adds ten seconds to the first start.
     "staticfiles": {
         "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
     },
@@ -229,7 +229,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "mlsite",
-    "DESCRIPTION": "Send a picture, get a label and a score; say where the answer is wrong.",
+    "DESCRIPTION": "Send a picture, get a label and a score. Report wrong answers.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -240,7 +240,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# --- Everything else ------------------------------------------------------------------------------
+# --- Language, time, logs -------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -265,4 +265,4 @@ structlog.configure(
     wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     cache_logger_on_first_use=True,
 )
-DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # to know the user costs a query
+DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # the user would cost a query
