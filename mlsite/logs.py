@@ -27,8 +27,6 @@ _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 # Monitoring asks for these every few seconds, and reports failures itself.
 NOT_LOGGED = ("/healthz", "/readyz", "/metrics")
 
-_CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
-
 
 class RequestLogMiddleware(RequestMiddleware):
     """django-structlog's middleware, and the `X-Request-ID` header in both directions."""
@@ -87,13 +85,19 @@ def _formatter(renderer: Processor) -> structlog.stdlib.ProcessorFormatter:
 
 
 def _text_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    """Escapes control characters: a path or an error message from outside must not forge a line or move the cursor."""
     head = f"{event.pop('timestamp')} {event.pop('level').upper()} {event.pop('logger')}: {event.pop('event')}"
     traceback = event.pop("exception", "").splitlines()
     context = " ".join(f"{name}={_joined(value)}" for name, value in event.items())
     lines = [f"{head} [{context}]" if context else head, *(f"    {line}" for line in traceback)]
-    return "\n".join(line.translate(_CONTROL_CHARACTERS) for line in lines)
+    return "\n".join(map(_escaped, lines))
 
 
 def _joined(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _escaped(line: str) -> str:
+    """Escapes unprintable characters: a path or a message from outside must not forge a line or move the cursor."""
+    if line.isprintable():
+        return line
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)

@@ -168,7 +168,10 @@ def test_text_shows_the_context_in_brackets() -> None:
         assert logs.text_lines().format(_record("good")).endswith("good [request_ids=a,b]")
 
 
-@pytest.mark.parametrize(("path", "shown"), [("/%0aFAKE", r"/\nFAKE"), ("/%1b%5b31mred", r"/\x1b[31mred")])
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [("/%0aFAKE", r"/\nFAKE"), ("/%1b%5b31mred", r"/\x1b[31mred"), ("/%e2%80%aedesrever", r"/\u202edesrever")],
+)
 def test_text_escapes_control_characters_of_a_path(
     client: Client, caplog: pytest.LogCaptureFixture, path: str, shown: str
 ) -> None:
