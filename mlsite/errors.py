@@ -1,4 +1,4 @@
-"""What is answered when nothing else answers: a page for people, problem details for the API."""
+"""Error responses: a page for people, problem details for the API."""
 
 import logging
 from http import HTTPStatus
@@ -13,11 +13,11 @@ from predictions.api.problems import CONTENT_TYPE, problem
 logger = logging.getLogger(__name__)
 
 MESSAGES = {
-    400: "The request could not be understood.",
+    400: "We couldn't understand the request.",
     403: "You may not do this.",
     404: "There is nothing at this address.",
     413: "The request is larger than what is accepted.",
-    500: "Something went wrong on our side. It has been logged.",
+    500: "Something went wrong on our side. The error has been logged.",
 }
 
 
@@ -41,7 +41,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     try:
         return _answer(request, 500, "internal-error")
     except Exception:
-        logger.exception("Not even the page that says so could be made.")
+        logger.exception("The error page could not be rendered.")
         return HttpResponse(MESSAGES[500], status=500, content_type="text/plain")
 
 
@@ -61,5 +61,5 @@ def _answer(request: HttpRequest, status: int, code: str, message: str = "") -> 
 
 def _page(status: int, message: str) -> HttpResponse:
     context: dict[str, Any] = {"status": status, "title": HTTPStatus(status).phrase, "message": message}
-    # Without the request: its session may be just what is broken.
+    # Rendered without the request: its session may be the cause of the error.
     return HttpResponse(render_to_string("error.html", context), status=status)

@@ -1,4 +1,4 @@
-"""The forms in which a lead manages reviewers. They have those fields only that a lead may decide about."""
+"""Forms in which a lead manages reviewers. They hold only the fields that a lead may change."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class AccountForm(AccountModelForm):
         model = User
         fields = ("first_name", "last_name", "email", "is_active")
         help_texts: ClassVar = {
-            "username": "It stays: decisions name it.",
-            "is_active": "Who is not active cannot log in. Accounts are not deleted, because decisions name them: "
-            "deactivate them instead.",
+            "username": "Can't be changed: past decisions refer to it.",
+            "is_active": "Inactive users can't log in. Deactivate instead of deleting, so that decisions keep their "
+            "author.",
         }
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -51,20 +51,20 @@ class AccountForm(AccountModelForm):
     def clean(self) -> dict[str, Any]:
         if self.initial["role"] == LEADS:
             if self.cleaned_data.get("role") != LEADS and "role" in self.cleaned_data:
-                self._must_be_allowed("role", "You cannot take the lead from yourself: another lead has to do it.")
+                self._must_be_allowed("role", "You can't take the role from yourself. Ask another lead.")
             if self.instance.is_active and not self.cleaned_data.get("is_active"):
-                self._must_be_allowed("is_active", "You cannot deactivate yourself: another lead has to do it.")
+                self._must_be_allowed("is_active", "You can't deactivate yourself. Ask another lead.")
         return self.cleaned_data
 
     def _must_be_allowed(self, field: str, to_oneself: str) -> None:
         if accounts.is_last_lead(self.instance):
-            self.add_error(field, "This is the last active lead, and one has to stay. Make somebody else a lead first.")
+            self.add_error(field, "This is the last active lead. Make somebody else a lead first.")
         elif self.instance.pk == self.changed_by.pk:
             self.add_error(field, to_oneself)
 
 
 class NewAccountForm(AccountCreationForm):
-    """A new account for the reviewing desk. `generated_password`: the one it gets if the lead chose none."""
+    """A new account for the review desk. `generated_password` is set if the lead chose no password."""
 
     generated_password = ""
     role = RoleField()
@@ -80,22 +80,22 @@ class NewAccountForm(AccountCreationForm):
             self.fields[name].required = False
 
     def clean(self) -> dict[str, Any]:
-        given = [self.cleaned_data.get(name) for name in ("password1", "password2")]
-        if not any(given):
+        passwords = [self.cleaned_data.get(name) for name in ("password1", "password2")]
+        if not any(passwords):
             self.generated_password = accounts.new_password()
             self.cleaned_data |= {"password1": self.generated_password, "password2": self.generated_password}
-        elif not all(given):
-            self.add_error("password2", "Enter it in both fields, or in none.")
+        elif not all(passwords):
+            self.add_error("password2", "Enter the password in both fields, or leave both empty.")
         super().clean()
         return self.cleaned_data
 
     def save(self, commit: bool = True) -> User:
-        self.instance.is_staff = True  # who works in the admin
+        self.instance.is_staff = True  # may log in to the admin
         return super().save(commit)
 
 
 class NewPasswordForm(PasswordForm):
-    """A new password for somebody else's account. It cannot be left without one: that would be no way in at all."""
+    """A new password for somebody else's account. Disabling the password is no choice: nobody could log in."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -1,4 +1,4 @@
-"""`/healthz`: this process is alive. `/readyz`: a picture sent now would be answered."""
+"""`/healthz`: the process is alive. `/readyz`: the site can classify a picture now."""
 
 import logging
 from collections.abc import Callable
@@ -25,14 +25,14 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 only if every part answers; otherwise 503, and the parts that do not say why."""
+    """Answers 200 if all parts are ready; otherwise 503, with the reason for each part."""
     parts = states()
     ready = all(part == "ok" for part in parts.values())
     return JsonResponse({"status": "ok" if ready else "not ready", **parts}, status=200 if ready else 503)
 
 
 def states() -> dict[str, str]:
-    """Each part and `ok`, or why it is not."""
+    """Maps each part to `ok` or to the reason why it is not ready."""
     return {name: _state(check) for name, check in CHECKS.items()}
 
 
@@ -41,14 +41,14 @@ def _state(check: Callable[[], None]) -> str:
         check()
     except NotReady as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with a part, this page has to say so
+    except Exception as error:  # noqa: BLE001 - this page reports all faults of a part
         logger.warning("Not ready: %s", error)
         return f"unreachable ({type(error).__name__})"
     return "ok"
 
 
 class NotReady(Exception):
-    """A part answers, but is not ready. The message says why, and nothing that a stranger should not read."""
+    """A part answers, but is not ready. The message is public: it must not hold secrets."""
 
 
 def _database() -> None:
@@ -61,7 +61,7 @@ def _queue() -> None:
 
 
 def _storage() -> None:
-    """By writing: permissions say nothing of a full disk, nor of one that was mounted anew as read-only."""
+    """Writes a file: permissions alone do not reveal a full disk or a read-only mount."""
     probe = settings.MEDIA_ROOT / f".{uuid4().hex}.part"
     probe.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -78,7 +78,7 @@ def _worker() -> None:
     if not loaded:
         raise NotReady("no live worker has a model loaded")
     if active not in loaded:
-        raise NotReady(f"no live worker has {active} loaded, which is active")
+        raise NotReady(f"no live worker has the active model {active} loaded")
 
 
 CHECKS: dict[str, Callable[[], None]] = {

@@ -1,84 +1,103 @@
-"""What is logged, as lines for people or as JSON for machines (`LOG_FORMAT`), and one line for each request.
+"""Request logging, and the two formats of log lines (`LOG_FORMAT`).
 
-Every line carries what it belongs to: the request's id, and the prediction that it asked for.
+Each line carries the bound context: the request's id and the id of the prediction that the request asked for.
 """
 
 from __future__ import annotations
 
-import logging
+import re
 import time
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from django.http import HttpRequest, HttpResponse
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
+from django_structlog.middlewares import RequestMiddleware
+from structlog.contextvars import bind_contextvars, clear_contextvars
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from predictions import request_ids
 
-logger = logging.getLogger("mlsite.requests")
+HEADER = "X-Request-ID"
 
-# Asked every few seconds by machines, which tell of trouble themselves.
+# A client's id goes into logs, Redis and a header: only a short one in plain characters is accepted.
+_ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+
+# Monitoring asks for these every few seconds, and reports failures itself.
 NOT_LOGGED = ("/healthz", "/readyz", "/metrics")
 
 
-def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: the first of all, so that everything else happens inside."""
+class RequestLogMiddleware(RequestMiddleware):
+    """django-structlog's middleware, and the `X-Request-ID` header in both directions."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
-        started = time.perf_counter()
-        clear_contextvars()  # of the request before, in the same thread
-        request_id = request_ids.accepted_or_new(request.headers.get(request_ids.HEADER))
-        bind_contextvars(request_id=request_id)
-        response = get_response(request)
-        response.headers[request_ids.HEADER] = request_id
-        # Refusals for want of room come by the thousand a second: a line for each would take time from the pages.
-        if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE and not request.path.startswith(NOT_LOGGED):
-            milliseconds = round((time.perf_counter() - started) * 1000, 1)
-            logger.info(
-                "%s %s %s in %s ms",
-                request.method,
-                request.path,
-                response.status_code,
-                milliseconds,
-                extra={"status": response.status_code, "method": request.method, "path": request.path}
-                | {"duration_ms": milliseconds},
-            )
-        return response
+    def prepare(self, request: HttpRequest) -> None:
+        """Binds the id only: the user would cost a query, and a line when the request starts would be a second one."""
+        request._started = time.perf_counter()  # type: ignore[attr-defined]
+        given = request.headers.get(HEADER, "")
+        bind_contextvars(request_id=given if _ACCEPTED_ID.fullmatch(given) else str(uuid4()))
 
-    return middleware
+    def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
+        response.headers[HEADER] = request_ids.current()
+        # A full queue rejects thousands of requests a second: a line for each would take time from the others.
+        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE or request.path.startswith(NOT_LOGGED):
+            clear_contextvars()
+            return
+        elapsed = time.perf_counter() - request._started  # type: ignore[attr-defined]
+        bind_contextvars(duration_ms=round(elapsed * 1000, 1))
+        super().handle_response(request, response)
+
+    @staticmethod
+    def format_request(request: HttpRequest) -> str:
+        """Leaves out the query string, which may hold what people typed."""
+        return f"{request.method} {request.path}"
 
 
-class Lines(logging.Formatter):
-    """Time, level, logger, message; and in brackets what it belongs to."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        context = " ".join(f"{name}={_short(value)}" for name, value in get_contextvars().items())
-        return super().formatMessage(record) + (f" [{context}]" if context else "")
+def drop_streaming_events(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keeps one line for each request: django-structlog also logs that a streamed response starts and finishes."""
+    if event["event"] in {"streaming_started", "streaming_finished"}:
+        raise structlog.DropEvent
+    return event
 
 
-def _short(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def text_lines() -> structlog.stdlib.ProcessorFormatter:
+    """One line for each event, and the traceback, if there is one, indented below it."""
+    return _formatter(_text_line)
 
 
 def json_lines() -> structlog.stdlib.ProcessorFormatter:
-    """One JSON object a line, whoever logs: `timestamp`, `level`, `logger`, `event`, and what it belongs to."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(allow=["status", "method", "path", "duration_ms"]),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    """One JSON object for each event: `timestamp`, `level`, `logger`, `event`, and the context."""
+    return _formatter(structlog.processors.JSONRenderer(default=str))
+
+
+def _formatter(renderer: Processor) -> structlog.stdlib.ProcessorFormatter:
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
         processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(default=str),
-        ],
+            structlog.processors.TimeStamper(fmt="iso"),
+            renderer,
+        ]
     )
+
+
+def _text_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    head = f"{event.pop('timestamp')} {event.pop('level').upper()} {event.pop('logger')}: {event.pop('event')}"
+    traceback = event.pop("exception", "").splitlines()
+    context = " ".join(f"{name}={_joined(value)}" for name, value in event.items())
+    lines = [f"{head} [{context}]" if context else head, *(f"    {line}" for line in traceback)]
+    return "\n".join(map(_escaped, lines))
+
+
+def _joined(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _escaped(line: str) -> str:
+    """Escapes unprintable characters: a path or a message from outside must not forge a line or move the cursor."""
+    if line.isprintable():
+        return line
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)

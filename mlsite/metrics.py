@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus reads. The site's own state, and what every live worker says of itself."""
+"""`/metrics` for Prometheus: the state of the site, and the metrics that live workers publish."""
 
 import json
 import logging
@@ -23,23 +23,23 @@ logger = logging.getLogger(__name__)
 
 
 class SiteCollector(Collector):
-    """Reads the queue and the entries of its workers anew for each scrape."""
+    """Reads the queue and its workers on each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
-            "site_waiting_requests", "Requests of this web process that wait", backpressure.waiting_room.occupied
+            "site_waiting_requests", "Waiting requests of this web process", backpressure.waiting_room.occupied
         )
         try:
             queue = queues.queue()
             length, workers = queue.count, live_workers(queue)
         except redis.RedisError as error:
-            logger.warning("Metrics without the queue, which cannot be reached: %s", error)
+            logger.warning("Metrics lack the queue, which cannot be reached: %s", error)
             yield GaugeMetricFamily("queue_up", "Whether the queue server answers", 0)
             return
         yield GaugeMetricFamily("queue_up", "Whether the queue server answers", 1)
-        yield GaugeMetricFamily("queue_length", "Predictions that no worker has taken yet", length)
+        yield GaugeMetricFamily("queue_length", "Predictions that wait for a worker", length)
         yield GaugeMetricFamily("workers", "Live workers", len(workers))
-        rates = GaugeMetricFamily("worker_rate", "Jobs a second of a worker that has enough to do", labels=["worker"])
+        rates = GaugeMetricFamily("worker_rate", "Jobs per second of a busy worker", labels=["worker"])
         for worker in workers:
             rates.add_metric([worker.name], float(worker.facts.get("rate") or 0))
         yield rates
@@ -47,14 +47,14 @@ class SiteCollector(Collector):
 
 
 def _of_workers(workers: Iterable[LiveWorker]) -> Iterator[Metric]:
-    """One metric of each name with the samples of all workers: Prometheus refuses a name that comes twice."""
+    """Merges the samples of all workers by metric name: Prometheus rejects duplicate names."""
     families: defaultdict[str, list[Metric]] = defaultdict(list)
     for worker in workers:
         try:
             for metric in published_metrics(worker.name, worker.facts.get("metrics", "[]")):
                 families[metric.name].append(metric)
         except (json.JSONDecodeError, ValueError, TypeError):
-            logger.warning("The measurements of worker %s cannot be read.", worker.name)
+            logger.warning("Cannot read the metrics of worker %s.", worker.name)
     for first, *others in families.values():
         for other in others:
             first.samples.extend(other.samples)

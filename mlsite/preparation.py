@@ -1,4 +1,4 @@
-"""What has to be there before the processes start. Each step does nothing where its work is done already."""
+"""The steps before the processes start. Each step does nothing if its work is done already."""
 
 import os
 import subprocess
@@ -8,14 +8,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from mlsite.secret_files import kept_secret
 from predictions import classifiers
 from worker.inference.repository import ModelVersion, RepositoryError
 
 Report = Callable[[str], None]
+
+
+def prepare_data_folder() -> None:
+    """Creates `DATA_DIR`. Raises `ImproperlyConfigured` if nothing can be written there."""
+    path: Path = settings.DATA_DIR
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"DATA_DIR: cannot create the folder {path}: {error.strerror}.") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(f"DATA_DIR: the folder {path} is not writable.")
+
+
+def prepare_secret_key() -> None:
+    """Generates a secret key in `DATA_DIR` if none is set; it outlives restarts, and other commands find it there."""
+    if not (os.environ.get("SECRET_KEY") or os.environ.get("SECRET_KEY_FILE")):
+        settings.SECRET_KEY = kept_secret(settings.SECRET_KEY_PATH)
 
 
 def prepare_database(report: Report) -> None:
@@ -26,23 +45,23 @@ def prepare_database(report: Report) -> None:
 
 
 def prepare_static_files(report: Report) -> None:
-    """Collects the static files, unless the collection is younger than everything that goes into it."""
+    """Collects the static files, unless they have not changed since the last time."""
     stamp = Path(settings.STATIC_ROOT) / ".collected"
-    storage = settings.STORAGES["staticfiles"]["BACKEND"]  # with DEBUG another one, which leaves no manifest
+    storage = settings.STORAGES["staticfiles"]["BACKEND"]  # DEBUG uses another one, which writes no manifest
     sources = [Path(settings.BASE_DIR) / "requirements" / "run.txt", *Path(settings.BASE_DIR, "static").rglob("*")]
     newest = max((source.stat().st_mtime for source in sources if source.exists()), default=0.0)
     if stamp.exists() and stamp.stat().st_mtime >= newest and stamp.read_text() == storage:
         return
     report("Pages: collecting the static files")
-    # Redoc comes with Swagger UI, half of all bytes, and is not used here.
+    # Redoc comes with Swagger UI. It is half of all bytes, and this site does not use it.
     call_command("collectstatic", interactive=False, verbosity=0, clear=True, ignore_patterns=["redoc"])
     stamp.write_text(storage)
 
 
 def prepare_model(report: Report) -> ModelVersion:
-    """The version that will answer. Installs `MODEL`, or the default where nothing is active.
+    """Returns the active version. Installs `MODEL`, or the default model if no version is active.
 
-    Raises `worker.inference.repository.RepositoryError` if there is no sound version in the end.
+    Raises `worker.inference.repository.RepositoryError` if no valid version can be installed.
     """
     repository = classifiers.repository()
     if settings.MODEL:
@@ -58,22 +77,22 @@ def prepare_model(report: Report) -> ModelVersion:
 
 
 def _install(name: str, report: Report, *, activate: bool) -> None:
-    """Installs in a process of its own: TensorFlow, which builds the model, is big and stays loaded."""
+    """Installs in a separate process: TensorFlow, which builds the model, needs much memory and stays loaded."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "model", "install", name]
     command += ["--activate"] if activate else []
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"} | os.environ
     with subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None and process.stderr is not None  # noqa: S101
-        complaints: list[str] = []
-        reader = threading.Thread(target=lambda: complaints.extend(process.stderr or ()))
+        errors: list[str] = []
+        reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()))
         reader.start()
         try:
             for line in process.stdout:
                 report(f"  {line.rstrip()}")
         except BaseException:
-            process.terminate()  # we are being stopped: it must not go on alone
+            process.terminate()  # this process is being stopped: the child must not go on
             raise
         finally:
             reader.join()
     if process.returncode:
-        raise RepositoryError(complaints[-1].strip() if complaints else f"the installation of {name} was stopped")
+        raise RepositoryError(errors[-1].strip() if errors else f"the installation of {name} was interrupted")

@@ -1,30 +1,55 @@
-"""`python -m mlsite.secret_files FOLDER`: the secrets of a site of containers, one file each.
+"""Secrets that the site generates once and keeps in files.
 
-Runs before anything that needs them, and so without the site's settings, which need one themselves. What the
-environment gives (`SECRET_KEY`, `POSTGRES_PASSWORD`) is written down; what it does not give is made up once and kept.
+`manage.py up` keeps its secret key so. `python -m mlsite.secret_files FOLDER` writes the secrets that containers share:
+it runs before all others, and so without the settings, which need a secret themselves. It stores the secrets that the
+environment gives (`SECRET_KEY`, `POSTGRES_PASSWORD`) and generates the others.
 """
 
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from mlsite.environment import Environment, kept_secret
+from django.core.exceptions import ImproperlyConfigured
+
 from worker.inference.repository.files import replace_text
 
-DATABASE = "mlsite"  # name of the database, and of its owner
+DATABASE = "mlsite"  # name of the database and of its owner
 DATABASE_HOST = "postgres"
 
 
+def read_secret(path: Path) -> str:
+    """The secret in this file, or an empty string if the file does not exist."""
+    try:
+        secret = path.read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise ImproperlyConfigured(f"SECRET_KEY is not set, and {path} cannot be read: {error.strerror}.") from error
+    if not secret:
+        raise ImproperlyConfigured(f"SECRET_KEY is not set, and {path} is empty: remove it.")
+    return secret
+
+
+def kept_secret(path: Path) -> str:
+    """The secret in this file. Generates it if the file does not exist; only the owner can read the file."""
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(50) + "\n")
+    except FileExistsError:
+        pass  # an earlier start generated it
+    return read_secret(path)
+
+
 def write_secrets(folder: Path, environment: Mapping[str, str]) -> None:
-    """Files `secret-key`, `database-password`, and `database-url` with that password in it."""
+    """Writes `secret-key`, `database-password`, and `database-url`, which holds that password."""
     os.umask(0o077)
-    values = Environment(environment)
-    _keep(folder / "secret-key", values.secret("SECRET_KEY"))
-    password = _keep(folder / "database-password", values.secret("POSTGRES_PASSWORD"))
-    # PostgreSQL takes the password when it makes its folder, and never again: who gives another one later has to
-    # change it there too.
+    _keep(folder / "secret-key", environment.get("SECRET_KEY", "").strip())
+    password = _keep(folder / "database-password", environment.get("POSTGRES_PASSWORD", "").strip())
+    # PostgreSQL takes the password when it creates its folder, and never again: a changed password has to be changed
+    # there too.
     replace_text(
         folder / "database-url", f"postgres://{DATABASE}:{quote(password, safe='')}@{DATABASE_HOST}:5432/{DATABASE}\n"
     )

@@ -1,62 +1,69 @@
 """All settings, read from the environment in this one place (see the table in the README).
 
-Safe for production as they stand: without `DEBUG`, nothing here has a default that a stranger could know.
+The defaults are safe for production: without `DEBUG`, no secret has a default value.
 """
 
+import logging
 import os
 import sys
-from http import HTTPStatus
 from pathlib import Path
 
+import environ
+import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from mlsite import embedded_valkey
-from mlsite.environment import kept_secret, read_environment, writable_folder
+from mlsite import embedded_valkey, logs
+from mlsite.environment import Env, boolean, database, number, one_of
+from mlsite.secret_files import read_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = read_environment(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
 
-# --- Where things are kept ------------------------------------------------------------------------
+environ.Env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"))  # the environment of the process wins
+env = Env()
 
-DATA_DIR = writable_folder(env.path("DATA_DIR", BASE_DIR / "var", base=BASE_DIR), "DATA_DIR")
+
+def absolute_path(value: str) -> Path:
+    """A relative path starts at the project, not at the working directory of the process."""
+    return (BASE_DIR / Path(value).expanduser()).resolve()
+
+
+# --- Files and folders ----------------------------------------------------------------------------
+
+DATA_DIR = env("DATA_DIR", cast=absolute_path, default=BASE_DIR / "var")
 MODELS_DIR = DATA_DIR / "models"
-FEEDBACK_FILE = env.path("FEEDBACK_FILE", DATA_DIR / "feedback", base=BASE_DIR)
+FEEDBACK_FILE = env("FEEDBACK_FILE", cast=absolute_path, default=DATA_DIR / "feedback")
 
 # --- Safety ---------------------------------------------------------------------------------------
 
-DEBUG = env.flag("DEBUG", False)
+DEBUG = env("DEBUG", cast=boolean, default=False)
 
-SECRET_KEY_PATH = DATA_DIR / "secret-key"
-SECRET_KEY = env.secret("SECRET_KEY")
-if not SECRET_KEY and (SECRET_KEY_PATH.exists() or sys.argv[1:2] == ["up"]):
-    # `manage.py up` is the one command that may make up a key; it keeps it, so that sessions outlive a restart
-    # and the other commands on this machine find it.
-    SECRET_KEY = kept_secret(SECRET_KEY_PATH)
-if not SECRET_KEY:
+SECRET_KEY_PATH = DATA_DIR / "secret-key"  # `manage.py up` creates it
+SECRET_KEY = env("SECRET_KEY", default="") or read_secret(SECRET_KEY_PATH)
+if not SECRET_KEY and sys.argv[1:2] != ["up"]:
     raise ImproperlyConfigured(
         f"SECRET_KEY is not set. Set it (or SECRET_KEY_FILE), or run `make run`, which keeps one in {DATA_DIR}."
     )
 
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", cast=str.strip, default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", cast=str.strip, default=[])
 
-# On unless said otherwise; `manage.py up`, which serves plain HTTP on this machine, says otherwise.
-HTTPS = env.flag("HTTPS", not DEBUG)
+# `manage.py up`, which serves plain HTTP on this machine, turns this off.
+HTTPS = env("HTTPS", cast=boolean, default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-# Probes come from inside, over plain HTTP, and must not be sent elsewhere.
+# Probes come over plain HTTP from the same network, and must not be redirected.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 
-# Nothing is loaded from elsewhere, nothing runs inline. `blob:` is for the preview of a picture before its upload.
+# No foreign resources, no inline scripts or styles. `blob:` is for the preview of a picture before its upload.
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/admin/django_rq/"],  # its pages, which superusers see, bring scripts of their own inline
+    "EXCLUDE_URL_PREFIXES": ["/admin/django_rq/"],  # its pages, for superusers only, have inline scripts
     "DIRECTIVES": {
         "default-src": [NONE],
         "script-src": [SELF],
@@ -93,7 +100,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "mlsite.logs.request_log",
+    "mlsite.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "mlsite.charsets.ignore_other_codecs",
@@ -136,13 +143,13 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Database -------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
-DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; each thread of the web server holds a connection of its own
+DATABASES = {"default": env("DATABASE_URL", cast=database, default=database(f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))}
+DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; each thread of the web server holds one connection
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
-        # Readers and one writer at a time side by side; a writer waits for its turn from the start, so that a
-        # transaction that began by reading cannot fail half-way with "database is locked".
+        # WAL lets readers work beside one writer. An immediate transaction waits for the write lock when it begins,
+        # so that it cannot fail half-way with "database is locked".
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,  # seconds
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
@@ -151,9 +158,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Queue ----------------------------------------------------------------------------------------
 
-# The embedded server of `manage.py up` listens on this socket and on nothing else.
+# The embedded server of `manage.py up` listens only on this socket.
 EMBEDDED_VALKEY_URL = f"unix://{embedded_valkey.socket_path(DATA_DIR)}"
-REDIS_URL = env.secret("REDIS_URL", EMBEDDED_VALKEY_URL)
+REDIS_URL = env("REDIS_URL", default=EMBEDDED_VALKEY_URL)
 if REDIS_URL.partition("://")[0] not in {"redis", "rediss", "unix"}:
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
 
@@ -169,41 +176,41 @@ RQ = {"WORKER_CLASS": "predictions.prediction_worker.PredictionWorker"}
 
 # --- Predictions ----------------------------------------------------------------------------------
 
-DEFAULT_MODEL = "efficientnet-lite0"  # what `manage.py up` installs where nothing is active
-MODEL = env.text("MODEL")  # empty: whatever `manage.py model activate` made active
-ENGINE = env.choice("ENGINE", "openvino", ["openvino", "tensorflow"])
-PRECISION = env.choice("PRECISION", "f32", ["f32", "bf16"])
+DEFAULT_MODEL = "efficientnet-lite0"  # `manage.py up` installs it if no model is active
+MODEL = env("MODEL", default="")  # empty: the version that `manage.py model activate` chose
+ENGINE = env("ENGINE", cast=one_of("openvino", "tensorflow"), default="openvino")
+PRECISION = env("PRECISION", cast=one_of("f32", "bf16"), default="f32")
 if PRECISION != "f32" and ENGINE != "openvino":
     raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
-ENGINE_THREADS = env.number("ENGINE_THREADS", 0, minimum=0, maximum=1024)  # 0: one for each core it may use
-BATCH_MAX_SIZE = env.number("BATCH_MAX_SIZE", 32, minimum=1, maximum=1024)
-BATCH_MAX_WAIT_MS = env.number("BATCH_MAX_WAIT_MS", 0, minimum=0, maximum=10_000)
-QUEUE_MAX_LENGTH = env.number("QUEUE_MAX_LENGTH", 10_000, minimum=1, maximum=10_000_000)
-REUSE_ANSWERS = env.flag("REUSE_ANSWERS", True)
-PREDICT_WAIT_SECONDS = env.number("PREDICT_WAIT_SECONDS", 30, minimum=1, maximum=600)
-UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 2**20, minimum=1024, maximum=2**31)
-UPLOAD_MAX_PIXELS = env.number("UPLOAD_MAX_PIXELS", 50_000_000, minimum=1, maximum=500_000_000)
+ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 0: one for each usable core
+BATCH_MAX_SIZE = env("BATCH_MAX_SIZE", cast=number(int, 1, 1024), default=32)
+BATCH_MAX_WAIT_MS = env("BATCH_MAX_WAIT_MS", cast=number(int, 0, 10_000), default=0)
+QUEUE_MAX_LENGTH = env("QUEUE_MAX_LENGTH", cast=number(int, 1, 10_000_000), default=10_000)
+REUSE_ANSWERS = env("REUSE_ANSWERS", cast=boolean, default=True)
+PREDICT_WAIT_SECONDS = env("PREDICT_WAIT_SECONDS", cast=number(int, 1, 600), default=30)
+UPLOAD_MAX_BYTES = env("UPLOAD_MAX_BYTES", cast=number(int, 1024, 2**31), default=20 * 2**20)
+UPLOAD_MAX_PIXELS = env("UPLOAD_MAX_PIXELS", cast=number(int, 1, 500_000_000), default=50_000_000)
 
 # --- Review ---------------------------------------------------------------------------------------
 
-REVIEW_BELOW_SCORE = env.fraction("REVIEW_BELOW_SCORE", 0.1)  # less sure answers open a case by themselves
-REVIEW_SAMPLE_RATE = env.fraction("REVIEW_SAMPLE_RATE", 0.01)  # of all pictures, whatever the answer
-REVIEW_CLAIM_MINUTES = env.number("REVIEW_CLAIM_MINUTES", 15, minimum=1, maximum=1440)
+REVIEW_BELOW_SCORE = env("REVIEW_BELOW_SCORE", cast=number(float, 0, 1), default=0.1)  # a less sure answer opens a case
+REVIEW_SAMPLE_RATE = env("REVIEW_SAMPLE_RATE", cast=number(float, 0, 1), default=0.01)  # of all pictures
+REVIEW_CLAIM_MINUTES = env("REVIEW_CLAIM_MINUTES", cast=number(int, 1, 1440), default=15)
 
 # --- Web server -----------------------------------------------------------------------------------
 
-WEB_THREADS = env.number("WEB_THREADS", 320, minimum=33, maximum=4096)  # each waiting request holds one
+WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each current request holds one
 
 # --- Files ----------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = env.path("STATIC_DIR", DATA_DIR / "static", base=BASE_DIR)
+STATIC_ROOT = env("STATIC_DIR", cast=absolute_path, default=DATA_DIR / "static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "uploads"
 EXPORTS_DIR = DATA_DIR / "exports"
 STORAGES = {
     "default": {"BACKEND": "predictions.uploads.storage.ContentAddressedStorage"},
-    # WhiteNoise's storage would also compress: ten seconds and more of a first start, for a page on one's own machine.
+    # Not WhiteNoise's storage: its compression adds ten seconds to the first start.
     "staticfiles": {
         "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
     },
@@ -222,7 +229,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "mlsite",
-    "DESCRIPTION": "Send a picture, get a label and a score; say where the answer is wrong.",
+    "DESCRIPTION": "Send a picture, get a label and a score. Report wrong answers.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -233,7 +240,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# --- Everything else ------------------------------------------------------------------------------
+# --- Language, time, logs -------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -242,22 +249,20 @@ USE_TZ = True
 LOGIN_URL = "admin:login"
 CSRF_FAILURE_VIEW = "mlsite.errors.csrf_failure"
 
-LOG_FORMAT = env.choice("LOG_FORMAT", "text", ["text", "json"])
+LOG_FORMAT = env("LOG_FORMAT", cast=one_of("text", "json"), default="text")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"text": {"()": "mlsite.logs.Lines"}, "json": {"()": "mlsite.logs.json_lines"}},
-    # Refusing what is too much is no error, and there may be a thousand of them a second.
-    "filters": {
-        "not_busy": {
-            "()": "django.utils.log.CallbackFilter",
-            "callback": lambda record: getattr(record, "status_code", 0) != HTTPStatus.SERVICE_UNAVAILABLE,
-        }
-    },
+    "formatters": {"text": {"()": "mlsite.logs.text_lines"}, "json": {"()": "mlsite.logs.json_lines"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {
-        "django.server": {"level": "INFO", "propagate": True},
-        "django.request": {"filters": ["not_busy"]},
-    },
+    # The request middleware logs each request, and a failure with its traceback.
+    "loggers": {"django.request": {"level": "CRITICAL"}},
 }
+structlog.configure(
+    processors=[logs.drop_streaming_events, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    cache_logger_on_first_use=True,
+)
+DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # the user would cost a query

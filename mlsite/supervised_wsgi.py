@@ -1,8 +1,8 @@
-"""The site as `manage.py up` has it served: it ends with the process that is supervised.
+"""The WSGI application for `manage.py up`: it ends when its parent process ends.
 
-Granian serves from a child of that process. If the parent is killed, the child would go on answering beside its
-successor, and after everything else was stopped. Not in `wsgi.py`: a server that somebody starts from a shell has to
-outlive that shell.
+Granian serves from a child of the supervised process. If the parent were killed, the child would go on serving beside
+its successor, and after all other processes have stopped. This is not in `wsgi.py`, because a server that is started
+from a shell must outlive that shell.
 """
 
 from mlsite.supervision import stop_when_parent_dies

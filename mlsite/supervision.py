@@ -1,4 +1,4 @@
-"""Running several programs side by side, by way of supervisord: restarts with back-off, ordered stop, rotated logs."""
+"""Runs several programs under supervisord: restarts with back-off, ordered stop, rotated logs."""
 
 import contextlib
 import ctypes
@@ -14,17 +14,19 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # prctl(2), Linux only
 
+# From supervisord's log, because neither its events nor its XML-RPC interface tell which signal ended a process: an
+# EXITED event has no exit status at all, and `exitstatus` is -1 for each signal.
 _DIED = re.compile(r"exited: (?P<name>\S+) \((?P<how>.*); not expected\)")
 
 
 @dataclass(frozen=True)
 class Program:
-    """One process to keep running. Those with a lower `priority` start earlier and stop later."""
+    """One process to keep running. A program with a lower `priority` starts earlier and stops later."""
 
     name: str
     command: list[str]
     priority: int
-    stop_seconds: int = 10  # after SIGTERM; then SIGKILL
+    stop_seconds: int = 10  # from SIGTERM to SIGKILL
 
 
 def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path) -> str:
@@ -32,7 +34,7 @@ def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path
     sections = [
         "[supervisord]\n"
         "nodaemon=true\n"
-        "silent=true\n"  # writes to its log only: a pipe to us would break, and it with it, if we are killed
+        "silent=true\n"  # logs to its file only: if we are killed, a pipe to us would break and end it
         f"logfile={_escaped(log_folder / 'supervisord.log')}\n"
         f"pidfile={_escaped(log_folder / 'supervisord.pid')}\n"
     ]
@@ -42,7 +44,7 @@ def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path
             f"command={_escaped(shlex.join(program.command))}\n"
             f"directory={_escaped(folder)}\n"
             f"priority={program.priority}\n"
-            # A program that lives for less than two seconds is started again after one second, then two, three...
+            # The delay before a restart grows by a second while a program lives for less than two seconds.
             "autorestart=true\n"
             "startsecs=2\n"
             "startretries=1000000\n"
@@ -68,13 +70,13 @@ class Supervisor:
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            # A Ctrl-C reaches the whole terminal. Only we answer to it, and stop the programs in their order.
+            # Ctrl-C signals all processes of the terminal. Only we handle it, and stop the programs in order.
             start_new_session=True,
             preexec_fn=stop_when_parent_dies,
         )
 
     def deaths(self) -> Iterator[tuple[str, str]]:
-        """(program, how it ended) for each one that ended by itself since the last call."""
+        """Yields (name, how it ended) for each program that ended unexpectedly since the last call."""
         for line in self._log:
             if died := _DIED.search(line):
                 yield died["name"], died["how"]
@@ -83,14 +85,14 @@ class Supervisor:
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """Stops all programs, last started first, and waits until they are gone."""
+        """Stops all programs, the last started first, and waits until they have ended."""
         with self._log, contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         self._process.wait()
 
 
 def stop_when_parent_dies() -> None:
-    """In the new process: ask the kernel for a SIGTERM when the parent is gone, even by SIGKILL. Linux only."""
+    """Asks the kernel to send this process a SIGTERM when its parent ends, even by SIGKILL. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""Every address of the site. The prefixes name the rooms; the contract is in docs/architecture.md."""
+"""All URLs of the site. docs/architecture.md describes the contract."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -21,7 +21,7 @@ api_urls = [
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
 ]
 
-old_client_urls = [
+legacy_urls = [
     path("predict", predictions_legacy.predict, name="predict"),
     path("feedback", feedback_legacy.feedback, name="feedback"),
 ]
@@ -29,7 +29,7 @@ old_client_urls = [
 urlpatterns = [
     path("", include("predictions.urls")),
     path("", include("feedback.urls")),
-    path("", include((old_client_urls, "old"))),
+    path("", include((legacy_urls, "old"))),
     path("api/", include((api_urls, "api"))),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),

@@ -1,4 +1,4 @@
-"""The command line of the web server: Granian, one process, each request at hand or waiting in a thread of its own."""
+"""The command line of the web server: Granian, one process, one thread for each current request."""
 
 import sys
 
@@ -12,8 +12,8 @@ def command(host: str, port: int, *, application: str = "mlsite.wsgi:application
         "port": port,
         "http": "1",
         "workers": 1,
-        "workers-kill-timeout": 8,  # seconds for the requests at hand when it is stopped
-        "runtime-mode": "st",  # the network part is light: one thread of it for 5,000 requests a second
+        "workers-kill-timeout": 8,  # seconds for current requests when the server stops
+        "runtime-mode": "st",  # one network thread handles 5,000 requests a second
         "blocking-threads": settings.WEB_THREADS,
         # Connections beyond the threads queue here until they are served or rejected (predictions/admission/).
         "backlog": 4096,

@@ -67,7 +67,7 @@ def test_a_killed_process_loses_no_prediction(data_dir: Path, photos: list[bytes
         eventually(lambda: _some_answered(site, ids), "the first answer")
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: "is started again" in site.output, "the restart")
+        eventually(lambda: "and restarts" in site.output, "the restart")
         eventually(site.is_ready, "readiness")
         eventually(lambda: _all_answered(site, ids), "the last answer", seconds=150)
 

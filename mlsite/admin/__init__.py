@@ -1,4 +1,4 @@
-"""What the site itself adds to the admin."""
+"""Admin pages for accounts and queues."""
 
 from mlsite.admin.accounts import AccountAdmin
 from mlsite.admin.queues import QueueAdmin

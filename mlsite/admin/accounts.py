@@ -1,6 +1,6 @@
-"""Accounts in the admin: a lead manages reviewers and leads, and nothing that would make him more than a lead.
+"""Accounts in the admin: a lead manages reviewers and leads, but cannot grant more than a lead may do.
 
-Superusers keep Django's own forms.
+Superusers get Django's forms.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from review.models import Decision
 from review.roles import LEADS, REVIEWERS
 
 if TYPE_CHECKING:
-    DjangosUserAdmin = UserAdmin[User]  # generic in its type stubs only
+    DjangoUserAdmin = UserAdmin[User]  # generic in its type stubs only
 else:
-    DjangosUserAdmin = UserAdmin
+    DjangoUserAdmin = UserAdmin
 
 admin.site.unregister(User)
 
@@ -50,7 +50,7 @@ class RoleFilter(admin.SimpleListFilter):
 
 
 @admin.register(User)
-class AccountAdmin(DjangosUserAdmin):
+class AccountAdmin(DjangoUserAdmin):
     list_display = ("username", "role", "is_active", "last_login", "decisions_made")
     list_per_page = 50
 
@@ -58,9 +58,9 @@ class AccountAdmin(DjangosUserAdmin):
         return super().get_list_filter(request) if _is_superuser(request) else (RoleFilter, "is_active")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        """Who is not there for a lead cannot be changed by one either, by whatever view."""
+        """Hides accounts that a lead may not see; hidden accounts cannot be changed in any view."""
         groups = Group.objects.filter(user=OuterRef("pk"))
-        # What he has decided and not taken back himself.
+        # Decisions that the reviewer has not undone.
         decisions = Decision.objects.filter(reviewer=OuterRef("pk"), undone_by__isnull=True)
         decisions = decisions.filter(kind__in=Decision.CAN_BE_UNDONE).order_by()
         counted = decisions.values("reviewer").annotate(number=Count("pk")).values("number")
@@ -92,13 +92,13 @@ class AccountAdmin(DjangosUserAdmin):
     # --- What a lead may do -----------------------------------------------------------------------
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Not if the account may do more than a lead: its password would be a way to do the same."""
+        """False if the account may do more than a lead, who could otherwise set its password and log in with it."""
         if not super().has_change_permission(request, obj):
             return False
         return obj is None or _is_superuser(request) or not accounts.may_do_more_than_a_lead(obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Decisions name who made them, and stay. A superuser may delete an account that has made none."""
+        """Decisions keep their author. A superuser may delete an account without decisions."""
         return _is_superuser(request) and super().has_delete_permission(request, obj)
 
     # --- The forms --------------------------------------------------------------------------------
@@ -109,18 +109,18 @@ class AccountAdmin(DjangosUserAdmin):
         if obj is None:
             password = {
                 "fields": ("password1", "password2"),
-                "description": "Leave both fields empty, and a password is made up and shown to you once.",
+                "description": "Leave both fields empty to generate a password. You see it once.",
             }
             return [(None, {"fields": ("username", "role")}), ("Password", password)]
         account: dict[str, Any] = {"fields": ("username", "password_link")}
         if not self.has_change_permission(request, obj):
-            why = "This account may do more than a lead: only a superuser can change it."
+            why = "Only a superuser can change this account: it may do more than a lead."
             account = {"fields": ("username",), "description": why}
         return [
             (None, account),
             ("Personal info", {"fields": ("first_name", "last_name", "email")}),
             ("Access", {"fields": ("is_active", "role")}),
-            ("So far", {"fields": ("last_login", "date_joined", "decisions_made")}),
+            ("Activity", {"fields": ("last_login", "date_joined", "decisions_made")}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -136,7 +136,7 @@ class AccountAdmin(DjangosUserAdmin):
         form = super().get_form(request, obj, **kwargs, form=NewAccountForm if obj is None else AccountForm)
         if issubclass(form, AccountForm):
             assert isinstance(request.user, User)  # noqa: S101
-            form.changed_by = request.user  # this class is made anew for each request
+            form.changed_by = request.user  # the admin creates this class for each request
         return form
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
@@ -144,19 +144,19 @@ class AccountAdmin(DjangosUserAdmin):
         if isinstance(form, AccountForm | NewAccountForm):
             accounts.account_set_role(account=form.instance, role=form.cleaned_data["role"])
         if password := getattr(form, "generated_password", ""):
-            text = "Hand over the password of {} now; it is kept nowhere and not shown again: <strong>{}</strong>"
+            text = "Give {} this password now; you won't see it again: <strong>{}</strong>"
             self.message_user(request, format_html(text, form.instance, password), messages.WARNING)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         if _is_superuser(request):
             return super().user_change_password(request, id, form_url)
         if self.has_change_permission(request) and unquote(id) == str(request.user.pk):
-            return redirect("admin:password_change")  # which asks for the old one
-        # Django reads the form from the object that serves all requests.
-        own = copy.copy(self)
-        own.change_password_form = NewPasswordForm
-        own.change_user_password_template = "admin/new_password.html"  # noqa: S105 - no password
-        return super(AccountAdmin, own).user_change_password(request, id, form_url)
+            return redirect("admin:password_change")  # it asks for the old password
+        # A copy, because Django reads the form from this object, which all requests share.
+        copied = copy.copy(self)
+        copied.change_password_form = NewPasswordForm
+        copied.change_user_password_template = "admin/new_password.html"  # noqa: S105 - no password
+        return super(AccountAdmin, copied).user_change_password(request, id, form_url)
 
 
 def _is_superuser(request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""django-rq's pages about the queues, for superusers only."""
+"""django-rq's queue pages, for superusers only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ admin.site.unregister(Dashboard)
 
 @admin.register(Dashboard)
 class QueueAdmin(django_rq.admin.QueueAdmin):
-    """django-rq lets in whoever may log in to the admin, and whoever is in can empty a queue. Reviewers may log in."""
+    """Restricts django-rq's pages, on which all staff, reviewers included, could otherwise empty a queue."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _is_superuser(request)
@@ -42,7 +42,7 @@ class QueueAdmin(django_rq.admin.QueueAdmin):
 def _for_superusers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        # Who is not logged in at all meets django-rq's own way to the login.
+        # django-rq redirects anonymous users to the login.
         if request.user.is_authenticated and not _is_superuser(request):
             raise PermissionDenied
         return view(request, *args, **options)

@@ -1,4 +1,4 @@
-"""Types of command line arguments that several commands share."""
+"""Argument types that several commands share."""
 
 from argparse import ArgumentTypeError
 

@@ -1,4 +1,4 @@
-"""A lead manages reviewers and leads in the admin. What he must not do is in test_admin_limits.py."""
+"""A lead manages reviewers and leads in the admin. test_admin_limits.py checks what they must not do."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ def _add(client: Client, **changes: str) -> Any:
 # --- Adding ---------------------------------------------------------------------------------------
 
 
-def test_it_works(lead: Client) -> None:
+def test_adds_a_reviewer(lead: Client) -> None:
     page = _add(lead, password1=PASSWORD, password2=PASSWORD).text
     ada = User.objects.get(username="ada")
     assert (ada.is_active, ada.is_staff, ada.is_superuser) == (True, True, False)
     assert accounts.role_of(ada) == roles.REVIEWERS
-    assert PASSWORD not in page and "it is kept nowhere" not in page
+    assert PASSWORD not in page and "this password now" not in page
     browser = Client()
     assert browser.login(username="ada", password=PASSWORD)
     assert browser.get("/admin/review/case/").status_code == 200
     assert browser.get(URL).status_code == 403
 
 
-def test_a_password_is_made_up(lead: Client) -> None:
+def test_generates_a_password(lead: Client) -> None:
     page = _add(lead, role=roles.LEADS).text
-    password = re.search(r"the password of ada now; .*: <strong>(\S+)</strong>", page)
+    password = re.search(r"Give ada this password now; .*: <strong>(\S+)</strong>", page)
     assert password and len(password[1]) >= 16
     assert password[1] not in lead.get(URL).text, "shown once"
     browser = Client()
@@ -74,13 +74,13 @@ def test_a_password_is_made_up(lead: Client) -> None:
         ({"username": "LEAD"}, "already exists"),
         ({"role": ""}, "This field is required."),
         ({"role": "Superusers"}, "not one of the available choices"),
-        ({"password1": PASSWORD}, "Enter it in both fields, or in none."),
-        ({"password2": PASSWORD}, "Enter it in both fields, or in none."),
+        ({"password1": PASSWORD}, "Enter the password in both fields, or leave both empty."),
+        ({"password2": PASSWORD}, "Enter the password in both fields, or leave both empty."),
         ({"password1": PASSWORD, "password2": "another"}, "The two password fields didn’t match."),
         ({"password1": "12345678", "password2": "12345678"}, "too common"),
     ],
 )
-def test_not_valid(lead: Client, changes: dict[str, str], message: str) -> None:
+def test_rejects_invalid_accounts(lead: Client, changes: dict[str, str], message: str) -> None:
     assert message in _add(lead, **changes).text
     assert User.objects.count() == 1
 
@@ -88,7 +88,7 @@ def test_not_valid(lead: Client, changes: dict[str, str], message: str) -> None:
 # --- Changing -------------------------------------------------------------------------------------
 
 
-def test_name_and_address(lead: Client) -> None:
+def test_changes_name_and_email(lead: Client) -> None:
     ada = reviewer_named()
     assert _change(lead, ada, first_name="Ada", last_name="Lovelace", email="ada@example.org").status_code == 302
     assert (ada.get_full_name(), ada.email, ada.is_active, ada.is_staff) == (
@@ -99,7 +99,7 @@ def test_name_and_address(lead: Client) -> None:
     )
 
 
-def test_roles(lead: Client) -> None:
+def test_changes_the_role_and_keeps_other_groups(lead: Client) -> None:
     ada = reviewer_named()
     ada.groups.add(Group.objects.create(name="Thursdays"))
     for role in (roles.LEADS, roles.REVIEWERS):
@@ -107,7 +107,7 @@ def test_roles(lead: Client) -> None:
         assert set(ada.groups.values_list("name", flat=True)) == {role, "Thursdays"}
 
 
-def test_who_is_deactivated_is_out_at_once(lead: Client) -> None:
+def test_deactivation_ends_the_session(lead: Client) -> None:
     ada = reviewer_named()
     browser = Client()
     browser.force_login(ada)
@@ -118,7 +118,7 @@ def test_who_is_deactivated_is_out_at_once(lead: Client) -> None:
     assert ada.is_active and accounts.role_of(ada) == roles.REVIEWERS
 
 
-def test_a_new_password_for_somebody_else(lead: Client) -> None:
+def test_sets_a_new_password_for_another_account(lead: Client) -> None:
     ada = reviewer_named()
     ada.set_password("the old one")
     ada.save()
@@ -135,7 +135,7 @@ def test_a_new_password_for_somebody_else(lead: Client) -> None:
     assert browser.get("/admin/review/case/").status_code == 302, "logged out everywhere"
 
 
-def test_nobody_is_left_without_a_password(lead: Client) -> None:
+def test_cannot_disable_a_password(lead: Client) -> None:
     ada = reviewer_named()
     ada.set_password(PASSWORD)
     ada.save()
@@ -145,7 +145,7 @@ def test_nobody_is_left_without_a_password(lead: Client) -> None:
     assert ada.check_password(PASSWORD)
 
 
-def test_the_own_password_takes_the_old_one(lead: Client) -> None:
+def test_own_password_requires_the_old_one(lead: Client) -> None:
     me = User.objects.get(username="lead")
     for response in (
         lead.get(f"{URL}{me.pk}/password/"),
@@ -156,25 +156,25 @@ def test_the_own_password_takes_the_old_one(lead: Client) -> None:
     assert not me.check_password(PASSWORD)
 
 
-# --- One lead stays -------------------------------------------------------------------------------
+# --- The last lead -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("changes", [{"role": roles.REVIEWERS}, {"role": roles.LEADS, "is_active": ""}])
-def test_the_last_lead(lead: Client, changes: dict[str, str]) -> None:
+def test_last_lead_keeps_the_role(lead: Client, changes: dict[str, str]) -> None:
     me = User.objects.get(username="lead")
     bob = reviewer_named("bob", roles.LEADS)
     User.objects.filter(pk=bob.pk).update(is_active=False)
-    assert "This is the last active lead, and one has to stay." in _change(lead, me, **changes).text
+    assert "This is the last active lead. Make somebody else" in _change(lead, me, **changes).text
     User.objects.filter(pk=bob.pk).update(is_active=True)
     page = _change(lead, me, **changes).text
-    assert "yourself: another lead has to do it." in page and "last active lead" not in page
+    assert "yourself. Ask another lead." in page and "last active lead" not in page
     assert me.is_active and accounts.role_of(me) == roles.LEADS
-    assert _change(lead, bob, **changes).status_code == 302, "that of another"
+    assert _change(lead, bob, **changes).status_code == 302, "another lead"
     assert lead.get(URL).status_code == 200
 
 
-def test_the_last_lead_by_somebody_who_is_none() -> None:
-    """Whoever else a superuser lets change accounts."""
+def test_user_with_permissions_only_cannot_remove_the_last_lead() -> None:
+    """A superuser can grant the permissions of leads to somebody who is no lead."""
     bob = reviewer_named("bob", roles.LEADS)
     ada = reviewer_named("ada", roles.LEADS)
     browser = Client()
@@ -186,7 +186,7 @@ def test_the_last_lead_by_somebody_who_is_none() -> None:
     assert accounts.role_of(bob) == roles.LEADS
 
 
-def test_a_lead_who_was_deactivated_comes_back_as_a_reviewer(lead: Client) -> None:
+def test_reactivated_lead_can_become_a_reviewer(lead: Client) -> None:
     bob = reviewer_named("bob", roles.LEADS)
     User.objects.filter(pk=bob.pk).update(is_active=False)
     assert _change(lead, bob).status_code == 302
@@ -201,7 +201,7 @@ def _cells(page: str, column: str) -> list[str]:
     return [re.sub("<.*?>", "", cell) for cell in cells]
 
 
-def test_the_list(lead: Client, admin_client: Client) -> None:
+def test_lists_accounts(lead: Client, admin_client: Client) -> None:
     ada = reviewer_named("ada")
     for role in (roles.REVIEWERS, roles.LEADS):
         reviewer_named("bob", role)
@@ -237,7 +237,7 @@ def test_filters_and_search(lead: Client, query: str, names: list[str]) -> None:
     assert _cells(lead.get(URL + query).text, "username") == names
 
 
-def test_number_of_queries(lead: Client) -> None:
+def test_number_of_queries_does_not_grow(lead: Client) -> None:
     counts = []
     for total in (3, 30):
         while User.objects.count() < total:

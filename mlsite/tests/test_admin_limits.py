@@ -1,4 +1,4 @@
-"""What nobody but a superuser may do to accounts, whatever somebody sends who knows how Django's forms are made."""
+"""Only superusers may grant more than a lead may do, whatever fields a request to Django's forms holds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def root() -> User:
 
 @pytest.fixture
 def rights() -> dict[str, Any]:
-    """Everything that would make somebody more than a lead."""
+    """All fields that would grant more than a lead may do."""
     secret = Group.objects.create(name="Secret")
     secret.permissions.set(Permission.objects.all())
     return {
@@ -68,17 +68,17 @@ def _everything() -> list[object]:
 # --- A lead ---------------------------------------------------------------------------------------
 
 
-def test_fields_that_the_form_does_not_have(lead: Client, rights: dict[str, Any]) -> None:
+def test_ignores_foreign_fields_of_an_account(lead: Client, rights: dict[str, Any]) -> None:
     me, ada = User.objects.get(username="lead"), reviewer_named()
     for account in (me, ada):
         before = _rights(account)
         assert lead.post(f"{URL}{account.pk}/change/", _form(account, **rights)).status_code == 302
         assert _rights(account) == before
         account.refresh_from_db()
-        assert account.first_name == "Changed", "all else was in order, so that the rest of it was not just refused"
+        assert account.first_name == "Changed", "the rest of the form was accepted"
 
 
-def test_fields_that_the_form_of_a_new_account_does_not_have(lead: Client, rights: dict[str, Any]) -> None:
+def test_ignores_foreign_fields_of_a_new_account(lead: Client, rights: dict[str, Any]) -> None:
     payload = rights | {"username": "ada", "role": roles.REVIEWERS, "is_active": "", "usable_password": "false"}
     assert lead.post(f"{URL}add/?is_superuser=1&groups=1", payload | PASSWORDS).status_code == 302
     ada = User.objects.get(username="ada")
@@ -87,8 +87,8 @@ def test_fields_that_the_form_of_a_new_account_does_not_have(lead: Client, right
     assert ada.check_password(PASSWORD)
 
 
-def test_a_copy_of_a_superuser_is_none(lead: Client, root: User, rights: dict[str, Any]) -> None:
-    """`_saveasnew` makes Django take the form of any account for that of a new one."""
+def test_saving_a_superuser_as_new_grants_nothing(lead: Client, root: User, rights: dict[str, Any]) -> None:
+    """`_saveasnew` makes Django treat the form of an existing account as that of a new one."""
     payload = rights | PASSWORDS | {"_saveasnew": "1", "role": roles.REVIEWERS}
     assert lead.post(f"{URL}{root.pk}/change/", payload).status_code == 302
     copy = User.objects.get(username="root2")
@@ -97,7 +97,7 @@ def test_a_copy_of_a_superuser_is_none(lead: Client, root: User, rights: dict[st
 
 
 @pytest.mark.parametrize("path", ["change", "password", "history", "delete"])
-def test_superusers_are_not_there(lead: Client, root: User, rights: dict[str, Any], path: str) -> None:
+def test_superusers_are_hidden(lead: Client, root: User, rights: dict[str, Any], path: str) -> None:
     before = _everything()
     for payload in (_form(root), _form(root, **rights), PASSWORDS, {"post": "yes"}):
         response = lead.post(f"{URL}{root.pk}/{path}/", payload)
@@ -107,7 +107,7 @@ def test_superusers_are_not_there(lead: Client, root: User, rights: dict[str, An
     assert _everything() == before
 
 
-def test_nor_are_accounts_of_others_than_staff(lead: Client, root: User) -> None:
+def test_accounts_that_are_not_staff_are_hidden(lead: Client, root: User) -> None:
     guest = User.objects.create_user("guest")
     page = lead.get(URL).text
     assert "guest" not in page and ">root<" not in page
@@ -118,8 +118,8 @@ def test_nor_are_accounts_of_others_than_staff(lead: Client, root: User) -> None
 
 
 @pytest.mark.parametrize("how", ["by permission", "by group", "by permission, inactive"])
-def test_accounts_that_may_do_more_are_looked_at_only(lead: Client, how: str, rights: dict[str, Any]) -> None:
-    """With a new password for it, a lead could do whatever that account can."""
+def test_accounts_that_may_do_more_are_read_only(lead: Client, how: str, rights: dict[str, Any]) -> None:
+    """Otherwise a lead could set a new password and log in with the account."""
     keeper = User.objects.create_user("keeper", is_staff=True, is_active="inactive" not in how)
     if how == "by group":
         keeper.groups.set([Group.objects.get(name="Secret"), Group.objects.get(name=roles.LEADS)])
@@ -127,7 +127,7 @@ def test_accounts_that_may_do_more_are_looked_at_only(lead: Client, how: str, ri
         keeper.user_permissions.set(Permission.objects.filter(codename="change_group"))
     before = _everything()
     page = lead.get(f"{URL}{keeper.pk}/change/")
-    assert page.status_code == 200 and "This account may do more than a lead" in page.text
+    assert page.status_code == 200 and "it may do more than a lead" in page.text
     assert 'name="_save"' not in page.text and f"{URL}{keeper.pk}/password/" not in page.text
     assert lead.get(f"{URL}{keeper.pk}/password/").status_code == 403
     assert lead.post(f"{URL}{keeper.pk}/password/", PASSWORDS).status_code == 403
@@ -135,11 +135,11 @@ def test_accounts_that_may_do_more_are_looked_at_only(lead: Client, how: str, ri
     assert _everything() == before
 
 
-def test_nothing_is_deleted(lead: Client) -> None:
+def test_lead_cannot_delete_accounts(lead: Client) -> None:
     ada = reviewer_named()
     case_decide(case_id=open_case().pk, reviewer=ada, verdict=Verdict(Decision.Kind.RIGHT))
     page = lead.get(f"{URL}{ada.pk}/change/").text
-    assert "deletelink" not in page and "deactivate them instead" in page
+    assert "deletelink" not in page and "Deactivate instead of deleting" in page
     assert lead.get(f"{URL}{ada.pk}/delete/").status_code == 403
     assert lead.post(f"{URL}{ada.pk}/delete/", {"post": "yes"}).status_code == 403
     action = {"action": "delete_selected", "_selected_action": [ada.pk], "post": "yes"}
@@ -148,7 +148,7 @@ def test_nothing_is_deleted(lead: Client) -> None:
     assert User.objects.filter(pk=ada.pk).exists()
 
 
-def test_the_list_cannot_be_edited(lead: Client) -> None:
+def test_list_cannot_be_edited(lead: Client) -> None:
     reviewer_named()
     before = _everything()
     rows = {"form-TOTAL_FORMS": "2", "form-INITIAL_FORMS": "2", "form-0-id": "1", "form-0-is_superuser": "on"}
@@ -173,7 +173,7 @@ def test_groups_are_for_superusers(lead: Client, reviewer: Client) -> None:
 
 
 @pytest.mark.parametrize("whose", ["reviewer", "lead", "root"])
-def test_a_reviewer_sees_nothing_of_accounts(
+def test_reviewer_sees_no_accounts(
     reviewer: Client, lead: Client, root: User, rights: dict[str, Any], whose: str
 ) -> None:
     account = User.objects.get(username=whose)
@@ -181,7 +181,7 @@ def test_a_reviewer_sees_nothing_of_accounts(
     pages = ["", "add/", *(f"{account.pk}/{path}/" for path in ("change", "password", "history", "delete"))]
     for page in pages:
         response = reviewer.get(URL + page)
-        # Who is not there for him has no history either.
+        # Django redirects from the history of a hidden account.
         assert response.status_code == 403 or (page.endswith("history/") and response["Location"] == "/admin/"), page
         for payload in (_form(account, role=roles.LEADS), rights | PASSWORDS | {"role": roles.LEADS}, {"post": "yes"}):
             assert reviewer.post(URL + page, payload).status_code in (302, 403), page
@@ -211,7 +211,7 @@ def test_superusers_keep_djangos_forms(admin_client: Client) -> None:
     assert not User.objects.filter(username="ada").exists()
 
 
-def test_not_even_they_delete_who_has_decided(admin_client: Client) -> None:
+def test_superuser_cannot_delete_an_account_with_decisions(admin_client: Client) -> None:
     ada = reviewer_named()
     case_decide(case_id=open_case().pk, reviewer=ada, verdict=Verdict(Decision.Kind.RIGHT))
     assert "Cannot delete user" in admin_client.post(f"{URL}{ada.pk}/delete/").text

@@ -1,4 +1,4 @@
-"""The commands of those who run each process by itself: `prepare`, `web`, `first_lead`."""
+"""The commands for sites that run each process separately: `prepare`, `web`, `first_lead`."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from devtools.running import ROOT, eventually, free_port
 from worker.inference.repository import Repository
 
 
-def _said(*arguments: str) -> str:
+def _output_of(*arguments: str) -> str:
     output = StringIO()
     call_command(*arguments, stdout=output)
     return output.getvalue()
 
 
 @pytest.mark.django_db
-def test_prepare_takes_in_what_comes_with_the_release(models: Repository, settings: Settings, tmp_path: Path) -> None:
+def test_prepare_imports_the_models_of_the_release(models: Repository, settings: Settings, tmp_path: Path) -> None:
     settings.MODELS_DIR = tmp_path / "models"
-    assert _said("prepare", "--models", str(models.root)).endswith("Model: efficientnet-lite0@1\n")
+    assert _output_of("prepare", "--models", str(models.root)).endswith("Model: efficientnet-lite0@1\n")
     assert Repository(settings.MODELS_DIR).active_name() == "efficientnet-lite0@1"
-    assert _said("prepare", "--models", str(models.root)) == "Model: efficientnet-lite0@1\n"
+    assert _output_of("prepare", "--models", str(models.root)) == "Model: efficientnet-lite0@1\n"
 
 
 @pytest.mark.django_db
-def test_prepare_says_in_one_line_what_it_lacks(settings: Settings, tmp_path: Path) -> None:
+def test_prepare_reports_an_unknown_model_in_one_line(settings: Settings, tmp_path: Path) -> None:
     settings.MODELS_DIR, settings.MODEL = tmp_path / "models", "efficientnet-lite9"
     with pytest.raises(CommandError, match="^Cannot prepare: .*efficientnet-lite9"):
         call_command("prepare")
 
 
 @pytest.mark.django_db
-def test_the_first_lead_is_shown_once() -> None:
-    assert _said("first_lead").startswith("name lead, password ")
-    assert _said("first_lead").startswith("There is a lead already.")
+def test_first_lead_shows_the_password_once() -> None:
+    assert _output_of("first_lead").startswith("name lead, password ")
+    assert _output_of("first_lead").startswith("A lead exists already.")
 
 
-def test_web_becomes_the_server_and_stops_with_it(tmp_path: Path) -> None:
+def test_web_serves_until_it_is_stopped(tmp_path: Path) -> None:
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "manage.py", "web", "--port", str(port)],

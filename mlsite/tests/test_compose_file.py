@@ -1,4 +1,4 @@
-"""What docker-compose.yml says, without a container; `make test-compose` runs it."""
+"""Checks docker-compose.yml without a container; `make test-compose` runs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from mlsite.secret_files import write_secrets
 from mlsite.tests.test_documentation import NOT_READ_BY_SETTINGS, ROOT, variables
 
-# What the image says, or what has no meaning in a container.
+# The image sets these, or they have no meaning in a container.
 NOT_PASSED_ON = {"DATA_DIR", "FEEDBACK_FILE", "STATIC_DIR", "ENGINE_THREADS", "DEBUG"} | NOT_READ_BY_SETTINGS
 SECRETS = {"SECRET_KEY", "DATABASE_URL"}
 
@@ -39,20 +39,20 @@ def test_every_setting_can_be_set(compose: dict[str, Any]) -> None:
         assert compose["services"][service]["environment"] == environment
 
 
-def test_nothing_in_it_is_a_secret(compose: dict[str, Any]) -> None:
+def test_holds_no_secrets(compose: dict[str, Any]) -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     assert re.findall(r"(?:PASSWORD|SECRET_KEY): (.*)", text) == ["${SECRET_KEY:-}", "${POSTGRES_PASSWORD:-}"]
 
 
 @pytest.mark.parametrize("service", ["web", "worker", "exporter", "redis", "postgres"])
-def test_every_service_is_bounded_and_comes_back(compose: dict[str, Any], service: str) -> None:
+def test_services_have_limits_and_restart(compose: dict[str, Any], service: str) -> None:
     definition = compose["services"][service]
     assert {"cpus", "mem_limit", "stop_grace_period"} <= set(definition)
     assert definition["restart"] == "unless-stopped"
 
 
-def test_safe_to_deploy(compose: dict[str, Any], tmp_path: Path) -> None:
-    """Behind a proxy, as the README says it: no warning under the settings that the containers get."""
+def test_settings_are_safe_to_deploy(compose: dict[str, Any], tmp_path: Path) -> None:
+    """`check --deploy` has no warnings for the settings of the containers behind a proxy, as in the README."""
     write_secrets(tmp_path, {})
     given = {"HTTPS": "true", "ALLOWED_HOSTS": "pictures.example.org"}
     settings = {

@@ -36,7 +36,7 @@ def test_not_ready_without_a_worker(client: Client, queue: Queue) -> None:
 
 
 @pytest.mark.django_db
-def test_ready_with_a_worker_that_has_the_active_model(client: Client, monkeypatch: pytest.MonkeyPatch, queue) -> None:
+def test_ready_if_a_worker_has_the_active_model(client: Client, monkeypatch: pytest.MonkeyPatch, queue) -> None:
     def worker_says(facts: dict[str, str]) -> str:
         worker = LiveWorker("w", "host", 1, "idle", None, facts)  # type: ignore[arg-type]
         monkeypatch.setattr(health, "live_workers", lambda _queue: [worker])
@@ -45,16 +45,16 @@ def test_ready_with_a_worker_that_has_the_active_model(client: Client, monkeypat
         return str(answer.json()["worker"])
 
     assert worker_says({}) == "no live worker has a model loaded"
-    assert worker_says({"model": "resnet50@1"}) == "no live worker has efficientnet-lite0@1 loaded, which is active"
+    assert worker_says({"model": "resnet50@1"}) == "no live worker has the active model efficientnet-lite0@1 loaded"
     assert worker_says({"model": "efficientnet-lite0@1"}) == "ok"
     monkeypatch.setattr(classifiers, "active_name", lambda: "")
     assert worker_says({"model": "efficientnet-lite0@1"}) == "no model is active"
 
 
 @pytest.mark.django_db
-def test_a_place_for_pictures_that_cannot_be_written_is_named(client: Client, settings: Settings, queue: Queue) -> None:
+def test_names_a_storage_that_is_not_writable(client: Client, settings: Settings, queue: Queue) -> None:
     assert client.get("/readyz").json()["storage"] == "ok"
-    assert list(settings.MEDIA_ROOT.iterdir()) == []  # what was tried left nothing
+    assert list(settings.MEDIA_ROOT.iterdir()) == []  # the probe left nothing behind
     settings.MEDIA_ROOT.rmdir()
     settings.MEDIA_ROOT.write_text("in the way")
     answer = client.get("/readyz")
@@ -63,7 +63,9 @@ def test_a_place_for_pictures_that_cannot_be_written_is_named(client: Client, se
 
 
 @pytest.mark.django_db
-def test_a_database_that_is_gone_is_named(client: Client, monkeypatch: pytest.MonkeyPatch, queue) -> None:
+def test_names_an_unreachable_database_without_its_password(
+    client: Client, monkeypatch: pytest.MonkeyPatch, queue
+) -> None:
     def gone(*_: object) -> None:
         raise ConnectionRefusedError("postgres://user:password@db")
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def _samples(client: Client) -> dict[str, list[tuple[dict[str, str], float]]]:
-    """Name -> (labels, value) of all samples, as Prometheus would read them."""
+    """Maps each name to the (labels, value) of its samples, as Prometheus parses them."""
     answer = client.get("/metrics")
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain")
@@ -23,11 +23,11 @@ def _samples(client: Client) -> dict[str, list[tuple[dict[str, str], float]]]:
         names.append(family.name)
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
-    assert len(names) == len(set(names)), "a name that comes twice is refused by Prometheus"
+    assert len(names) == len(set(names)), "Prometheus rejects duplicate names"
     return found
 
 
-def test_it_works(client: Client, queue: Queue, fake_classifier: FakeClassifier) -> None:
+def test_reports_the_queue_and_its_worker(client: Client, queue: Queue, fake_classifier: FakeClassifier) -> None:
     worker = PredictionWorker([queue])
     queues.enqueue(*[str(stored_prediction(state="queued").id) for _ in range(3)])
     worker.register_birth()
@@ -46,8 +46,8 @@ def test_it_works(client: Client, queue: Queue, fake_classifier: FakeClassifier)
     assert ({"outcome": "finished"} | ours) in [labels for labels, _ in samples["worker_jobs_total"]]
 
 
-def test_workers_on_several_machines(client: Client, queue: Queue, fake_classifier: FakeClassifier) -> None:
-    """What they measured is in their entries: nobody has to be able to reach them."""
+def test_includes_workers_on_other_machines(client: Client, queue: Queue, fake_classifier: FakeClassifier) -> None:
+    """Workers publish their metrics in Redis, so that nothing has to connect to them."""
     here, elsewhere = PredictionWorker([queue]), PredictionWorker([queue])
     for worker in (here, elsewhere):
         worker.register_birth()
@@ -58,7 +58,7 @@ def test_workers_on_several_machines(client: Client, queue: Queue, fake_classifi
 
 
 @pytest.mark.parametrize("nonsense", ["", "{", "5", "[[1]]", '[["a", "counter", "", [["a", {}, "x"]]]]'])
-def test_a_worker_that_publishes_nonsense(
+def test_ignores_malformed_metrics_of_a_worker(
     client: Client, queue: Queue, fake_classifier: FakeClassifier, nonsense: str
 ) -> None:
     worker = PredictionWorker([queue])
@@ -67,7 +67,7 @@ def test_a_worker_that_publishes_nonsense(
     assert _samples(client)["workers"] == [({}, 1)]
 
 
-def test_without_a_queue(client: Client, no_queue: None) -> None:
+def test_reports_an_unreachable_queue(client: Client, no_queue: None) -> None:
     samples = _samples(client)
     assert samples["queue_up"] == [({}, 0)]
     assert samples["site_waiting_requests"] == [({}, 0)]

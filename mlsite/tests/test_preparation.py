@@ -1,16 +1,45 @@
+"""The steps before the processes start."""
+
 import os
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
+from pytest_django import Settings
 
 from mlsite import accounts, embedded_valkey, preparation
 from worker.inference.repository import Repository, RepositoryError
 
 
+def test_creates_the_data_folder(settings: Settings, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "new" / "data"
+    preparation.prepare_data_folder()
+    assert settings.DATA_DIR.is_dir()
+
+
+def test_rejects_a_data_folder_that_cannot_be_created(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings.DATA_DIR = tmp_path / "file" / "data"
+    with pytest.raises(ImproperlyConfigured, match="^DATA_DIR: cannot create the folder .*: Not a directory"):
+        preparation.prepare_data_folder()
+
+
+def test_generates_a_secret_key_unless_one_is_given(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SECRET_KEY, settings.SECRET_KEY_PATH = "given", tmp_path / "secret-key"
+    monkeypatch.setenv("SECRET_KEY", "given")
+    preparation.prepare_secret_key()
+    assert settings.SECRET_KEY == "given" and not settings.SECRET_KEY_PATH.exists()
+    monkeypatch.delenv("SECRET_KEY")
+    preparation.prepare_secret_key()
+    assert settings.SECRET_KEY == settings.SECRET_KEY_PATH.read_text().strip() != "given"
+
+
 @pytest.mark.django_db
-def test_the_first_account_is_a_lead(client: Client) -> None:
+def test_first_account_is_a_lead(client: Client) -> None:
     login = accounts.create_first_lead()
     assert login is not None
     assert client.login(username=login[0], password=login[1])
@@ -22,13 +51,13 @@ def test_the_first_account_is_a_lead(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_a_name_that_is_taken_stays_somebody_elses() -> None:
+def test_first_lead_gets_another_name_if_lead_is_taken() -> None:
     User.objects.create_user("lead", password="mine")
     assert (accounts.create_first_lead() or ("",))[0] == "lead-2"
     assert User.objects.get(username="lead").check_password("mine")
 
 
-def test_static_files_are_collected_when_something_changed(settings) -> None:
+def test_collects_static_files_after_a_change(settings: Settings) -> None:
     collected, stylesheet = settings.STATIC_ROOT / ".collected", settings.BASE_DIR / "static" / "css" / "site.css"
     collected.unlink(missing_ok=True)
     reports: list[str] = []
@@ -44,19 +73,19 @@ def test_static_files_are_collected_when_something_changed(settings) -> None:
     assert (settings.STATIC_ROOT / "css" / "site.css").exists()
 
 
-def test_an_installed_model_is_not_installed_again(models: Repository) -> None:
+def test_keeps_an_installed_model(models: Repository) -> None:
     reports: list[str] = []
     assert str(preparation.prepare_model(reports.append)) == "efficientnet-lite0@1"
     assert reports == []
 
 
-def test_a_model_that_cannot_be_installed_says_why(models: Repository, settings) -> None:
+def test_says_why_a_model_cannot_be_installed(models: Repository, settings: Settings) -> None:
     settings.MODEL = "efficientnet-lite9"
     with pytest.raises(RepositoryError, match="efficientnet-lite0"):
         preparation.prepare_model(lambda _line: None)
 
 
-def test_a_long_path_gets_a_socket_elsewhere(tmp_path: Path) -> None:
+def test_socket_moves_if_its_path_is_too_long(tmp_path: Path) -> None:
     short, long = tmp_path, tmp_path / ("deep" * 40)
     assert embedded_valkey.socket_path(short) == short / "valkey" / "valkey.sock"
     assert len(bytes(embedded_valkey.socket_path(long))) <= embedded_valkey.LONGEST_SOCKET_PATH

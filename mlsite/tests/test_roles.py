@@ -1,6 +1,6 @@
-"""Every page of the admin, and who gets in: each role to its own, and to nothing else.
+"""Each role can open its own pages of the admin, and no others.
 
-A route that is new and stands in no list is expected to let nobody in, so that it cannot be forgotten here.
+The test expects a route that is in no list to admit nobody, so that a new route cannot be forgotten here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from review.tests.cases import open_case
 
 pytestmark = pytest.mark.django_db
 
-# Not about roles: the way in and out, and what only leads on to something else.
+# Independent of roles: login, logout, and redirects.
 LEFT_OUT = frozenset({None, "login", "logout", "view_on_site", "autocomplete", "app_list", "review_case_change"})
 EVERYBODY = frozenset({"index", "password_change", "password_change_done", "jsi18n"})
 REVIEWERS = EVERYBODY | {
@@ -63,7 +63,7 @@ def _admin() -> dict[str, URLPattern]:
 
 
 def _addresses(case: Case, account: User) -> dict[str, str]:
-    """One for each route, about something that is there."""
+    """One URL for each route, with ids of existing rows."""
     there = {
         "predictions_image": case.image_id,
         "predictions_prediction": case.prediction_id,
@@ -93,15 +93,15 @@ def _addresses(case: Case, account: User) -> dict[str, str]:
     return addresses
 
 
-def _gets_in(client: Client, address: str) -> bool:
-    """By looking or by sending an empty form. Whatever comes then, a refusal or a 404, comes from inside."""
+def _can_open(client: Client, address: str) -> bool:
+    """Sends a GET and an empty POST. A 404 or a validation error counts: the view has run."""
     for send in (client.get, client.post):
         response = send(address)
         login = response.get("Location", "").startswith(("/admin/login/", "/accounts/login/"))
         outside = login or response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-        # Django leads away from histories that one may not see without a word.
-        lead_away = address.endswith("/history/") and response.status_code == HTTPStatus.FOUND
-        if not outside and not lead_away and response.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+        # Django redirects from a history that the user may not see.
+        redirected = address.endswith("/history/") and response.status_code == HTTPStatus.FOUND
+        if not outside and not redirected and response.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
             return True
     return False
 
@@ -109,7 +109,7 @@ def _gets_in(client: Client, address: str) -> bool:
 @pytest.mark.parametrize(
     ("role", "expected"), [(roles.REVIEWERS, REVIEWERS), (roles.LEADS, LEADS), ("", EVERYBODY), (None, frozenset())]
 )
-def test_who_gets_in_where(queue: object, role: str | None, expected: frozenset[str]) -> None:
+def test_roles_open_their_own_pages_only(queue: object, role: str | None, expected: frozenset[str]) -> None:
     case, other = open_case(statements=1), User.objects.create_user("other", is_staff=True)
     roles.create_roles()
     other.groups.add(Group.objects.get(name=roles.REVIEWERS))
@@ -120,6 +120,6 @@ def test_who_gets_in_where(queue: object, role: str | None, expected: frozenset[
     for name, address in _addresses(case, other).items():
         client = Client(raise_request_exception=False)
         client.force_login(account)
-        if _gets_in(client, address):
+        if _can_open(client, address):
             found.add(name)
     assert found == expected

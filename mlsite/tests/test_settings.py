@@ -1,16 +1,16 @@
-"""The settings as a process of its own reads them."""
+"""Settings, as a new process reads them."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-NOT_OURS = {"SECRET_KEY", "HTTPS", "DATABASE_URL", "REDIS_URL"}
+REMOVED = {"SECRET_KEY", "HTTPS", "DATABASE_URL", "REDIS_URL"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def _manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    values = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+    values = {name: value for name, value in os.environ.items() if name not in REMOVED}
     command = [sys.executable, "manage.py", *arguments]
     return subprocess.run(command, cwd=ROOT, env={**values, **environment}, capture_output=True, text=True, timeout=120)
 
@@ -22,20 +22,37 @@ def _setting(name: str, **environment: str) -> str:
     return result.stdout.strip()
 
 
-def test_no_secret_key_is_one_clear_line(tmp_path: Path) -> None:
+def test_missing_secret_key_is_one_line(tmp_path: Path) -> None:
     result = _manage("check", DATA_DIR=str(tmp_path))
     assert result.returncode != 0
     assert result.stderr.startswith("manage.py: SECRET_KEY is not set.")
     assert result.stderr.count("\n") == 1
 
 
-def test_the_key_that_up_made_serves_the_other_commands(tmp_path: Path) -> None:
+def test_commands_use_the_key_that_up_keeps(tmp_path: Path) -> None:
     (tmp_path / "secret-key").write_text("kept\n")
     assert _setting("SECRET_KEY", DATA_DIR=str(tmp_path)) == "kept"
     assert _setting("SECRET_KEY", DATA_DIR=str(tmp_path), SECRET_KEY="given") == "given"
 
 
-def test_safe_for_production_unless_told_otherwise(tmp_path: Path) -> None:
+def test_process_environment_wins_over_the_env_file(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("SECRET_KEY=from-file\nMODEL=from-file\n")
+    environment = {"ENV_FILE": str(file), "DATA_DIR": str(tmp_path)}
+    assert _setting("MODEL", **environment) == "from-file"
+    assert _setting("MODEL", **environment, MODEL="from-process") == "from-process"
+
+
+def test_reading_the_settings_creates_no_files(tmp_path: Path) -> None:
+    assert _setting("DATA_DIR", DATA_DIR=str(tmp_path / "missing"), SECRET_KEY="x") == str(tmp_path / "missing")
+    script = "import sys; sys.argv = ['manage.py', 'up']; import mlsite.settings"
+    environment = {name: value for name, value in os.environ.items() if name not in REMOVED}
+    environment["DATA_DIR"] = str(tmp_path / "missing")
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, check=True, timeout=120)
+    assert not list(tmp_path.iterdir())
+
+
+def test_defaults_are_safe_for_production(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("a-long-enough-key-with-more-than-5-different-characters-0123456789\n")
     environment = {"DATA_DIR": str(tmp_path), "SECRET_KEY_FILE": str(tmp_path / "key")}
     result = _manage("check", "--deploy", "--fail-level", "WARNING", **environment)
@@ -44,20 +61,20 @@ def test_safe_for_production_unless_told_otherwise(tmp_path: Path) -> None:
     assert _setting("SESSION_COOKIE_SECURE", **environment) == "True"
 
 
-def test_wrong_values_name_their_variable(tmp_path: Path) -> None:
+def test_wrong_value_stops_the_start_and_names_its_variable(tmp_path: Path) -> None:
     for name, value in {"DEBUG": "ture", "UPLOAD_MAX_BYTES": "20MB", "REDIS_URL": "localhost:6379"}.items():
         result = _manage("check", **{"DATA_DIR": str(tmp_path), "SECRET_KEY": "x", name: value})
         assert result.returncode != 0
         assert result.stderr.startswith(f"manage.py: {name}"), result.stderr
 
 
-def test_an_engine_and_a_precision_that_do_not_go_together(tmp_path: Path) -> None:
+def test_rejects_a_precision_that_the_engine_lacks(tmp_path: Path) -> None:
     environment = {"DATA_DIR": str(tmp_path), "SECRET_KEY": "x", "ENGINE": "tensorflow", "PRECISION": "bf16"}
     result = _manage("check", **environment)
     assert result.stderr == "manage.py: PRECISION='bf16' is for ENGINE='openvino' only.\n"
 
 
-def test_sqlite_writes_ahead_and_waits_its_turn(tmp_path: Path) -> None:
+def test_sqlite_uses_wal_and_immediate_transactions(tmp_path: Path) -> None:
     options = _setting("DATABASES['default']['OPTIONS']", DATA_DIR=str(tmp_path), SECRET_KEY="x")
     assert "journal_mode=WAL" in options
     assert "IMMEDIATE" in options

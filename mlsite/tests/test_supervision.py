@@ -31,7 +31,7 @@ def _gathered(deaths: list[tuple[str, str]], supervisor: Supervisor) -> list[tup
     return deaths
 
 
-def test_it_works(tmp_path: Path) -> None:
+def test_runs_a_program_until_it_is_stopped(tmp_path: Path) -> None:
     started = tmp_path / "started"
     supervisor = _supervised(
         tmp_path, Program("one", _python(f"open({str(started)!r}, 'w'); import time; time.sleep(600)"), priority=1)
@@ -44,7 +44,7 @@ def test_it_works(tmp_path: Path) -> None:
     assert not supervisor.is_running()
 
 
-def test_a_program_that_dies_is_named_and_started_again_more_and_more_slowly(tmp_path: Path) -> None:
+def test_reports_and_restarts_a_program_that_dies(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     supervisor = _supervised(
         tmp_path, Program("fails", _python(f"open({str(starts)!r}, 'a').write('x'); raise SystemExit(3)"), priority=1)
@@ -58,7 +58,7 @@ def test_a_program_that_dies_is_named_and_started_again_more_and_more_slowly(tmp
         supervisor.stop()
 
 
-def test_programs_start_in_order_and_stop_in_reverse(tmp_path: Path) -> None:
+def test_starts_programs_in_order_and_stops_them_in_reverse(tmp_path: Path) -> None:
     order = tmp_path / "order"
     script = (
         "import signal, sys, time\n"
@@ -80,7 +80,7 @@ def test_programs_start_in_order_and_stop_in_reverse(tmp_path: Path) -> None:
     assert order.read_text().split()[3:] == ["-web", "-worker", "-queue"]
 
 
-def test_nothing_is_left_when_a_program_does_not_listen(tmp_path: Path) -> None:
+def test_kills_a_program_that_ignores_sigterm(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     script = (
         f"import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -94,7 +94,7 @@ def test_nothing_is_left_when_a_program_does_not_listen(tmp_path: Path) -> None:
     assert not psutil.pid_exists(pid)
 
 
-def test_percent_signs_and_blanks_survive(tmp_path: Path) -> None:
+def test_configuration_escapes_percent_signs_and_blanks(tmp_path: Path) -> None:
     text = configuration([Program("p", ["echo", "100% of it"], priority=1)], folder=tmp_path, log_folder=tmp_path)
     parser = configparser.ConfigParser()
     parser.read_string(text)

@@ -1,6 +1,6 @@
-"""A database that was made when cases and data sets belonged to the package `feedback` still migrates.
+"""A database from the time when cases and data sets belonged to the package `feedback` still migrates.
 
-`data/database_before_review_package.sql` is what the services of that time wrote, dumped from SQLite.
+`data/database_before_review_package.sql` is an SQLite dump of rows that the services of that time wrote.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DUMP = Path(__file__).parent / "data" / "database_before_review_package.sql"
 
 @pytest.fixture(scope="module")
 def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The old database after `manage.py migrate` of today."""
+    """The old database after `manage.py migrate`."""
     folder = tmp_path_factory.mktemp("upgraded")
     with closing(sqlite3.connect(folder / "db.sqlite3")) as database:
         database.executescript(DUMP.read_text(encoding="utf-8"))
@@ -44,7 +44,7 @@ def _rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
         return database.execute(query).fetchall()
 
 
-def test_every_row_is_still_there(upgraded: Path) -> None:
+def test_keeps_all_rows(upgraded: Path) -> None:
     tables = {
         "predictions_image": 7,
         "predictions_prediction": 7,
@@ -101,7 +101,7 @@ def test_permissions_and_log_entries_follow_their_models(upgraded: Path) -> None
     assert _rows(upgraded, "SELECT * FROM django_content_type WHERE app_label = 'feedback' AND model = 'case'") == []
 
 
-def test_the_tables_are_those_of_a_new_database(upgraded: Path, tmp_path: Path) -> None:
+def test_tables_equal_those_of_a_new_database(upgraded: Path, tmp_path: Path) -> None:
     _manage(tmp_path, "migrate", "--verbosity=0")
     query = "SELECT type, name, tbl_name FROM sqlite_master ORDER BY 1, 2"
     assert _rows(upgraded, query) == _rows(tmp_path, query)

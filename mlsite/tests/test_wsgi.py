@@ -1,3 +1,5 @@
+"""The WSGI application."""
+
 import os
 import subprocess
 import sys
@@ -7,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _run(script: str, data_dir: Path) -> None:
-    """In a process of its own: what it imports is imported once, and for good."""
+    """Runs the script in a new process, which has imported nothing yet."""
     (data_dir / "static").mkdir(exist_ok=True)
     environment = {**os.environ, "DATA_DIR": str(data_dir)}
     command = [sys.executable, "-c", script]
@@ -15,8 +17,8 @@ def _run(script: str, data_dir: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_the_site_loads_no_engine(tmp_path: Path) -> None:
-    """Nor the network behind one: a web process stays small, and starts fast."""
+def test_web_process_loads_no_engine(tmp_path: Path) -> None:
+    """The web process stays small and starts fast."""
     script = (
         "import sys, mlsite.wsgi, mlsite.urls\n"
         "loaded = {'tensorflow', 'keras', 'openvino'} & set(sys.modules)\n"
@@ -25,7 +27,7 @@ def test_the_site_loads_no_engine(tmp_path: Path) -> None:
     _run(script, tmp_path)
 
 
-def test_static_files_and_for_how_long_they_may_be_kept(tmp_path: Path) -> None:
+def test_static_files_have_cache_headers(tmp_path: Path) -> None:
     script = (
         "import io, sys, mlsite.wsgi\n"
         "def get(path):\n"
@@ -48,8 +50,8 @@ def test_static_files_and_for_how_long_they_may_be_kept(tmp_path: Path) -> None:
     _run(script, tmp_path)
 
 
-def test_what_nobody_has_read_is_read_before_the_answer(tmp_path: Path) -> None:
-    """Or the server closes the connection under a sender who has not finished, who then never sees the answer."""
+def test_reads_the_rest_of_the_body_before_it_answers(tmp_path: Path) -> None:
+    """Otherwise the server closes the connection, and a client that is still sending never sees the response."""
     script = (
         "import io, sys, mlsite.wsgi\n"
         "from predictions.uploads import parser\n"

@@ -1,4 +1,4 @@
-"""`manage.py first_lead`: the account that a new site starts with."""
+"""`manage.py first_lead`: creates the first account of a new site."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from mlsite import accounts
 
 
 class Command(BaseCommand):
-    help = "Makes a lead, who may review and manage reviewers, where there is none yet. Shows the password, once."
+    help = "Creates a lead, who may review and manage reviewers, if there is none. Shows the password once."
 
     def handle(self, *args: Any, **options: Any) -> None:
         login = accounts.create_first_lead()
         if login is None:
-            self.stdout.write("There is a lead already. Another password: manage.py changepassword NAME")
+            self.stdout.write("A lead exists already. To set another password: manage.py changepassword NAME")
             return
-        self.stdout.write(f"name {login[0]}, password {login[1]}   (shown this once)")
+        self.stdout.write(f"name {login[0]}, password {login[1]}   (shown only once)")

@@ -1,4 +1,4 @@
-"""`manage.py prepare`: once before the processes of a new release start, wherever they run."""
+"""`manage.py prepare`: run it once before the processes of a new release start."""
 
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,14 @@ from worker.inference.repository import RepositoryError
 
 
 class Command(BaseCommand):
-    help = "Creates or updates the tables, takes in the models that come with the release, and says what will answer."
-    requires_system_checks = ()  # they ask for a database that this command may have to make first
+    help = "Creates or updates the tables, imports the models that come with the release, and prints the active one."
+    requires_system_checks = ()  # they need a database, which this command may have to create
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--models", type=Path, metavar="FOLDER", help="take in the versions in this folder of models"
-        )
+        parser.add_argument("--models", type=Path, metavar="FOLDER", help="import the model versions in this folder")
 
     def handle(self, *args: Any, models: Path | None, **options: Any) -> None:
+        preparation.prepare_data_folder()
         try:
             preparation.prepare_database(self.say)
             if models is not None:

@@ -1,4 +1,4 @@
-"""`manage.py up`: prepares everything, runs everything, and stops everything it started."""
+"""`manage.py up`: prepares the site, runs all its processes, and stops them on Ctrl-C."""
 
 import contextlib
 import errno
@@ -31,16 +31,16 @@ from worker.inference.cores import usable_cores
 from worker.inference.repository import RepositoryError
 
 SLOW_START_SECONDS = 60
-OPEN_FILES = 65_536  # each connection is one, and a shell often allows 1,024
+OPEN_FILES = 65_536  # each connection needs one, and a shell often allows 1,024
 
-# Workers take all the time of a processor that they get. Where they share it with the web server, that goes first: it
-# needs little, and everybody waits for it, also those who only want a page or a refusal.
+# Workers use all the CPU time that they get. The web server takes precedence: it needs little, and each request waits
+# for it.
 WORKER_NICE = 10
 
 
 class Command(BaseCommand):
     help = "Runs the whole system on this machine: queue server, web server, workers. Ctrl-C stops it."
-    requires_system_checks = ()  # they ask for a database that this command may have to make first
+    requires_system_checks = ()  # they need a database, which this command may have to create
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=port, default=os.environ.get("PORT") or "8000", help="default: PORT or 8000")
@@ -54,9 +54,11 @@ class Command(BaseCommand):
         started = time.monotonic()
         self.address: tuple[str, int] | None = None if options["no_web"] else (options["host"], options["port"])
         if self.address:
-            _demand_free(*self.address)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is something to stop in order
-        with _alone():
+            _require_free(*self.address)
+        preparation.prepare_data_folder()
+        preparation.prepare_secret_key()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there are processes to stop in order
+        with _locked_data_folder():
             try:
                 self.prepare()
             except KeyboardInterrupt:
@@ -80,14 +82,14 @@ class Command(BaseCommand):
         configuration_file = log_folder / "supervisord.conf"
         programs = _programs(self.address, workers)
         configuration_file.write_text(configuration(programs, folder=settings.BASE_DIR, log_folder=log_folder))
-        # What is served here is plain HTTP, unless somebody who put a proxy in front of it said otherwise.
+        # This serves plain HTTP; HTTPS=true is for a site behind a proxy that speaks HTTPS.
         environment = os.environ | {
             "HTTPS": os.environ.get("HTTPS") or "false",
             "PYTHONUNBUFFERED": "1",
-            # glibc gives every few threads a heap of their own, which keep what was freed in them: with dozens of
-            # threads that hold a picture for a moment, 60 MB.
+            # glibc gives every few threads a separate heap and keeps freed memory there: 60 MB with dozens of threads
+            # that each hold a picture briefly.
             "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX") or "2",
-            # Several workers share the cores of the machine instead of each taking all of them.
+            # Workers share the cores of the machine.
             "ENGINE_THREADS": str(settings.ENGINE_THREADS or max(1, usable_cores() // workers)),
         }
         _allow_open_files()
@@ -103,32 +105,32 @@ class Command(BaseCommand):
         supervisor = Supervisor(configuration_file, log_folder / "supervisord.log", environment)
         try:
             if self.wait_until_ready(supervisor, stopping, started, log_folder):
-                self.tell_addresses(started, log_folder)
+                self.print_addresses(started, log_folder)
             while supervisor.is_running() and not stopping.wait(0.5):
-                self.tell_deaths(supervisor, log_folder)
+                self.print_deaths(supervisor, log_folder)
         finally:
             ended_by_itself = not supervisor.is_running() and not stopping.is_set()
             self.say("Stopping...")
             supervisor.stop()
         if ended_by_itself:
-            raise CommandError(f"supervisord ended; see {log_folder / 'supervisord.log'}")
+            raise CommandError(f"supervisord ended unexpectedly; see {log_folder / 'supervisord.log'}")
         self.say("Stopped.")
 
     def wait_until_ready(
         self, supervisor: Supervisor, stopping: threading.Event, started: float, log_folder: Path
     ) -> bool:
-        told = False
+        warned = False
         while supervisor.is_running() and not stopping.wait(0.1):
-            self.tell_deaths(supervisor, log_folder)
+            self.print_deaths(supervisor, log_folder)
             missing = _not_ready(self.address)
             if not missing:
                 return True
-            if not told and time.monotonic() - started > SLOW_START_SECONDS:
-                self.say(f"Still not ready: {missing}. The reason may stand in {log_folder}/. Still waiting.")
-                told = True
+            if not warned and time.monotonic() - started > SLOW_START_SECONDS:
+                self.say(f"Still starting: {missing}. If this takes long, see {log_folder}/.")
+                warned = True
         return False
 
-    def tell_addresses(self, started: float, log_folder: Path) -> None:
+    def print_addresses(self, started: float, log_folder: Path) -> None:
         self.say(f"Ready after {time.monotonic() - started:.1f} s.")
         self.say("")
         if self.address:
@@ -136,19 +138,19 @@ class Command(BaseCommand):
             self.say(f"  Web page   {site}/")
             self.say(f"  API docs   {site}/api/docs")
             self.say(f"  Admin      {site}/admin/")
-            if login := accounts.create_first_lead():  # not before somebody will see the password
-                self.say(f"             name {login[0]}, password {login[1]}   (shown this once)")
+            if login := accounts.create_first_lead():  # only now, when the password is shown
+                self.say(f"             name {login[0]}, password {login[1]}   (shown only once)")
         self.say(f"  Logs       {log_folder}/")
         self.say("")
         self.say("Ctrl-C stops it.")
         connections.close_all()
 
-    def tell_deaths(self, supervisor: Supervisor, log_folder: Path) -> None:
+    def print_deaths(self, supervisor: Supervisor, log_folder: Path) -> None:
         for name, how in supervisor.deaths():
-            self.say(f"{name} ended ({how}) and is started again; see {log_folder / name}.log")
+            self.say(f"{name} ended ({how}) and restarts; see {log_folder / name}.log")
 
     def say(self, message: str) -> None:
-        # A closed terminal is a reason to stop, never to leave the programs running.
+        # A closed terminal must not end this process before it has stopped the programs.
         with contextlib.suppress(OSError):
             self.stdout.write(message)
             self.stdout.flush()
@@ -161,7 +163,7 @@ def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     nice = ["nice", "-n", str(WORKER_NICE)] if address else []
     for number in range(1, workers + 1):
-        # A worker finishes what it has in hand before it goes.
+        # A worker finishes its batch before it stops.
         programs.append(
             Program(f"worker-{number}", [*nice, *manage, "rqworker", queues.NAME], priority=2, stop_seconds=30)
         )
@@ -174,7 +176,7 @@ def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:
 
 
 def _allow_open_files() -> None:
-    """For this process and all that it starts; as many as the system lets it."""
+    """Raises the limit of open files for this process and its children, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -182,14 +184,14 @@ def _allow_open_files() -> None:
 
 
 def _url(address: tuple[str, int]) -> str:
-    """Where the site is reached from this machine."""
+    """The address of the site on this machine."""
     host, port = address
-    everywhere = host == "0.0.0.0"  # noqa: S104 - compared, not bound
-    return f"http://{'127.0.0.1' if everywhere else host}:{port}"
+    any_interface = host == "0.0.0.0"  # noqa: S104 - compared, not bound
+    return f"http://{'127.0.0.1' if any_interface else host}:{port}"
 
 
 def _not_ready(address: tuple[str, int] | None) -> str:
-    """What is missing, or an empty string. Asks the site, where there is one, and the parts themselves where not."""
+    """The parts that are not ready, or an empty string. Asks the site, or the parts themselves if there is no site."""
     if address is None:
         return ", ".join(name for name, state in health.states().items() if state != "ok")
     request = urllib.request.Request(  # noqa: S310 - http, by construction
@@ -209,8 +211,8 @@ def _not_ready(address: tuple[str, int] | None) -> str:
 
 
 @contextlib.contextmanager
-def _alone() -> Any:
-    """Holds this data folder against a second `manage.py up`."""
+def _locked_data_folder() -> Any:
+    """Locks the data folder against a second `manage.py up`."""
     with (settings.DATA_DIR / "up.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -221,7 +223,7 @@ def _alone() -> Any:
         yield
 
 
-def _demand_free(host: str, port: int) -> None:
+def _require_free(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

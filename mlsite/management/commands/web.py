@@ -1,4 +1,4 @@
-"""`manage.py web`: the web server alone, for whoever looks after the processes himself, as a container engine does."""
+"""`manage.py web`: runs only the web server, for sites whose processes something else supervises, such as Docker."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from mlsite.management.arguments import port
 
 
 class Command(BaseCommand):
-    help = "Runs the web server, and nothing else. Becomes it: signals reach it directly."
+    help = "Runs only the web server. Replaces this process, so that signals reach the server."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1", help="default: HOST or 127.0.0.1")
