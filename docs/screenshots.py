@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from devtools.running import RunningSite  # noqa: E402
-from stress.photos import samples  # noqa: E402
+from review.sample_photos import samples  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 CASES = 120

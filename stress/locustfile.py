@@ -14,7 +14,7 @@ from typing import Any
 from locust import events
 from locust.env import Environment
 
-from stress import photos
+from review import sample_photos
 from stress.recorder import FAILED, OK, REFUSED, Recorder
 from stress.users import REFUSED as REFUSED_TYPE
 from stress.users import ApiClient, Person, Photo, Reviewer, SiteUser, Visitor
@@ -56,7 +56,7 @@ def set_up(environment: Environment, **_: object) -> None:
     Reviewer.login = (name, password)
     there = {user for user in WEIGHTED.values() if user.weight} | ({Reviewer} if Reviewer.fixed_count else set())
     environment.user_classes[:] = [user for user in environment.user_classes if user in there]
-    found = photos.from_folder(Path(options.photos)) if options.photos else photos.samples(DEFAULT_COUNT)
+    found = sample_photos.from_folder(Path(options.photos)) if options.photos else sample_photos.samples(DEFAULT_COUNT)
     SiteUser.photos = [Photo.of(name, content) for name, content in found]
     SiteUser.think_seconds = (options.think_min, options.think_max)
     SiteUser.is_patient = not options.impatient

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from devtools.running import ROOT, RunningSite
-from stress.photos import samples
+from review.sample_photos import samples
 from worker.inference.repository import Repository
 
 
