@@ -12,7 +12,7 @@ import pytest
 
 from devtools.running import ROOT, eventually, runs
 from stress.bench.files import HEADING
-from stress.bench.table import Figure, Goal, Report, Table, number
+from stress.tables import BenchReport, Figure, Goal, ResultTable, number
 from worker.inference.repository import Repository
 
 SMALL = ("--rounds", "2", "--jobs", "50", "--forking-jobs", "5", "--waiting", "10", "50", "--depth-jobs", "40")
@@ -92,8 +92,8 @@ def test_an_unknown_name_is_one_clear_line() -> None:
 
 
 def test_a_report_says_median_spread_and_goals() -> None:
-    table = Table(("what", "ms"), [("one", Figure.of([3, 1, 2])), ("two", Figure.of([4]))])
-    report = Report("x", "X", "About it.", [table], [Goal("at most 1 ms", "2 ms", is_met=False)], ["A note."])
+    table = ResultTable(("what", "ms"), [("one", Figure.of([3, 1, 2])), ("two", Figure.of([4]))])
+    report = BenchReport("x", "X", "About it.", [table], [Goal("at most 1 ms", "2 ms", is_met=False)], ["A note."])
     remarks = ("GOAL MISSED: at most 1 ms. Found: 2 ms.", "A note.")
     assert report.as_text() == (
         "X\n\nAbout it.\n\nwhat                ms\none   2.00 (1.00-3.00)\ntwo               4.00\n\n"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stress.matrix.cells import Cell, Settings
+from stress.matrix.cells import Cell, CellSettings
 from stress.report.measured import Measured
 
-SETTINGS = Settings(
+SETTINGS = CellSettings(
     warm_up=8,
     measured=10,
     think_min=2,

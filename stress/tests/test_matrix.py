@@ -15,9 +15,9 @@ import pytest
 from devtools.running import ROOT
 from stress.matrix import cells as matrix
 from stress.matrix import watch
-from stress.matrix.cells import Cell, Results
+from stress.matrix.cells import Cell, ResultsFolder
 from stress.matrix.generators import shared
-from stress.matrix.watch import Snapshot
+from stress.matrix.watch import UsageSnapshot
 from stress.tests.conftest import SETTINGS
 
 COMMAND = [sys.executable, "-m", "stress", "matrix"]
@@ -36,7 +36,7 @@ def test_a_part_of_it() -> None:
 
 
 def test_what_was_measured_otherwise_is_measured_again(tmp_path: Path) -> None:
-    results, cell = Results(tmp_path / "results"), Cell("openvino", 8, 1, 10)
+    results, cell = ResultsFolder(tmp_path / "results"), Cell("openvino", 8, 1, 10)
     assert not results.has(cell, SETTINGS)
     results.write(cell, SETTINGS, {"seconds": 10})
     assert results.has(cell, SETTINGS)
@@ -48,7 +48,7 @@ def test_what_was_measured_otherwise_is_measured_again(tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_left(tmp_path: Path) -> None:
-    Results(tmp_path).write(Cell("openvino", 8, 1, 10), SETTINGS, {})
+    ResultsFolder(tmp_path).write(Cell("openvino", 8, 1, 10), SETTINGS, {})
     options = [
         "--users",
         "10",
@@ -74,7 +74,7 @@ def test_the_command_says_what_is_left(tmp_path: Path) -> None:
 def test_crowds_are_warmed_up_for_longer(tmp_path: Path) -> None:
     """Unless the command line says how long."""
     for users in (500, 1000):
-        Results(tmp_path).write(Cell("openvino", 8, 1, users), replace(SETTINGS, warm_up=10, measured=15), {})
+        ResultsFolder(tmp_path).write(Cell("openvino", 8, 1, users), replace(SETTINGS, warm_up=10, measured=15), {})
     options = ["--users", "500", "1000"]
     options += ["--workers", "1", "--batch", "8", "--engine", "openvino", "--resume", "--list"]
     for more, left in (([], ["openvino, 1 worker, batch 8, 1,000 users"]), (["--warm-up", "10"], [])):
@@ -103,8 +103,8 @@ def test_users_are_shared_evenly() -> None:
 
 
 def test_cpu_by_role_counts_what_was_started_meanwhile() -> None:
-    before = Snapshot({1: ("web", 5.0), 2: ("worker", 3.0)}, 0, {})
-    after = Snapshot({1: ("web", 6.5), 2: ("worker", 4.0), 3: ("worker", 0.25)}, 0, {})
+    before = UsageSnapshot({1: ("web", 5.0), 2: ("worker", 3.0)}, 0, {})
+    after = UsageSnapshot({1: ("web", 6.5), 2: ("worker", 4.0), 3: ("worker", 0.25)}, 0, {})
     used = watch.cpu_by_role(before, after)
     assert (used["web"], used["worker"], used["locust"]) == (1.5, 1.25, 0)
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from stress.__main__ import main
-from stress.matrix.cells import Cell, Results
-from stress.model.command import describe, with_part
+from stress.bench.files import with_part
+from stress.matrix.cells import Cell, ResultsFolder
+from stress.model.command import describe
 from stress.model.costs import QUEUE_SECONDS, Costs, EngineCosts, calibration, costs
-from stress.model.queueing import WAITING_PLACES, Crowd, forecast
+from stress.model.queueing import MOST_WAITING, UserMix, forecast
 from stress.report.measured import Matrix, Measured
 from stress.tests.conftest import SETTINGS, row
 
@@ -99,16 +100,16 @@ def test_a_worker_without_too_much_to_do_does_not_tell_how_much_it_can(measured:
 
 def test_busy_cores_do_not_tell_how_many_a_worker_could_use(measured: Callable[..., Measured]) -> None:
     def together(rate: float) -> float:
-        crowd = _made(measured, 1000, 32, rate, mean=9000)
-        return costs([_made(measured, 50, 32, 9), crowd]).engines["openvino", 1].together
+        mix = _made(measured, 1000, 32, rate, mean=9000)
+        return costs([_made(measured, 50, 32, 9), mix]).engines["openvino", 1].together
 
     assert together(70) == pytest.approx(70 * 0.013)
     assert together(120) == 2.0, "all threads"
 
 
 def test_how_full_the_queue_is_where_most_are_refused(measured: Callable[..., Measured]) -> None:
-    crowd = _made(measured, 5000, 32, 70, refused=1500, mean=9000)
-    assert costs([_made(measured, 50, 32, 9), crowd]).queue_filled == pytest.approx(9 / QUEUE_SECONDS)
+    mix = _made(measured, 5000, 32, 70, refused=1500, mean=9000)
+    assert costs([_made(measured, 50, 32, 9), mix]).queue_filled == pytest.approx(9 / QUEUE_SECONDS)
     assert costs([_made(measured, 50, 32, 9)]).queue_filled == 1
     half = replace(KNOWN, queue_filled=0.5)
     assert forecast(_cell(5000), SETTINGS, half).seconds == pytest.approx(QUEUE_SECONDS / 2, rel=0.01)
@@ -141,7 +142,7 @@ def test_many_are_refused_and_the_rest_waits_within_bounds() -> None:
     said = forecast(_cell(5000), CLIENTS_ONLY, KNOWN)
     impatient = forecast(_cell(5000), replace(CLIENTS_ONLY, patient=False), KNOWN)
     assert 0.3 < said.refused < impatient.refused < 1
-    assert said.seconds == pytest.approx(WAITING_PLACES / said.rate, rel=0.1)
+    assert said.seconds == pytest.approx(MOST_WAITING / said.rate, rel=0.1)
     assert forecast(_cell(5000), SETTINGS, KNOWN).seconds <= QUEUE_SECONDS + 0.03 + 1e-6
 
 
@@ -156,9 +157,9 @@ def test_what_others_take_is_missing() -> None:
     assert taken == pytest.approx(free / 2, rel=0.05)
 
 
-def test_a_crowd_is_shared_by_weights() -> None:
-    crowd = Crowd.of(101, SETTINGS)
-    assert (crowd.visitors, crowd.clients, crowd.people, crowd.reviewers, crowd.think) == (20, 60, 20, 1, 5)
+def test_a_mix_is_shared_by_weights() -> None:
+    mix = UserMix.of(101, SETTINGS)
+    assert (mix.visitors, mix.clients, mix.people, mix.reviewers, mix.think) == (20, 60, 20, 1, 5)
 
 
 def test_it_says_how_far_off_it_is(measured: Callable[..., Measured]) -> None:
@@ -167,7 +168,7 @@ def test_it_says_how_far_off_it_is(measured: Callable[..., Measured]) -> None:
     test = _made(measured, 100, 32, 12, settings=settings)
     few = _made(measured, 10, 32, 9)  # 90 predictions
     text = describe(Matrix([*told, test, few]), told, costs(told))
-    assert "told from 4 of 6 cells" in text and "| openvino, 1 worker, batch 1, 50 users * |" in text
+    assert "estimated from 4 of 6 cells" in text and "| openvino, 1 worker, batch 1, 50 users * |" in text
     assert "Goal met: the rate within 20% in every cell" in text and "1 of 1; half of them within" in text
     assert "Not counted: 1 with fewer than 100 predictions" in " ".join(text.split())
     wrong = _made(measured, 100, 32, 25)
@@ -183,10 +184,10 @@ def test_the_command(measured: Callable[..., Measured], tmp_path: Path, monkeypa
     assert main() == 1
     cell = _made(measured, 50, 1, 8)
     found = {name: value for name, value in cell.found.items() if name != "settings"}
-    Results(tmp_path / "results").write(cell.cell, SETTINGS, found)
+    ResultsFolder(tmp_path / "results").write(cell.cell, SETTINGS, found)
     assert main() == 0
     text = page.read_text()
     assert "\nold\n" not in text and text.startswith("Before.\n") and text.endswith("\nAfter.\n")
     assert "openvino, 1 worker, 100,000 predictions/s" in text
     with pytest.raises(ValueError, match="no <!-- model -->"):
-        with_part("A page without.", "x")
+        with_part("A page without.", "model", "x")

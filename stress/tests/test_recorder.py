@@ -5,11 +5,11 @@ import math
 
 import pytest
 
-from stress.recorder import FAILED, MOST_REASONS, OK, OTHER_REASONS, REFUSED, Recorder, Row, merged, rounded
+from stress.recorder import FAILED, MOST_REASONS, OK, OTHER_REASONS, REFUSED, Latencies, Recorder, merged, rounded
 
 
 def test_percentiles_are_of_what_there_was() -> None:
-    row = Row()
+    row = Latencies()
     for milliseconds in range(1, 101):
         row.count(milliseconds)
     assert [row.percentile(share) for share in (0.5, 0.95, 0.99, 1)] == [50, 95, 99, 100]
@@ -18,8 +18,8 @@ def test_percentiles_are_of_what_there_was() -> None:
 
 
 def test_of_nothing() -> None:
-    assert math.isnan(Row().percentile(0.5)) and math.isnan(Row().mean)
-    assert Row().figures()["p99"] is None
+    assert math.isnan(Latencies().percentile(0.5)) and math.isnan(Latencies().mean)
+    assert Latencies().figures()["p99"] is None
 
 
 @pytest.mark.parametrize(("exact", "kept"), [(0.4, 0), (99.6, 100), (999, 999), (1234, 1230), (98765, 98800)])
