@@ -1,6 +1,6 @@
-"""The environment that the tests run in, set before Django reads its settings (pytest loads this with `-p`).
+"""The environment of the tests, set before Django reads its settings (pytest loads this with `-p`).
 
-Whatever a developer has in `.env` or in `var/` neither changes what the tests see nor is changed by them.
+Tests neither see nor change a developer's `.env` and `var/`.
 """
 
 import atexit
@@ -11,7 +11,7 @@ import tempfile
 DATA_DIR = tempfile.mkdtemp(prefix="mlsite-tests-")
 atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
-# Tests empty the queue and fill the database: they use servers that are named for them, never those of a real site.
+# Tests empty the queue and fill the database, so they use only servers that are named for tests.
 for name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(name, None)
     os.environ.pop(f"{name}_FILE", None)
@@ -43,6 +43,6 @@ os.environ |= {
     "DATA_DIR": DATA_DIR,
     "HTTPS": "false",
     "PREDICT_WAIT_SECONDS": "20",
-    "REVIEW_SAMPLE_RATE": "0",  # chance has no place here; tests of the sample set it
-    "TF_CPP_MIN_LOG_LEVEL": "3",  # TensorFlow's greeting would fill the log of every failing test
+    "REVIEW_SAMPLE_RATE": "0",  # no randomness, except in the tests of the sample
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # without TensorFlow's start messages in the log of every failing test
 }

@@ -1,4 +1,4 @@
-"""What the report says of cells that are known, and that it copes with those that are missing."""
+"""The report of known cells, also where others are missing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def _said(*measured: Measured) -> str:
     return " ".join(text for _, text in conclusions(Matrix(measured)))
 
 
-def test_of_nothing() -> None:
+def test_report_without_results() -> None:
     assert "Nothing was measured yet" in page(Matrix([]), [])
 
 
-def test_of_a_single_cell(measured: Make) -> None:
+def test_report_of_a_single_cell(measured: Make) -> None:
     matrix = Matrix([measured(100)])
     text = page(matrix, list(plots(matrix)))
     assert "**125 cells of the whole matrix were not measured:**" in text
@@ -38,7 +38,7 @@ def test_of_a_single_cell(measured: Make) -> None:
     assert "nan" not in text and "None" not in text
 
 
-def test_where_it_saturates_and_what_breaks_first(measured: Make) -> None:
+def test_says_where_it_saturates_and_what_breaks_first(measured: Make) -> None:
     said = _said(
         measured(10, rate=2),
         measured(100, rate=20, ms=400),
@@ -53,7 +53,7 @@ def test_where_it_saturates_and_what_breaks_first(measured: Make) -> None:
     assert "200 predictions per second. At 45.0 CPU ms each" in said and "that takes 13 cores like these" in said
 
 
-def test_what_far_too_many_users_cost(measured: Make) -> None:
+def test_says_what_overload_costs(measured: Make) -> None:
     said = _said(measured(1000, rate=60), measured(5000, rate=30, refused=700))
     assert "With 5,000 users it is 30: 70% of all requests for a prediction are refused, and" in said
     assert "take cores from the workers (worker 0.60, web 0.20, valkey 0.10, of 2)." in said
@@ -64,11 +64,11 @@ def test_what_far_too_many_users_cost(measured: Make) -> None:
     ("rate", "verdict"),
     [(61.0, "More workers gain nothing here (+2% at best)"), (90.0, "2 workers raise the rate by 50% over 1 worker")],
 )
-def test_what_more_workers_buy(measured: Make, rate: float, verdict: str) -> None:
+def test_says_what_more_workers_gain(measured: Make, rate: float, verdict: str) -> None:
     assert verdict in _said(measured(500, rate=60), measured(500, rate=rate, workers=2))
 
 
-def test_what_more_workers_buy_without_batches(measured: Make) -> None:
+def test_says_what_more_workers_gain_without_batches(measured: Make) -> None:
     both = [measured(500, rate=60), measured(500, rate=66, workers=2)]
     alone = [measured(500, rate=40, batch_size=1), measured(500, rate=58, batch_size=1, workers=2)]
     assert "One picture at a time: 40, 58." in _said(*both, *alone)
@@ -76,26 +76,26 @@ def test_what_more_workers_buy_without_batches(measured: Make) -> None:
     assert "One picture at a time" not in _said(*both) + _said(*alone)
 
 
-def test_what_batches_buy(measured: Make) -> None:
+def test_says_what_batches_gain(measured: Make) -> None:
     said = _said(measured(500, rate=40, batch_size=1), measured(500, rate=60))
     assert "in predictions per second: 40 with batches of up to 1, 60 with batches of up to 32 (1 worker)" in said
     assert "The largest batches raise the rate by 50%" in said and "worker 15.00 → 10.00" in said
 
 
-def test_a_disturbed_measurement_says_so(measured: Make) -> None:
+def test_reports_disturbed_cells(measured: Make) -> None:
     assert "were disturbed" not in _said(measured(10))
     assert "**1 of 2 cells were disturbed**" in _said(measured(10), measured(50, cpu_seconds_of_others=10.0))
     assert "5.0% to 5.0% of its CPU time" in _said(measured(10))
 
 
-def test_how_long_each_kind_of_cell_was_warmed_up(measured: Make) -> None:
+def test_reports_each_warm_up(measured: Make) -> None:
     long = measured(5000, settings=vars(replace(SETTINGS, warm_up=50)))
     text = " ".join(page(Matrix([measured(10), measured(100), long]), []).split())
     assert "2 cells (10, 100 users), each" in text and "8 s of warm-up, in whose first 4 s the users start" in text
     assert "1 cell (5,000 users), each" in text and "50 s of warm-up, in whose first 40 s the users start" in text
 
 
-def test_promises_at_5000_users(measured: Make) -> None:
+def test_judges_the_promises_at_5000_users(measured: Make) -> None:
     good = promises(measured(5000, refused=1000))
     assert [met for _, _, met in good] == [True, True, True, True, True]
     bad = promises(measured(5000, ms=31_000, failed=3, reasons={"/: connection: reset": 2}))
@@ -104,12 +104,12 @@ def test_promises_at_5000_users(measured: Make) -> None:
     assert "31,000 ms ✗" in page(matrix, [])
 
 
-def test_the_files(measured: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaces_an_earlier_report(measured: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for each in (measured(10), measured(5000, workers=4)):
         content = {name: value for name, value in each.found.items() if name != "settings"}
         ResultsFolder(tmp_path / "results").write(each.cell, SETTINGS, content)
     (tmp_path / "plots").mkdir()
-    (tmp_path / "plots" / "old.svg").write_text("of another run")
+    (tmp_path / "plots" / "old.svg").write_text("from another run")
     arguments = ["stress", "report", "--results", str(tmp_path / "results"), "--output", str(tmp_path)]
     monkeypatch.setattr("sys.argv", arguments)
     assert main() == 0
