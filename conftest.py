@@ -1,4 +1,4 @@
-"""Fixtures that every room's tests share: a real queue, a worker, real models, real pictures."""
+"""Fixtures that all tests share: a real queue, a worker, real models, real photos."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from predictions.tests.fakes import FakeClassifier
 from review import roles
 from worker.inference.repository import Repository
 
-# A machine that is busy with something else is no reason to fail. Hypothesis' own profile "ci" tries the same examples
-# each time, so that what turns a build red is in the change; "thorough" looks for what nobody has found yet.
+# No deadlines: a busy machine is no reason to fail. Hypothesis' own profile "ci" tries the same examples each time, so
+# that only a change can break a build; "thorough" searches for new failures.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=3000)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "patient")
@@ -59,14 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def static_files() -> None:
-    """Pages name static files as they are called in `static/`, so that no test needs `collectstatic`."""
+    """Serves static files under their plain names, so that no test needs `collectstatic`."""
     django_settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     Path(django_settings.STATIC_ROOT).mkdir(exist_ok=True)
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """SQLite as it runs in production, in a file and with its journal: threads and processes can share that."""
+    """Puts SQLite into a file, as in production, so that threads and processes can share it."""
     database = django_settings.DATABASES["default"]
     if database["ENGINE"] == "django.db.backends.sqlite3":
         database.setdefault("TEST", {})["NAME"] = str(django_settings.DATA_DIR / "tests.sqlite3")
@@ -74,7 +74,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 @pytest.fixture(autouse=True)
 def own_files(tmp_path: Path, settings: Settings) -> None:
-    """Uploads, exports and the mirror of each test are its own."""
+    """Gives each test its own uploads, exports and mirror."""
     settings.MEDIA_ROOT = tmp_path / "uploads"
     settings.EXPORTS_DIR = tmp_path / "exports"
     settings.FEEDBACK_FILE = tmp_path / "feedback"
@@ -82,7 +82,7 @@ def own_files(tmp_path: Path, settings: Settings) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nobody_was_refused() -> None:
+def no_refusals() -> None:
     backpressure.virtual_queue.forget()
 
 
@@ -97,13 +97,13 @@ def _logged_in(username: str, role: str) -> Client:
 
 @pytest.fixture
 def reviewer(db: None) -> Client:
-    """A browser in which a reviewer, with the rights of that role and no more, is logged in."""
+    """A client that is logged in as a reviewer, with only the permissions of that role."""
     return _logged_in("reviewer", roles.REVIEWERS)
 
 
 @pytest.fixture
 def lead(db: None) -> Client:
-    """A browser in which a lead is logged in."""
+    """A client that is logged in as a lead."""
     return _logged_in("lead", roles.LEADS)
 
 
@@ -112,7 +112,7 @@ def lead(db: None) -> Client:
 
 @pytest.fixture(scope="session")
 def queue_server() -> Iterator[None]:
-    """A real queue server: the one that REDIS_URL names, or an embedded Valkey of the tests' own."""
+    """Runs a real queue server: the one that REDIS_URL names, or an embedded Valkey."""
     if not queues.is_embedded():
         yield
         return
@@ -128,14 +128,14 @@ def queue_server() -> Iterator[None]:
                 time.sleep(0.02)
         yield
     finally:
-        logging.getLogger("predictions.announcements").disabled = True  # its thread goes on listening
+        logging.getLogger("predictions.announcements").disabled = True  # its thread keeps listening
         server.terminate()
         server.wait(10)
 
 
 @pytest.fixture
 def queue(queue_server: None) -> Iterator[Queue]:
-    """The queue of predictions, empty."""
+    """The empty queue of predictions."""
     queues.connection().flushdb()
     backpressure.load.forget()
     yield queues.queue()
@@ -144,7 +144,7 @@ def queue(queue_server: None) -> Iterator[Queue]:
 
 @pytest.fixture
 def no_queue(settings: Settings, tmp_path: Path) -> Iterator[None]:
-    """A queue server that is not there."""
+    """Settings that name a queue server that does not run."""
     settings.REDIS_URL = f"unix://{tmp_path}/nothing.sock"
     queues.queue.cache_clear()
     backpressure.load.forget()
@@ -153,20 +153,20 @@ def no_queue(settings: Settings, tmp_path: Path) -> Iterator[None]:
 
 
 class ThreadWorker(PredictionWorker):
-    """The real worker, in a thread of the test instead of in a process of its own."""
+    """The real worker, in a thread of the test instead of a process."""
 
     death_penalty_class = TimerDeathPenalty
 
     def __init__(self) -> None:
-        # A queue object of its own: RQ changes the time-outs of a worker's connection.
+        # Another queue object, because RQ changes the timeouts of a worker's connection.
         super().__init__([django_rq.get_queue(queues.NAME)])
         self._thread = threading.Thread(target=self._live, name="worker")
 
     def _install_signal_handlers(self) -> None:
-        """Only a main thread may."""
+        """Does nothing: only the main thread may install signal handlers."""
 
     def subscribe(self) -> None:
-        """Nobody sends this worker commands."""
+        """Does nothing: the tests send no commands."""
 
     def _live(self) -> None:
         try:
@@ -179,7 +179,7 @@ class ThreadWorker(PredictionWorker):
         self._thread.start()
 
     def leave(self) -> None:
-        """Stops after the batch at hand: what it blocks on is ended."""
+        """Stops the worker after its current batch, by unblocking its connection."""
         self._stop_requested = True
         while self._thread.is_alive():
             for client in queues.connection().client_list():
@@ -190,7 +190,7 @@ class ThreadWorker(PredictionWorker):
 
 @pytest.fixture
 def fake_classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
-    """In place of the model: decodes for real, answers at once, and always the same."""
+    """Replaces the model by one that decodes images, and then gives the same answer at once."""
     classifier = FakeClassifier()
     monkeypatch.setattr(classifiers, "current", lambda: classifier)
     monkeypatch.setattr(classifiers, "loaded_version", lambda: classifier.version)
@@ -200,7 +200,7 @@ def fake_classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
 
 @pytest.fixture
 def work_off(queue: Queue) -> Callable[[], None]:
-    """Does all jobs that are in the queue now, here and at once."""
+    """Returns a function that runs all queued jobs in the test's own thread."""
 
     def work_off() -> None:
         PredictionWorker([queue]).work(burst=True)
@@ -210,7 +210,7 @@ def work_off(queue: Queue) -> Callable[[], None]:
 
 @pytest.fixture
 def worker(transactional_db: None, queue: Queue, fake_classifier: FakeClassifier) -> Iterator[FakeClassifier]:
-    """A worker that answers beside the test, with the fake classifier that this fixture gives."""
+    """Runs a worker beside the test. The value is its fake classifier."""
     worker = ThreadWorker()
     worker.start()
     try:
@@ -219,7 +219,7 @@ def worker(transactional_db: None, queue: Queue, fake_classifier: FakeClassifier
         worker.leave()
 
 
-# --- Models and pictures --------------------------------------------------------------------------
+# --- Models and photos ---------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -244,7 +244,7 @@ def _built_models() -> Path:
 
 
 def encoded(name: str, image_format: str = "JPEG", **options: object) -> bytes:
-    """A sample photo of scikit-image (`coffee`, `chelsea`, ...) as a file of the given format."""
+    """Encodes a sample photo of scikit-image (`coffee`, `chelsea`, ...) in the given format."""
     result = BytesIO()
     PIL.Image.fromarray(getattr(skimage.data, name)()).save(result, image_format, **options)
     return result.getvalue()

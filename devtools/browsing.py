@@ -1,4 +1,4 @@
-"""The browser of the tests: the Chromium that is installed, without a window."""
+"""The browser of tests and screenshots: the installed Chromium, without a window."""
 
 import shutil
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ CHROMIUM_ARGUMENTS = [
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Headless Chromium, or a skip that says what is missing."""
+    """Runs headless Chromium. Skips the test where it is not installed."""
     path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if path is None:
         pytest.skip("needs Chromium; on Debian and Ubuntu: apt install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
-        yield launched
-        launched.close()
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()

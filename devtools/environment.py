@@ -1,4 +1,4 @@
-"""The environment that the tests run in, set before Django reads its settings (pytest loads this with `-p`).
+"""The environment of the tests, set before Django reads its settings (pytest loads this with `-p`).
 
 A developer's `.env` and `var/` do not change what the tests see, and are not changed by them. Each process of
 pytest-xdist has a data folder and a Redis database of its own; pytest-django gives it a database of its own.
@@ -20,7 +20,7 @@ else:
     DATA_DIR = tempfile.mkdtemp(prefix="mlsite-tests-")
     atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
-# Tests empty the queue and fill the database: they use servers that are named for them, never those of a real site.
+# Tests empty the queue and fill the database, so they use only servers that are named for tests.
 for name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(name, None)
     os.environ.pop(f"{name}_FILE", None)
@@ -56,6 +56,6 @@ os.environ |= {
     "DATA_DIR": DATA_DIR,
     "HTTPS": "false",
     "PREDICT_WAIT_SECONDS": "20",
-    "REVIEW_SAMPLE_RATE": "0",  # chance has no place here; tests of the sample set it
-    "TF_CPP_MIN_LOG_LEVEL": "3",  # TensorFlow's greeting would fill the log of every failing test
+    "REVIEW_SAMPLE_RATE": "0",  # no randomness, except in the tests of the sample
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # without TensorFlow's start messages in the log of every failing test
 }

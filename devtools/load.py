@@ -1,4 +1,4 @@
-"""Load for a running site, and a record of what became of every picture that it accepted."""
+"""Load for a running site, and a record of the result for every accepted photo."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _coffee: Any = skimage.data.coffee
 
 
 def cut(number: int) -> bytes:
-    """Another part of the coffee photo for each number, up to 30,000."""
+    """Returns a JPEG of another part of the coffee photo for each number up to 30,000."""
     left, top = number % 300, number // 300 % 100
     part = PIL.Image.fromarray(_coffee()[top : top + SIDE, left : left + SIDE])
     file = BytesIO()
@@ -34,12 +34,12 @@ def cut(number: int) -> bytes:
 
 
 def queue_server(site: Site) -> Any:
-    """A connection of our own to the site's queue server: a `redis.Redis` that answers in `str`."""
+    """Opens a connection to the site's queue server: a `redis.Redis` that answers in `str`."""
     return redis.Redis.from_url(site.queue_url, decode_responses=True)
 
 
 class Announcements:
-    """Listens to what the workers announce. `done`: how often each prediction was announced as answered."""
+    """Listens to the announcements of workers. `done` counts those of each answered prediction."""
 
     def __init__(self, site: Site) -> None:
         self.done: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class Announcements:
                     while not self._stop.is_set():
                         self._hear(pubsub.get_message(timeout=0.2))
             except redis.ConnectionError:
-                time.sleep(0.1)  # it is being started again
+                time.sleep(0.1)  # the server restarts
 
     def _hear(self, message: dict[str, Any] | None) -> None:
         if message and message["type"] == "subscribe":
@@ -81,8 +81,8 @@ class Announcements:
         return sum(self.done.values())
 
 
-class Load:
-    """Clients that go on sending pictures while this is entered, and see to it that there is always something to do."""
+class SiteLoad:
+    """Clients that keep sending photos, so that the queue is never empty for long."""
 
     def __init__(self, site: Site, photo: Callable[[int], bytes] = cut, *, clients: int = 3) -> None:
         self.site = site
@@ -96,7 +96,7 @@ class Load:
         self._errors: list[Exception] = []
         self._clients = [threading.Thread(target=self._send) for _ in range(clients)]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> SiteLoad:
         self.announcements.__enter__()
         for client in self._clients:
             client.start()
@@ -110,7 +110,7 @@ class Load:
             self._server.close()
 
     def stop(self) -> None:
-        """Sends no more, and goes on listening. Raises what a client ran into."""
+        """Stops sending, but keeps listening. Raises the error of a client that failed."""
         self._stop.set()
         for client in self._clients:
             client.join()
@@ -135,16 +135,16 @@ class Load:
                     self.accepted[response.json()["id"]] = number
                 else:
                     self.refused.append(response)
-        except Exception as error:  # noqa: BLE001 - belongs to the test
+        except Exception as error:  # noqa: BLE001 - raised in the test by `stop`
             self._errors.append(error)
 
     def until_answered(self, more: int, seconds: float = 60) -> None:
-        """Returns when so many more have been answered than now."""
+        """Waits until `more` further predictions have been answered."""
         enough = self.announcements.answered + more
         eventually(lambda: self.announcements.answered >= enough, f"{more} more answers", seconds)
 
     def settled(self, seconds: float = 150) -> dict[str, dict[str, Any]]:
-        """What the site says of each accepted prediction, once no more are sent and none waits any more."""
+        """Stops sending, waits until no prediction waits, and returns the site's answer for each accepted one."""
         self.stop()
         found: dict[str, dict[str, Any]] = {}
 

@@ -1,6 +1,6 @@
-"""What a site that a test starts uses of the servers that `TEST_DATABASE_URL` and `TEST_REDIS_URL` name.
+"""A database and a queue for each site that a test starts, on the servers that the tests use.
 
-Each data folder gets a database and a queue of its own, as it has them without those servers.
+`TEST_DATABASE_URL` and `TEST_REDIS_URL` name the servers. Without them, each site has its own anyway.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import psycopg
 import redis
 
-# Number 0 is for the tests without a site. Sixteen is what every Redis has.
+# Redis has sixteen databases. Tests without a site use number 0.
 _numbers = itertools.cycle(range(1, 16))
 
 
 @cache
 def own_servers(data_dir: Path) -> dict[str, str]:
-    """Settings for a site with this data folder, the same each time; none of those for which no server is named."""
+    """Returns the settings for a site with this data folder: none where no server is named."""
     found = {}
     if url := os.environ.get("DATABASE_URL"):
         found["DATABASE_URL"] = _own_database(url, f"site_{hashlib.sha256(bytes(data_dir)).hexdigest()[:16]}")

@@ -1,4 +1,4 @@
-"""The whole system as `make run` starts it, in processes of its own, on a free port and in a folder of its own."""
+"""A whole site, started as `make run` starts it, on a free port and with its own data folder."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from devtools.own_servers import own_servers
 from mlsite import embedded_valkey
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 300  # five seconds on an idle machine, minutes on one that is short of memory
+START_SECONDS = 300  # 5 on an idle machine, minutes on a busy one
 STOP_SECONDS = 60
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 class Site:
-    """A site that runs somewhere, as its clients see it, and its queue server."""
+    """The HTTP interface of a running site, and the address of its queue server."""
 
     url: str
     queue_url: str
@@ -42,7 +42,7 @@ class Site:
         return requests.get(self.url + path, timeout=60, **options)  # type: ignore[arg-type]
 
     def is_ready(self) -> bool:
-        """Whether /readyz says so; a web server that is not there just now is not ready."""
+        """Returns whether /readyz answers 200."""
         try:
             return self.get("/readyz").status_code == 200
         except requests.ConnectionError:
@@ -54,7 +54,7 @@ class Site:
 
 
 class RunningSite(Site):
-    """One `manage.py up`. Use as a context manager: whatever happens, nothing of it stays behind."""
+    """One `manage.py up`, as a context manager that leaves no process running, whatever happens."""
 
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         self.data_dir = data_dir
@@ -80,14 +80,14 @@ class RunningSite(Site):
         self.stop()
 
     def start(self) -> None:
-        """Returns when everything answers. Raises `AssertionError`, with all logs, if that does not come."""
+        """Starts the site and waits until it is ready. Raises `AssertionError` with all logs if it fails."""
         ready = self.launch()
         if not ready.wait(START_SECONDS) or self.process.poll() is not None:
             self.stop()
             raise AssertionError(f"not ready:\n{self.output}\n{self.logs()}")
 
     def launch(self) -> threading.Event:
-        """Starts it and returns at once; the event comes when everything answers, or nothing will any more."""
+        """Starts the site without waiting. The event is set when the site is ready or has ended."""
         self.process = subprocess.Popen(  # noqa: S603 - our own command line
             [sys.executable, "manage.py", "up", *self.arguments],
             cwd=ROOT,
@@ -111,7 +111,7 @@ class RunningSite(Site):
         ready.set()
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Ctrl-C, as a terminal sends it: to the whole group. Returns the exit code; nothing is left running."""
+        """Sends the signal to the whole process group, as a terminal does with Ctrl-C. Returns the exit code."""
         everything = self.processes()
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
@@ -133,7 +133,7 @@ class RunningSite(Site):
             return []
 
     def pids(self, part: str) -> list[int]:
-        """The processes whose command line holds `part`: `rqworker`, `granian`, `valkey-server`."""
+        """Returns the processes whose command line holds `part`: `rqworker`, `granian`, `valkey-server`."""
         return [process.pid for process in self.processes() if part in " ".join(_command(process))]
 
     def logs(self) -> str:
@@ -149,7 +149,7 @@ class RunningSite(Site):
 
 
 def runs(process: psutil.Process) -> bool:
-    """Not so a zombie: it has ended, and waits for whoever inherited it to take note."""
+    """Returns whether a process runs. A zombie does not: it has ended, and waits for its parent."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -175,7 +175,7 @@ def eventually(condition: Callable[..., T | None], what: str, seconds: float = 6
 
 
 def folder_with_model(parent: Path, models: Path) -> Path:
-    """A data folder that has the default model already, so that a start need not build it."""
+    """Makes a data folder that holds the default model, so that a start does not build it."""
     folder = parent / "data"
     shutil.copytree(models, folder / "models")
     return folder

@@ -1,6 +1,7 @@
-"""Runs all tests on PostgreSQL and Redis (or Valkey) instead of SQLite and the embedded Valkey (`make test-services`).
+"""PostgreSQL and Redis servers, from Debian's packages, on free ports and with temporary data.
 
-Both are started here, from Debian's packages, on free ports and with data of their own, and stopped whatever happens.
+`python -m devtools.services [pytest's arguments]` runs all tests on them, instead of on SQLite and the embedded Valkey
+(`make test-services`).
 """
 
 from __future__ import annotations
@@ -15,79 +16,86 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import psycopg
 import redis
 
+from devtools.processes import exit_on_signals, running
 from devtools.running import ROOT, free_port
 
 START_SECONDS = 60
-STOP_SECONDS = 30
 DATABASE = "mlsite"
 
 
+class ServerNotInstalled(RuntimeError):
+    """A server's programs are missing. The message says how to install them."""
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """`url` names an empty database. Each connection has a process, a child of `pid`."""
+
+    url: str
+    pid: int
+
+
 @contextlib.contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
-    """The URL of a server whose data are in `folder`."""
+def postgresql(**settings: str) -> Iterator[PostgresServer]:
+    """Runs a PostgreSQL server with these settings. Raises `ServerNotInstalled` where there is none."""
     programs = _postgresql_programs()
     user = _unprivileged_user()
-    data, password = folder / "postgresql", secrets.token_hex(16)
-    data.mkdir()
-    password_file = folder / "password"
-    password_file.write_text(password)
-    if user is not None:
-        for path in (data, password_file):
-            shutil.chown(path, user)
-    options = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-sync"]
-    subprocess.run(  # noqa: S603 - our own command line
-        [str(programs / "initdb"), "-D", str(data), "-U", DATABASE, "--pwfile", str(password_file), *options],
-        cwd=folder,
-        user=user,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    port = free_port()
-    # What a power cut would do to these data is nobody's concern.
-    settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    url = f"postgres://{DATABASE}:{password}@127.0.0.1:{port}"
-    # SIGINT is its "fast shutdown": it does not wait for clients that stay connected.
-    with _running([str(programs / "postgres"), "-D", str(data), *options], folder, user, signal.SIGINT):
-        _until(lambda: psycopg.connect(f"{url}/postgres").close(), psycopg.OperationalError, "PostgreSQL")
-        with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {DATABASE}")
-        yield f"{url}/{DATABASE}"
+    password, port = secrets.token_hex(16), free_port()
+    with _folder("postgresql") as folder:
+        password_file = folder / "password"
+        password_file.write_text(password)
+        if user is not None:
+            for path in (folder, password_file):
+                shutil.chown(path, user)
+        data = ["-D", str(folder / "data")]
+        options = ["-U", DATABASE, "--pwfile", str(password_file), "--auth=scram-sha-256", "--encoding=UTF8"]
+        initdb = [str(programs / "initdb"), *data, *options, "--no-sync"]
+        subprocess.run(initdb, cwd=folder, user=user, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        settings |= {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""}
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        url = f"postgres://{DATABASE}:{password}@127.0.0.1:{port}"
+        # SIGINT is PostgreSQL's "fast shutdown", which does not wait for connected clients.
+        with _server([str(programs / "postgres"), *data, *words], folder, user=user, stop_signal=signal.SIGINT) as pid:
+            _until(lambda: psycopg.connect(f"{url}/postgres").close(), psycopg.OperationalError, "PostgreSQL")
+            with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+            yield PostgresServer(f"{url}/{DATABASE}", pid)
 
 
 @contextlib.contextmanager
-def queue_server(folder: Path) -> Iterator[str]:
-    """The URL of a Redis, or where there is none of a Valkey, that keeps nothing."""
+def redis_server() -> Iterator[str]:
+    """Runs Redis, or else Valkey, without persistence. Yields its URL. May raise `ServerNotInstalled`."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
-        sys.exit("make: needs Redis or Valkey; on Debian and Ubuntu: apt install redis-server")
+        raise ServerNotInstalled("needs Redis or Valkey; on Debian and Ubuntu: apt install redis-server")
     port = free_port()
-    options = {"bind": "127.0.0.1", "port": str(port), "save": "", "appendonly": "no", "dir": str(folder)}
-    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-    url = f"redis://127.0.0.1:{port}/0"
-    with _running([program, *arguments], folder, None, signal.SIGTERM):
-        _until(lambda: redis.Redis.from_url(url).ping(), redis.ConnectionError, "the queue server")
-        yield url
+    with _folder("redis") as folder:
+        options = {"bind": "127.0.0.1", "port": str(port), "save": "", "appendonly": "no", "dir": str(folder)}
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        url = f"redis://127.0.0.1:{port}/0"
+        with _server([program, *words], folder):
+            _until(lambda: redis.Redis.from_url(url).ping(), redis.ConnectionError, "the queue server")
+            yield url
 
 
 def _postgresql_programs() -> Path:
-    """The folder with PostgreSQL's programs, which Debian keeps off the path, one for each version: the newest."""
-    on_path = shutil.which("initdb")
+    """Returns the folder of PostgreSQL's programs. Debian keeps them off the path, a folder for each version."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    on_path = shutil.which("initdb")
     if not on_path and not debian:
-        sys.exit("make: needs PostgreSQL; on Debian and Ubuntu: apt install postgresql")
+        raise ServerNotInstalled("needs PostgreSQL; on Debian and Ubuntu: apt install postgresql")
     return debian[-1].parent if debian else Path(str(on_path)).resolve().parent
 
 
 def _unprivileged_user() -> str | None:
-    """PostgreSQL refuses to run as root. `None`: we are not root."""
+    """Returns whom to run PostgreSQL as, which refuses to run as root. `None`: the current user."""
     if os.getuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
@@ -95,25 +103,25 @@ def _unprivileged_user() -> str | None:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], folder: Path, user: str | None, stop_signal: signal.Signals) -> Iterator[None]:
-    log = folder / f"{Path(command[0]).name}.log"
+def _folder(name: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as path:
+        yield Path(path)
+
+
+@contextlib.contextmanager
+def _server(
+    command: Sequence[str], folder: Path, *, user: str | None = None, stop_signal: signal.Signals = signal.SIGTERM
+) -> Iterator[int]:
+    """Runs a server and yields its process id. Shows the end of its log if anything fails meanwhile."""
+    log = folder / "server.log"
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C is for the tests, which still need the servers while they end.
-        process = subprocess.Popen(  # noqa: S603 - our own command line
-            command, cwd=folder, user=user, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        yield
-    except BaseException:
-        sys.stderr.write(log.read_text()[-2000:])
-        raise
-    finally:
-        process.send_signal(stop_signal)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        options = {"cwd": folder, "user": user, "stdout": output, "stderr": subprocess.STDOUT}
+        with running(command, stop_signal=stop_signal, **options) as process:
+            try:
+                yield process.pid
+            except Exception:
+                sys.stderr.write(log.read_text()[-2000:])
+                raise
 
 
 def _until(attempt: Callable[[], object], not_yet: type[Exception], what: str) -> None:
@@ -129,17 +137,11 @@ def _until(attempt: Callable[[], object], not_yet: type[Exception], what: str) -
 
 
 def main(arguments: list[str]) -> int:
-    """Runs pytest with these arguments; its exit code."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    signal.signal(signal.SIGTERM, stop)
-    with tempfile.TemporaryDirectory(prefix="mlsite-services-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # for the user that PostgreSQL runs as
-        with postgresql(folder) as database_url, queue_server(folder) as redis_url:
-            environment = os.environ | {"TEST_DATABASE_URL": database_url, "TEST_REDIS_URL": redis_url}
+    """Runs pytest with these arguments, and returns its exit code."""
+    exit_on_signals()
+    try:
+        with postgresql(fsync="off") as database, redis_server() as redis_url:
+            environment = os.environ | {"TEST_DATABASE_URL": database.url, "TEST_REDIS_URL": redis_url}
             command = [sys.executable, "-m", "pytest", *arguments]
             with subprocess.Popen(command, cwd=ROOT, env=environment) as tests:  # noqa: S603 - our own command line
                 try:
@@ -147,6 +149,8 @@ def main(arguments: list[str]) -> int:
                 except BaseException:
                     tests.terminate()
                     raise
+    except ServerNotInstalled as error:
+        sys.exit(f"make: {error}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
-"""Makes the pictures of the documentation from a running site: `.venv/bin/python docs/screenshots.py`.
+"""Makes the screenshots of the documentation: `.venv/bin/python docs/screenshots.py`.
 
-It starts the whole system in a temporary folder, fills it with `manage.py seed_review`, and looks at it with Chromium.
-Needs what the tests need (`make test`), and Chromium.
+It starts a site in a temporary folder, fills it with `manage.py seed_review`, and visits its pages with Chromium. It
+needs the development dependencies (`make test` installs them) and Chromium.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,28 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import PIL.Image
-from playwright.sync_api import ViewportSize, sync_playwright
+from playwright.sync_api import ViewportSize
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from devtools.browsing import chromium  # noqa: E402
 from devtools.running import RunningSite  # noqa: E402
-from stress.photos import samples  # noqa: E402
+from review.sample_photos import samples  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 CASES = 120
-GENERATED = 4000  # for the statistics only, which a hundred cases would leave empty
+GENERATED = 4000  # more cases for the statistics, where a hundred would show little
 WINDOW: ViewportSize = {"width": 1280, "height": 860}
-CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, RunningSite(Path(folder) / "data") as site:
         _seed(site, f"--cases={CASES}")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"), args=list(CHROMIUM)
-            )
+        with chromium() as browser:
             page = browser.new_page(viewport=WINDOW, color_scheme="light")
             _result(page, site)
             _desk(page, site)
@@ -46,7 +41,6 @@ def main() -> None:
             _keep(page, "statistics")
             page.goto(f"{site.url}/admin/learning/export/add/")
             _keep(page, "data-set")
-            browser.close()
 
 
 def _seed(site: RunningSite, *arguments: str) -> None:
@@ -73,7 +67,7 @@ def _desk(page: Any, site: RunningSite) -> None:
     page.get_by_role("button", name="Log in").click()
     desk = f"{site.url}/admin/review/case"
     page.goto(f"{desk}/next/")
-    for _ in range(25):  # so that there is something to look back at
+    for _ in range(25):  # decisions to look back at
         page.keyboard.press("a" if page.get_by_role("button", name="Accept").count() else "r")
         page.wait_for_timeout(250)
     _keep(page, "focus")
@@ -93,7 +87,7 @@ def _keep(page: Any, name: str, *, full: bool = False) -> None:
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(500)
     with PIL.Image.open(BytesIO(page.screenshot(full_page=full))) as picture:
-        # 256 colours are enough for a page, and make a file of a third of the size.
+        # 256 colours suffice for a page, and make the file a third of the size.
         picture.convert("RGB").quantize(256, kmeans=2).save(IMAGES / f"{name}.png", optimize=True)
 
 

@@ -1,4 +1,4 @@
-"""`python -m stress matrix | report | model`: measures a system under load, and says what that means."""
+"""`python -m stress matrix | report | model`: measures a system under load and reports the results."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from stress.model import command as model
 from stress.report import command as report
 
 COMMANDS = (
-    ("matrix", matrix, "measure, cell after cell"),
-    ("report", report, "write report.md from what was measured"),
-    ("model", model, "compare what was measured with the model of docs/scaling.md"),
+    ("matrix", matrix, "measure, cell by cell"),
+    ("report", report, "write report.md from the results"),
+    ("model", model, "compare the results with the model of docs/scaling.md"),
 )
 
 

@@ -1,8 +1,8 @@
-"""Load for a running site: visitors, programs, people who send a picture, reviewers.
+"""Load for a running site: visitors, API clients, people who send a picture, and reviewers.
 
     .venv/bin/locust -f stress/locustfile.py --host http://127.0.0.1:8000 --headless -u 20 -r 5 -t 30s
 
-Only ever point this at a machine of your own. Refusals (503 with `Retry-After`) stand in lines of type REFUSED.
+Use it only on a machine of your own. Refusals (503 with `Retry-After`) have lines of their own, of type REFUSED.
 """
 
 import json
@@ -14,10 +14,10 @@ from typing import Any
 from locust import events
 from locust.env import Environment
 
-from stress import photos
+from review import sample_photos
 from stress.recorder import FAILED, OK, REFUSED, Recorder
 from stress.users import REFUSED as REFUSED_TYPE
-from stress.users import ApiClient, Person, Photo, Reviewer, SiteUser, Visitor
+from stress.users import ApiClient, Person, PhotoForm, Reviewer, SiteUser, Visitor
 
 DEFAULT_COUNT = 50
 WEIGHTED = {"visitor": Visitor, "api": ApiClient, "person": Person}
@@ -32,14 +32,12 @@ def add_options(parser: ArgumentParser) -> None:
             f"--{name}-weight", type=int, default=user.weight, help=f"share of {user.__name__} (default: {user.weight})"
         )
     group.add_argument("--reviewers", type=int, default=0, help="how many reviewers there are (default: none)")
-    group.add_argument("--login", default="", metavar="NAME:PASSWORD", help="of the reviewers")
+    group.add_argument("--login", default="", metavar="NAME:PASSWORD", help="the reviewers' login")
     group.add_argument("--think-min", type=float, default=2, help="seconds between two steps, at least (default: 2)")
     group.add_argument("--think-max", type=float, default=8, help="and at most (default: 8)")
-    group.add_argument(
-        "--impatient", action="store_true", help="users do not wait as long as Retry-After says when they are refused"
-    )
+    group.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
     group.add_argument("--wait-limit", type=float, default=30, help="seconds that a person waits for an answer (30)")
-    group.add_argument("--figures", default="", metavar="FILE", help="write what was measured to this file, as JSON")
+    group.add_argument("--figures", default="", metavar="FILE", help="write the results to this file, as JSON")
     group.add_argument("--warm-up", type=float, default=0, help="seconds that do not count, with --figures (0)")
     group.add_argument("--measured", type=float, default=3600, help="seconds that count after that (3600)")
 
@@ -54,10 +52,10 @@ def set_up(environment: Environment, **_: object) -> None:
     Reviewer.fixed_count = options.reviewers
     name, _colon, password = options.login.partition(":")
     Reviewer.login = (name, password)
-    there = {user for user in WEIGHTED.values() if user.weight} | ({Reviewer} if Reviewer.fixed_count else set())
-    environment.user_classes[:] = [user for user in environment.user_classes if user in there]
-    found = photos.from_folder(Path(options.photos)) if options.photos else photos.samples(DEFAULT_COUNT)
-    SiteUser.photos = [Photo.of(name, content) for name, content in found]
+    present = {user for user in WEIGHTED.values() if user.weight} | ({Reviewer} if Reviewer.fixed_count else set())
+    environment.user_classes[:] = [user for user in environment.user_classes if user in present]
+    found = sample_photos.from_folder(Path(options.photos)) if options.photos else sample_photos.samples(DEFAULT_COUNT)
+    SiteUser.photos = [PhotoForm.of(name, content) for name, content in found]
     SiteUser.think_seconds = (options.think_min, options.think_max)
     SiteUser.is_patient = not options.impatient
     SiteUser.wait_limit = options.wait_limit
@@ -66,7 +64,7 @@ def set_up(environment: Environment, **_: object) -> None:
 
 
 class _Recording:
-    """Listens to a run and writes what it heard. An empty file beside it says when the run began."""
+    """Records a run and writes its results. A `.window` file beside them says when it measures."""
 
     def __init__(self, environment: Environment, options: Namespace) -> None:
         self.options = options
@@ -102,7 +100,7 @@ class _Recording:
 
 
 def _write(file: Path, content: Any) -> None:
-    """In one step: who waits for the file finds it whole."""
+    """Writes in one step, so that a waiting process never reads half a file."""
     incoming = file.with_suffix(".incoming")
     incoming.write_text(json.dumps(content))
     incoming.rename(file)

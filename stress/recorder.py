@@ -1,4 +1,4 @@
-"""What a load generator keeps of the answers it got: how many, how fast, and what went wrong."""
+"""The answers that a load generator received: how many, how fast, and what went wrong."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from typing import Any
 OK, REFUSED, FAILED = "ok", "refused", "failed"
 OUTCOMES = (OK, REFUSED, FAILED)
 
-MOST_REASONS = 20  # different ones that are kept; what a client complains of may hold anything
+MOST_REASONS = 20  # distinct reasons that are kept: they may hold any text
 OTHER_REASONS = "other reasons"
 
 
 @dataclass
-class Row:
+class Latencies:
     """The answers of one kind.
 
-    `started` counts those that were asked for within the window and `finished` those that came within it: the first is
-    what times are told of, with the slow ones that came late, and the second is what a rate is made of.
-    `milliseconds`: how many took so long, of those that were asked for within the window; `total` is all of their
-    milliseconds, which are not rounded there.
+    `started` counts the requests sent within the window, and `finished` the answers received within it. Times are of
+    the former, so that slow answers after the window count; rates are of the latter. `milliseconds` maps a rounded time
+    to the number of requests that took it, and `total` is the exact sum of their times.
     """
 
     finished: int = 0
@@ -37,13 +36,13 @@ class Row:
     def started(self) -> int:
         return self.milliseconds.total()
 
-    def merge(self, other: Row) -> None:
+    def merge(self, other: Latencies) -> None:
         self.finished += other.finished
         self.total += other.total
         self.milliseconds.update(other.milliseconds)
 
     def percentile(self, share: float) -> float:
-        """The least time that at least this share of them did not exceed; `nan` of none."""
+        """Returns the shortest time that at least this share did not exceed, or `nan` without requests."""
         needed = math.ceil(share * self.started)
         for milliseconds in sorted(self.milliseconds):
             needed -= self.milliseconds[milliseconds]
@@ -56,7 +55,7 @@ class Row:
         return self.total / self.started if self.started else math.nan
 
     def figures(self) -> dict[str, Any]:
-        """Numbers and milliseconds, `None` where there was nothing."""
+        """Returns counts and milliseconds; the times are `None` without requests."""
         if not self.started:
             return {"started": 0, "finished": self.finished, "mean": None, "p50": None, "p95": None, "p99": None}
         found = {"started": self.started, "finished": self.finished, "mean": round(self.mean, 2)}
@@ -65,17 +64,17 @@ class Row:
 
 
 class Recorder:
-    """All rows of one generator, by name and outcome. `begins` and `ends`: the window, in seconds since the epoch."""
+    """The latencies of one generator, by name and outcome. The window is in seconds since the epoch."""
 
     def __init__(self, begins: float, ends: float) -> None:
         self.begins = begins
         self.ends = ends
-        self.rows: dict[tuple[str, str], Row] = {}
+        self.rows: dict[tuple[str, str], Latencies] = {}
         self.reasons: Counter[str] = Counter()
 
     def add(self, name: str, outcome: str, *, started: float, milliseconds: float, reason: str = "") -> None:
         """`started`: seconds since the epoch."""
-        row = self.rows.setdefault((name, outcome), Row())
+        row = self.rows.setdefault((name, outcome), Latencies())
         if self.begins <= started < self.ends:
             row.count(milliseconds)
             if outcome == FAILED:
@@ -85,25 +84,27 @@ class Recorder:
             row.finished += 1
 
     def as_json(self) -> dict[str, Any]:
-        """With the whole distributions, so that several generators can be put together."""
+        """Includes the whole distributions, so that those of several generators can be merged."""
         rows = [{"name": name, "outcome": outcome, **vars(row)} for (name, outcome), row in sorted(self.rows.items())]
         return {"begins": self.begins, "ends": self.ends, "rows": rows, "reasons": dict(self.reasons)}
 
 
-def merged(recorded: Iterable[dict[str, Any]]) -> tuple[dict[tuple[str, str], Row], Counter[str]]:
-    """The rows and the reasons of all generators together, from what each wrote with `as_json`."""
-    rows: dict[tuple[str, str], Row] = {}
+def merged(recorded: Iterable[dict[str, Any]]) -> tuple[dict[tuple[str, str], Latencies], Counter[str]]:
+    """Merges the latencies and the reasons of all generators, from their `as_json`."""
+    rows: dict[tuple[str, str], Latencies] = {}
     reasons: Counter[str] = Counter()
     for one in recorded:
         for row in one["rows"]:
             times = Counter({int(milliseconds): number for milliseconds, number in row["milliseconds"].items()})
-            rows.setdefault((row["name"], row["outcome"]), Row()).merge(Row(row["finished"], row["total"], times))
+            rows.setdefault((row["name"], row["outcome"]), Latencies()).merge(
+                Latencies(row["finished"], row["total"], times)
+            )
         reasons.update(one["reasons"])
     return rows, reasons
 
 
 def rounded(milliseconds: float) -> int:
-    """To three digits, so that a distribution of any length has some thousand values at most."""
+    """Rounds to three digits, so that any distribution has at most a few thousand distinct values."""
     whole = round(milliseconds)
     step = int(10 ** max(0, len(str(whole)) - 3))
     return round(whole / step) * step

@@ -1,4 +1,4 @@
-"""Who uses the site: visitors, programs, people who send a picture, and reviewers."""
+"""The simulated users: visitors, API clients, people who send a picture, and reviewers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, ClassVar, NoReturn
 from locust import FastHttpUser, SequentialTaskSet, task
 from locust.exception import InterruptTaskSet
 
-REFUSED = "REFUSED"  # in place of the HTTP method: refusals stand in lines of their own, neither successes nor failures
+REFUSED = "REFUSED"  # replaces the HTTP method, so that refusals count neither as successes nor as failures
 
-# Different batches add up in different orders: the same picture may differ by so much in its score.
+# Floating-point sums depend on the batch, so the score of the same picture may vary by this much.
 SCORE_TOLERANCE = 0.02
 
-# Scores come with four digits, and those of the list have been rounded once before.
+# Scores have four digits, and those in the list are rounded twice.
 ROUNDING = 0.00011
 
 _STATIC = re.compile(r'(?:href|src)="(/static/[^"]+)"')
@@ -33,14 +33,14 @@ BOUNDARY = "photo-0f3c9a57"
 
 
 @dataclass(frozen=True)
-class Photo:
-    """`form`: the body of a form with the photo in it, made once and sent often."""
+class PhotoForm:
+    """A photo, as the encoded form that is sent many times."""
 
     name: str
     form: bytes
 
     @classmethod
-    def of(cls, name: str, content: bytes) -> Photo:
+    def of(cls, name: str, content: bytes) -> PhotoForm:
         quoted = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")  # as browsers do
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{quoted}"\r\n\r\n'
         return cls(name, head.encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode())
@@ -51,14 +51,14 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class SiteUser(FastHttpUser):
-    """Tells answers, refusals and failures apart, and thinks in between.
+    """Distinguishes answers, refusals and failures, and thinks between requests.
 
-    What all share is set once for the whole process, from the options: see the locustfile.
+    The locustfile sets the class variables once, from the options.
     """
 
     abstract = True
 
-    photos: ClassVar[list[Photo]] = []
+    photos: ClassVar[list[PhotoForm]] = []
     think_seconds: ClassVar[tuple[float, float]] = (2, 8)
     is_patient: ClassVar[bool] = True
     wait_limit: ClassVar[float] = 30
@@ -68,7 +68,7 @@ class SiteUser(FastHttpUser):
         self.asked_to_wait = 0.0
 
     def wait_time(self) -> float:
-        """Thinks; after a refusal not before the time that it named, and not all at the same moment."""
+        """Returns the thinking time, after a refusal plus `Retry-After` and a random delay."""
         asked, self.asked_to_wait = self.asked_to_wait, 0.0
         patience = asked * random.uniform(1, 1.5) if self.is_patient else 0.0  # noqa: S311
         return patience + random.uniform(*self.think_seconds)  # noqa: S311 - for variety, not for secrets
@@ -83,7 +83,7 @@ class SiteUser(FastHttpUser):
         check: Check | None = None,
         **options: Any,
     ) -> Any:
-        """The response, or `None` if it was refused or failed. `check` says what is wrong with one, if anything."""
+        """Returns the response, or `None` if it was refused or failed. `check` returns what is wrong with it, or ""."""
         with self.client.request(method, path, name=name, catch_response=True, **options) as response:
             complaint = self._complaint(response, statuses)
             if response.request_meta["request_type"] == REFUSED:
@@ -110,7 +110,7 @@ class SiteUser(FastHttpUser):
         return ""
 
     def report(self, name: str, started: float, complaint: str = "") -> None:
-        """A line in the statistics for something that took several requests. `started`: seconds since the epoch."""
+        """Adds a line to the statistics for a flow of several requests. `started`: seconds since the epoch."""
         self.environment.events.request.fire(
             request_type="FLOW",
             name=name,
@@ -122,7 +122,7 @@ class SiteUser(FastHttpUser):
         )
 
     def open_start_page(self) -> None:
-        """The page and what belongs to it, as a browser does that was never here."""
+        """Loads the page and its files, as a browser with an empty cache does."""
         page = self.ask("GET", "/", name="/", check=lambda response: _without(response.text, "<form"))
         if page is not None:
             for path in dict.fromkeys(_STATIC.findall(page.text)):
@@ -130,7 +130,7 @@ class SiteUser(FastHttpUser):
 
 
 class Visitor(SiteUser):
-    """Looks at the start page."""
+    """A user who only opens the start page."""
 
     weight = 2
 
@@ -140,11 +140,11 @@ class Visitor(SiteUser):
 
 
 class ApiClient(SiteUser):
-    """A program: sends one picture after another, and looks closely at the answers."""
+    """A program that sends one picture after another and verifies the answers."""
 
     weight = 6
 
-    # What was answered first to each photo, of all clients of this process.
+    # The first answer to each photo, shared by all clients of this process.
     answers: ClassVar[dict[str, tuple[str, float]]] = {}
 
     @task
@@ -169,26 +169,26 @@ class ApiClient(SiteUser):
             if not (is_first and scores == sorted(scores, reverse=True)):
                 return "an answer whose best label is not its first"
             if not (len(labels) == 5 and 0 < score <= 1 and sum(scores) <= 1.001):
-                return "an answer whose scores cannot be"
+                return "an answer with impossible scores"
         except (ValueError, KeyError, TypeError, IndexError) as error:
             return f"an answer that cannot be read: {type(error).__name__}"
         first_label, first_score = self.answers.setdefault(photo, (label, score))
         differs = label != first_label and score - scores[1] > SCORE_TOLERANCE
         if differs or abs(score - first_score) > SCORE_TOLERANCE:
-            return "another answer than before to the same picture"
+            return "a different answer to the same picture"
         return ""
 
 
 class Steps(SequentialTaskSet):
-    """One step after the other, thinking in between."""
+    """Steps in a fixed order, with thinking time between them."""
 
     def begin_again(self) -> NoReturn:
-        """From the first step, after thinking."""
+        """Returns to the first step, after thinking."""
         raise InterruptTaskSet(reschedule=False)  # type: ignore[no-untyped-call]
 
 
 class Visit(Steps):
-    """Opens the page, sends a picture, waits for the answer, says whether it is right."""
+    """Opens the page, sends a picture, waits for the answer, and gives feedback."""
 
     user: Person
     sent_at = 0.0
@@ -217,7 +217,7 @@ class Visit(Steps):
         self.look()
 
     def look(self) -> None:
-        """Loads the result page until the answer is in it, as the page itself asks a browser to."""
+        """Reloads the result page until it holds the answer, as the page tells browsers to do."""
         while time.time() < self.sent_at + self.user.wait_limit:
             page = self.user.ask("GET", self.address, name="/predictions/<uuid>/")
             waits = _WAITS.search(page.text) if page is not None else None
@@ -226,12 +226,12 @@ class Visit(Steps):
                 self.user.report("from upload to answer", self.sent_at, _without(page.text, 'class="labels"'))
                 self.user.ask("GET", f"{self.address}picture", name="/predictions/<uuid>/picture")
                 return
-            time.sleep(float(waits[1]) if waits else 1)  # Locust's own, which lets the other users go on
+            time.sleep(float(waits[1]) if waits else 1)  # gevent's, which lets other users run
         self.user.report("from upload to answer", self.sent_at, "no answer within the wait limit")
         self.begin_again()
 
     @task
-    def say(self) -> None:
+    def give_feedback(self) -> None:
         token = _TOKEN.search(self.page)
         if token is None:
             self.begin_again()
@@ -254,7 +254,7 @@ class Person(SiteUser):
 
 
 class Shift(Steps):
-    """A look at the queue, and one case."""
+    """Opens the queue and decides one case."""
 
     user: Reviewer
     page = ""
@@ -290,7 +290,7 @@ class Shift(Steps):
 
 
 class Reviewer(SiteUser):
-    """Works through the queue of cases. There are as many as the options say, not a share of all users."""
+    """Decides one case after another. The options give their number, not their share of all users."""
 
     fixed_count = 0
     tasks = [Shift]

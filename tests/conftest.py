@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: a running site, a browser."""
+"""Fixtures of the end-to-end tests: a running site and a browser."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +17,13 @@ def data_dir(tmp_path: Path, models: Repository) -> Path:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, models: Repository) -> Iterator[RunningSite]:
-    """One running site for all tests of a file."""
+    """Runs one site for all tests of a file."""
     with RunningSite(folder_with_model(tmp_path_factory.mktemp("site"), models.root)) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """Headless Chromium for all tests of a file."""
-    with chromium() as launched:
-        yield launched
+    """Runs one browser for all tests of a file."""
+    with chromium() as running:
+        yield running

@@ -1,4 +1,4 @@
-"""The benchmarks run, with small numbers, and write what they found. What they found is not looked at."""
+"""The benchmarks run with small numbers and write their results. The tests do not judge the figures."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import pytest
 
 from devtools.running import ROOT, eventually, runs
 from stress.bench.files import HEADING
-from stress.bench.table import Figure, Goal, Report, Table, number
+from stress.tables import BenchReport, Figure, Goal, ResultTable, number
 from worker.inference.repository import Repository
 
 SMALL = ("--rounds", "2", "--jobs", "50", "--forking-jobs", "5", "--waiting", "10", "50", "--depth-jobs", "40")
@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-m", "stress.bench"]
 
 
 def _bench(output: Path, *arguments: str) -> str:
-    """What it says on standard output."""
+    """Returns its standard output."""
     command = [*COMMAND, *arguments, "--output", str(output)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -31,7 +31,7 @@ def _part(page: str, name: str) -> str:
     return page.split(f"<!-- bench:{name} -->")[1].split(f"<!-- /bench:{name} -->")[0]
 
 
-def test_it_works(tmp_path: Path) -> None:
+def test_writes_figures_to_screen_page_and_json(tmp_path: Path) -> None:
     said = _bench(tmp_path, "bookkeeping", *SMALL)
     rows = ("rq Worker (forks)", "rq SimpleWorker", *(f"BatchWorker, at most {size}" for size in (1, 8, 32)))
     page, results = (tmp_path / "performance.md").read_text(), json.loads((tmp_path / "results.json").read_text())
@@ -48,7 +48,7 @@ def test_it_works(tmp_path: Path) -> None:
         assert f"\n| {row} | " in _part(page, "bookkeeping")
 
 
-def test_a_run_replaces_its_own_part_only(tmp_path: Path) -> None:
+def test_replaces_only_its_own_part_of_the_page(tmp_path: Path) -> None:
     page, results = tmp_path / "performance.md", tmp_path / "results.json"
     own = "# Speed\n\nBefore.\n\n<!-- bench:depth -->\nold\n<!-- /bench:depth -->\n\nAfter.\n"
     page.write_text(own)
@@ -62,7 +62,7 @@ def test_a_run_replaces_its_own_part_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk; on Debian and Ubuntu: apt install wrk")
-def test_the_whole_system_is_measured(tmp_path: Path, models: Repository) -> None:
+def test_measures_the_whole_system(tmp_path: Path, models: Repository) -> None:
     shutil.copytree(models.root, tmp_path / "cache" / "models")
     small = ("--rounds", "1", "--photos", "8", "--batch-sizes", "2", "--clients", "4", "--seconds", "2")
     _bench(tmp_path, "start", "endtoend", *small, "--warm-up", "1", "--new-photos", "--cache", str(tmp_path / "cache"))
@@ -72,7 +72,7 @@ def test_the_whole_system_is_measured(tmp_path: Path, models: Repository) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+def test_interruption_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
     command = [*COMMAND, "depth", "--waiting", "1000000", "--output", str(tmp_path)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
@@ -85,15 +85,15 @@ def test_an_interruption_leaves_nothing_running(tmp_path: Path, number: signal.S
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_name_is_one_clear_line() -> None:
+def test_unknown_benchmark_is_reported_in_one_line() -> None:
     done = subprocess.run([*COMMAND, "speed"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "there is no benchmark 'speed': bookkeeping, " in done.stderr
 
 
-def test_a_report_says_median_spread_and_goals() -> None:
-    table = Table(("what", "ms"), [("one", Figure.of([3, 1, 2])), ("two", Figure.of([4]))])
-    report = Report("x", "X", "About it.", [table], [Goal("at most 1 ms", "2 ms", is_met=False)], ["A note."])
+def test_report_shows_median_spread_and_goals() -> None:
+    table = ResultTable(("what", "ms"), [("one", Figure.of([3, 1, 2])), ("two", Figure.of([4]))])
+    report = BenchReport("x", "X", "About it.", [table], [Goal("at most 1 ms", "2 ms", is_met=False)], ["A note."])
     remarks = ("GOAL MISSED: at most 1 ms. Found: 2 ms.", "A note.")
     assert report.as_text() == (
         "X\n\nAbout it.\n\nwhat                ms\none   2.00 (1.00-3.00)\ntwo               4.00\n\n"

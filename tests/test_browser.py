@@ -1,4 +1,4 @@
-"""The pages in a real browser: with JavaScript and without, and without a word from the console."""
+"""The pages in a real browser, with and without JavaScript, and without errors on the console."""
 
 import re
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ def photo(tmp_path: Path, coffee: bytes) -> Path:
 
 WIDTH = "image => image.naturalWidth"  # 0 until it is loaded
 
-# Chromium says so of every page that comes with an error status, as the ones that refuse a picture or a form do.
+# Chromium logs this for every page with an error status, such as the page that rejects a picture.
 REFUSED = re.compile("the server responded with a status of (400|415)")
 
 
 @pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
 def page(request: pytest.FixtureRequest, browser) -> Iterator[Any]:
-    """A new tab. Whatever its console complains of (a broken policy, a missing file) fails the test."""
+    """A new tab. An error on its console (a violated policy, a missing file) fails the test."""
     context = browser.new_context(java_script_enabled=request.param)
     tab = context.new_page()
     complaints: list[str] = []
@@ -38,7 +38,7 @@ def page(request: pytest.FixtureRequest, browser) -> Iterator[Any]:
     assert [complaint for complaint in complaints if not REFUSED.search(complaint)] == []
 
 
-def test_picture_to_answer_to_feedback(site: RunningSite, page, photo: Path) -> None:
+def test_classifies_a_picture_and_takes_feedback(site: RunningSite, page, photo: Path) -> None:
     page.goto(site.url)
     page.get_by_label("Picture").set_input_files(photo)
     page.get_by_role("button", name="Classify").click()
@@ -67,7 +67,7 @@ def test_picture_to_answer_to_feedback(site: RunningSite, page, photo: Path) -> 
     page.get_by_text("You said: not sure.").wait_for()
 
 
-def test_a_file_that_is_no_picture(site: RunningSite, page, tmp_path: Path) -> None:
+def test_rejects_a_file_that_is_no_picture(site: RunningSite, page, tmp_path: Path) -> None:
     text = tmp_path / "notes.jpg"
     text.write_text("no picture at all")
     page.goto(site.url)
@@ -76,8 +76,8 @@ def test_a_file_that_is_no_picture(site: RunningSite, page, tmp_path: Path) -> N
     assert "not a picture of a known format" in page.get_by_role("alert").inner_text()
 
 
-def test_the_admin_shows_what_was_said(site: RunningSite, page, photo: Path) -> None:
-    test_picture_to_answer_to_feedback(site, page, photo)
+def test_admin_shows_the_feedback(site: RunningSite, page, photo: Path) -> None:
+    test_classifies_a_picture_and_takes_feedback(site, page, photo)
     name, password = site.login
     page.goto(f"{site.url}/admin/feedback/feedback/")
     page.get_by_label("Username:").fill(name)
@@ -91,7 +91,7 @@ def test_the_admin_shows_what_was_said(site: RunningSite, page, photo: Path) -> 
     assert width <= 192
 
 
-def test_the_api_page_loads_under_the_policy(site: RunningSite, browser) -> None:
+def test_api_page_loads_under_the_policy(site: RunningSite, browser) -> None:
     tab = browser.new_page()
     complaints: list[str] = []
     tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

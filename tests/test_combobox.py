@@ -1,4 +1,4 @@
-"""The list of labels under a text field: by keyboard, by mouse, and when the server is late or away."""
+"""The list of labels under a text field: by keyboard, by mouse, and with a slow or failing server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from devtools.running import RunningSite
 
 pytestmark = pytest.mark.browser
 
-# Counts what a page would hear of it, and shows whether the page was left.
+# Counts the change events; the count is lost if the page is left.
 COUNT_CHANGES = "input => { window.changes = 0; input.addEventListener('change', () => (window.changes += 1)); }"
 
 
 @pytest.fixture
 def tab(site: RunningSite, browser, coffee: bytes) -> Iterator[Any]:
-    """The result page of an espresso, where somebody has just said that it is none."""
+    """The result page of an espresso, with the answer marked as wrong."""
     tab = browser.new_page(viewport={"width": 800, "height": 900})
     complaints: list[str] = []
     tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -36,13 +36,13 @@ def _field(tab) -> Any:
 
 
 def _options(tab) -> list[str]:
-    """What is in the list, once it is there."""
+    """Waits for the list and returns its options."""
     tab.get_by_role("option").first.wait_for()
     return [re.sub(r"\s+", " ", text) for text in tab.get_by_role("option").all_inner_texts()]
 
 
 def _active(tab) -> str | None:
-    """The option that the field names as active, which must be the one that is marked."""
+    """Returns the option that the field names as active, and checks that it is the marked one."""
     name = _field(tab).get_attribute("aria-activedescendant")
     marked = tab.locator("[role=option][aria-selected=true]")
     assert marked.count() == (1 if name else 0)
@@ -50,7 +50,7 @@ def _active(tab) -> str | None:
     return marked.inner_text() if name else None
 
 
-def test_by_keyboard(tab) -> None:
+def test_chooses_by_keyboard(tab) -> None:
     field = _field(tab)
     assert (field.get_attribute("list"), field.get_attribute("aria-expanded")) == (None, "false")
     field.focus()
@@ -73,11 +73,11 @@ def test_by_keyboard(tab) -> None:
     assert (field.get_attribute("aria-expanded"), _active(tab)) == ("false", None)
     assert tab.get_by_role("option").count() == 0
 
-    field.press("Enter")  # now it is the form's
+    field.press("Enter")  # Enter submits the form now
     tab.get_by_text("You said: no, it is “Eskimo dog”.").wait_for()
 
 
-def test_an_exact_match_is_taken(tab) -> None:
+def test_enter_takes_an_exact_match(tab) -> None:
     field = _field(tab)
     field.fill("COFFEE-mug")
     assert _options(tab) == ["coffee mug 0.3%"] and _active(tab) == "coffee mug\n0.3%"
@@ -85,13 +85,13 @@ def test_an_exact_match_is_taken(tab) -> None:
     assert field.input_value() == "coffee mug" and tab.evaluate("changes") == 1
 
 
-def test_enter_without_an_option_sends_what_is_typed(tab) -> None:
+def test_enter_without_an_option_sends_the_typed_text(tab) -> None:
     _field(tab).fill("husky")
     _field(tab).press("Enter")
     tab.get_by_text("You said: no, it is “Eskimo dog”.").wait_for()
 
 
-def test_opening_and_closing(tab) -> None:
+def test_arrow_keys_open_and_close_the_list(tab) -> None:
     field = _field(tab)
     field.focus()
     assert field.get_attribute("aria-expanded") == "false"
@@ -110,7 +110,7 @@ def test_opening_and_closing(tab) -> None:
     assert tab.get_by_label("Something else?").evaluate("field => field === document.activeElement")
 
 
-def test_escape(tab) -> None:
+def test_escape_closes_the_list_and_then_clears_the_field(tab) -> None:
     field = _field(tab)
     field.fill("cup")
     _options(tab)
@@ -131,33 +131,33 @@ def test_home_and_end_move_in_the_text(tab) -> None:
     assert field.input_value() == "cups"
 
 
-def test_by_mouse(tab) -> None:
+def test_chooses_by_mouse(tab) -> None:
     field = _field(tab)
     field.click()
     _options(tab)
     tab.get_by_role("option", name="consomme").click()
     assert field.input_value() == "consomme" and tab.evaluate("changes") == 1
-    assert field.evaluate("field => field === document.activeElement"), "one may go on typing"
+    assert field.evaluate("field => field === document.activeElement"), "the field keeps the focus"
     assert tab.get_by_role("option").count() == 0
     tab.mouse.click(400, 5)
     assert field.input_value() == "consomme"
 
 
-def test_nothing_fits(tab) -> None:
+def test_says_that_no_label_fits(tab) -> None:
     _field(tab).fill("no such thing")
     tab.get_by_text("No label fits “no such thing”.").wait_for()
     assert _field(tab).get_attribute("aria-expanded") == "false"
-    assert tab.get_by_role("status").bounding_box()["height"] > 10, "for all to see"
+    assert tab.get_by_role("status").bounding_box()["height"] > 10, "visible"
     _field(tab).fill("cup")
     _options(tab)
-    assert tab.get_by_role("status").bounding_box()["height"] <= 1, "for those who hear the page"
+    assert tab.get_by_role("status").bounding_box()["height"] <= 1, "only announced"
 
 
-def test_an_answer_that_comes_too_late(tab) -> None:
+def test_ignores_a_late_answer(tab) -> None:
     late: list[Any] = []
     tab.route(re.compile(r"q=cu(&|$)"), lambda route: late.append(route))
     _field(tab).fill("cu")
-    tab.wait_for_timeout(300)  # longer than the pause after which it asks
+    tab.wait_for_timeout(300)  # longer than its debounce delay
     assert len(late) == 1
     _field(tab).fill("cup")
     found = _options(tab)
@@ -166,16 +166,16 @@ def test_an_answer_that_comes_too_late(tab) -> None:
     assert found[0].startswith("cup") and _options(tab) == found
 
 
-def test_the_server_is_away(tab) -> None:
-    tab.route("**/api/labels?*", lambda route: route.fulfill(body="a page of some proxy's"))
+def test_typed_text_is_sent_while_the_list_fails(tab) -> None:
+    tab.route("**/api/labels?*", lambda route: route.fulfill(body="a proxy's error page"))
     _field(tab).fill("cup")
     tab.get_by_text("The list cannot be loaded just now.").wait_for()
     _field(tab).press("Enter")
     tab.get_by_text("You said: no, it is “cup”.").wait_for()
 
 
-def test_another_page_may_use_it(site: RunningSite, tab) -> None:
-    """As a module, on a field of its own, with a callback; and twice does no harm."""
+def test_another_page_can_use_it(site: RunningSite, tab) -> None:
+    """Another page can import the module for its own field, with a callback. Enhancing twice is harmless."""
     tab.evaluate(
         """async () => {
             const { enhance } = await import("/static/js/combobox.js");
@@ -193,10 +193,10 @@ def test_another_page_may_use_it(site: RunningSite, tab) -> None:
     assert field.evaluate("field => field === document.activeElement")
     field.press_sequentially("tabby")
     _options(tab)
-    assert field.count() == 1, "the list is no part of its name"
+    assert field.count() == 1, "the list is not part of the name"
     tab.get_by_role("option", name="tabby").click()
     taken = tab.evaluate("taken")
     assert (field.input_value(), taken["label"], taken["score"]) == ("tabby", "tabby", None)
     assert tab.locator("[role=listbox]").count() == 2
     tab.wait_for_timeout(300)
-    assert tab.get_by_role("option").count() == 0, "a click on an option is none on the field"
+    assert tab.get_by_role("option").count() == 0, "a click on an option does not reopen the list"

@@ -1,4 +1,4 @@
-"""What is accepted is answered, whichever process is killed while it works."""
+"""Every accepted prediction is answered, whichever process is killed."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ PHOTOS = 40
 
 @pytest.fixture
 def photos(coffee: bytes) -> Iterator[list[bytes]]:
-    """Different pictures: cuts of the coffee photo, moved by one pixel each."""
+    """Distinct photos: cuts of the coffee photo, each moved by one pixel."""
     with PIL.Image.open(BytesIO(coffee)) as photo:
         yield [_cut(photo, left) for left in range(PHOTOS)]
 
@@ -35,7 +35,7 @@ def _accept(site: RunningSite, photos: list[bytes]) -> list[str]:
 
 
 def _accept_and_hold(site: RunningSite, photos: list[bytes]) -> list[str]:
-    """Accepted predictions that are certainly not all answered: the worker does not move while they come in."""
+    """Submits predictions while the workers are suspended, so that none is answered yet."""
     workers = [psutil.Process(pid) for pid in site.pids("rqworker")]
     for worker in workers:
         worker.suspend()
@@ -56,11 +56,11 @@ def _all_answered(site: RunningSite, ids: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("part", ["rqworker", "valkey-server", "granian"])
-def test_a_killed_process_loses_no_prediction(data_dir: Path, photos: list[bytes], part: str) -> None:
+def test_killed_process_loses_no_prediction(data_dir: Path, photos: list[bytes], part: str) -> None:
     with RunningSite(data_dir) as site:
         pids = site.pids(part)
         if not pids:
-            pytest.skip("REDIS_URL names a queue server, so there is none of our own to kill")
+            pytest.skip("REDIS_URL names a queue server, so the site has none to kill")
         ids = _accept_and_hold(site, photos)
         for worker in site.pids("rqworker"):
             os.kill(worker, signal.SIGCONT)
@@ -72,8 +72,8 @@ def test_a_killed_process_loses_no_prediction(data_dir: Path, photos: list[bytes
         eventually(lambda: _all_answered(site, ids), "the last answer", seconds=150)
 
 
-def test_everything_killed_at_once_loses_no_prediction(data_dir: Path, photos: list[bytes]) -> None:
-    """As close to a power cut as a test comes: what was accepted is answered by the next start."""
+def test_killing_everything_at_once_loses_no_prediction(data_dir: Path, photos: list[bytes]) -> None:
+    """As in a power cut: the next start answers what was accepted."""
     site = RunningSite(data_dir)
     site.start()
     ids = _accept_and_hold(site, photos)

@@ -1,4 +1,4 @@
-"""The main job, over HTTP: picture in, answer out, feedback, admin, mirror, and all of it after a restart."""
+"""The main path over HTTP: image in, answer out, feedback, admin and mirror, and all of it after a restart."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def _admin(site: RunningSite) -> requests.Session:
     return session
 
 
-def test_it_works(data_dir: Path, coffee: bytes, chelsea: bytes) -> None:
+def test_answers_and_feedback_survive_a_restart(data_dir: Path, coffee: bytes, chelsea: bytes) -> None:
     with RunningSite(data_dir) as site:
         answer = site.predict(coffee)
         assert answer.status_code == 200
@@ -75,7 +75,7 @@ def _say_wrong(site: RunningSite, path: str, **data: str) -> None:
     assert "Thank you" in answer.text
 
 
-def test_old_clients_are_answered_as_ever(site: RunningSite, coffee: bytes) -> None:
+def test_legacy_endpoints_keep_their_answers(site: RunningSite, coffee: bytes) -> None:
     answer = requests.post(f"{site.url}/predict", files={"file": ("c.jpg", coffee)}, timeout=60)
     assert answer.status_code == 200
     assert set(answer.json()) == {"success", "prediction", "score"}
@@ -87,7 +87,7 @@ def test_old_clients_are_answered_as_ever(site: RunningSite, coffee: bytes) -> N
     assert (site.data_dir / "feedback").read_text() == "That was no coffee.\n"
 
 
-def test_an_upload_of_200_megabytes_is_answered_and_not_cut_off(site: RunningSite) -> None:
+def test_upload_of_200_megabytes_is_answered_and_not_cut_off(site: RunningSite) -> None:
     stored = list((site.data_dir / "uploads").rglob("*.*"))
     answer = requests.post(f"{site.url}/api/predict", files={"file": ("big.jpg", b"\xff" * 200_000_000)}, timeout=120)
     assert answer.status_code == 413

@@ -1,4 +1,4 @@
-"""The Makefile, where it has to say no before anything of ours runs."""
+"""The Makefile's checks before it installs anything."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ from devtools.running import ROOT
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """What `make` needs of a fresh clone."""
+    """The files of a fresh clone that `make` needs."""
     folder = tmp_path / "clone"
     folder.mkdir()
     shutil.copy(ROOT / "Makefile", folder)
@@ -36,7 +36,7 @@ def test_help_lists_the_targets(clone: Path) -> None:
         assert f"\n{target} " in f"\n{listed}"
 
 
-def test_a_python_that_is_too_old_is_one_clear_line(clone: Path, tmp_path: Path) -> None:
+def test_old_python_is_reported_in_one_line(clone: Path, tmp_path: Path) -> None:
     old = _fake_python(tmp_path, 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac')
     result = _make(clone, "run", f"PYTHON={old}")
     assert result.returncode != 0
@@ -44,13 +44,13 @@ def test_a_python_that_is_too_old_is_one_clear_line(clone: Path, tmp_path: Path)
     assert not (clone / ".venv").exists()
 
 
-def test_no_python_that_fits_is_one_clear_line(clone: Path) -> None:
-    result = _make(clone, "run", "PYTHON=")  # what the search yields then
+def test_missing_python_is_reported_in_one_line(clone: Path) -> None:
+    result = _make(clone, "run", "PYTHON=")  # the result of a search without a match
     assert result.returncode != 0
     assert result.stderr.startswith("make: needs Python 3.11, 3.12 or 3.13; found: Python 3.")
 
 
-def test_a_python_without_venv_is_one_clear_line(clone: Path, tmp_path: Path) -> None:
+def test_python_without_venv_is_reported_in_one_line(clone: Path, tmp_path: Path) -> None:
     bare = _fake_python(tmp_path, 'case "$2" in *ensurepip*) exit 1;; *) exit 0;; esac')
     result = _make(clone, "run", f"PYTHON={bare}")
     assert result.returncode != 0

@@ -1,4 +1,4 @@
-"""The Locust file runs headless against what `make run` starts, and the matrix measures a cell of its own."""
+"""The Locust file loads a running site, and the matrix measures a cell."""
 
 import json
 import shutil
@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from devtools.running import ROOT, RunningSite
-from stress.photos import samples
+from review.sample_photos import samples
 from worker.inference.repository import Repository
 
 
-def test_it_works(site: RunningSite) -> None:
+def test_all_kinds_of_users_complete_their_requests(site: RunningSite) -> None:
     command = [sys.executable, "-m", "locust", "-f", "stress/locustfile.py", "--host", site.url, "--headless"]
     thinking = ["--think-min", "0.1", "--think-max", "0.5", "--reviewers", "1", "--login", ":".join(site.login)]
     result = subprocess.run(
@@ -29,7 +29,7 @@ def test_it_works(site: RunningSite) -> None:
     assert not [row for row in statistics.values() if row["num_failures"]]
 
 
-def test_a_cell_of_the_matrix(tmp_path: Path, models: Repository) -> None:
+def test_matrix_measures_a_cell_once(tmp_path: Path, models: Repository) -> None:
     shutil.copytree(models.root, tmp_path / "cache" / "models")
     photos = tmp_path / "photos"
     command = [sys.executable, "-m", "stress", "matrix", "--users", "5", "--workers", "1", "--batch", "8"]

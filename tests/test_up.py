@@ -1,4 +1,4 @@
-"""`manage.py up` as a new user runs it, and its error messages."""
+"""`manage.py up`: what it starts, restarts and stops, and its error messages."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def _up(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=ROOT, env={**values, **environment}, capture_output=True, text=True, timeout=120)
 
 
-def test_starts_the_whole_site(data_dir: Path) -> None:
+def test_starts_everything_once_and_stops_it(data_dir: Path) -> None:
     with RunningSite(data_dir, WORKERS="2") as site:
         assert f"Web page   {site.url}/" in site.output
         for path in ("/", "/api/docs", "/api/schema", "/admin/login/", "/healthz", "/readyz"):
@@ -35,7 +35,7 @@ def test_starts_the_whole_site(data_dir: Path) -> None:
         assert "Stopped." in site.output
 
 
-def test_reports_and_restarts_a_dead_worker(data_dir: Path) -> None:
+def test_dead_worker_is_reported_and_restarted(data_dir: Path) -> None:
     with RunningSite(data_dir) as site:
         (pid,) = site.pids("rqworker")
         os.kill(pid, signal.SIGKILL)
@@ -62,9 +62,9 @@ def test_killed_parent_leaves_nothing_running(data_dir: Path) -> None:
     assert not alive
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
-def test_killed_web_server_leaves_no_child(data_dir: Path) -> None:
-    """Its child would hold the port, and go on after all other processes have stopped."""
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+def test_killed_web_server_leaves_no_child_behind(data_dir: Path) -> None:
+    """A child of the web server would hold the port, and keep running after everything else stopped."""
     with RunningSite(data_dir) as site:
         server, child = map(psutil.Process, site.pids("granian"))
         assert child.ppid() == server.pid
@@ -74,21 +74,21 @@ def test_killed_web_server_leaves_no_child(data_dir: Path) -> None:
         eventually(site.is_ready, "readiness")
 
 
-def test_no_web_runs_workers_only(data_dir: Path) -> None:
+def test_no_web_starts_only_workers(data_dir: Path) -> None:
     with RunningSite(data_dir, "--no-web") as site:
         assert len(site.pids("rqworker")) == 1
         assert not site.pids("granian")
 
 
-def test_example_settings_work(data_dir: Path) -> None:
+def test_example_settings_start_a_site(data_dir: Path) -> None:
     with RunningSite(data_dir, ENV_FILE=str(ROOT / ".env.example"), SECRET_KEY="") as site:
         answer = site.get("/", allow_redirects=False)
         assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stops_cleanly_while_it_prepares(tmp_path: Path, number: signal.Signals) -> None:
-    site = RunningSite(tmp_path / "data")  # without a model: there is one to build first
+def test_stopping_while_it_prepares_ends_with_one_line(tmp_path: Path, number: signal.Signals) -> None:
+    site = RunningSite(tmp_path / "data")  # without a model, which takes long to build
     site.launch()
     eventually(lambda: "weights: " in site.output, "the installation", seconds=120)
     everything = site.processes()
@@ -98,7 +98,7 @@ def test_stops_cleanly_while_it_prepares(tmp_path: Path, number: signal.Signals)
     assert not any(runs(process) for process in everything)
 
 
-def test_taken_port_is_one_line(data_dir: Path) -> None:
+def test_taken_port_is_reported_in_one_line(data_dir: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -111,14 +111,14 @@ def test_taken_port_is_one_line(data_dir: Path) -> None:
     )
 
 
-def test_unwritable_data_folder_is_one_line(tmp_path: Path) -> None:
+def test_unwritable_data_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = _up(DATA_DIR=str(tmp_path / "file" / "var"))
     assert result.returncode != 0
     assert result.stderr == f"manage.py: DATA_DIR: cannot create the folder {tmp_path}/file/var: Not a directory.\n"
 
 
-def test_wrong_setting_is_one_line(data_dir: Path) -> None:
+def test_invalid_setting_is_reported_in_one_line(data_dir: Path) -> None:
     result = _up(DATA_DIR=str(data_dir), ENGINE="torch")
     assert result.returncode != 0
     assert result.stderr == "manage.py: ENGINE: 'torch' is none of: openvino, tensorflow.\n"
@@ -126,8 +126,8 @@ def test_wrong_setting_is_one_line(data_dir: Path) -> None:
     assert _up(DATA_DIR=str(data_dir), WORKERS="many").returncode != 0
 
 
-def test_uses_given_redis_and_database(data_dir: Path, tmp_path: Path) -> None:
-    """With REDIS_URL and DATABASE_URL set, `up` starts no server and creates no database."""
+def test_uses_the_named_redis_and_database(data_dir: Path, tmp_path: Path) -> None:
+    """With REDIS_URL and DATABASE_URL set, no queue server is started and no SQLite file is made."""
     from mlsite import embedded_valkey
 
     elsewhere = tmp_path / "elsewhere"

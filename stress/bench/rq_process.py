@@ -1,4 +1,4 @@
-"""A contender that works off jobs of `queueing` with one of RQ's workers, or with ours, and says what that took."""
+"""A benchmark process that does queued jobs with one of RQ's workers or the batch worker, and measures the cost."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker, SimpleWorker, Worker
 
-from stress.bench import jobs  # noqa: F401 - loaded here once, and not in each process that RQ forks
+from stress.bench import jobs  # noqa: F401 - imported once here, and not in each process that RQ forks
 from stress.bench.processes import serve, server_cpu_seconds
 from stress.bench.queueing import queue_at
 from worker.rq_batch import BatchWorker
 
 
 @dataclass(frozen=True)
-class Moment:
+class ClockReading:
     """Seconds: of a clock that all processes share, of this process's CPU with its children, of the server's CPU."""
 
     clock: float
@@ -29,49 +29,53 @@ class Moment:
     server_cpu: float
 
 
-class Timed(BaseWorker):
-    """Looks at the clocks when it has set itself up, and again before it takes itself down.
+class TimedWorker(BaseWorker):
+    """Reads the clocks after its setup and before its teardown.
 
-    What lies before and after belongs to no job: RQ's ending alone waits up to 0.2 seconds for a thread.
+    Setup and teardown belong to no job: in the latter, RQ waits up to 0.2 seconds for a thread.
     """
 
-    first: Moment
-    last: Moment
+    first: ClockReading
+    last: ClockReading
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         super().bootstrap(*args, **kwargs)
-        self.first = self._moment()
+        self.first = self._read_clocks()
 
     def teardown(self) -> None:
-        self.last = self._moment()
+        self.last = self._read_clocks()
         super().teardown()  # type: ignore[no-untyped-call]
 
-    def _moment(self) -> Moment:
+    def _read_clocks(self) -> ClockReading:
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         cpu = sum(usage.ru_utime + usage.ru_stime for usage in used)
-        return Moment(time.monotonic(), cpu, server_cpu_seconds(self.connection))
+        return ClockReading(time.monotonic(), cpu, server_cpu_seconds(self.connection))
 
 
-class TimedBatchWorker(Timed, BatchWorker):
+class TimedBatchWorker(TimedWorker, BatchWorker):
     pass
 
 
-class TimedSimpleWorker(Timed, SimpleWorker):
+class TimedSimpleWorker(TimedWorker, SimpleWorker):
     pass
 
 
-class TimedForkingWorker(Timed, Worker):
+class TimedForkingWorker(TimedWorker, Worker):
     pass
 
 
-KINDS: dict[str, type[Timed]] = {"batch": TimedBatchWorker, "simple": TimedSimpleWorker, "forking": TimedForkingWorker}
+KINDS: dict[str, type[TimedWorker]] = {
+    "batch": TimedBatchWorker,
+    "simple": TimedSimpleWorker,
+    "forking": TimedForkingWorker,
+}
 
 
 def work(address: str, kind: str, number: int | None, warm_up: int = 0) -> dict[str, Any]:
-    """Works off `number` jobs, or all that are there, after `warm_up` others that do not count.
+    """Does `number` jobs, or all that wait, after `warm_up` others that do not count.
 
-    Seconds of CPU are those of this process with its children, and those of the server. Memory is in MB. `began`
-    and `ended` are seconds of a clock that all processes of the machine share.
+    CPU time includes this process's children. Memory is in MB. `began` and `ended` are seconds of a clock that all
+    processes of the machine share.
     """
     queue = queue_at(address)
     if warm_up:
@@ -90,7 +94,7 @@ def work(address: str, kind: str, number: int | None, warm_up: int = 0) -> dict[
     }
 
 
-def _worker(kind: str, queue: Queue) -> Timed:
+def _worker(kind: str, queue: Queue) -> TimedWorker:
     return KINDS[kind]([queue], connection=queue.connection, serializer=JSONSerializer)
 
 
@@ -99,6 +103,6 @@ def _memory_megabytes() -> float:
 
 
 if __name__ == "__main__":
-    # RQ's workers write three lines a job, ours one a batch: without them the comparison is about the bookkeeping.
+    # RQ's workers log three lines a job, the batch worker one a batch. Silent, only the bookkeeping is compared.
     logging.disable(logging.INFO)
     serve(work)

@@ -1,4 +1,4 @@
-"""The whole system under measurement: its processes by what they are for."""
+"""The whole system under measurement: its processes by role."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import psutil
 from devtools.running import RunningSite
 from stress.bench.processes import cpu_seconds, pss_megabytes
 
-# What a command line holds, and what its process is for. What is left is the supervisor and `manage.py up`.
-KINDS = {"rqworker": "worker", "granian": "web", "valkey-server": "queue"}
+# A part of the command line, and the role of its process. All others are the supervisor and `manage.py up`.
+ROLES = {"rqworker": "worker", "granian": "web", "valkey-server": "queue"}
 NAMES = ("web", "worker", "queue", "supervisor")
 
-IDLE_CORES = 0.1  # of all its processes; heartbeats and the like go on
+IDLE_CORES = 0.1  # that all processes together use for heartbeats and the like
 SETTLE_SECONDS = 120
 
 
 @contextlib.contextmanager
 def running_site(data_dir: Path, environment: dict[str, str], *arguments: str) -> Iterator[RunningSite]:
-    """As `manage.py up` starts it, with these arguments; stopped also when it is interrupted while it starts."""
+    """Runs `manage.py up` with these arguments. Stops it also if it is interrupted while it starts."""
     site = RunningSite(data_dir, *arguments, **environment)
     try:
         site.start()
@@ -32,40 +32,37 @@ def running_site(data_dir: Path, environment: dict[str, str], *arguments: str) -
             site.stop()
 
 
-class Processes:
-    """The processes of a site as they are now; those that it starts later are not among them.
+class SiteProcesses:
+    """The processes that a site has now, by role. Processes that it starts later are not among them."""
 
-    `kinds`: what a command line holds, and what its process is for.
-    """
-
-    def __init__(self, site: RunningSite, kinds: Mapping[str, str] = KINDS) -> None:
+    def __init__(self, site: RunningSite, roles: Mapping[str, str] = ROLES) -> None:
         up = psutil.Process(site.process.pid)
-        self._kinds = kinds
-        self.by_kind: dict[str, list[psutil.Process]] = {name: [] for name in (*kinds.values(), "supervisor")}
-        self.by_kind["supervisor"].append(up)
+        self._roles = roles
+        self.by_role: dict[str, list[psutil.Process]] = {name: [] for name in (*roles.values(), "supervisor")}
+        self.by_role["supervisor"].append(up)
         for child in up.children():
             self._add(child, "supervisor")
 
-    def _add(self, process: psutil.Process, kind: str) -> None:
+    def _add(self, process: psutil.Process, role: str) -> None:
         command = " ".join(process.cmdline())
-        # A child of a web server is of the web server, whatever its command line says.
-        if kind == "supervisor":
-            kind = next((found for part, found in self._kinds.items() if part in command), kind)
-        self.by_kind[kind].append(process)
+        # A child of the web server belongs to the web server, whatever its command line.
+        if role == "supervisor":
+            role = next((found for part, found in self._roles.items() if part in command), role)
+        self.by_role[role].append(process)
         for child in process.children():
-            self._add(child, kind)
+            self._add(child, role)
 
     def pids(self) -> set[int]:
-        return {process.pid for processes in self.by_kind.values() for process in processes}
+        return {process.pid for processes in self.by_role.values() for process in processes}
 
     def cpu_seconds(self) -> dict[str, float]:
-        return {kind: cpu_seconds(processes) for kind, processes in self.by_kind.items()}
+        return {role: cpu_seconds(processes) for role, processes in self.by_role.items()}
 
     def pss_megabytes(self) -> dict[str, float]:
-        return {kind: sum(pss_megabytes(process.pid) for process in found) for kind, found in self.by_kind.items()}
+        return {role: sum(pss_megabytes(process.pid) for process in found) for role, found in self.by_role.items()}
 
     def wait_until_idle(self) -> None:
-        """Until what was cut off with the load is done too. Raises `RuntimeError` if they go on for minutes."""
+        """Waits until requests that outlived the load are done. Raises `RuntimeError` if that takes minutes."""
         deadline = time.monotonic() + SETTLE_SECONDS
         used = sum(self.cpu_seconds().values())
         while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""A contender with the site's own database and queue: it has photos answered, and says what became of them."""
+"""A benchmark process that uses the site's database and queue: it requests predictions and counts their rows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import django
 from stress.bench.processes import serve
 
 ANSWER_SECONDS = 300
-CHUNK = 500  # SQLite takes 32,766 values in a statement, older ones 999
+CHUNK = 500  # ids in one statement; old SQLite allows 999
 
 
 def answer(do: str, files: list[str]) -> dict[str, Any]:
-    """`predict`: queues these photos at once and waits for their answers. `done`: counts the rows that are done, and
-    those of the ids in these text files that are not.
+    """`predict` queues these photos and waits for their answers. `done` counts all rows that are done, and among them
+    those whose ids are in these text files.
     """
     return _predict(files) if do == "predict" else _done(files)
 

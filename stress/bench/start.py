@@ -1,4 +1,4 @@
-"""How soon a worker with the OpenVINO engine is ready, and how much memory it then takes."""
+"""How soon a worker with the OpenVINO engine is ready, and how much memory it takes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from stress.bench.processes import ROOT, START_SECONDS, Contender, contender, pss_megabytes, running, valkey
-from stress.bench.table import Figure, Goal, Report, Table
+from devtools.processes import running
+from devtools.running import ROOT
+from stress.bench.processes import START_SECONDS, BenchProcess, bench_process, pss_megabytes, valkey
 from stress.bench.workspace import Workspace, site_environment
+from stress.tables import BenchReport, Figure, Goal, ResultTable
 from worker.rq_batch.liveness import live_workers
 
 TITLE = "Start of a worker"
@@ -26,15 +28,15 @@ QUEUE = "predictions"
 
 
 def add_options(group: _ActionsContainer) -> None:
-    """It has none but the general ones."""
+    """This benchmark has only the general options."""
 
 
-def run(options: Namespace, workspace: Workspace) -> Report:
+def run(options: Namespace, workspace: Workspace) -> BenchReport:
     data_dir = workspace.site_folder("start")
     environment = site_environment(data_dir) | {"REUSE_ANSWERS": "0"}
     workspace.manage("migrate", "--verbosity", "0", data_dir=data_dir)
     seconds, memory, mapped = [], [], False
-    with valkey(data_dir) as address, contender("site_process", environment=environment) as site:
+    with valkey(data_dir) as address, bench_process("site_process", environment=environment) as site:
         queue = Queue(QUEUE, connection=redis.Redis.from_url(address), serializer=JSONSerializer)
         for number in range(-1, options.rounds):
             workspace.say(f"round {number + 1} of {options.rounds}" if number >= 0 else "a first start, not counted")
@@ -44,14 +46,14 @@ def run(options: Namespace, workspace: Workspace) -> Report:
                 memory.append(pss)
             mapped = mapped or has_tensorflow
     until_ready, after_serving = Figure.of(seconds), Figure.of(memory)
-    return Report(
+    return BenchReport(
         "start",
         TITLE,
         "`manage.py rqworker` with the OpenVINO engine, from the start of the process until its entry in Redis names a "
         f"model; then {len(workspace.photos)} queued photos are answered. {options.rounds} rounds after one that does "
         "not count, median (lowest-highest).",
         [
-            Table(
+            ResultTable(
                 ("", "seconds until ready", "PSS after serving, MB", "TensorFlow in its memory"),
                 [("worker", until_ready, after_serving, "yes" if mapped else "no")],
             )
@@ -65,9 +67,9 @@ def run(options: Namespace, workspace: Workspace) -> Report:
 
 
 def _start(
-    queue: Queue, site: Contender, environment: dict[str, str], workspace: Workspace
+    queue: Queue, site: BenchProcess, environment: dict[str, str], workspace: Workspace
 ) -> tuple[float, float, bool]:
-    """Seconds until ready, MB after serving, and whether TensorFlow is in its memory."""
+    """Returns seconds until ready, MB after serving, and whether the worker has loaded TensorFlow."""
     log = workspace.folder("start-log") / "worker.log"
     command = [sys.executable, str(ROOT / "manage.py"), "rqworker", QUEUE]
     with log.open("w") as output:
@@ -77,14 +79,14 @@ def _start(
             seconds = time.monotonic() - began
             answered = site.ask(do="predict", files=list(map(str, workspace.photos)))["done"]
             if answered != len(workspace.photos):
-                raise RuntimeError(f"{answered} of {len(workspace.photos)} photos were answered:\n{_end(log)}")
+                raise RuntimeError(f"{answered} of {len(workspace.photos)} photos were answered:\n{_tail(log)}")
             return seconds, pss_megabytes(process.pid), _has_tensorflow(process.pid)
 
 
 def _has_tensorflow(pid: int) -> bool:
-    """Whether a process has loaded anything out of TensorFlow's package.
+    """Returns whether a process has loaded a file of TensorFlow's package.
 
-    Its name alone tells nothing: OpenVINO loads readers of its own for TensorFlow's files.
+    The name alone does not tell: OpenVINO has libraries of its own that read TensorFlow's files.
     """
     package = importlib.util.find_spec("tensorflow")
     if package is None or package.origin is None:
@@ -96,9 +98,9 @@ def _wait_until_ready(queue: Queue, process: subprocess.Popen[str], log: Path) -
     deadline = time.monotonic() + START_SECONDS
     while not any(worker.pid == process.pid and worker.facts.get("model") for worker in live_workers(queue)):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the worker did not become ready:\n{_end(log)}")
+            raise RuntimeError(f"the worker did not become ready:\n{_tail(log)}")
         time.sleep(0.01)
 
 
-def _end(log: Path) -> str:
+def _tail(log: Path) -> str:
     return log.read_text()[-3000:]

@@ -1,1 +1,1 @@
-"""The load matrix: users x workers x batch size x engine, each cell against a freshly started system."""
+"""The load matrix: users x workers x batch size x engine, with a freshly started system for each cell."""

@@ -1,4 +1,4 @@
-"""The cells of the matrix, and the files in which what they brought is kept."""
+"""The cells of the matrix, and the files of their results."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from stress.tables import plural
 
 USERS = (10, 50, 100, 250, 500, 1000, 5000)
 WORKERS = (1, 2, 4)
@@ -27,11 +29,7 @@ class Cell:
         return f"{self.engine}-b{self.batch_size:02}-w{self.workers}-u{self.users:04}"
 
     def __str__(self) -> str:
-        return f"{self.engine}, {_number(self.workers, 'worker')}, batch {self.batch_size}, {self.users:,} users"
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+        return f"{self.engine}, {plural(self.workers, 'worker')}, batch {self.batch_size}, {self.users:,} users"
 
 
 def cells(
@@ -41,7 +39,7 @@ def cells(
     workers: Iterable[int] = WORKERS,
     users: Iterable[int] = USERS,
 ) -> list[Cell]:
-    """All combinations; the users change fastest, so that what was interrupted holds whole curves."""
+    """Returns all combinations. The users change fastest, so that an interrupted run holds whole curves."""
     every = itertools.product(
         dict.fromkeys(engines), *(sorted(set(values)) for values in (batch_sizes, workers, users))
     )
@@ -49,28 +47,27 @@ def cells(
 
 
 def usual_warm_up(users: int) -> float:
-    """Seconds until the load is the one that lasts: with few users, once all are there.
+    """Returns the seconds until the load is steady.
 
-    Where many are refused, that is once as many come back as will ever after, and those who were let in have come for
-    their answers, looked at them, and said whether they are right. Until then the workers have less to share the
-    machine with, and answer more. Who is refused comes again after 40 s on average: 30 s of `Retry-After`, up to half
-    as long again, and 5 s of thinking.
+    With few users, that is once all of them have started. Where many are refused, it is once refused users return at a
+    steady rate: 40 s after their refusal on average, made of 30 s of `Retry-After`, a random delay of at most half of
+    that, and 5 s of thinking time. Until then the site handles fewer requests and answers more of them.
     """
     return 50 if users >= 1000 else 10
 
 
 def ramp_seconds(warm_up: float) -> float:
-    """Within how many of them all users come.
+    """Returns the seconds of the warm-up in which the users start.
 
-    A longer warm-up has one user come after the other for almost as long as it takes to be refused and come again: if
-    all came at once, they would all come back at once too, and between two such waves the load is half of what it is.
+    A longer warm-up spreads the starts over about the time after which refused users return. If all users started at
+    once, the refused ones would return at once too, and the load would come in waves.
     """
     return max(warm_up / 2, warm_up - 10)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a cell is measured. Cells are comparable if these are the same, but for the warm-up."""
+class CellSettings:
+    """How a cell is measured. Cells are comparable if all settings but the warm-up are equal."""
 
     warm_up: float
     measured: float
@@ -85,8 +82,8 @@ class Settings:
     precision: str
 
 
-class Results:
-    """A folder with one file for each cell, written as soon as the cell is done."""
+class ResultsFolder:
+    """A folder with one file for each cell, written as soon as the cell is measured."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,8 +91,8 @@ class Results:
     def file(self, cell: Cell) -> Path:
         return self.folder / f"{cell.name}.json"
 
-    def write(self, cell: Cell, settings: Settings, found: dict[str, Any]) -> None:
-        """In one step: an interruption leaves a whole file or none."""
+    def write(self, cell: Cell, settings: CellSettings, found: dict[str, Any]) -> None:
+        """Writes in one step, so that an interruption leaves a whole file or none."""
         self.folder.mkdir(parents=True, exist_ok=True)
         incoming = self.folder / f".{cell.name}.incoming"
         content = {"cell": asdict(cell), "settings": asdict(settings), **found}
@@ -103,15 +100,15 @@ class Results:
         incoming.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
         incoming.replace(self.file(cell))
 
-    def has(self, cell: Cell, settings: Settings) -> bool:
-        """Whether the cell was measured with these settings."""
+    def has(self, cell: Cell, settings: CellSettings) -> bool:
+        """Returns whether the cell was measured with these settings."""
         try:
             return bool(json.loads(self.file(cell).read_text(encoding="utf-8"))["settings"] == asdict(settings))
         except (OSError, ValueError, KeyError):
             return False
 
     def all(self) -> Iterator[tuple[Cell, dict[str, Any]]]:
-        """Each cell that was measured, and what was found."""
+        """Yields each measured cell and its results."""
         for file in sorted(self.folder.glob("*.json")):
             found = json.loads(file.read_text(encoding="utf-8"))
             yield Cell(**found["cell"]), found

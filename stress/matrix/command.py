@@ -1,4 +1,4 @@
-"""`python -m stress matrix`: measures cell after cell and keeps what each brought."""
+"""`python -m stress matrix`: measures cell by cell and writes the results of each."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from stress.bench.processes import ROOT, clean_environment, exit_on_signals
+from devtools.processes import exit_on_signals
+from devtools.running import ROOT
+from stress.bench.processes import clean_environment
 from stress.bench.workspace import Workspace
 from stress.matrix import cells as matrix
 from stress.matrix import runner
-from stress.matrix.cells import Cell, Results, Settings
+from stress.matrix.cells import Cell, CellSettings, ResultsFolder
 from stress.recorder import FAILED, OK, REFUSED
+from stress.tables import plural
 
 RESULTS = ROOT / "stress" / "results"
 
@@ -37,39 +40,39 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", choices=matrix.ENGINES, nargs="+", default=matrix.ENGINES, help=_all(matrix.ENGINES)
     )
-    parser.add_argument("--resume", action="store_true", help="leave out what was measured with the same settings")
+    parser.add_argument("--resume", action="store_true", help="skip cells that were measured with the same settings")
     parser.add_argument(
-        "--warm-up", type=float, metavar="SECONDS", help="before each measuring (10; from 1,000 users on 50)"
+        "--warm-up", type=float, metavar="SECONDS", help="before measuring (10; from 1,000 users on 50)"
     )
-    parser.add_argument("--seconds", type=float, default=15, help="that are measured of each cell (15)")
+    parser.add_argument("--seconds", type=float, default=15, help="to measure of each cell (15)")
     parser.add_argument("--think", type=float, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="seconds (2 8)")
     parser.add_argument("--visitors", type=int, default=2, help="share of the users (2)")
     parser.add_argument("--api-clients", type=int, default=6, help="share of the users (6)")
     parser.add_argument("--people", type=int, default=2, help="share of the users (2)")
     parser.add_argument("--reviewers", type=int, default=1, choices=(0, 1), help="how many there are (1)")
-    parser.add_argument("--impatient", action="store_true", help="nobody heeds Retry-After")
+    parser.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="of openvino (f32)")
     parser.add_argument("--photos", type=Path, help="folder of pictures (default: 200 made of sample photos)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder (default: stress/results)")
     parser.add_argument("--cache", type=Path, default=ROOT / "var" / "bench", help="of model and photos (var/bench)")
-    parser.add_argument("--list", action="store_true", help="only say which cells would be measured")
+    parser.add_argument("--list", action="store_true", help="only list the cells that would be measured")
 
 
 def run(options: argparse.Namespace) -> int:
     exit_on_signals()
-    results = Results(options.results)
+    results = ResultsFolder(options.results)
     asked = matrix.cells(
         engines=options.engine, batch_sizes=options.batch, workers=options.workers, users=options.users
     )
     plan = {cell: _settings(options, cell) for cell in asked}
     if options.resume:
         plan = {cell: settings for cell, settings in plan.items() if not results.has(cell, settings)}
-    # To standard error and without escape codes where that is no terminal: each cell is a line there.
+    # Standard error, on which rich writes no escape codes if it is not a terminal.
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     minutes = sum(map(runner.expected_seconds, plan.values())) / 60
     console.print(
         f"{len(plan)} of {len(asked)} cells to measure, about {minutes:.0f} minutes, and more under heavy load. "
-        "Ctrl-C keeps what is done; --resume goes on."
+        "Ctrl-C keeps the finished cells; --resume continues."
     )
     if options.list:
         for cell in plan:
@@ -80,26 +83,30 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="stress-") as temporary:
         workspace = Workspace(Path(temporary), options.cache.resolve(), _photos(options))
         photos = options.photos.resolve() if options.photos else workspace.photos[0].parent
-        failed = _measure_all(plan, runner.Rig(workspace, photos), results, console)
+        failed = _measure_all(plan, runner.CellRunner(workspace, photos), results, console)
     if failed:
-        console.print(f"{len(failed)} cells failed: {'; '.join(map(str, failed))}. --resume tries them again.")
+        console.print(
+            f"{plural(len(failed), 'cell')} failed: {'; '.join(map(str, failed))}. --resume tries them again."
+        )
     return 1 if failed else 0
 
 
-def _measure_all(plan: dict[Cell, Settings], rig: runner.Rig, results: Results, console: Console) -> list[Cell]:
-    """The cells that failed. Whatever one of them runs into, the others are measured."""
+def _measure_all(
+    plan: dict[Cell, CellSettings], cells: runner.CellRunner, results: ResultsFolder, console: Console
+) -> list[Cell]:
+    """Measures all cells, and returns those that failed."""
     failed = []
     columns = (
         *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
         *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
     )
-    # The time left is told from all that was done so far: cells differ.
+    # Estimate the time left from all finished cells, because cells differ.
     with Progress(*columns, console=console, speed_estimate_period=24 * 3600) as progress:
         task = progress.add_task("", total=len(plan))
         for number, (cell, settings) in enumerate(plan.items()):
             progress.update(task, description=str(cell), completed=number)
             try:
-                found = runner.run(cell, settings, rig, _advance(progress, task, number, settings))
+                found = cells.run(cell, settings, _advance(progress, task, number, settings))
             except (RuntimeError, AssertionError, OSError) as error:
                 failed.append(cell)
                 console.print(f"{cell}: FAILED: {error}", markup=False)
@@ -110,13 +117,13 @@ def _measure_all(plan: dict[Cell, Settings], rig: runner.Rig, results: Results, 
     return failed
 
 
-def _advance(progress: Progress, task: TaskID, number: int, settings: Settings) -> runner.Advance:
+def _advance(progress: Progress, task: TaskID, number: int, settings: CellSettings) -> runner.Advance:
     each = runner.expected_seconds(settings)
     return lambda seconds: progress.update(task, completed=number + min(seconds / each, 0.99))
 
 
 def summary(found: dict[str, Any]) -> str:
-    """One line: what matters first of a cell."""
+    """Summarizes a cell in one line."""
     predict = found["requests"].get("/api/predict", {})
     index = found["requests"].get("/", {}).get(OK, {})
     total = {
@@ -140,8 +147,8 @@ def _photos(options: argparse.Namespace) -> int:
     return len([*options.photos.iterdir()]) if options.photos else 200
 
 
-def _settings(options: argparse.Namespace, cell: Cell) -> Settings:
-    return Settings(
+def _settings(options: argparse.Namespace, cell: Cell) -> CellSettings:
+    return CellSettings(
         warm_up=matrix.usual_warm_up(cell.users) if options.warm_up is None else options.warm_up,
         measured=options.seconds,
         think_min=options.think[0],
@@ -157,7 +164,7 @@ def _settings(options: argparse.Namespace, cell: Cell) -> Settings:
 
 
 def _allow_connections(users: int) -> None:
-    """Lets this process and all that it starts have a connection for each user, and some files beside."""
+    """Raises the limit of open files, so that each user can have a connection."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = users + 1000
     if hard != resource.RLIM_INFINITY and hard < needed:

@@ -1,4 +1,4 @@
-"""The processes that make the load: Locust, headless, as many as it takes to keep up."""
+"""The processes that generate the load: headless Locust, as many as are needed to keep up."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stress.bench.processes import ROOT, running
-from stress.matrix.cells import Cell, Settings, ramp_seconds
+from devtools.processes import running
+from devtools.running import ROOT, RunningSite
+from stress.matrix.cells import Cell, CellSettings, ramp_seconds
 
-USERS_EACH = 2500  # of one process at most
+USERS_EACH = 2500  # at most, in one process
 START_SECONDS = 60
-DRAIN_SECONDS = 40  # for requests under way when the load ends; longer than the site lets anybody wait
+DRAIN_SECONDS = 40  # for requests under way when the load ends; longer than the site's longest wait
 
 
 @dataclass
-class Generator:
+class LoadGenerator:
     process: subprocess.Popen[str]
     figures: Path
     log: Path
 
     @property
     def window(self) -> Path:
-        """Is there as soon as the load begins."""
+        """The file that exists as soon as the load begins."""
         return self.figures.with_suffix(".window")
 
     def complaint(self) -> str:
@@ -37,33 +38,33 @@ class Generator:
 
 @contextlib.contextmanager
 def generators(
-    cell: Cell, settings: Settings, *, url: str, login: tuple[str, str], photos: Path, folder: Path
-) -> Iterator[list[Generator]]:
-    """So many users in processes of their own; they come one after the other during the warm-up."""
+    cell: Cell, settings: CellSettings, *, site: RunningSite, photos: Path, folder: Path
+) -> Iterator[list[LoadGenerator]]:
+    """Runs the users of a cell, divided among processes. They start one after another during the warm-up."""
     shares = shared(cell.users, -(-cell.users // USERS_EACH))
     with contextlib.ExitStack() as stack:
         found = []
         for number, users in enumerate(shares):
             figures, log = folder / f"generator-{number}.json", folder / f"generator-{number}.log"
-            # Each reviewer needs an account, or they would take the cases out of each other's hands: there are few.
+            # All reviewers share one account, so there are few of them.
             reviewers = min(settings.reviewers, users - 1) if number == 0 else 0
-            command = _command(settings, url, users, reviewers, photos, figures)
+            command = _command(settings, site.url, users, reviewers, photos, figures)
             if reviewers:
-                command += ["--reviewers", str(reviewers), "--login", ":".join(login)]
+                command += ["--reviewers", str(reviewers), "--login", ":".join(site.login)]
             output = stack.enter_context(log.open("w"))
             process = stack.enter_context(running(command, stdout=output, stderr=subprocess.STDOUT))
-            found.append(Generator(process, figures, log))
+            found.append(LoadGenerator(process, figures, log))
         yield found
 
 
-def _command(settings: Settings, url: str, users: int, reviewers: int, photos: Path, figures: Path) -> list[str]:
+def _command(settings: CellSettings, url: str, users: int, reviewers: int, photos: Path, figures: Path) -> list[str]:
     ramp = max(ramp_seconds(settings.warm_up), 0.5)
     options: dict[str, object] = {
         "locustfile": ROOT / "stress" / "locustfile.py",
         "host": url,
         "users": users,
         "spawn-rate": max(users / ramp, 1),
-        "run-time": math.ceil(settings.warm_up + settings.measured) + 1,  # in whole seconds, not before the end
+        "run-time": math.ceil(settings.warm_up + settings.measured) + 1,  # in whole seconds, rounded up
         "stop-timeout": DRAIN_SECONDS,
         "exit-code-on-error": 0,
         "loglevel": "WARNING",
@@ -83,12 +84,15 @@ def _command(settings: Settings, url: str, users: int, reviewers: int, photos: P
 
 
 def shared(users: int, processes: int) -> list[int]:
-    """As evenly as can be."""
+    """Divides the users evenly among the processes."""
     return [users // processes + (number < users % processes) for number in range(processes)]
 
 
-def wait_for_windows(found: list[Generator]) -> tuple[float, float]:
-    """When all of them measure, in seconds since the epoch. Raises `RuntimeError` if one does not start."""
+def wait_for_windows(found: list[LoadGenerator]) -> tuple[float, float]:
+    """Returns the window in which all of them measure, in seconds since the epoch.
+
+    Raises `RuntimeError` if one does not start.
+    """
     deadline = time.monotonic() + START_SECONDS
     while not all(generator.window.exists() for generator in found):
         for generator in found:
@@ -101,8 +105,8 @@ def wait_for_windows(found: list[Generator]) -> tuple[float, float]:
     return max(begins for begins, _ in windows), min(ends for _, ends in windows)
 
 
-def wait_for_figures(found: list[Generator]) -> None:
-    """Until all have ended and written what they measured. Raises `RuntimeError` if one fails to."""
+def wait_for_figures(found: list[LoadGenerator]) -> None:
+    """Waits until all have ended and written their results. Raises `RuntimeError` if one fails."""
     for generator in found:
         with contextlib.suppress(subprocess.TimeoutExpired):
             generator.process.wait(DRAIN_SECONDS + 30)

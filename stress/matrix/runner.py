@@ -1,4 +1,4 @@
-"""One cell: starts a system, loads it, watches it, stops it."""
+"""The measurement of one cell."""
 
 from __future__ import annotations
 
@@ -13,27 +13,57 @@ from stress.bench import machine
 from stress.bench.site import running_site
 from stress.bench.workspace import Workspace
 from stress.matrix import watch
-from stress.matrix.cells import Cell, Settings
-from stress.matrix.generators import Generator, generators, wait_for_figures, wait_for_windows
-from stress.matrix.watch import ROLES, Watch
+from stress.matrix.cells import Cell, CellSettings
+from stress.matrix.generators import LoadGenerator, generators, wait_for_figures, wait_for_windows
+from stress.matrix.watch import ROLES, SiteWatch
 from stress.recorder import merged
 from worker.inference.cores import usable_cores
 
 TICK_SECONDS = 0.2
-AROUND_SECONDS = 12.0  # starting and stopping, about: for the progress bar before the first cell is done
+AROUND_SECONDS = 12.0  # estimate of starting and stopping, for the progress bar
 
 Advance = Callable[[float], None]
 
 
+def expected_seconds(settings: CellSettings) -> float:
+    """Estimates the duration of a cell."""
+    return settings.warm_up + settings.measured + AROUND_SECONDS
+
+
 @dataclass
-class Rig:
-    """What all cells share."""
+class CellRunner:
+    """Measures cells: starts a system for each, loads it, watches it, and stops it."""
 
     workspace: Workspace
     photos: Path
 
-    def prepared_folder(self, name: str) -> Path:
-        """A new data folder with tables and static files in it, and the model of all."""
+    def run(self, cell: Cell, settings: CellSettings, advance: Advance) -> dict[str, Any]:
+        """Returns the results of a cell. Calls `advance` with the estimated number of seconds that have passed.
+
+        Raises `RuntimeError` or `AssertionError`, with logs, if the system or a generator does not start or dies.
+        """
+        described = machine.describe()
+        data_dir = self._prepared_folder(cell.name)
+        began = time.monotonic()
+        try:
+            with running_site(data_dir, _environment(cell, settings), "--workers", str(cell.workers)) as site:
+                start_seconds = time.monotonic() - began
+                advance(AROUND_SECONDS / 2)
+                with (
+                    generators(cell, settings, site=site, photos=self.photos, folder=data_dir.parent) as load,
+                    SiteWatch(site, [generator.process.pid for generator in load]) as watching,
+                ):
+                    found = _measure(load, watching, advance)
+                found["deaths"] = watch.deaths(site)
+            begins, ends = found.pop("window")
+            found["rows"] = watch.answered(data_dir, begins, ends).as_json()
+            found["start_seconds"] = round(start_seconds, 1)
+            return {"machine": described, **found}
+        finally:
+            shutil.rmtree(data_dir.parent, ignore_errors=True)
+
+    def _prepared_folder(self, name: str) -> Path:
+        """Makes a data folder with tables, static files and the model."""
         template = self.workspace.template
         folder = self.workspace.folder(name) / "data"
         shutil.copytree(template, folder)
@@ -41,45 +71,7 @@ class Rig:
         return folder
 
 
-def expected_seconds(settings: Settings) -> float:
-    """That a cell takes, about."""
-    return settings.warm_up + settings.measured + AROUND_SECONDS
-
-
-def run(cell: Cell, settings: Settings, rig: Rig, advance: Advance) -> dict[str, Any]:
-    """What one cell brought. `advance` is told how many seconds of it are over, about.
-
-    Raises `RuntimeError` or `AssertionError`, with logs, if the system or a generator does not start or dies.
-    """
-    described = machine.describe()
-    data_dir = rig.prepared_folder(cell.name)
-    began = time.monotonic()
-    try:
-        with running_site(data_dir, _environment(cell, settings), "--workers", str(cell.workers)) as site:
-            start_seconds = time.monotonic() - began
-            advance(AROUND_SECONDS / 2)
-            with (
-                generators(
-                    cell,
-                    settings,
-                    url=site.url,
-                    login=site.login,
-                    photos=rig.photos,
-                    folder=data_dir.parent,
-                ) as load,
-                Watch(site, [generator.process.pid for generator in load]) as watching,
-            ):
-                found = _measure(load, watching, advance)
-            found["deaths"] = watch.deaths(site)
-        begins, ends = found.pop("window")
-        found["rows"] = watch.answered(data_dir, begins, ends).as_json()
-        found["start_seconds"] = round(start_seconds, 1)
-        return {"machine": described, **found}
-    finally:
-        shutil.rmtree(data_dir.parent, ignore_errors=True)
-
-
-def _environment(cell: Cell, settings: Settings) -> dict[str, str]:
+def _environment(cell: Cell, settings: CellSettings) -> dict[str, str]:
     return {
         "ENGINE": cell.engine,
         "BATCH_MAX_SIZE": str(cell.batch_size),
@@ -89,7 +81,7 @@ def _environment(cell: Cell, settings: Settings) -> dict[str, str]:
     }
 
 
-def _measure(load: list[Generator], watching: Watch, advance: Advance) -> dict[str, Any]:
+def _measure(load: list[LoadGenerator], watching: SiteWatch, advance: Advance) -> dict[str, Any]:
     begins, ends = wait_for_windows(load)
     began = time.time()
     _wait_until(begins, load, began, advance)
@@ -115,15 +107,15 @@ def _measure(load: list[Generator], watching: Watch, advance: Advance) -> dict[s
         "memory_megabytes": memory,
         "processes": {role: sum(1 for each, _ in after.processes.values() if each == role) for role in ROLES},
         "batch_sizes": watch.batch_sizes(before.batches, after.batches),
-        "queue_length": [[round(moment - begins, 1), length] for moment, length in watching.lengths],
+        "queue_length": [[round(at - begins, 1), length] for at, length in watching.lengths],
     }
 
 
-def _wait_until(moment: float, load: list[Generator], began: float, advance: Advance) -> None:
-    """Raises `RuntimeError` if a generator ends before."""
-    while (left := moment - time.time()) > 0:
+def _wait_until(at: float, load: list[LoadGenerator], began: float, advance: Advance) -> None:
+    """Waits until a time, in seconds since the epoch. Raises `RuntimeError` if a generator fails."""
+    while (left := at - time.time()) > 0:
         time.sleep(min(TICK_SECONDS, left))
         for generator in load:
-            if generator.process.poll() is not None:
+            if generator.process.poll():  # 0 means that it measured to the end, sooner than this loop woke up
                 raise RuntimeError(generator.complaint())
         advance(AROUND_SECONDS / 2 + time.time() - began)

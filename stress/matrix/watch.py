@@ -1,4 +1,4 @@
-"""A running site under the eyes of the matrix: CPU and memory by role, the queue's length, the sizes of the batches."""
+"""Measures a running site: CPU and memory by role, the length of the queue, and the sizes of batches."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from rq.serializers import JSONSerializer
 from devtools.running import RunningSite
 from mlsite import embedded_valkey
 from stress.bench.processes import pss_megabytes
-from stress.bench.site import Processes
-from stress.recorder import Row
+from stress.bench.site import SiteProcesses
+from stress.recorder import Latencies
 from worker.rq_batch.liveness import live_workers
 from worker.rq_batch.metrics import published_metrics
 
 QUEUE = "predictions"
-KINDS = {"rqworker": "worker", "granian": "web", "valkey-server": "valkey", "manage.py exporter": "exporter"}
+SITE_ROLES = {"rqworker": "worker", "granian": "web", "valkey-server": "valkey", "manage.py exporter": "exporter"}
 ROLES = ("web", "worker", "valkey", "exporter", "supervisor", "locust")
 EVERY_SECONDS = 0.5
 
 
 @dataclass
-class Snapshot:
-    """What has been used until now: CPU seconds of each process with its role, and of the whole machine."""
+class UsageSnapshot:
+    """The use so far: CPU seconds by process, with its role, CPU seconds of the machine, and batches by size."""
 
     processes: dict[int, tuple[str, float]]
     busy: float
     batches: dict[str, float]
 
 
-class Watch:
-    """Looks at a site's processes and at its queue server. The queue's length is read all the time in a thread."""
+class SiteWatch:
+    """Measures a site's processes and its queue. A thread records the length of the queue."""
 
     def __init__(self, site: RunningSite, generators: Iterable[int]) -> None:
         self._site = site
@@ -53,9 +53,9 @@ class Watch:
         self._queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read_lengths, daemon=True)
-        self.lengths: list[tuple[float, int]] = []  # seconds since the epoch, jobs that no worker has taken yet
+        self.lengths: list[tuple[float, int]] = []  # seconds since the epoch, waiting jobs
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> SiteWatch:
         self._thread.start()
         return self
 
@@ -69,7 +69,7 @@ class Watch:
             with contextlib.suppress(redis.RedisError):  # a gap in the plot
                 self.lengths.append((time.time(), self._queue.count))
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> UsageSnapshot:
         processes: dict[int, tuple[str, float]] = {}
         for role, found in self._by_role().items():
             for process in found:
@@ -78,10 +78,10 @@ class Watch:
                     processes[process.pid] = (role, times.user + times.system)
         machine = psutil.cpu_times()
         busy = sum(machine) - machine.idle - getattr(machine, "iowait", 0.0) - getattr(machine, "guest", 0.0)
-        return Snapshot(processes, busy, self._batches())
+        return UsageSnapshot(processes, busy, self._batches())
 
     def memory(self) -> dict[str, float]:
-        """PSS in MB, by role."""
+        """Returns the PSS in MB, by role."""
         found: dict[str, float] = defaultdict(float)
         for role, processes in self._by_role().items():
             for process in processes:
@@ -90,14 +90,15 @@ class Watch:
         return {role: round(found[role], 1) for role in ROLES}
 
     def _by_role(self) -> dict[str, list[psutil.Process]]:
-        found = dict(Processes(self._site, KINDS).by_kind)
+        found = dict(SiteProcesses(self._site, SITE_ROLES).by_role)
         generators = [process for process in self._generators if process.is_running()]
         return found | {"locust": generators}
 
     def _batches(self) -> dict[str, float]:
-        """Samples of `worker_batch_size`, over all workers: what /metrics tells, read where it comes from.
+        """Returns the samples of the metric `worker_batch_size`, summed over all workers.
 
-        Not over HTTP: under load that would wait in line with everybody else. Workers publish every two seconds.
+        It reads them from Redis, where workers publish them every two seconds, because a request for /metrics would
+        wait behind the load.
         """
         total: dict[str, float] = defaultdict(float)
         for worker in live_workers(self._queue):
@@ -109,8 +110,8 @@ class Watch:
         return dict(total)
 
 
-def cpu_by_role(before: Snapshot, after: Snapshot) -> dict[str, float]:
-    """CPU seconds that each role used in between."""
+def cpu_by_role(before: UsageSnapshot, after: UsageSnapshot) -> dict[str, float]:
+    """Returns the CPU seconds that each role used between two snapshots."""
     used = dict.fromkeys(ROLES, 0.0)
     for pid, (role, seconds) in after.processes.items():
         _role, earlier = before.processes.get(pid, (role, 0.0))
@@ -119,7 +120,7 @@ def cpu_by_role(before: Snapshot, after: Snapshot) -> dict[str, float]:
 
 
 def batch_sizes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
-    """How many batches there were in between, their mean size, and how many of at most each size."""
+    """Returns the number of batches between two snapshots, their mean size, and the histogram of sizes."""
     difference = {name: number - before.get(name, 0) for name, number in after.items()}
     count, jobs = difference.pop("count", 0), difference.pop("sum", 0)
     difference.pop("created", 0)
@@ -129,13 +130,13 @@ def batch_sizes(before: Mapping[str, float], after: Mapping[str, float]) -> dict
 
 
 @dataclass
-class Answered:
-    """The rows that were answered within a window. Milliseconds."""
+class AnsweredRows:
+    """The predictions that were answered within a window, with their times in milliseconds."""
 
     number: int = 0
     batches: int = 0
-    times: dict[str, Row] = field(
-        default_factory=lambda: {name: Row() for name in ("queue", "decode", "compute", "total")}
+    times: dict[str, Latencies] = field(
+        default_factory=lambda: {name: Latencies() for name in ("queue", "decode", "compute", "total")}
     )
 
     def as_json(self) -> dict[str, Any]:
@@ -143,15 +144,15 @@ class Answered:
         return {"answered": self.number, "batches": self.batches, **times}
 
 
-def answered(data_dir: Path, begins: float, ends: float) -> Answered:
-    """What the site's own rows tell of a window, in seconds since the epoch."""
-    found = Answered()
+def answered(data_dir: Path, begins: float, ends: float) -> AnsweredRows:
+    """Reads the predictions of a window, in seconds since the epoch, from the site's database."""
+    found = AnsweredRows()
     starts = set()
     with contextlib.closing(sqlite3.connect(f"file:{data_dir / 'db.sqlite3'}?mode=ro", uri=True)) as database:
         rows = database.execute(
             "SELECT created_at, started_at, finished_at, decode_ms, compute_ms FROM predictions_prediction "
             "WHERE state = 'done' AND finished_at >= ? AND finished_at < ?",
-            (_moment(begins), _moment(ends)),
+            (_as_django(begins), _as_django(ends)),
         )
         for created, started, finished, decode, compute in rows:
             found.number += 1
@@ -166,17 +167,17 @@ def answered(data_dir: Path, begins: float, ends: float) -> Answered:
     return found
 
 
-def _moment(seconds: float) -> str:
-    """As Django writes it into SQLite, in UTC."""
+def _as_django(seconds: float) -> str:
+    """Formats a time as Django writes it into SQLite, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
 
 
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
 def deaths(site: RunningSite) -> list[str]:
-    """What `manage.py up` said of programs that ended by themselves."""
+    """Returns the messages of `manage.py up` about processes that ended by themselves."""
     return [line.strip() for line in site.output.splitlines() if " ended (" in line]
 
 

@@ -1,1 +1,1 @@
-"""The model of cost: what each request takes, and what follows for any number of users. See docs/scaling.md."""
+"""The cost model: CPU time per request, and the rates and times that follow for any load. See docs/scaling.md."""

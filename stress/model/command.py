@@ -1,4 +1,4 @@
-"""`python -m stress model`: what the model says of each measured cell, and how far off it is."""
+"""`python -m stress model`: compares the model's forecast for each cell with its results."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ import statistics
 import sys
 from pathlib import Path
 
-from stress.bench.processes import ROOT
-from stress.bench.table import Table, number, wrapped
-from stress.matrix.cells import Cell, Results, Settings
+from devtools.running import ROOT
+from stress.bench.files import with_part
+from stress.matrix.cells import Cell, CellSettings, ResultsFolder
 from stress.model.costs import Costs, calibration, costs
 from stress.model.queueing import Forecast, forecast
 from stress.report.measured import Matrix, Measured
+from stress.tables import ResultTable, number, plural, wrapped
 
 GOAL = 0.2
-ENOUGH = 100  # predictions: their number varies by its root, so that twice that is the goal
+ENOUGH = 100  # predictions: chance moves their number by its square root, and twice that is the goal
 HEADROOM = 0.7
 TARGETS = (1_000, 100_000)  # predictions per second
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "stress" / "results", help="folder (stress/results)")
-    parser.add_argument("--page", type=Path, help="write the tables into this page, between its comments")
+    parser.add_argument("--page", type=Path, help="write the tables into this page, between its `model` comments")
 
 
 def run(options: argparse.Namespace) -> int:
-    matrix = Matrix.read(Results(options.results))
+    matrix = Matrix.read(ResultsFolder(options.results))
     used = calibration(matrix)
     try:
         found = costs(used)
     except ValueError as error:
-        sys.stderr.write(f"There is nothing to tell the costs from: it {error}.\n")
+        sys.stderr.write(f"The costs cannot be estimated: {error}.\n")
         return 1
     text = describe(matrix, used, found)
     sys.stdout.write(text + "\n")
     if options.page:
         page = options.page.read_text(encoding="utf-8")
-        options.page.write_text(with_part(page, text), encoding="utf-8")
+        options.page.write_text(with_part(page, "model", text), encoding="utf-8")
     return 0
 
 
@@ -47,28 +48,28 @@ def describe(matrix: Matrix, used: list[Measured], found: Costs) -> str:
     forecasts = [(each, _forecast(each, found)) for each in cells]
     return "\n\n".join(
         [
-            f"The costs, told from {len(used)} of {len(matrix)} cells:",
+            f"The costs, estimated from {len(used)} of {len(matrix)} cells:",
             _costs_table(found).as_markdown(),
-            "What the model says of every cell, and what was measured; those that the costs were told from have a *:",
+            "Every cell as measured and as forecast; * marks the cells that the costs were estimated from:",
             _cells_table(forecasts, told).as_markdown(),
             _verdict([(each, said) for each, said in forecasts if each.cell not in told]),
-            "What it takes, at that:",
+            "The cores that follow:",
             _sizes_table(found).as_markdown(),
         ]
     )
 
 
 def _forecast(each: Measured, found: Costs) -> Forecast:
-    """For the machine as it was, without what other programs took of it."""
-    return forecast(each.cell, Settings(**each.found["settings"]), found, gone=each.others_share * each.cores)
+    """Forecasts a cell for the machine without the CPU time that other programs took."""
+    return forecast(each.cell, CellSettings(**each.found["settings"]), found, gone=each.others_share * each.cores)
 
 
 def error(said: float, measured: float) -> float:
-    """Relative to what was measured."""
+    """Returns the forecast's error, relative to the result."""
     return said / measured - 1 if measured else 0.0
 
 
-def _costs_table(found: Costs) -> Table:
+def _costs_table(found: Costs) -> ResultTable:
     rows = [
         ("web, a prediction", _ms(found.web_prediction)),
         ("web, a page with its files", _ms(found.web_page)),
@@ -77,14 +78,14 @@ def _costs_table(found: Costs) -> Table:
         ("load generator, a request", _ms(found.generator_request)),
     ]
     for (engine, workers), each in found.engines.items():
-        rows.append((f"{_workers(engine, workers)}, a prediction", _ms(each.each)))
-        rows.append((f"{_workers(engine, workers)}, a batch", _ms(each.batch)))
-    rows.append(("of the cores' time that can be used", f"{found.usable:.0%}"))
-    rows.append(("of the longest queue, where most are refused", f"{found.queue_filled:.0%}"))
-    return Table(("", "CPU ms"), rows)
+        rows.append((f"{engine}, {plural(workers, 'worker')}, a prediction", _ms(each.each)))
+        rows.append((f"{engine}, {plural(workers, 'worker')}, a batch", _ms(each.batch)))
+    rows.append(("usable share of the cores' time", f"{found.usable:.0%}"))
+    rows.append(("waiting time where most are refused, of the longest", f"{found.queue_filled:.0%}"))
+    return ResultTable(("", "CPU ms"), rows)
 
 
-def _cells_table(forecasts: list[tuple[Measured, Forecast]], told: set[Cell]) -> Table:
+def _cells_table(forecasts: list[tuple[Measured, Forecast]], told: set[Cell]) -> ResultTable:
     heads = ("", "predictions/s", "model", "off by", "mean ms", "model", "off by", "refused", "model")
     rows = []
     for each, said in forecasts:
@@ -102,11 +103,11 @@ def _cells_table(forecasts: list[tuple[Measured, Forecast]], told: set[Cell]) ->
                 f"{said.refused:.0%}",
             )
         )
-    return Table(heads, rows)
+    return ResultTable(heads, rows)
 
 
 def _verdict(forecasts: list[tuple[Measured, Forecast]]) -> str:
-    """Of the cells that the costs were not told from."""
+    """Summarizes the errors of the cells that the costs were not estimated from."""
     every = len(forecasts)
     forecasts = [(each, said) for each, said in forecasts if each.rate * each.seconds >= ENOUGH]
     if not forecasts:
@@ -117,8 +118,8 @@ def _verdict(forecasts: list[tuple[Measured, Forecast]]) -> str:
     good = sum(1 for value in off if value <= GOAL)
     text = (
         f"{'Goal met' if good == len(off) else 'GOAL MISSED'}: the rate within {GOAL:.0%} in every cell that the costs "
-        f"were not told from. Found: {good} of {len(off)}; half of them within {statistics.median(off):.0%}, the worst "
-        f"off by {max(off):.0%}."
+        f"were not estimated from. Found: {good} of {len(off)}; half of them within {statistics.median(off):.0%}, the "
+        f"worst off by {max(off):.0%}."
     )
     if few:
         text += (
@@ -134,8 +135,8 @@ def _verdict(forecasts: list[tuple[Measured, Forecast]]) -> str:
     return wrapped(text)
 
 
-def _sizes_table(found: Costs) -> Table:
-    """Cores for so many predictions per second with full batches, busy for 70 % of the time."""
+def _sizes_table(found: Costs) -> ResultTable:
+    """Returns the cores for some rates with full batches, if cores are busy for 70 % of the time."""
     rows = []
     for (engine, workers), each in found.engines.items():
         for rate in TARGETS:
@@ -143,25 +144,11 @@ def _sizes_table(found: Costs) -> Table:
             cores = [rate * value / HEADROOM for value in (worker, web, found.rest_prediction)]
             rows.append(
                 (
-                    f"{_workers(engine, workers)}, {rate:,} predictions/s",
+                    f"{engine}, {plural(workers, 'worker')}, {rate:,} predictions/s",
                     *(number(value) for value in (*cores, sum(cores))),
                 )
             )
-    return Table(("", "cores for workers", "for web processes", "for the queue", "together"), rows)
-
-
-def with_part(page: str, text: str) -> str:
-    """The page with `text` between its two comments, which have to be there."""
-    start, end = "<!-- model -->", "<!-- /model -->"
-    before, _, rest = page.partition(start)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise ValueError(f"the page has no {start} … {end}")
-    return f"{before}{start}\n{text}\n{end}{after}"
-
-
-def _workers(engine: str, workers: int) -> str:
-    return f"{engine}, {workers} worker{'' if workers == 1 else 's'}"
+    return ResultTable(("", "cores for workers", "for web processes", "for the queue", "together"), rows)
 
 
 def _ms(seconds: float) -> str:

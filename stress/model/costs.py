@@ -1,4 +1,4 @@
-"""What things cost in CPU time, told from a few measured cells; all others are left to test the model on."""
+"""The CPU time of each kind of request, estimated from some cells. The others test the model."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from scipy.optimize import nnls
 from stress.recorder import FAILED, OK, REFUSED
 from stress.report.measured import PREDICT, Matrix, Measured
 
-# The cells that the costs are told from, where they were measured: little load, much, too much, and far too much; with
-# and without batches; with each number of workers, which need more the more of them get in each other's way.
+# The cells that the costs are estimated from: light load, heavy load, overload and severe overload, with and without
+# batches, and with each number of workers, because workers that compete for the cores need more CPU time.
 CALIBRATION_USERS = (50, 250, 1000, 5000)
 CALIBRATION_BATCHES = (1, 32)
 
-SATURATED = 0.9  # of all cores' time: from there on it is cores that are missing, and nothing else
-OVERLOADED_MS = 1000  # an answer that takes so long, on average, has waited in a queue that is never empty
-CROWDED = 0.5  # refused, of all who ask: where it is more, the queue is as long as it may be
+SATURATED = 0.9  # of all cores' time: from there on, only the cores limit the rate
+OVERLOADED_MS = 1000  # mean time of an answer from which on the queue is never empty
+CROWDED = 0.5  # share of refusals from which on the queue has its greatest length
 
 WAIT_LIMIT = 30.0  # PREDICT_WAIT_SECONDS
-QUEUE_SECONDS = 0.5 * WAIT_LIMIT  # the longest queue that is let in
+QUEUE_SECONDS = 0.5 * WAIT_LIMIT  # of the longest queue that admission control allows
 
 REST = ("valkey", "exporter", "supervisor")
 STATIC = "/static/"
@@ -30,11 +30,11 @@ STATIC = "/static/"
 
 @dataclass(frozen=True)
 class EngineCosts:
-    """CPU seconds of a worker, one of so many.
+    """CPU seconds of a worker: for `each` prediction and for each `batch`.
 
-    `light_ms`: from request to answer where nobody is before it. `alone`, `together`: how many cores one worker keeps
-    busy at most, with one picture in hand and with full batches, where there are cores left. It also fetches, commits
-    and waits for its turn, so that they may be fewer than its threads, of which it has its share of the cores.
+    `light_ms` is the time from request to answer without a queue. `alone` and `together` are the number of cores that
+    one worker keeps busy, with one picture and with full batches, where cores are free. They may be fewer than its
+    threads, because it also fetches, commits and waits.
     """
 
     each: float
@@ -51,8 +51,8 @@ class EngineCosts:
 class Costs:
     """CPU seconds for each prediction, each page with its files, and each refusal.
 
-    `usable`: of all cores' time what can be used. `queue_filled`: how long those wait who are let in where most are
-    refused, as a share of the longest queue that is let in: it is not always at its limit.
+    `usable` is the usable share of all cores' time. `queue_filled` is the waiting time where most requests are refused,
+    as a share of the longest: the queue is not always at its limit.
     """
 
     cores: int
@@ -66,7 +66,7 @@ class Costs:
     engines: dict[tuple[str, int], EngineCosts]  # by name and number of workers
 
     def engine(self, name: str, workers: int) -> EngineCosts:
-        """Raises `KeyError` if nothing is known of that engine."""
+        """Returns the costs with the nearest number of workers. Raises `KeyError` for an unknown engine."""
         known = [number for other, number in self.engines if other == name]
         if not known:
             raise KeyError(name)
@@ -74,16 +74,16 @@ class Costs:
 
 
 def calibration(matrix: Matrix) -> list[Measured]:
-    """The cells to tell the costs from. Of a part of the matrix without those users, every second number of users."""
+    """Returns the cells to estimate the costs from: for a partial matrix, every second number of users."""
     every = matrix.values(lambda cell: cell.users)
     users = CALIBRATION_USERS if set(CALIBRATION_USERS) <= set(every) else every[::2]
     return [each for each in matrix if each.cell.users in users and each.cell.batch_size in CALIBRATION_BATCHES]
 
 
 def costs(cells: Sequence[Measured]) -> Costs:
-    """Raises `ValueError` where there is nothing to tell the costs from."""
+    """Estimates the costs from these cells. Raises `ValueError` if there are none."""
     if not cells:
-        raise ValueError(f"needs cells with batches of {' and '.join(map(str, CALIBRATION_BATCHES))}")
+        raise ValueError(f"that needs cells with batches of {' and '.join(map(str, CALIBRATION_BATCHES))}")
     kinds = (predictions, pages, refusals)
     prediction, page, refusal = _solve(cells, kinds, lambda each: each.cores_of("web"))
     (rest,) = _solve(cells, (predictions,), lambda each: each.cores_of(*REST))
@@ -110,28 +110,28 @@ def _engine(cells: Sequence[Measured], engine: str, workers: int) -> EngineCosts
     each, batch = _solve(mine, (predictions, batches), lambda found: found.cores_of("worker"))
     fewest = min(found.cell.users for found in mine)
     light = [found.ms("mean") or 0.0 for found in mine if found.cell.users == fewest]
-    # With one picture in hand all are alike, however many there are.
-    alone = [_lanes(found) for found in same if _is_overloaded(found) and found.cell.batch_size == 1]
+    # With one picture, workers do not depend on how many there are.
+    alone = [_cores_per_worker(found) for found in same if _is_overloaded(found) and found.cell.batch_size == 1]
     full = [found for found in mine if _is_overloaded(found) and found.cell.batch_size > 1]
-    together = [_lanes(found) for found in full if _busy(found) < SATURATED]
+    together = [_cores_per_worker(found) for found in full if _busy(found) < SATURATED]
     threads = max(1, mine[0].cores // workers)
     return EngineCosts(each, batch, fmean(light), max(alone, default=1.0), max(together, default=float(threads)))
 
 
 def _queue_filled(cells: Sequence[Measured]) -> float:
-    """1 where no cell tells it."""
+    """Returns 1 if no cell was crowded."""
     found = [each for each in cells if each.refused_share > CROWDED]
     waits = [(each.ms("mean") or 0.0) / 1000 / QUEUE_SECONDS for each in found]
     return min(1.0, fmean(waits)) if waits else 1.0
 
 
 def _busy(found: Measured) -> float:
-    """As a share of all cores."""
+    """Returns the busy share of all cores."""
     return found.cores_of("web", "worker", "locust", *REST) / found.cores + found.others_share
 
 
-def _lanes(found: Measured) -> float:
-    """Cores that one of its workers kept busy."""
+def _cores_per_worker(found: Measured) -> float:
+    """Returns the cores that each of its workers kept busy."""
     return found.cores_of("worker") / found.cell.workers
 
 
@@ -140,7 +140,7 @@ def _is_overloaded(found: Measured) -> bool:
 
 
 def predictions(each: Measured) -> float:
-    """Of a second, like all that follow."""
+    """Returns predictions per second. All functions below return rates too."""
     return each.rate
 
 
@@ -149,9 +149,9 @@ def batches(each: Measured) -> float:
 
 
 def pages(each: Measured) -> float:
-    """Everything that is neither a prediction of the API nor refused; the files of a page count with it.
+    """Returns the rate of answered requests other than the API's predictions, without the files of pages.
 
-    They come with it in the same proportion in every cell, so that nothing could tell the two costs apart.
+    The cost of files is part of the cost of pages: their proportion is the same in every cell.
     """
     others = [name for name in each.found["requests"] if name not in (PREDICT, STATIC, "from upload to answer")]
     return each.count(OK, *others) / each.seconds if others else 0.0
@@ -168,9 +168,9 @@ def requests(each: Measured) -> float:
 def _solve(
     cells: Iterable[Measured], kinds: Sequence[Callable[[Measured], float]], used: Callable[[Measured], float]
 ) -> list[float]:
-    """The cost of each kind that explains best what was used; none is negative.
+    """Returns the non-negative cost of each kind that fits the used time best, by least squares.
 
-    Cells with much load count more than those with little, where it matters less what things cost.
+    The errors are absolute, so that cells with heavy load count more.
     """
     rows = [[kind(each) for kind in kinds] for each in cells]
     found, _residual = nnls(np.array(rows), np.array([used(each) for each in cells]))

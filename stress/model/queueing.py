@@ -1,10 +1,10 @@
-"""From costs to rates and times: users who think and wait, one machine that they share, a bounded waiting room.
+"""From costs to rates and times: users who think and wait, on one machine, with a bounded number of waiting requests.
 
-The users are a closed network: each of them sends the next picture only after he has got, and thought about, the last.
-What is present at the workers then is a birth-and-death chain: with `k` predictions present, `(N - k) / Z` come and
-`mu(k)` go per second (the machine repairman model with a service rate that depends on the load; L. Kleinrock, Queueing
-Systems, volume 1, chapter 3). `mu` grows with `k`, because a batch of many costs less for each of them. Little's law
-gives the mean time. Where more would be present than there are places to wait in, the rest is refused.
+The users are a closed network: each sends the next picture only after receiving the last answer and thinking. The
+number of predictions at the workers is a birth-and-death chain: with `k` present, `(N - k) / Z` arrive and `mu(k)`
+leave per second (the machine repairman model with a load-dependent service rate; L. Kleinrock, Queueing Systems,
+volume 1, chapter 3). `mu` grows with `k`, because larger batches cost less per prediction. Little's law gives the mean
+time. Requests beyond the limit of waiting ones are refused.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stress.matrix.cells import Cell, Settings
+from stress.matrix.cells import Cell, CellSettings
 from stress.model.costs import QUEUE_SECONDS, WAIT_LIMIT, Costs
 
 Numbers = npt.NDArray[np.float64]
 
-WAITING_PLACES = 288  # of the API's requests: WEB_THREADS less those that are kept free
-PERSON_STEPS = 3  # a person thinks three times for each picture: opens, sends, says
+MOST_WAITING = 288  # requests of the API: WEB_THREADS less the threads that never wait
+PERSON_STEPS = 3  # a person thinks three times for each picture: opens, sends, gives feedback
 PERSON_PAGES = 5  # start page, form, answer, picture, feedback
-LOADS_AGAIN = 1.3  # of the answer's page, where the answer takes longer than the page waits for it
+RELOADS = 1.3  # of the result page, if the answer takes longer than the page waits
 PAGE_WAIT = 3.0
 STATICS = 2  # files that belong to the start page
 PATIENCE = 1.25  # of Retry-After, on average
-REVIEWER_PAGES = 1.0  # for each time of thinking
-# Of `k` that are present, a third came while the batch is computed in which the others are, on average.
+REVIEWER_PAGES = 1.0  # per thinking time
+# On average, a third of the predictions present arrived while the batch of the others was being computed.
 IN_HAND = 1.5
 ROUNDS = 80
 
@@ -45,8 +45,8 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """How many there are of each kind, and how long they think on average."""
+class UserMix:
+    """The number of users of each kind, and their mean thinking time."""
 
     visitors: float
     clients: float
@@ -55,7 +55,7 @@ class Crowd:
     think: float
 
     @classmethod
-    def of(cls, users: int, settings: Settings) -> Crowd:
+    def of(cls, users: int, settings: CellSettings) -> UserMix:
         reviewers = min(settings.reviewers, users - 1)
         weights = settings.visitor_weight + settings.api_weight + settings.person_weight
         each = (users - reviewers) / weights
@@ -72,8 +72,8 @@ class Crowd:
         return PERSON_STEPS * self.think
 
     def pages(self, seconds: float) -> float:
-        """Per second, where an answer takes so long. Not counting predictions of the API, refusals, and files."""
-        again = LOADS_AGAIN * min(1.0, seconds / PAGE_WAIT / 2)
+        """Returns the rate of pages if an answer takes so long, without the API's predictions, refusals, and files."""
+        again = RELOADS * min(1.0, seconds / PAGE_WAIT / 2)
         people = self.people * (PERSON_PAGES + again) / (self.person_think + seconds)
         return (self.visitors + self.reviewers * REVIEWER_PAGES) / self.think + people
 
@@ -81,32 +81,32 @@ class Crowd:
         return STATICS * (self.visitors / self.think + self.people / (self.person_think + seconds))
 
     def one_class(self, seconds: float) -> tuple[float, float]:
-        """Those who send pictures, as one kind of users: how many, and the thinking time with which they send as many
-        as both kinds do where an answer takes so long.
+        """Combines clients and people into one kind of users: returns their number, and the thinking time with which
+        they send at the same rate if an answer takes so long.
         """
         number = self.clients + self.people
         rate = self.clients / (self.think + seconds) + self.people / (self.person_think + seconds)
         return number, number / rate - seconds if rate else self.think
 
 
-def forecast(cell: Cell, settings: Settings, costs: Costs, gone: float = 0.0) -> Forecast:
-    """What the model says of a cell. Finds, in rounds, rate, wait and refusals that go with each other.
+def forecast(cell: Cell, settings: CellSettings, costs: Costs, gone: float = 0.0) -> Forecast:
+    """Forecasts a cell, by iterating until rate, wait and refusals are consistent.
 
-    `gone`: cores' worth of time that programs took which are no part of it.
+    `gone`: the cores that unrelated programs used.
     """
     engine = costs.engine(cell.engine, cell.workers)
-    crowd = Crowd.of(cell.users, settings)
-    wait = 1 / float(_service(cell, costs, costs.cores, np.ones(1))[0][0])  # at the workers, of one that is alone there
-    before = max(0.0, engine.light_ms / 1000 - wait)  # in the web process and between the two
+    mix = UserMix.of(cell.users, settings)
+    wait = 1 / float(_service(cell, costs, costs.cores, np.ones(1))[0][0])  # at the workers, without others
+    before = max(0.0, engine.light_ms / 1000 - wait)  # in the web process and on the way to the workers
     rate, refusals, web, batch = 0.0, 0.0, 0.0, 1.0
     for _ in range(ROUNDS):
-        around = before / (1 - min(web, 0.9))  # the web process serves one after the other
-        pages = crowd.pages(around + wait)
+        around = before / (1 - min(web, 0.9))  # the web process serves one request after another
+        pages = mix.pages(around + wait)
         web = min(1.0, pages * costs.web_page + refusals * costs.web_refusal + rate * costs.web_prediction)
-        requests = pages + crowd.files(around + wait) + refusals + rate
+        requests = pages + mix.files(around + wait) + refusals + rate
         other = web + rate * costs.rest_prediction + requests * costs.generator_request + gone
-        left = max(0.05, costs.cores * costs.usable - other)  # workers give way to everything else
-        new_rate, new_wait, new_refusals, batch = _balance(cell, costs, crowd, left, around, wait, settings.patient)
+        left = max(0.05, costs.cores * costs.usable - other)  # workers have the lowest priority
+        new_rate, new_wait, new_refusals, batch = _balance(cell, costs, mix, left, around, wait, settings.patient)
         rate += 0.3 * (new_rate - rate)
         wait += 0.3 * (new_wait - wait)
         refusals += 0.3 * (new_refusals - refusals)
@@ -115,53 +115,53 @@ def forecast(cell: Cell, settings: Settings, costs: Costs, gone: float = 0.0) ->
 
 
 def _service(cell: Cell, costs: Costs, left: float, present: Numbers) -> tuple[Numbers, Numbers]:
-    """Predictions per second that the workers do with so many present, and in batches of which size.
+    """Returns the predictions per second that the workers answer with so many present, and the batch size.
 
-    `left`: cores' worth of time that there is for them.
+    `left`: the cores that are left for them.
     """
     engine = costs.engine(cell.engine, cell.workers)
     busy = np.minimum(float(cell.workers), present)
     batch = np.clip(present / busy / IN_HAND, 1.0, float(cell.batch_size))
-    # A worker uses no more of its threads than it has pictures in hand.
-    lanes = np.clip(batch * engine.alone, engine.alone, max(engine.together, engine.alone))
-    return np.minimum(left, busy * lanes) / (engine.each + engine.batch / batch), batch
+    # A worker uses no more threads than it has pictures.
+    cores = np.clip(batch * engine.alone, engine.alone, max(engine.together, engine.alone))
+    return np.minimum(left, busy * cores) / (engine.each + engine.batch / batch), batch
 
 
 def _balance(
-    cell: Cell, costs: Costs, crowd: Crowd, left: float, around: float, wait: float, patient: bool
+    cell: Cell, costs: Costs, mix: UserMix, left: float, around: float, wait: float, patient: bool
 ) -> tuple[float, float, float, float]:
-    """Rate, seconds at the workers, refusals per second, and the size of batches, given all that goes on besides."""
-    number, think = crowd.one_class(around + wait)
+    """Returns rate, seconds at the workers, refusals per second, and batch size, given the rest of the load."""
+    number, think = mix.one_class(around + wait)
     present = np.arange(1.0, max(1, round(number)) + 1)
-    goes, batches = _service(cell, costs, left, present)
-    comes = (len(present) + 1 - present) / (think + around)
-    shares = _chain(comes, goes)
-    rate = float(shares[1:] @ goes)
+    departures, batches = _service(cell, costs, left, present)
+    arrivals = (len(present) + 1 - present) / (think + around)
+    shares = _chain(arrivals, departures)
+    rate = float(shares[1:] @ departures)
     seconds = float(shares[1:] @ present) / rate
-    batch = float(shares[1:] @ (goes * batches)) / rate
-    clients_present = crowd.clients * seconds / (crowd.think + around + seconds)
-    if clients_present <= WAITING_PLACES and seconds <= QUEUE_SECONDS:
+    batch = float(shares[1:] @ (departures * batches)) / rate
+    clients_present = mix.clients * seconds / (mix.think + around + seconds)
+    if clients_present <= MOST_WAITING and seconds <= QUEUE_SECONDS:
         return rate, seconds, 0.0, batch
-    # The API's places are full: what waits are so many of them, and the people.
-    highest = float(goes[-1])
-    seconds = min(QUEUE_SECONDS * costs.queue_filled, _seconds_until(highest, crowd))
-    outside = crowd.clients - WAITING_PLACES * (1 + crowd.think / seconds)
-    return highest, seconds, _refusals(outside, crowd.think, highest, patient), float(cell.batch_size)
+    # The API's limit is reached: so many of its requests wait, and those of people.
+    highest = float(departures[-1])
+    seconds = min(QUEUE_SECONDS * costs.queue_filled, _seconds_until(highest, mix))
+    outside = mix.clients - MOST_WAITING * (1 + mix.think / seconds)
+    return highest, seconds, _refusals(outside, mix.think, highest, patient), float(cell.batch_size)
 
 
-def _chain(comes: Numbers, goes: Numbers) -> Numbers:
-    """How often 0, 1, 2... are present, as shares of the time."""
-    logarithms: Any = np.concatenate([[0.0], np.cumsum(np.log(comes) - np.log(goes))])
+def _chain(arrivals: Numbers, departures: Numbers) -> Numbers:
+    """Returns the share of time with 0, 1, 2... predictions present."""
+    logarithms: Any = np.concatenate([[0.0], np.cumsum(np.log(arrivals) - np.log(departures))])
     shares = np.exp(logarithms - logarithms.max())
     return np.asarray(shares / shares.sum())
 
 
-def _seconds_until(rate: float, crowd: Crowd) -> float:
-    """How long it takes to answer a full waiting room and the people who wait besides, by halving."""
+def _seconds_until(rate: float, mix: UserMix) -> float:
+    """Finds, by bisection, how long it takes to answer all waiting requests of the API and of people."""
     low, high = 0.0, 1e5
     for _ in range(100):
         middle = (low + high) / 2
-        if middle * rate < WAITING_PLACES + crowd.people * middle / (crowd.person_think + middle):
+        if middle * rate < MOST_WAITING + mix.people * middle / (mix.person_think + middle):
             low = middle
         else:
             high = middle
@@ -169,8 +169,8 @@ def _seconds_until(rate: float, crowd: Crowd) -> float:
 
 
 def _refusals(outside: float, think: float, rate: float, patient: bool) -> float:
-    """Per second, of clients who find no place: those who heed Retry-After wait for their turn in the virtual queue."""
+    """Returns the refusals per second of the clients beyond the limit. Patient ones wait for Retry-After."""
     if outside <= 0:
         return 0.0
-    turn = min(WAIT_LIMIT, max(1.0, outside / rate)) if patient else 0.0
-    return outside / (think + PATIENCE * turn)
+    retry_after = min(WAIT_LIMIT, max(1.0, outside / rate)) if patient else 0.0
+    return outside / (think + PATIENCE * retry_after)

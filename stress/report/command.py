@@ -1,4 +1,4 @@
-"""`python -m stress report`: writes report.md and its plots from what the matrix has kept."""
+"""`python -m stress report`: writes report.md and its plots from the results of the matrix."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from stress.bench.processes import ROOT
-from stress.matrix.cells import Results
+from devtools.running import ROOT
+from stress.matrix.cells import ResultsFolder
 from stress.report.measured import Matrix
 from stress.report.page import page
-from stress.report.plots import charts
+from stress.report.plots import plots
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +19,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    matrix = Matrix.read(Results(options.results))
-    found = list(charts(matrix))
-    plots = options.output / "plots"
-    plots.mkdir(parents=True, exist_ok=True)
-    for leftover in plots.glob("*.svg"):
+    matrix = Matrix.read(ResultsFolder(options.results))
+    found = list(plots(matrix))
+    folder = options.output / "plots"
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob("*.svg"):
         leftover.unlink()
-    for name, chart in found:
-        (plots / f"{name}.svg").write_text(chart.svg(), encoding="utf-8")
+    for plot in found:
+        plot.write(folder)
     file = options.output / "report.md"
     file.write_text(page(matrix, found), encoding="utf-8")
     sys.stdout.write(f"{file}: {len(matrix)} cells, {len(matrix.missing())} missing\n")

@@ -1,4 +1,4 @@
-"""What the figures mean, in words: each sentence is made of what was measured, and left out where that is missing."""
+"""The conclusions in words. Each sentence comes from the results, and is left out where they are missing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator
 
 from stress.recorder import FAILED, REFUSED
 from stress.report.measured import FORM, GOOD_MS, INDEX, PREDICT, SYSTEM, WAIT_MS, Matrix, Measured
+from stress.tables import plural
 
-SATURATED = 0.95  # of the highest rate of a curve: from there on, more users get no more answers
-BUSY = 0.9  # of all cores: nothing more can be had of the machine
-GAIN = 0.1  # less than this is within what two runs of the same cell differ by
-HEADROOM = 0.7  # how busy a machine may be that is bought to answer in time
-DISTURBED = 0.05  # of the CPU time, by programs that are no part of the measurement
+SATURATED = 0.95  # of the highest rate of a curve: from there on, more users hardly raise the rate
+BUSY = 0.9  # of all cores: the machine is saturated
+GAIN = 0.1  # two runs of the same cell differ by less than this
+HEADROOM = 0.7  # how busy a machine may be that must answer in time
+DISTURBED = 0.05  # of the CPU time, used by unrelated programs
 
 
 def conclusions(matrix: Matrix) -> Iterator[tuple[str, str]]:
-    """(heading, paragraph)."""
+    """Yields (heading, paragraph)."""
     for engine in matrix.values(lambda cell: cell.engine):
         for heading, sentences in (
             ("More workers", _workers(matrix, engine)),
@@ -32,7 +33,7 @@ def conclusions(matrix: Matrix) -> Iterator[tuple[str, str]]:
 
 
 def _best_curve(matrix: Matrix, engine: str) -> list[Measured]:
-    """With one worker or the fewest, and the largest batches."""
+    """Returns the curve with the fewest workers and the largest batches."""
     mine = [each.cell for each in matrix if each.cell.engine == engine]
     workers = min(cell.workers for cell in mine)
     return matrix.curve(engine, workers, max(cell.batch_size for cell in mine if cell.workers == workers))
@@ -49,30 +50,30 @@ def _workers(matrix: Matrix, engine: str) -> Iterator[str]:
     first, top = best[0], max(best[1:], key=lambda each: each.rate)
     gain = top.rate / first.rate - 1 if first.rate else math.nan
     if gain < GAIN:
-        yield f"More workers bought nothing here ({gain:+.0%} at best)."
+        yield f"More workers gain nothing here ({gain:+.0%} at best)."
     else:
-        yield f"{_workers_of(top)} answer {gain:+.0%} against {_workers_of(first)}."
+        yield f"{_workers_of(top)} raise the rate by {gain:.0%} over {_workers_of(first)}."
     busy = first.cores_of(*SYSTEM, "locust") + first.others_share * first.cores
     if busy >= BUSY * first.cores:
         yield (
             f"The reason: one worker already computes on every core, and at its highest rate {busy:.1f} of "
-            f"{first.cores} cores were busy. Another worker takes its time from the first."
+            f"{first.cores} cores were busy. Another worker only takes time from the first."
         )
     else:
         yield (
-            f"At the highest rate with {_workers_of(first)} {busy:.1f} of {first.cores} cores were busy: what another "
-            "worker can gain is the rest, by computing while the first reads and writes."
+            f"At the highest rate with {_workers_of(first)} {busy:.1f} of {first.cores} cores were busy. Another "
+            "worker can use the rest, by computing while the first reads and writes."
         )
     singly = [found for number in numbers if (found := matrix.capacity(engine, number, 1))]
     if size > 1 and len(singly) == len(best):
         most = max(singly, key=lambda each: each.rate)
         yield (
-            f"One picture at a time: {', '.join(f'{each.rate:.0f}' for each in singly)}. There a worker computes on "
-            f"one core, and {_workers_of(most)} answer {most.rate / singly[0].rate - 1:+.0%} against "
+            f"One picture at a time: {', '.join(f'{each.rate:.0f}' for each in singly)}. Then a worker computes on one "
+            f"core, and {_workers_of(most)} raise the rate by {most.rate / singly[0].rate - 1:.0%} over "
             f"{_workers_of(singly[0])}."
         )
     memory = [each.found["memory_megabytes"]["worker"] for each in best]
-    yield f"Each further worker costs memory: {', '.join(f'{value:.0f}' for value in memory)} MB for all workers."
+    yield f"Each worker takes memory: {', '.join(f'{value:.0f}' for value in memory)} MB for all workers."
 
 
 def _batches(matrix: Matrix, engine: str) -> Iterator[str]:
@@ -85,7 +86,7 @@ def _batches(matrix: Matrix, engine: str) -> Iterator[str]:
     yield f"Highest rates, in predictions per second: {rates} ({_workers_of(best[0])})."
     without, with_them = best[0], best[-1]
     if without.cell.batch_size == 1 and without.rate:
-        yield f"That is {with_them.rate / without.rate - 1:+.0%} of the largest against none."
+        yield f"The largest batches raise the rate by {with_them.rate / without.rate - 1:.0%}."
     parts = []
     for role in ("web", "worker", "valkey"):
         before, after = without.cpu_ms(role), with_them.cpu_ms(role)
@@ -106,13 +107,13 @@ def _saturation(matrix: Matrix, engine: str) -> Iterator[str]:
         f"predictions per second, and {knee.cell.users:,} users reach {SATURATED:.0%} of it."
     )
     if knee is curve[-1] and len(curve) > 1:
-        yield "More users were not measured: it may not have been the end."
+        yield "More users were not measured, so the rate may rise further."
     yield f"Cores busy there: {_busiest(top)}."
     last = curve[-1]
     if last.rate < (1 - GAIN) * top.rate:
         yield (
-            f"With {last.cell.users:,} users it is {last.rate:.0f}: {last.refused_share:.0%} of all who ask are "
-            f"refused, and refusals and pages take cores that the workers had ({_busiest(last)})."
+            f"With {last.cell.users:,} users it is {last.rate:.0f}: {last.refused_share:.0%} of all requests for a "
+            f"prediction are refused, and refusals and pages take cores from the workers ({_busiest(last)})."
         )
 
 
@@ -150,11 +151,11 @@ def _capacity(matrix: Matrix, engine: str) -> Iterator[str]:
     mine = [each for each in matrix if each.cell.engine == engine]
     good = max((each for each in mine if each.is_good), key=lambda each: (each.cell.users, each.rate), default=None)
     if good is None:
-        yield "No measured cell answered all of its users within 1 s at p95."
+        yield "No cell answered all of its users within 1 s at p95."
         return
     cell = good.cell
     yield (
-        f"This machine serves {cell.users:,} users within 1 s at p95, with nobody refused ({_workers_of(good)}, "
+        f"This machine serves {cell.users:,} users within 1 s at p95, with no request refused ({_workers_of(good)}, "
         f"batches of up to {cell.batch_size}: p95 {good.ms('p95'):,.0f} ms, {good.rate:.1f} predictions per second)."
     )
     curve = matrix.curve(engine, cell.workers, cell.batch_size)
@@ -168,10 +169,10 @@ def _capacity(matrix: Matrix, engine: str) -> Iterator[str]:
     cores = math.ceil(rate * each_ms / 1000 / HEADROOM)
     webs = math.ceil(rate * web_ms / 1000 / HEADROOM)
     yield (
-        f"Ten times as many, {10 * cell.users:,} users, are {rate:.0f} predictions per second. At {each_ms:.1f} CPU ms "
-        f"each, and cores that are busy for {HEADROOM:.0%} of the time, that takes {cores} cores like these, of which "
-        f"web processes, at {web_ms:.1f} ms and one core at most for each, fill {webs}. From two web processes on, the "
-        "database is PostgreSQL and the pictures are in a folder that all machines see: see docs/scaling.md."
+        f"Ten times as many, {10 * cell.users:,} users, make {rate:.0f} predictions per second. At {each_ms:.1f} CPU "
+        f"ms each, and cores that are busy for {HEADROOM:.0%} of the time, that takes {cores} cores like these. Web "
+        f"processes, at {web_ms:.1f} ms and at most one core each, use {webs} of them. Two web processes or more need "
+        "PostgreSQL and a folder of pictures that all machines share: see docs/scaling.md."
     )
 
 
@@ -187,12 +188,12 @@ def _generator(every: list[Measured]) -> Iterator[str]:
         worst = max(disturbed, key=lambda each: each.others_share)
         yield (
             f"**{len(disturbed)} of {len(every)} cells were disturbed**: other programs took more than {DISTURBED:.0%} "
-            f"of the CPU time meanwhile, up to {worst.others_share:.0%}. Their figures are too low."
+            f"of the CPU time, up to {worst.others_share:.0%}. Their rates are too low."
         )
 
 
 def promises(each: Measured) -> list[tuple[str, str, bool | None]]:
-    """What is promised for overload, what was found, and whether that is met; `None`: it did not come to that."""
+    """Returns each promise for overload, its result, and whether it is met; `None` if there were no such requests."""
     refused = [ms for name in (PREDICT, FORM) if (ms := each.ms("p99", name, REFUSED)) is not None]
     answers = [ms for name in (PREDICT, "from upload to answer") if (ms := each.ms("max", name)) is not None]
     index = each.ms("p99", INDEX)
@@ -211,4 +212,4 @@ def _at_most(what: str, found: float | None, limit: float) -> tuple[str, str, bo
 
 
 def _workers_of(each: Measured) -> str:
-    return f"{each.cell.workers} worker{'' if each.cell.workers == 1 else 's'}"
+    return plural(each.cell.workers, "worker")

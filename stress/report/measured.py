@@ -1,4 +1,4 @@
-"""What was measured of a cell, by the names that the report uses."""
+"""The results of cells, under the names that the report uses."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from stress.matrix.cells import Cell, Results, cells
+from stress.matrix.cells import Cell, ResultsFolder, cells
 from stress.recorder import FAILED, OK, OUTCOMES, REFUSED
 
 PREDICT, INDEX, FORM = "/api/predict", "/", "/ (form)"
 SYSTEM = ("web", "worker", "valkey", "exporter", "supervisor")
-GOOD_MS = 1000  # an answer that comes within it is a good one
+GOOD_MS = 1000  # a good answer takes at most this
 WAIT_MS = 30_000  # PREDICT_WAIT_SECONDS, which the matrix leaves at its default
 
 
 @dataclass(frozen=True)
 class Measured:
+    """The results of one cell."""
+
     cell: Cell
     found: dict[str, Any]
 
@@ -26,11 +28,11 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Predictions answered per second, however they were asked for."""
+        """Predictions answered per second, from the API and the page."""
         return int(self.found["rows"]["answered"]) / self.seconds
 
     def times(self, name: str = PREDICT, outcome: str = OK) -> dict[str, Any]:
-        """`started`, `mean`, `p50`, `p95`, `p99`, `max` in ms; empty if there was no such answer."""
+        """Returns `started`, `mean`, `p50`, `p95`, `p99`, `max` in ms, or an empty dict without such answers."""
         row: dict[str, Any] = self.found["requests"].get(name, {}).get(outcome, {})
         return row if row.get("started") else {}
 
@@ -49,7 +51,7 @@ class Measured:
 
     @property
     def refused_share(self) -> float:
-        """Of all requests for a prediction."""
+        """The share of refusals in all requests for a prediction."""
         asked = sum(self.count(outcome, PREDICT, FORM) for outcome in OUTCOMES)
         return self.count(REFUSED, PREDICT, FORM) / asked if asked else 0.0
 
@@ -58,11 +60,11 @@ class Measured:
         return sum(number for reason, number in self.found["reasons"].items() if "connection:" in reason)
 
     def cores_of(self, *roles: str) -> float:
-        """How many cores were busy with these roles, on average."""
+        """Returns how many cores these roles used on average."""
         return float(sum(self.found["cpu_seconds"][role] for role in roles) / self.found["cpu_window_seconds"])
 
     def cpu_ms(self, *roles: str) -> float | None:
-        """CPU milliseconds for each prediction, of everything that these roles did meanwhile."""
+        """Returns the CPU milliseconds that these roles used per prediction, with everything else that they did."""
         return 1000 * self.cores_of(*roles) / self.rate if self.rate else None
 
     @property
@@ -71,29 +73,29 @@ class Measured:
 
     @property
     def generator_share(self) -> float:
-        """Of the machine's CPU time."""
+        """The load generator's share of the machine's CPU time."""
         return self.cores_of("locust") / self.cores
 
     @property
     def others_share(self) -> float:
-        """Of the machine's CPU time: neither the system nor the load generator. It disturbs."""
+        """The share of the machine's CPU time that unrelated programs used, which disturbs the measurement."""
         return float(self.found["cpu_seconds_of_others"] / self.found["cpu_window_seconds"] / self.cores)
 
     @property
     def is_good(self) -> bool:
-        """Answered within a second at p95, with nobody refused and nothing failed."""
+        """Whether p95 is at most a second, and no request was refused or failed."""
         p95 = self.ms("p95")
         return p95 is not None and p95 <= GOOD_MS and not self.count(REFUSED) and not self.count(FAILED)
 
 
 class Matrix:
-    """All cells that were measured."""
+    """All measured cells."""
 
     def __init__(self, measured: Iterable[Measured]) -> None:
         self.by_cell = {each.cell: each for each in measured}
 
     @classmethod
-    def read(cls, results: Results) -> Matrix:
+    def read(cls, results: ResultsFolder) -> Matrix:
         return cls(Measured(cell, found) for cell, found in results.all())
 
     def __iter__(self) -> Iterator[Measured]:
@@ -103,14 +105,14 @@ class Matrix:
         return len(self.by_cell)
 
     def missing(self) -> list[Cell]:
-        """Of the whole matrix."""
+        """Returns the cells of the whole matrix that were not measured."""
         return [cell for cell in cells() if cell not in self.by_cell]
 
     def values(self, of: Callable[[Cell], Any]) -> list[Any]:
         return sorted({of(cell) for cell in self.by_cell})
 
     def curve(self, engine: str, workers: int, batch_size: int) -> list[Measured]:
-        """By the number of users."""
+        """Returns the cells that differ only in the number of users, in its order."""
         return [
             each
             for each in self
@@ -118,5 +120,5 @@ class Matrix:
         ]
 
     def capacity(self, engine: str, workers: int, batch_size: int) -> Measured | None:
-        """The cell of a curve that answered most."""
+        """Returns the cell of a curve with the highest rate."""
         return max(self.curve(engine, workers, batch_size), key=lambda each: each.rate, default=None)

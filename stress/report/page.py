@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from stress.bench.table import Table, number, wrapped
 from stress.matrix.cells import ramp_seconds
 from stress.recorder import FAILED, REFUSED
 from stress.report.conclusions import conclusions, promises
 from stress.report.measured import INDEX, PREDICT, SYSTEM, Matrix, Measured
-from stress.report.plot import Chart
+from stress.report.plots import LinePlot
+from stress.tables import ResultTable, number, plural, wrapped
 
 MANY_USERS = 5000
 NOTHING = "–"
 
 
-def page(matrix: Matrix, charts: list[tuple[str, Chart]]) -> str:
-    """Everything, also of a matrix that is not complete. `charts`: as they stand in plots/."""
+def page(matrix: Matrix, plots: Sequence[LinePlot]) -> str:
+    """Returns the report of a complete or incomplete matrix. The plots are in the folder plots/."""
     parts = [
         "# Stress report",
         wrapped(
-            "Written by `python -m stress report` from the files in results/. Every figure and every sentence with "
-            "a figure in it comes from there."
+            "Written by `python -m stress report` from the files in results/, with every figure and every sentence "
+            "that holds one."
         ),
     ]
     if not len(matrix):
@@ -32,14 +32,14 @@ def page(matrix: Matrix, charts: list[tuple[str, Chart]]) -> str:
     parts += ["## Conclusions", *(wrapped(f"**{heading}.** {text}") for heading, text in conclusions(matrix))]
     parts += _promised(matrix)
     parts += ["## Machine", *_machine(matrix), "## Method", _method(matrix), *_missing(matrix), "## Plots"]
-    parts += [f"![{chart.title}: {chart.y_title}](plots/{name}.svg)" for name, chart in charts]
+    parts += [f"![{plot.title}: {plot.y_title}](plots/{plot.name}.svg)" for plot in plots]
     parts += ["## Tables", wrapped(LEGEND), *_tables(matrix)]
     return "\n\n".join(parts) + "\n"
 
 
 LEGEND = (
-    "All times in ms, of requests that were sent within the measured seconds. Predictions/s: answered rows, from the "
-    "API and the page. p50, p95, p99: `POST /api/predict`, those that were answered. Refused: share of all requests "
+    "All times in ms, of requests that were sent within the measured seconds. Predictions/s: answered predictions, "
+    "from the API and the page. p50, p95, p99: of answered `POST /api/predict`. Refused: the share of all requests "
     "for a prediction that got 503 with Retry-After, and the p99 of these answers. CPU: ms of all processes for each "
     "answered prediction, including pages, refusals and reviewing. Batch: mean size. Generator: Locust's share of the "
     "CPU time."
@@ -47,7 +47,7 @@ LEGEND = (
 
 
 def _promised(matrix: Matrix) -> Iterator[str]:
-    """What holds at 5,000 users, cell by cell."""
+    """Yields the promises for overload, cell by cell."""
     many = [each for each in matrix if each.cell.users >= MANY_USERS]
     yield f"## At {MANY_USERS:,} users"
     if not many:
@@ -58,12 +58,12 @@ def _promised(matrix: Matrix) -> Iterator[str]:
         found = promises(each)
         rows.append((str(each.cell), *(f"{text}{'' if met is not False else ' ✗'}" for _, text, met in found)))
     names = [what for what, _, _ in promises(many[0])]
-    yield wrapped("What is promised, and what was found; ✗ marks what is not met.")
-    yield Table(("", *names), rows).as_markdown()
+    yield wrapped("The promises for overload, and the results; ✗ marks a missed promise.")
+    yield ResultTable(("", *names), rows).as_markdown()
 
 
 def _machine(matrix: Matrix) -> Iterator[str]:
-    """Each machine, with its versions, and how many cells were measured on it."""
+    """Yields a table for each machine, with its versions and the number of cells measured on it."""
     kinds: Counter[str] = Counter()
     for each in matrix:
         described = dict(each.found["machine"])
@@ -75,7 +75,7 @@ def _machine(matrix: Matrix) -> Iterator[str]:
         machine: dict[str, Any] = json.loads(text)
         rows: list[tuple[str, str]] = [
             ("processor", machine["cpu"]),
-            ("what matters of its flags", ", ".join(machine["cpu_flags"]) or "none"),
+            ("relevant CPU features", ", ".join(machine["cpu_flags"]) or "none"),
             ("cores", str(machine["cores"])),
             ("memory", f"{machine['memory_megabytes']:,} MB"),
             ("disk", machine.get("disk", NOTHING)),
@@ -83,7 +83,7 @@ def _machine(matrix: Matrix) -> Iterator[str]:
             ("Python", machine["python"]),
             ("packages", ", ".join(f"{name} {version}" for name, version in machine["packages"].items())),
         ]
-        yield Table((f"{cells} cells", "measured between " + " and ".join((dates[0], dates[-1]))), rows).as_markdown()
+        yield ResultTable((plural(cells, "cell"), f"measured between {dates[0]} and {dates[-1]}"), rows).as_markdown()
 
 
 def _method(matrix: Matrix) -> str:
@@ -96,14 +96,13 @@ def _method(matrix: Matrix) -> str:
         users = [f"{number:,}" for number in sorted({each.cell.users for each in cells})]
         shares = f"{settings['visitor_weight']} : {settings['api_weight']} : {settings['person_weight']}"
         texts.append(
-            f"{len(cells)} cells ({', '.join(users)} users): each against a system freshly started with `manage.py up` "
-            f"in an empty folder (SQLite, embedded Valkey, `REUSE_ANSWERS` off, {settings['precision']}); "
-            f"{settings['warm_up']:g} s of warm-up, in whose first {ramp_seconds(settings['warm_up']):g} s the users "
-            f"come, then {settings['measured']:g} s that count. Visitors, API clients and people are {shares}, and "
-            f"{settings['reviewers']} reviewer. They think for {settings['think_min']:g} to "
-            f"{settings['think_max']:g} s between two steps"
-            + (", and heed Retry-After" if settings["patient"] else ", and do not heed Retry-After")
-            + f". {settings['photos']} different photos."
+            f"{plural(len(cells), 'cell')} ({', '.join(users)} users), each with a system freshly started with "
+            "`manage.py up` in an empty folder (SQLite, embedded Valkey, `REUSE_ANSWERS` off, "
+            f"{settings['precision']}); {settings['warm_up']:g} s of warm-up, in whose first "
+            f"{ramp_seconds(settings['warm_up']):g} s the users start, then {settings['measured']:g} s that count. "
+            f"Visitors, API clients and people are {shares}, with {plural(settings['reviewers'], 'reviewer')}. They "
+            f"think for {settings['think_min']:g} to {settings['think_max']:g} s between two steps and "
+            f"{'heed' if settings['patient'] else 'ignore'} Retry-After. {settings['photos']} distinct photos."
         )
     return "\n\n".join(wrapped(text) for text in texts)
 
@@ -129,7 +128,7 @@ def _tables(matrix: Matrix) -> Iterator[str]:
             found = [each for each in matrix if (each.cell.engine, each.cell.batch_size) == (engine, size)]
             if found:
                 yield f"### {engine}, batches of up to {size}"
-                yield Table((*heads, *more), [_row(each) for each in found]).as_markdown()
+                yield ResultTable((*heads, *more), [_row(each) for each in found]).as_markdown()
 
 
 def _row(each: Measured) -> tuple[str, ...]:

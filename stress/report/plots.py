@@ -1,33 +1,85 @@
-"""The report's plots: which lines each has."""
+"""The report's line plots, as SVG files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure as Canvas
 
 from stress.report.measured import SYSTEM, Matrix, Measured
-from stress.report.plot import Chart, Series
+from stress.tables import plural
 
-BATCH_SIZE = 32  # the default, which the plots of workers are drawn for, if it was measured
+BATCH_SIZE = 32  # of the plots by workers: the site's default, if it was measured
 MOST_LINES = 4
+# Dashes and markers distinguish the lines where colours do not.
+STYLES = (("#0550ae", "-", "o"), ("#953800", "--", "s"), ("#1a7f37", ":", "^"), ("#6639ba", "-.", "D"))
+# The same figures give the same bytes. Text stays text, in the reader's font.
+SVG: Any = {"svg.hashsalt": "stress", "svg.fonttype": "none", "font.family": "sans-serif", "axes.spines.top": False}
+SVG |= {"axes.spines.right": False, "axes.grid": True, "grid.color": "#d1d9e0"}
 
 Value = Callable[[Measured], float | None]
 
 
-def charts(matrix: Matrix) -> Iterator[tuple[str, Chart]]:
-    """(file name without ending, chart), by engine."""
+@dataclass(frozen=True)
+class PlotLine:
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class LinePlot:
+    """Up to four lines. A logarithmic axis leaves out zeros. `name` is the file's, without its suffix."""
+
+    name: str
+    title: str
+    x_title: str
+    y_title: str
+    lines: Sequence[PlotLine]
+    x_log: bool = False
+    y_log: bool = False
+    markers: bool = True
+
+    def write(self, folder: Path) -> None:
+        with mpl.rc_context(SVG):
+            canvas = Canvas(figsize=(8, 4), layout="constrained")
+            axes = canvas.add_subplot(title=self.title, xlabel=self.x_title, ylabel=self.y_title)
+            lines = [(style, line) for style, line in zip(STYLES, self.lines, strict=False) if line.points]
+            for (colour, dashes, marker), line in lines:
+                x, y = zip(*line.points, strict=True)
+                shape = marker if self.markers else None
+                axes.plot(x, y, label=line.name, color=colour, linestyle=dashes, marker=shape, markerfacecolor="white")
+            if not lines:
+                axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center")
+            else:
+                axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handlelength=3)
+                if self.x_log:
+                    axes.set_xscale("log")
+                    axes.set_xticks(sorted({x for _, line in lines for x, _ in line.points}))
+                if self.y_log:
+                    axes.set_yscale("log")
+                else:
+                    axes.set_ylim(bottom=0)
+                for axis in (axes.xaxis, axes.yaxis):
+                    axis.set_major_formatter("{x:,.0f}")
+                axes.minorticks_off()
+            canvas.savefig(folder / f"{self.name}.svg", metadata={"Date": None, "Creator": None})
+
+
+def plots(matrix: Matrix) -> Iterator[LinePlot]:
+    """Yields the plots of each engine."""
     for engine in matrix.values(lambda cell: cell.engine):
-        batch_size = _shown(matrix.values(lambda cell: cell.batch_size), BATCH_SIZE)
-        yield f"{engine}-throughput", _by_workers(matrix, engine, batch_size, "predictions per second", _rate)
+        sizes = matrix.values(lambda cell: cell.batch_size)
+        size = BATCH_SIZE if BATCH_SIZE in sizes else sizes[-1]
+        yield _by_workers(matrix, engine, size, "throughput", "predictions per second", _rate)
         for which in ("p50", "p95", "p99"):
-            title = f"{which} of /api/predict, ms"
-            yield f"{engine}-{which}", _by_workers(matrix, engine, batch_size, title, _time(which), y_log=True)
-        yield f"{engine}-batching", _by_batch_size(matrix, engine, "predictions per second", _rate)
-        yield f"{engine}-cpu", _by_batch_size(matrix, engine, "CPU ms per prediction, whole system", _cpu)
-        yield f"{engine}-queue", _queue(matrix, engine, batch_size)
-
-
-def _shown(values: list[int], wanted: int) -> int:
-    return wanted if wanted in values else values[-1]
+            yield _by_workers(matrix, engine, size, which, f"{which} of /api/predict, ms", _time(which), y_log=True)
+        yield _by_batch_size(matrix, engine, "batching", "predictions per second", _rate)
+        yield _by_batch_size(matrix, engine, "cpu", "CPU ms per prediction, whole system", _cpu)
+        yield _queue(matrix, engine, size)
 
 
 def _rate(each: Measured) -> float | None:
@@ -42,33 +94,31 @@ def _time(which: str) -> Value:
     return lambda each: each.ms(which)
 
 
-def _line(name: str, curve: list[Measured], value: Value) -> Series:
-    points = [(each.cell.users, found) for each in curve if (found := value(each)) is not None]
-    return Series(name, points)
+def _line(name: str, curve: list[Measured], value: Value) -> PlotLine:
+    return PlotLine(name, [(each.cell.users, found) for each in curve if (found := value(each)) is not None])
 
 
 def _by_workers(
-    matrix: Matrix, engine: str, batch_size: int, title: str, value: Value, *, y_log: bool = False
-) -> Chart:
+    matrix: Matrix, engine: str, size: int, name: str, y_title: str, value: Value, *, y_log: bool = False
+) -> LinePlot:
     workers = matrix.values(lambda cell: cell.workers)[:MOST_LINES]
-    lines = [
-        _line(f"{number} worker{'' if number == 1 else 's'}", matrix.curve(engine, number, batch_size), value)
-        for number in workers
-    ]
-    return Chart(f"{engine}, batches of up to {batch_size}", "users", title, lines, x_log=True, y_log=y_log)
+    lines = [_line(plural(count, "worker"), matrix.curve(engine, count, size), value) for count in workers]
+    title = f"{engine}, batches of up to {size}"
+    return LinePlot(f"{engine}-{name}", title, "users", y_title, lines, x_log=True, y_log=y_log)
 
 
-def _by_batch_size(matrix: Matrix, engine: str, title: str, value: Value) -> Chart:
+def _by_batch_size(matrix: Matrix, engine: str, name: str, y_title: str, value: Value) -> LinePlot:
     workers = matrix.values(lambda cell: cell.workers)[0]
     sizes = matrix.values(lambda cell: cell.batch_size)[:MOST_LINES]
     lines = [_line(f"batch {size}", matrix.curve(engine, workers, size), value) for size in sizes]
-    heading = f"{engine}, {workers} worker{'' if workers == 1 else 's'}, with and without batching"
-    return Chart(heading, "users", title, lines, x_log=True)
+    title = f"{engine}, {plural(workers, 'worker')}, with and without batching"
+    return LinePlot(f"{engine}-{name}", title, "users", y_title, lines, x_log=True)
 
 
-def _queue(matrix: Matrix, engine: str, batch_size: int) -> Chart:
+def _queue(matrix: Matrix, engine: str, size: int) -> LinePlot:
     workers = matrix.values(lambda cell: cell.workers)[0]
-    curve = matrix.curve(engine, workers, batch_size)[-MOST_LINES:]
-    lines = [Series(f"{each.cell.users:,} users", [(t, n) for t, n in each.found["queue_length"]]) for each in curve]
-    heading = f"{engine}, {workers} worker{'' if workers == 1 else 's'}, batches of up to {batch_size}"
-    return Chart(heading, "seconds since measuring began", "jobs that no worker has taken yet", lines, markers=False)
+    curve = matrix.curve(engine, workers, size)[-MOST_LINES:]
+    lines = [PlotLine(f"{each.cell.users:,} users", each.found["queue_length"]) for each in curve]
+    title = f"{engine}, {plural(workers, 'worker')}, batches of up to {size}"
+    x_title, y_title = "seconds since measuring began", "waiting jobs"
+    return LinePlot(f"{engine}-queue", title, x_title, y_title, lines, markers=False)

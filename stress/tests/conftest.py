@@ -1,4 +1,4 @@
-"""Cells as the matrix keeps them, made up: what the report and the model say of them can be told beforehand."""
+"""Made-up results of cells, for which the report and the forecast are known."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stress.matrix.cells import Cell, Settings
+from stress.matrix.cells import Cell, CellSettings
 from stress.report.measured import Measured
 
-SETTINGS = Settings(
+SETTINGS = CellSettings(
     warm_up=8,
     measured=10,
     think_min=2,
@@ -43,7 +43,7 @@ def row(number: int, ms: float) -> dict[str, Any]:
 
 @pytest.fixture
 def measured() -> Callable[..., Measured]:
-    """`measured(users, rate=, ms=, refused=, ...)`: a cell that answered so many predictions a second."""
+    """Returns a function that makes the results of a cell: `measured(users, rate=, ms=, refused=, ...)`."""
 
     def measured(
         users: int,

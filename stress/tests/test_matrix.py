@@ -1,4 +1,4 @@
-"""Which cells there are, what is kept of them, and what a resumed run leaves out."""
+"""The cells of the matrix, their files, and the cells that a resumed run skips."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ import pytest
 from devtools.running import ROOT
 from stress.matrix import cells as matrix
 from stress.matrix import watch
-from stress.matrix.cells import Cell, Results
+from stress.matrix.cells import Cell, ResultsFolder
 from stress.matrix.generators import shared
-from stress.matrix.watch import Snapshot
+from stress.matrix.watch import UsageSnapshot
 from stress.tests.conftest import SETTINGS
 
 COMMAND = [sys.executable, "-m", "stress", "matrix"]
 
 
-def test_the_whole_matrix() -> None:
+def test_matrix_has_126_cells() -> None:
     every = matrix.cells()
     assert len(every) == len(set(every)) == 126
     assert [cell.users for cell in every[:7]] == [10, 50, 100, 250, 500, 1000, 5000]
     assert str(every[0]) == "openvino, 1 worker, batch 1, 10 users"
 
 
-def test_a_part_of_it() -> None:
+def test_cells_of_a_part_are_sorted_and_distinct() -> None:
     part = matrix.cells(engines=["tensorflow"], batch_sizes=[8], workers=[2, 1, 2], users=[50, 10])
     assert [cell.name for cell in part] == [f"tensorflow-b08-w{w}-u{u:04}" for w in (1, 2) for u in (10, 50)]
 
 
-def test_what_was_measured_otherwise_is_measured_again(tmp_path: Path) -> None:
-    results, cell = Results(tmp_path / "results"), Cell("openvino", 8, 1, 10)
+def test_has_only_cells_with_the_same_settings(tmp_path: Path) -> None:
+    results, cell = ResultsFolder(tmp_path / "results"), Cell("openvino", 8, 1, 10)
     assert not results.has(cell, SETTINGS)
     results.write(cell, SETTINGS, {"seconds": 10})
     assert results.has(cell, SETTINGS)
     assert not results.has(cell, replace(SETTINGS, measured=11))
     assert not results.has(replace(cell, users=50), SETTINGS)
     assert [(found, content["seconds"]) for found, content in results.all()] == [(cell, 10)]
-    results.file(cell).write_text(results.file(cell).read_text()[:-20])  # somebody's editor was killed
+    results.file(cell).write_text(results.file(cell).read_text()[:-20])  # a damaged file
     assert not results.has(cell, SETTINGS)
 
 
-def test_the_command_says_what_is_left(tmp_path: Path) -> None:
-    Results(tmp_path).write(Cell("openvino", 8, 1, 10), SETTINGS, {})
+def test_resume_lists_only_missing_cells(tmp_path: Path) -> None:
+    ResultsFolder(tmp_path).write(Cell("openvino", 8, 1, 10), SETTINGS, {})
     options = [
         "--users",
         "10",
@@ -71,10 +71,10 @@ def test_the_command_says_what_is_left(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[1:] == ["openvino, 1 worker, batch 8, 50 users"]
 
 
-def test_crowds_are_warmed_up_for_longer(tmp_path: Path) -> None:
-    """Unless the command line says how long."""
+def test_many_users_have_a_longer_warm_up(tmp_path: Path) -> None:
+    """Unless an option sets the warm-up."""
     for users in (500, 1000):
-        Results(tmp_path).write(Cell("openvino", 8, 1, users), replace(SETTINGS, warm_up=10, measured=15), {})
+        ResultsFolder(tmp_path).write(Cell("openvino", 8, 1, users), replace(SETTINGS, warm_up=10, measured=15), {})
     options = ["--users", "500", "1000"]
     options += ["--workers", "1", "--batch", "8", "--engine", "openvino", "--resume", "--list"]
     for more, left in (([], ["openvino, 1 worker, batch 8, 1,000 users"]), (["--warm-up", "10"], [])):
@@ -84,12 +84,12 @@ def test_crowds_are_warmed_up_for_longer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--users=0", "--workers=x", "--engine=abacus", "--reviewers=2"])
-def test_a_wrong_option_is_one_clear_line(option: str) -> None:
+def test_invalid_option_is_reported_in_one_line(option: str) -> None:
     done = subprocess.run([*COMMAND, option], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "error: argument" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_more_users_than_open_files(tmp_path: Path) -> None:
+def test_more_users_than_open_files_is_an_error(tmp_path: Path) -> None:
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (2000, 2000)); sys.argv[1:] = ['matrix', "
         "'--users', '5000']; from stress.__main__ import main; main()"
@@ -98,25 +98,25 @@ def test_more_users_than_open_files(tmp_path: Path) -> None:
     assert done.returncode == 1 and "5000 users need 6000 open files" in done.stderr
 
 
-def test_users_are_shared_evenly() -> None:
+def test_users_are_divided_evenly() -> None:
     assert shared(5000, 2) == [2500, 2500] and shared(10, 3) == [4, 3, 3] and shared(7, 1) == [7]
 
 
-def test_cpu_by_role_counts_what_was_started_meanwhile() -> None:
-    before = Snapshot({1: ("web", 5.0), 2: ("worker", 3.0)}, 0, {})
-    after = Snapshot({1: ("web", 6.5), 2: ("worker", 4.0), 3: ("worker", 0.25)}, 0, {})
+def test_cpu_by_role_counts_new_processes() -> None:
+    before = UsageSnapshot({1: ("web", 5.0), 2: ("worker", 3.0)}, 0, {})
+    after = UsageSnapshot({1: ("web", 6.5), 2: ("worker", 4.0), 3: ("worker", 0.25)}, 0, {})
     used = watch.cpu_by_role(before, after)
     assert (used["web"], used["worker"], used["locust"]) == (1.5, 1.25, 0)
 
 
-def test_batches_in_between() -> None:
+def test_batch_sizes_between_two_snapshots() -> None:
     before = {"1.0": 1.0, "8.0": 2.0, "+Inf": 2.0, "count": 2.0, "sum": 9.0, "created": 1.0}
     after = {"1.0": 1.0, "8.0": 5.0, "+Inf": 6.0, "count": 6.0, "sum": 49.0, "created": 1.0}
     assert watch.batch_sizes(before, after) == {"batches": 4, "mean": 10.0, "at_most": {"1": 0, "8": 3}}
     assert watch.batch_sizes({}, {}) == {"batches": 0, "mean": None, "at_most": {}}
 
 
-def test_rows_of_the_window(tmp_path: Path) -> None:
+def test_answered_counts_only_the_window(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "db.sqlite3")
     database.execute(
         "CREATE TABLE predictions_prediction (state, created_at, started_at, finished_at, decode_ms, compute_ms)"
@@ -124,8 +124,8 @@ def test_rows_of_the_window(tmp_path: Path) -> None:
     begins = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
     ends = (("done", "11:59:59.9"), ("done", "12:00:00.5"), ("done", "12:00:00.5"), ("failed", "12:00:00.6"))
     for state, finished in ends:
-        moments = ("2026-11-25 11:59:58.000000", "2026-11-25 11:59:59.500000", f"2026-11-25 {finished}00000")
-        database.execute("INSERT INTO predictions_prediction VALUES (?, ?, ?, ?, 3.5, 20)", (state, *moments))
+        times = ("2026-11-25 11:59:58.000000", "2026-11-25 11:59:59.500000", f"2026-11-25 {finished}00000")
+        database.execute("INSERT INTO predictions_prediction VALUES (?, ?, ?, ?, 3.5, 20)", (state, *times))
     database.commit()
     database.close()
     found = watch.answered(tmp_path, begins, begins + 1).as_json()
@@ -133,7 +133,7 @@ def test_rows_of_the_window(tmp_path: Path) -> None:
     assert (found["queue_ms"]["mean"], found["total_ms"]["mean"], found["decode_ms"]["mean"]) == (1500, 2500, 3.5)
 
 
-def test_an_interruption_before_anything_is_done(tmp_path: Path) -> None:
+def test_interruption_before_the_first_cell_leaves_nothing(tmp_path: Path) -> None:
     command = [*COMMAND, "--users", "5", "--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -1,4 +1,4 @@
-"""The model of cost: it finds costs that are known, obeys the laws of queues, and tells how far off it is."""
+"""The cost model: it estimates known costs, obeys queueing laws, and reports its errors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from stress.__main__ import main
-from stress.matrix.cells import Cell, Results
-from stress.model.command import describe, with_part
+from stress.bench.files import with_part
+from stress.matrix.cells import Cell, ResultsFolder
+from stress.model.command import describe
 from stress.model.costs import QUEUE_SECONDS, Costs, EngineCosts, calibration, costs
-from stress.model.queueing import WAITING_PLACES, Crowd, forecast
+from stress.model.queueing import MOST_WAITING, UserMix, forecast
 from stress.report.measured import Matrix, Measured
 from stress.tests.conftest import SETTINGS, row
 
@@ -36,7 +37,7 @@ def _cell(users: int, *, batch_size: int = 32, workers: int = 1) -> Cell:
 
 
 def _made(measured: Callable[..., Measured], users: int, batch_size: int, rate: float, **more: Any) -> Measured:
-    """A cell in which everything took what `KNOWN` says."""
+    """Makes a cell whose CPU times follow `KNOWN`."""
     batches, pages, statics, refused = rate / min(batch_size, 4), users / 10, users / 5, more.pop("refused", 0)
     web = rate * 0.002 + pages * 0.001 + refused / 10 * 0.0004
     worker = rate * 0.012 + batches * 0.004
@@ -59,7 +60,7 @@ def _made(measured: Callable[..., Measured], users: int, batch_size: int, rate: 
     )
 
 
-def test_costs_are_found_again(measured: Callable[..., Measured]) -> None:
+def test_estimates_known_costs(measured: Callable[..., Measured]) -> None:
     cells = [
         _made(measured, 50, 1, 8),
         _made(measured, 50, 32, 9),
@@ -83,7 +84,7 @@ def test_costs_are_found_again(measured: Callable[..., Measured]) -> None:
     assert engine.alone == pytest.approx(60 * 0.016) and engine.together == pytest.approx(90 * 0.013)
 
 
-def test_workers_that_share_the_cores_have_costs_of_their_own(measured: Callable[..., Measured]) -> None:
+def test_costs_depend_on_the_number_of_workers(measured: Callable[..., Measured]) -> None:
     two, four = _made(measured, 50, 32, 9, workers=2), _made(measured, 50, 32, 9, workers=4)
     found = costs(calibration(Matrix([_made(measured, 50, 32, 9), two, four])))
     assert set(found.engines) == {("openvino", 1), ("openvino", 2), ("openvino", 4)}
@@ -92,23 +93,23 @@ def test_workers_that_share_the_cores_have_costs_of_their_own(measured: Callable
         found.engine("tensorflow", 1)
 
 
-def test_a_worker_without_too_much_to_do_does_not_tell_how_much_it_can(measured: Callable[..., Measured]) -> None:
+def test_light_load_does_not_limit_the_cores_of_a_worker(measured: Callable[..., Measured]) -> None:
     engine = costs([_made(measured, 50, 1, 8), _made(measured, 50, 32, 9)]).engines["openvino", 1]
     assert (engine.alone, engine.together) == (1.0, 2.0)
 
 
-def test_busy_cores_do_not_tell_how_many_a_worker_could_use(measured: Callable[..., Measured]) -> None:
+def test_saturated_cells_do_not_limit_the_cores_of_a_worker(measured: Callable[..., Measured]) -> None:
     def together(rate: float) -> float:
-        crowd = _made(measured, 1000, 32, rate, mean=9000)
-        return costs([_made(measured, 50, 32, 9), crowd]).engines["openvino", 1].together
+        mix = _made(measured, 1000, 32, rate, mean=9000)
+        return costs([_made(measured, 50, 32, 9), mix]).engines["openvino", 1].together
 
     assert together(70) == pytest.approx(70 * 0.013)
     assert together(120) == 2.0, "all threads"
 
 
-def test_how_full_the_queue_is_where_most_are_refused(measured: Callable[..., Measured]) -> None:
-    crowd = _made(measured, 5000, 32, 70, refused=1500, mean=9000)
-    assert costs([_made(measured, 50, 32, 9), crowd]).queue_filled == pytest.approx(9 / QUEUE_SECONDS)
+def test_waiting_time_where_most_are_refused_is_measured(measured: Callable[..., Measured]) -> None:
+    mix = _made(measured, 5000, 32, 70, refused=1500, mean=9000)
+    assert costs([_made(measured, 50, 32, 9), mix]).queue_filled == pytest.approx(9 / QUEUE_SECONDS)
     assert costs([_made(measured, 50, 32, 9)]).queue_filled == 1
     half = replace(KNOWN, queue_filled=0.5)
     assert forecast(_cell(5000), SETTINGS, half).seconds == pytest.approx(QUEUE_SECONDS / 2, rel=0.01)
@@ -122,14 +123,14 @@ def test_few_users_do_not_wait() -> None:
 
 
 @pytest.mark.parametrize("users", [10, 100, 400, 700, 1000])
-def test_littles_law_holds_where_nobody_is_refused(users: int) -> None:
+def test_littles_law_holds_without_refusals(users: int) -> None:
     said = forecast(_cell(users), CLIENTS_ONLY, KNOWN)
     if not said.refused:
         assert said.rate * (5 + said.seconds) == pytest.approx(users, rel=0.03)
     assert said.refused == 0 or users > 600
 
 
-def test_more_users_get_no_more_than_the_processor_has() -> None:
+def test_rate_is_limited_by_the_cores() -> None:
     rates = [forecast(_cell(users), CLIENTS_ONLY, KNOWN).rate for users in (10, 100, 500, 1000, 5000)]
     everything = 0.012 + 0.004 / 32 + 0.002 + 0.0005 + 0.0003  # CPU seconds of a prediction in full batches
     assert rates[0] < rates[1] < rates[2] <= 2 / everything * 1.01
@@ -137,11 +138,11 @@ def test_more_users_get_no_more_than_the_processor_has() -> None:
     assert rates[-1] < max(rates)  # refusals take their share
 
 
-def test_many_are_refused_and_the_rest_waits_within_bounds() -> None:
+def test_waiting_is_bounded_where_many_are_refused() -> None:
     said = forecast(_cell(5000), CLIENTS_ONLY, KNOWN)
     impatient = forecast(_cell(5000), replace(CLIENTS_ONLY, patient=False), KNOWN)
     assert 0.3 < said.refused < impatient.refused < 1
-    assert said.seconds == pytest.approx(WAITING_PLACES / said.rate, rel=0.1)
+    assert said.seconds == pytest.approx(MOST_WAITING / said.rate, rel=0.1)
     assert forecast(_cell(5000), SETTINGS, KNOWN).seconds <= QUEUE_SECONDS + 0.03 + 1e-6
 
 
@@ -151,23 +152,23 @@ def test_one_picture_at_a_time_uses_one_core() -> None:
     assert forecast(_cell(1000, batch_size=1, workers=2), CLIENTS_ONLY, KNOWN).rate > 1.5 * alone
 
 
-def test_what_others_take_is_missing() -> None:
+def test_cores_of_unrelated_programs_are_missing() -> None:
     free, taken = (forecast(_cell(1000), CLIENTS_ONLY, KNOWN, gone=gone).rate for gone in (0, 1))
     assert taken == pytest.approx(free / 2, rel=0.05)
 
 
-def test_a_crowd_is_shared_by_weights() -> None:
-    crowd = Crowd.of(101, SETTINGS)
-    assert (crowd.visitors, crowd.clients, crowd.people, crowd.reviewers, crowd.think) == (20, 60, 20, 1, 5)
+def test_user_mix_follows_the_weights() -> None:
+    mix = UserMix.of(101, SETTINGS)
+    assert (mix.visitors, mix.clients, mix.people, mix.reviewers, mix.think) == (20, 60, 20, 1, 5)
 
 
-def test_it_says_how_far_off_it_is(measured: Callable[..., Measured]) -> None:
+def test_reports_its_errors(measured: Callable[..., Measured]) -> None:
     told = [_made(measured, users, size, users / 10) for users in (50, 250) for size in (1, 32)]
     settings = {**vars(SETTINGS)}
     test = _made(measured, 100, 32, 12, settings=settings)
     few = _made(measured, 10, 32, 9)  # 90 predictions
     text = describe(Matrix([*told, test, few]), told, costs(told))
-    assert "told from 4 of 6 cells" in text and "| openvino, 1 worker, batch 1, 50 users * |" in text
+    assert "estimated from 4 of 6 cells" in text and "| openvino, 1 worker, batch 1, 50 users * |" in text
     assert "Goal met: the rate within 20% in every cell" in text and "1 of 1; half of them within" in text
     assert "Not counted: 1 with fewer than 100 predictions" in " ".join(text.split())
     wrong = _made(measured, 100, 32, 25)
@@ -176,17 +177,19 @@ def test_it_says_how_far_off_it_is(measured: Callable[..., Measured]) -> None:
     assert "No cells were measured that can test the model." in describe(Matrix(told), told, costs(told))
 
 
-def test_the_command(measured: Callable[..., Measured], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_writes_its_part_of_the_page(
+    measured: Callable[..., Measured], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = tmp_path / "scaling.md"
     page.write_text("Before.\n<!-- model -->\nold\n<!-- /model -->\nAfter.\n")
     monkeypatch.setattr("sys.argv", ["stress", "model", "--results", str(tmp_path / "results"), "--page", str(page)])
     assert main() == 1
     cell = _made(measured, 50, 1, 8)
     found = {name: value for name, value in cell.found.items() if name != "settings"}
-    Results(tmp_path / "results").write(cell.cell, SETTINGS, found)
+    ResultsFolder(tmp_path / "results").write(cell.cell, SETTINGS, found)
     assert main() == 0
     text = page.read_text()
     assert "\nold\n" not in text and text.startswith("Before.\n") and text.endswith("\nAfter.\n")
     assert "openvino, 1 worker, 100,000 predictions/s" in text
     with pytest.raises(ValueError, match="no <!-- model -->"):
-        with_part("A page without.", "x")
+        with_part("A page without.", "model", "x")

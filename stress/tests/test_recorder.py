@@ -1,15 +1,15 @@
-"""Counts and percentiles of what a load generator heard."""
+"""Counts and percentiles of the recorded answers."""
 
 import json
 import math
 
 import pytest
 
-from stress.recorder import FAILED, MOST_REASONS, OK, OTHER_REASONS, REFUSED, Recorder, Row, merged, rounded
+from stress.recorder import FAILED, MOST_REASONS, OK, OTHER_REASONS, REFUSED, Latencies, Recorder, merged, rounded
 
 
-def test_percentiles_are_of_what_there_was() -> None:
-    row = Row()
+def test_percentiles_are_recorded_values() -> None:
+    row = Latencies()
     for milliseconds in range(1, 101):
         row.count(milliseconds)
     assert [row.percentile(share) for share in (0.5, 0.95, 0.99, 1)] == [50, 95, 99, 100]
@@ -17,20 +17,20 @@ def test_percentiles_are_of_what_there_was() -> None:
     assert row.figures() == {"started": 100, "finished": 0, "mean": 50.5, "p50": 50, "p95": 95, "p99": 99, "max": 100}
 
 
-def test_of_nothing() -> None:
-    assert math.isnan(Row().percentile(0.5)) and math.isnan(Row().mean)
-    assert Row().figures()["p99"] is None
+def test_figures_without_requests_are_empty() -> None:
+    assert math.isnan(Latencies().percentile(0.5)) and math.isnan(Latencies().mean)
+    assert Latencies().figures()["p99"] is None
 
 
 @pytest.mark.parametrize(("exact", "kept"), [(0.4, 0), (99.6, 100), (999, 999), (1234, 1230), (98765, 98800)])
-def test_three_digits_are_kept(exact: float, kept: int) -> None:
+def test_times_keep_three_digits(exact: float, kept: int) -> None:
     assert rounded(exact) == kept
 
 
 def test_only_the_window_counts() -> None:
     recorder = Recorder(begins=100, ends=110)
-    recorder.add("x", OK, started=99, milliseconds=2000)  # came within it, was sent before
-    recorder.add("x", OK, started=109, milliseconds=30_000)  # the slow one that must not be lost
+    recorder.add("x", OK, started=99, milliseconds=2000)  # received within the window, but sent before it
+    recorder.add("x", OK, started=109, milliseconds=30_000)  # sent within the window, and slow
     recorder.add("x", OK, started=105, milliseconds=10)
     recorder.add("x", OK, started=110, milliseconds=10)
     row = recorder.rows["x", OK]
@@ -52,7 +52,7 @@ def test_reasons_are_bounded() -> None:
     assert len(recorder.reasons) == MOST_REASONS + 1 and recorder.reasons[OTHER_REASONS] == 5
 
 
-def test_generators_are_put_together() -> None:
+def test_merges_several_generators() -> None:
     written = []
     for milliseconds in (10, 20.4):
         recorder = Recorder(0, 10)

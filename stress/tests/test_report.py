@@ -1,38 +1,36 @@
-"""What the report says of cells that are known, and that it copes with those that are missing."""
+"""The report of known cells, also where others are missing."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
 from stress.__main__ import main
-from stress.matrix.cells import Results
+from stress.matrix.cells import ResultsFolder
 from stress.report.conclusions import conclusions, promises
 from stress.report.measured import Matrix, Measured
 from stress.report.page import page
-from stress.report.plot import Chart, Series
-from stress.report.plots import charts
+from stress.report.plots import LinePlot, PlotLine, plots
 from stress.tests.conftest import SETTINGS
 
 Make = Callable[..., Measured]
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def _said(*measured: Measured) -> str:
     return " ".join(text for _, text in conclusions(Matrix(measured)))
 
 
-def test_of_nothing() -> None:
+def test_report_without_results() -> None:
     assert "Nothing was measured yet" in page(Matrix([]), [])
 
 
-def test_of_a_single_cell(measured: Make) -> None:
+def test_report_of_a_single_cell(measured: Make) -> None:
     matrix = Matrix([measured(100)])
-    text = page(matrix, list(charts(matrix)))
+    text = page(matrix, list(plots(matrix)))
     assert "**125 cells of the whole matrix were not measured:**" in text
     assert "- openvino, batch 32, workers 1: 10, 50, 250, 500, 1,000, 5,000 users" in text
     assert "## At 5,000 users\n\nNot measured." in text
@@ -40,7 +38,7 @@ def test_of_a_single_cell(measured: Make) -> None:
     assert "nan" not in text and "None" not in text
 
 
-def test_where_it_saturates_and_what_breaks_first(measured: Make) -> None:
+def test_says_where_it_saturates_and_what_breaks_first(measured: Make) -> None:
     said = _said(
         measured(10, rate=2),
         measured(100, rate=20, ms=400),
@@ -55,49 +53,49 @@ def test_where_it_saturates_and_what_breaks_first(measured: Make) -> None:
     assert "200 predictions per second. At 45.0 CPU ms each" in said and "that takes 13 cores like these" in said
 
 
-def test_what_far_too_many_users_cost(measured: Make) -> None:
+def test_says_what_overload_costs(measured: Make) -> None:
     said = _said(measured(1000, rate=60), measured(5000, rate=30, refused=700))
-    assert "With 5,000 users it is 30: 70% of all who ask are refused, and" in said
-    assert "take cores that the workers had (worker 0.60, web 0.20, valkey 0.10, of 2)." in said
+    assert "With 5,000 users it is 30: 70% of all requests for a prediction are refused, and" in said
+    assert "take cores from the workers (worker 0.60, web 0.20, valkey 0.10, of 2)." in said
     assert "With 5,000 users" not in _said(measured(1000, rate=60), measured(5000, rate=58, refused=700))
 
 
 @pytest.mark.parametrize(
     ("rate", "verdict"),
-    [(61.0, "More workers bought nothing here (+2% at best)"), (90.0, "2 workers answer +50% against 1 worker")],
+    [(61.0, "More workers gain nothing here (+2% at best)"), (90.0, "2 workers raise the rate by 50% over 1 worker")],
 )
-def test_what_more_workers_buy(measured: Make, rate: float, verdict: str) -> None:
+def test_says_what_more_workers_gain(measured: Make, rate: float, verdict: str) -> None:
     assert verdict in _said(measured(500, rate=60), measured(500, rate=rate, workers=2))
 
 
-def test_what_more_workers_buy_without_batches(measured: Make) -> None:
+def test_says_what_more_workers_gain_without_batches(measured: Make) -> None:
     both = [measured(500, rate=60), measured(500, rate=66, workers=2)]
     alone = [measured(500, rate=40, batch_size=1), measured(500, rate=58, batch_size=1, workers=2)]
     assert "One picture at a time: 40, 58." in _said(*both, *alone)
-    assert "2 workers answer +45% against 1 worker" in _said(*both, *alone)
+    assert "2 workers raise the rate by 45% over 1 worker" in _said(*both, *alone)
     assert "One picture at a time" not in _said(*both) + _said(*alone)
 
 
-def test_what_batches_buy(measured: Make) -> None:
+def test_says_what_batches_gain(measured: Make) -> None:
     said = _said(measured(500, rate=40, batch_size=1), measured(500, rate=60))
     assert "in predictions per second: 40 with batches of up to 1, 60 with batches of up to 32 (1 worker)" in said
-    assert "That is +50% of the largest against none" in said and "worker 15.00 → 10.00" in said
+    assert "The largest batches raise the rate by 50%" in said and "worker 15.00 → 10.00" in said
 
 
-def test_a_disturbed_measurement_says_so(measured: Make) -> None:
+def test_reports_disturbed_cells(measured: Make) -> None:
     assert "were disturbed" not in _said(measured(10))
     assert "**1 of 2 cells were disturbed**" in _said(measured(10), measured(50, cpu_seconds_of_others=10.0))
     assert "5.0% to 5.0% of its CPU time" in _said(measured(10))
 
 
-def test_how_long_each_kind_of_cell_was_warmed_up(measured: Make) -> None:
+def test_reports_each_warm_up(measured: Make) -> None:
     long = measured(5000, settings=vars(replace(SETTINGS, warm_up=50)))
     text = " ".join(page(Matrix([measured(10), measured(100), long]), []).split())
-    assert "2 cells (10, 100 users): each" in text and "8 s of warm-up, in whose first 4 s the users come" in text
-    assert "1 cells (5,000 users): each" in text and "50 s of warm-up, in whose first 40 s the users come" in text
+    assert "2 cells (10, 100 users), each" in text and "8 s of warm-up, in whose first 4 s the users start" in text
+    assert "1 cell (5,000 users), each" in text and "50 s of warm-up, in whose first 40 s the users start" in text
 
 
-def test_promises_at_5000_users(measured: Make) -> None:
+def test_judges_the_promises_at_5000_users(measured: Make) -> None:
     good = promises(measured(5000, refused=1000))
     assert [met for _, _, met in good] == [True, True, True, True, True]
     bad = promises(measured(5000, ms=31_000, failed=3, reasons={"/: connection: reset": 2}))
@@ -106,12 +104,12 @@ def test_promises_at_5000_users(measured: Make) -> None:
     assert "31,000 ms ✗" in page(matrix, [])
 
 
-def test_the_files(measured: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaces_an_earlier_report(measured: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for each in (measured(10), measured(5000, workers=4)):
         content = {name: value for name, value in each.found.items() if name != "settings"}
-        Results(tmp_path / "results").write(each.cell, SETTINGS, content)
+        ResultsFolder(tmp_path / "results").write(each.cell, SETTINGS, content)
     (tmp_path / "plots").mkdir()
-    (tmp_path / "plots" / "old.svg").write_text("of another run")
+    (tmp_path / "plots" / "old.svg").write_text("from another run")
     arguments = ["stress", "report", "--results", str(tmp_path / "results"), "--output", str(tmp_path)]
     monkeypatch.setattr("sys.argv", arguments)
     assert main() == 0
@@ -121,22 +119,34 @@ def test_the_files(measured: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert all(f"(plots/{name})" in text for name in plots)
 
 
-def test_a_chart_reads_without_colours_and_in_the_dark() -> None:
-    lines = [Series("one & all", [(10, 1), (100, 50)]), Series("two", [(10, 2), (100, 0)]), Series("none", [])]
-    svg = Chart("A <title>", "users", "ms", lines, x_log=True, y_log=True).svg()
-    root = ElementTree.fromstring(svg)
-    drawn = root.findall(f"{SVG}polyline")
-    assert [line.get("stroke-dasharray") for line in drawn] == [None, "7 4"]
-    assert len(drawn[1].attrib["points"].split()) == 1  # a logarithm of 0 there is not
-    assert len(root.findall(f"{SVG}circle")) == 2
-    texts = [text.text for text in root.findall(f"{SVG}text")]
-    assert {"A <title>", "one & all", "two", "users", "ms", "10", "100"} <= set(texts) and "none" not in texts
-    assert "prefers-color-scheme:dark" in svg
+def _svg(folder: Path, *lines: PlotLine, **options: bool) -> str:
+    LinePlot("plot", "A <title>", "users", "ms", lines, **options).write(folder)
+    return (folder / "plot.svg").read_text()
 
 
-def test_a_chart_of_nothing() -> None:
-    assert "nothing was measured" in Chart("Title", "x", "y", [Series("a", [])]).svg()
+LINES = (PlotLine("one & all", [(10, 1), (100, 50)]), PlotLine("two", [(10, 2), (100, 4)]), PlotLine("none", []))
 
 
-def test_a_chart_of_the_same_value_everywhere() -> None:
-    assert "nan" not in Chart("Title", "x", "y", [Series("a", [(5, 0), (5, 0)])], x_log=True).svg()
+def test_plot_of_the_same_figures_has_the_same_bytes(tmp_path: Path) -> None:
+    first = _svg(tmp_path, *LINES, x_log=True, y_log=True)
+    assert _svg(tmp_path, *LINES, x_log=True, y_log=True) == first
+    assert "<dc:date>" not in first
+
+
+def test_plot_distinguishes_its_lines_without_colours(tmp_path: Path) -> None:
+    svg = _svg(tmp_path, *LINES, markers=False)
+    drawn = re.findall(r'style="(fill: none; [^"]*stroke: #(?:0550ae|953800)[^"]*)"', svg)
+    assert len(drawn) == 4, "two lines, and each again in the legend"
+    assert len({"stroke-dasharray" in style for style in drawn}) == 2
+    for text in ("A &lt;title&gt;", "one &amp; all", "two", "users", "ms"):
+        assert f">{text}</text>" in svg
+    assert ">none</text>" not in svg
+
+
+def test_plot_says_that_nothing_was_measured(tmp_path: Path) -> None:
+    assert "nothing was measured" in _svg(tmp_path, PlotLine("a", []))
+
+
+def test_plot_leaves_out_zeros_on_a_logarithmic_axis(tmp_path: Path) -> None:
+    svg = _svg(tmp_path, PlotLine("a", [(5, 0), (10, 3)]), x_log=True, y_log=True)
+    assert "nan" not in svg and ">a</text>" in svg

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from devtools.load import Load, queue_server
+from devtools.load import SiteLoad, queue_server
 from devtools.running import eventually
 from tests.compose.composed import ComposedSite
 
@@ -25,13 +25,13 @@ def site() -> Iterator[ComposedSite]:
 
 
 @pytest.fixture
-def load(site: ComposedSite) -> Iterator[Load]:
-    with Load(site, clients=2) as load:
+def load(site: ComposedSite) -> Iterator[SiteLoad]:
+    with SiteLoad(site, clients=2) as load:
         load.until_answered(LEAST_ANSWERS)
         yield load
 
 
-def _assert_answered_once(site: ComposedSite, load: Load, *, all_heard: bool = True) -> None:
+def _assert_answered_once(site: ComposedSite, load: SiteLoad, *, all_heard: bool = True) -> None:
     """`all_heard`: nothing happened that could have kept an announcement from us."""
     load.until_answered(LEAST_ANSWERS, seconds=120)
     answers = load.settled()
@@ -98,7 +98,7 @@ def test_what_the_containers_are(site: ComposedSite) -> None:
     assert site.execute("worker", "python", "-c", cores).strip() == "1"
 
 
-def test_a_killed_worker(site: ComposedSite, load: Load) -> None:
+def test_a_killed_worker(site: ComposedSite, load: SiteLoad) -> None:
     killed = site.containers("worker")[0]
     site.docker("kill", "--signal=KILL", killed)
     assert len(site.containers("worker")) == 1
@@ -108,7 +108,7 @@ def test_a_killed_worker(site: ComposedSite, load: Load) -> None:
     _assert_answered_once(site, load)
 
 
-def test_more_workers_and_fewer(site: ComposedSite, load: Load) -> None:
+def test_more_workers_and_fewer(site: ComposedSite, load: SiteLoad) -> None:
     for workers in (4, 1):
         site.scale(workers)
         eventually(lambda workers=workers: _living_workers(site) == workers, f"{workers} workers", 120)
@@ -118,7 +118,7 @@ def test_more_workers_and_fewer(site: ComposedSite, load: Load) -> None:
 
 
 @pytest.mark.parametrize("service", ["redis", "postgres"])
-def test_a_restarted_server(site: ComposedSite, load: Load, service: str) -> None:
+def test_a_restarted_server(site: ComposedSite, load: SiteLoad, service: str) -> None:
     site.compose("restart", service)
     eventually(site.is_ready, "readiness", 120)
     _assert_answered_once(site, load, all_heard=False)

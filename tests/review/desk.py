@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 from devtools.running import RunningSite
-from stress.photos import samples
+from review.sample_photos import samples
 
 PHOTOS = 24
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from predictions import classifiers
-from review import roles, seeding
+from review import roles, sample_photos, seeding
 from review.models import Case
 from worker.inference.engines import EngineError
 from worker.inference.repository import RepositoryError
@@ -56,14 +56,14 @@ class Command(BaseCommand):
 
 
 def _photos(number: int, folder: Path | None) -> list[tuple[str, bytes]]:
-    from stress import photos
-
     if folder is not None:
-        return photos.from_folder(folder)[:number]
+        return sample_photos.from_folder(folder)[:number]
     try:
-        return photos.samples(number)
+        return sample_photos.samples(number)
     except ImportError as error:
-        raise CommandError("Name a folder with --photos: scikit-image, which has samples, is not installed.") from error
+        raise CommandError(
+            "The sample photos need scikit-image, which is not installed. Give a folder with --photos, or --generated."
+        ) from error
 
 
 def _reviewer() -> User:

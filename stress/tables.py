@@ -1,17 +1,17 @@
-"""What a benchmark found, as text for the screen, as Markdown, and as JSON."""
+"""Tables of measured figures: as text for the screen, as Markdown, and as JSON."""
 
 from __future__ import annotations
 
 import statistics
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What the rounds measured of one thing. The unit stands in the head of the column."""
+    """One quantity, as measured in each round. Its unit is in the head of its column."""
 
     values: tuple[float, ...]
 
@@ -38,26 +38,28 @@ class Figure:
         }
 
 
-Cell = str | int | Figure
+def figures(rounds: Iterable[Any], *names: str) -> list[Figure]:
+    """Returns a figure for each of these attributes of the rounds."""
+    rounds = list(rounds)
+    return [Figure.of(getattr(one, name) for one in rounds) for name in names]
+
+
+TableCell = str | int | Figure
 
 
 @dataclass(frozen=True)
-class Table:
-    """Columns named with their units. The first column says what was measured, in words."""
+class ResultTable:
+    """A table whose column heads name units. The first column names what was measured."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     title: str = ""
 
     def as_text(self) -> str:
         lines = [list(self.columns), *([_text(cell) for cell in row] for row in self.rows)]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(self.columns))]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         text = "\n".join(
-            "  ".join(
-                cell.rjust(width) if column else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
+            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines
         )
         return f"{self.title}\n{text}" if self.title else text
 
@@ -68,19 +70,13 @@ class Table:
         return f"{self.title}:\n\n{text}" if self.title else text
 
     def as_json(self) -> dict[str, Any]:
-        rows = [
-            {
-                column: cell.as_json() if isinstance(cell, Figure) else cell
-                for column, cell in zip(self.columns, row, strict=True)
-            }
-            for row in self.rows
-        ]
-        return {"title": self.title, "rows": rows}
+        rows = [[cell.as_json() if isinstance(cell, Figure) else cell for cell in row] for row in self.rows]
+        return {"title": self.title, "rows": [dict(zip(self.columns, row, strict=True)) for row in rows]}
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What was aimed at, what came out, and whether that is enough."""
+    """The aim of a measurement, the result, and whether it meets the aim."""
 
     aim: str
     found: str
@@ -91,13 +87,13 @@ class Goal:
 
 
 @dataclass
-class Report:
-    """All that one benchmark found. `name` is what its part of the files is called."""
+class BenchReport:
+    """The results of one benchmark. `name` marks its part in the files of results."""
 
     name: str
     title: str
     about: str
-    tables: list[Table]
+    tables: list[ResultTable]
     goals: list[Goal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -116,22 +112,26 @@ class Report:
             "title": self.title,
             "about": self.about,
             "tables": [table.as_json() for table in self.tables],
-            "goals": [{"aim": goal.aim, "found": goal.found, "is_met": goal.is_met} for goal in self.goals],
+            "goals": [asdict(goal) for goal in self.goals],
             "notes": self.notes,
         }
 
 
 def wrapped(text: str, *, indent: str = "") -> str:
-    """In lines as long as those of the other pages."""
+    """Wraps Markdown at 120 characters."""
     return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def number(value: float) -> str:
-    """With about three significant digits, and never in powers of ten."""
+    """Formats a number with about three significant digits, without an exponent."""
     size = abs(value)
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:,.{digits}f}"
 
 
-def _text(cell: Cell) -> str:
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _text(cell: TableCell) -> str:
     return f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -1,0 +1,52 @@
+"""Photos to try the site with: a folder's, or cuts of the sample photos of scikit-image.
+
+scikit-image is a development dependency. Without it, `samples` and `originals` raise `ImportError`.
+"""
+
+import random
+from io import BytesIO
+from pathlib import Path
+
+import PIL.Image
+
+SAMPLES = ("astronaut", "chelsea", "coffee", "rocket")
+CUT = (470, 400)  # pixels; about 40 kB each as JPEG
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp"})
+
+
+def from_folder(folder: Path) -> list[tuple[str, bytes]]:
+    """Returns (file name, bytes) of every image file in a folder. Raises `FileNotFoundError` if it has none."""
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"no pictures ({', '.join(sorted(SUFFIXES))}) in {folder}")
+    return [(path.name, path.read_bytes()) for path in files]
+
+
+def samples(count: int, seed: int = 0) -> list[tuple[str, bytes]]:
+    """Returns (file name, bytes) of `count` distinct JPEGs. The same seed gives the same bytes."""
+    choice = random.Random(seed)  # noqa: S311 - for variety, not for secrets
+    photos_by_name = originals()
+    photos = []
+    for number in range(count):
+        name = SAMPLES[number % len(SAMPLES)]
+        photos.append((f"{name}-{number}.jpg", _cut(photos_by_name[name], choice)))
+    return photos
+
+
+def originals() -> dict[str, PIL.Image.Image]:
+    """Returns the sample photos by name, uncut."""
+    import skimage.data
+
+    return {name: PIL.Image.fromarray(getattr(skimage.data, name)()).convert("RGB") for name in SAMPLES}
+
+
+def _cut(original: PIL.Image.Image, choice: random.Random) -> bytes:
+    width, height = (min(wanted, has - 16) for wanted, has in zip(CUT, original.size, strict=True))
+    left, top = choice.randint(0, original.width - width), choice.randint(0, original.height - height)
+    return jpeg(original.crop((left, top, left + width, top + height)), quality=92)
+
+
+def jpeg(photo: PIL.Image.Image, **options: int) -> bytes:
+    result = BytesIO()
+    photo.save(result, "JPEG", **options)
+    return result.getvalue()
