@@ -16,7 +16,7 @@ from feedback import authors
 from feedback.forms import COMMENT_MAX_LENGTH, EXPECTED_MAX_LENGTH
 from feedback.models import Feedback
 from feedback.services import feedback_give
-from feedback.words import normalize_text
+from feedback.text import normalize_text
 from predictions.api.problems import CONTENT_TYPE
 from predictions.api.views import problem_schema
 from predictions.models import Prediction

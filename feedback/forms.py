@@ -3,7 +3,7 @@ from typing import Any
 from django import forms
 
 from feedback.models import Feedback
-from feedback.words import normalize_text
+from feedback.text import normalize_text
 from predictions import labels
 
 EXPECTED_MAX_LENGTH = 200
