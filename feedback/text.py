@@ -3,8 +3,8 @@
 import re
 
 _LINE_ENDS = re.compile(r"\r\n?")
-# Control characters except tab and line feed: they are invisible, and PostgreSQL cannot store NUL. Also surrogates: some
-# charsets can express half of a pair, which no database stores.
+# Control characters except tab and line feed: they are invisible, and PostgreSQL cannot store NUL.
+# Surrogates: some charsets can express half of a pair, which no database stores.
 _UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
