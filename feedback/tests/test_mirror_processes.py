@@ -67,6 +67,19 @@ def test_each_statement_of_each_process_is_one_line(settings: Settings, rebuilds
     assert not Feedback.objects.not_mirrored().exists()
 
 
+def test_append_waits_for_the_lock_of_another_process(settings: Settings, mirror_file: Path) -> None:
+    mirror_file.write_text("half")
+    with mirror._lock():
+        writer = _start_writer(settings, "waits", 1)
+        while not Feedback.objects.exists():
+            assert writer.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(1)
+        mirror_file.write_text("half and half\n")
+    assert writer.communicate(timeout=60)[1] == ""
+    assert mirror_lines() == ["half and half", *_comments()]
+
+
 def test_rebuild_mends_the_mirror_of_a_killed_process(settings: Settings, mirror_file: Path) -> None:
     with _start_writer(settings, "victim", 100_000) as writer:
         while not mirror_file.exists() or mirror_file.stat().st_size < 10_000:
