@@ -1,4 +1,4 @@
-"""The API's operation on feedback."""
+"""`POST /api/feedback`."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -16,7 +16,7 @@ from feedback import authors
 from feedback.forms import COMMENT_MAX_LENGTH, EXPECTED_MAX_LENGTH
 from feedback.models import Feedback
 from feedback.services import feedback_give
-from feedback.words import normalize_text
+from feedback.text import normalize_text
 from predictions.api.problems import CONTENT_TYPE
 from predictions.api.views import problem_schema
 from predictions.models import Prediction
@@ -33,14 +33,15 @@ class FeedbackSerializer(serializers.Serializer[Any]):
         allow_blank=True,
         max_length=EXPECTED_MAX_LENGTH,
         default="",
-        help_text="one of the model's labels, or a synonym that only one of them has: see `GET /api/labels`",
+        help_text="with the verdict `wrong` only: one of the model's labels, or a synonym that only one of them has; "
+        "see `GET /api/labels`",
     )
     expected_words = serializers.CharField(
         required=False,
         allow_blank=True,
         max_length=EXPECTED_MAX_LENGTH,
         default="",
-        help_text="what it is, where no label says it",
+        help_text="with the verdict `wrong` only: what the picture shows, if no label fits",
     )
     comment = serializers.CharField(required=False, allow_blank=True, max_length=COMMENT_MAX_LENGTH, default="")
     author = serializers.CharField(
@@ -49,8 +50,8 @@ class FeedbackSerializer(serializers.Serializer[Any]):
         max_length=100,
         default="",
         write_only=True,
-        help_text="who says so, by a name of your own: their second statement on the same prediction replaces the "
-        "first",
+        help_text="any name for the person who gives the feedback: their second statement about the same prediction "
+        "replaces the first",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class FeedbackSerializer(serializers.Serializer[Any]):
 
 
 class FlatJSONParser(JSONParser):
-    """JSON; what is nested deeper than Python can follow is malformed, not a defect of ours."""
+    """Rejects JSON that is nested too deeply for Python as malformed, instead of failing with status 500."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -78,12 +79,17 @@ class FeedbackView(APIView):
         request=FeedbackSerializer,
         responses={
             201: FeedbackSerializer,
-            (400, CONTENT_TYPE): problem_schema("A field is missing or not valid, or the expected label is unknown."),
-            (404, CONTENT_TYPE): problem_schema("No such prediction."),
-            (409, CONTENT_TYPE): problem_schema("The prediction has no answer, or a reviewer has decided already."),
-            (411, CONTENT_TYPE): problem_schema("No Content-Length."),
-            (413, CONTENT_TYPE): problem_schema("Too many bytes."),
-            (415, CONTENT_TYPE): problem_schema("Neither JSON nor a form."),
+            (400, CONTENT_TYPE): problem_schema(
+                "A field is missing or not valid (`invalid`), the expected label is unknown (`unknown-label`), or an "
+                "expected label or words came with another verdict than `wrong` (`label-without-wrong`)."
+            ),
+            (404, CONTENT_TYPE): problem_schema("There is no such prediction."),
+            (409, CONTENT_TYPE): problem_schema(
+                "The prediction has no answer (`no-answer`), or a reviewer has already decided (`decided`)."
+            ),
+            (411, CONTENT_TYPE): problem_schema("The request has no Content-Length."),
+            (413, CONTENT_TYPE): problem_schema("The request is too large."),
+            (415, CONTENT_TYPE): problem_schema("The body is neither JSON nor a form."),
         },
     )
     def post(self, request: Request) -> Response:
@@ -95,6 +101,6 @@ class FeedbackView(APIView):
             prediction = Prediction.objects.select_related("image").get(pk=values.pop("prediction_id"))
         except Prediction.DoesNotExist as error:
             raise Http404 from error
-        author = authors.key(request._request, values.pop("author"))
+        author = authors.api_client(request._request, values.pop("author"))
         feedback = feedback_give(prediction=prediction, author=author, **values)
         return Response(FeedbackSerializer(feedback).data, status=status.HTTP_201_CREATED)

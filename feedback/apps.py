@@ -5,4 +5,4 @@ class FeedbackConfig(AppConfig):
     name = "feedback"
 
     def ready(self) -> None:
-        from feedback import checks  # noqa: F401 - registers them
+        from feedback import checks  # noqa: F401 - the import registers the checks

@@ -3,22 +3,23 @@ from typing import Any
 from django import forms
 
 from feedback.models import Feedback
-from feedback.words import normalize_text
+from feedback.services import allows_expected
+from feedback.text import normalize_text
 from predictions import labels
 
 EXPECTED_MAX_LENGTH = 200
 COMMENT_MAX_LENGTH = 2000
 
 
-class WordsField(forms.CharField):
-    """Text that people type: whatever they send, it can be stored and shown."""
+class NormalizedTextField(forms.CharField):
+    """A text field whose value can always be stored and shown."""
 
     def to_python(self, value: Any) -> str:
         return normalize_text(super().to_python(value) or "")
 
 
 class FeedbackForm(forms.Form):
-    """What a person says of an answer, in the form of the result page. `FeedbackSerializer` is the same for the API."""
+    """The feedback form of the result page. `FeedbackSerializer` is its counterpart for the API."""
 
     verdict = forms.ChoiceField(
         choices=[
@@ -26,18 +27,19 @@ class FeedbackForm(forms.Form):
             (Feedback.Verdict.WRONG, "No"),
             (Feedback.Verdict.UNSURE, "Not sure"),
         ],
-        error_messages={"required": "Please say first whether the answer is right."},
+        error_messages={"required": "Please choose whether the answer is right."},
     )
-    expected_label = WordsField(required=False, max_length=EXPECTED_MAX_LENGTH)
-    expected_words = WordsField(required=False, max_length=EXPECTED_MAX_LENGTH)
-    comment = WordsField(required=False, max_length=COMMENT_MAX_LENGTH)
+    expected_label = NormalizedTextField(required=False, max_length=EXPECTED_MAX_LENGTH)
+    expected_words = NormalizedTextField(required=False, max_length=EXPECTED_MAX_LENGTH)
+    comment = NormalizedTextField(required=False, max_length=COMMENT_MAX_LENGTH)
 
-    # What may be meant by an expected label that is unknown.
+    # Labels that the visitor may have meant by an unknown one.
     suggestions: tuple[labels.Entry, ...] = ()
 
     def clean(self) -> dict[str, Any]:
-        """What it is instead belongs to a "no". Under other answers it is out of sight, whatever was typed before."""
-        if self.cleaned_data.get("verdict", Feedback.Verdict.WRONG) != Feedback.Verdict.WRONG:
+        """Drops what the page hides: text typed into the fields of a "No" before another verdict was chosen."""
+        verdict = self.cleaned_data.get("verdict")
+        if verdict and not allows_expected(verdict):
             for name in ("expected_label", "expected_words"):
                 self.errors.pop(name, None)
                 self.cleaned_data[name] = ""
@@ -46,8 +48,8 @@ class FeedbackForm(forms.Form):
         return self.cleaned_data
 
     @classmethod
-    def of(cls, statement: Feedback | None) -> "FeedbackForm":
-        """The form as it was filled in for a statement; empty for none."""
+    def for_statement(cls, statement: Feedback | None) -> "FeedbackForm":
+        """Returns the form filled in with a statement, or an empty form for `None`."""
         if statement is None:
             return cls()
         initial = {name: getattr(statement, name) for name in ("verdict", "expected_words", "comment")}

@@ -1,4 +1,4 @@
-"""`/feedback` as the original course service answered it, for the clients that were written for it."""
+"""The original course service's `/feedback`, kept for its clients."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,18 +10,18 @@ from feedback.services import report_take
 from predictions.exceptions import RequestRejected
 
 
-@csrf_exempt  # it acts for nobody: there is no session that a foreign page could misuse
+@csrf_exempt  # the request acts for no user: there is no session that another site could misuse
 @require_http_methods(["GET", "HEAD", "POST"])
 def feedback(request: HttpRequest) -> HttpResponse:
-    """GET explains; POST takes the form field `report`, as text, and answers 200 also when it is empty.
+    """GET shows a form. POST stores the text of the form field `report`, and answers 200 even if it is empty.
 
-    A body that cannot be read as a form is refused: 400, 413 or 415, with the reason in the page.
+    A body that cannot be read as a form is rejected with 400, 413 or 415; the page gives the reason.
     """
     try:
-        # A NUL is no text, and PostgreSQL could not store it.
+        # PostgreSQL cannot store NUL.
         report = read_report(request).replace("\x00", "") if request.method == "POST" else ""
     except RequestRejected as rejection:
-        return render(request, "feedback/report.html", {"refusal": rejection}, status=rejection.status)
+        return render(request, "feedback/report.html", {"rejection": rejection}, status=rejection.status)
     if report:
         report_take(text=report)
-    return render(request, "feedback/report.html", {"taken": bool(report)})
+    return render(request, "feedback/report.html", {"is_stored": bool(report)})

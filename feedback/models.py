@@ -1,4 +1,4 @@
-"""What people say of an answer."""
+"""Feedback: what people say about an answer."""
 
 import json
 import re
@@ -15,19 +15,19 @@ LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
     def not_mirrored(self) -> "FeedbackQuerySet":
-        """Those whose line is not in the mirror, as far as the row knows."""
+        """Statements whose line was not written to the mirror yet."""
         return self.filter(mirrored_at__isnull=True)
 
     def current(self) -> "FeedbackQuerySet":
-        """Those that count: each author's newest on a prediction."""
+        """Statements that count: the newest of each author about a prediction."""
         return self.filter(is_current=True)
 
 
 class Feedback(models.Model):
-    """One person's statement about one prediction. What was said is never edited: who says something else of the same
-    prediction adds a row, and the one before is not current any more.
+    """One person's statement about one prediction.
 
-    A report from an old client names no prediction: it is a text and nothing else.
+    A statement is never edited. If its author says something else about the same prediction, that is a new row, and the
+    earlier one is no longer current. The report of a legacy client names no prediction; it has only a comment.
     """
 
     class Verdict(models.TextChoices):
@@ -85,9 +85,9 @@ class Feedback(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # the admin's list and date hierarchy: newest first; and the statistics, which need no more than this
+            # The admin's list and date hierarchy, newest first; also covers the query of the statistics.
             models.Index(fields=["created_at", "verdict", "prediction"], name="feedback_by_day"),
-            # the mirror's check and rebuild: the few rows whose line is missing
+            # The check of the mirror counts the few rows whose line is missing.
             models.Index(fields=["id"], condition=Q(mirrored_at__isnull=True), name="feedback_not_mirrored"),
         ]
 
@@ -101,10 +101,10 @@ class Feedback(models.Model):
 
     @property
     def mirror_line(self) -> str:
-        """This statement as one line of the mirror, without the line's end.
+        """The statement as one line of the mirror, without the line end.
 
-        A report of an old client stands there as it came. Everything else is one JSON object, with the answer it
-        speaks of beside it, so that the file can be used without the database.
+        The report of a legacy client is written as plain text. Any other statement is a JSON object that includes the
+        answer, so that the file can be used without the database.
         """
         if self.prediction is None:
             return LINE_ENDS.sub(" ", self.comment)

@@ -1,8 +1,9 @@
-"""The form that legacy clients post to `/feedback`, read within bounds."""
+"""Reads the form that legacy clients post to `/feedback`, within limits."""
 
 from __future__ import annotations
 
 import base64
+import io
 import re
 from typing import Any
 
@@ -15,7 +16,7 @@ from predictions.uploads import bodies
 
 FIELD = "report"
 BODY_MAX_BYTES = 2**18
-MAX_FIELDS = 100  # of a multipart form; for the other form Django has a limit
+MAX_FIELDS = 100  # of a multipart form; Django limits the fields of an urlencoded one
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
 
@@ -24,9 +25,9 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def read_report(request: HttpRequest) -> str:
-    """The text of the form field `report`; empty for an empty body, and for a form without the field.
+    """Returns the text of the form field `report`; empty for an empty body and for a form without the field.
 
-    Other text fields are ignored, as the original service did.
+    Other text fields are ignored, as in the original service.
 
     Raises `RequestRejected`: `too-large`, `incomplete`, `malformed`, `too-many-fields`, `several-reports`,
     `file-not-accepted`, `unsupported-media-type`.
@@ -43,14 +44,14 @@ def read_report(request: HttpRequest) -> str:
     else:
         raise _unsupported("The body of the request is not a form.")
     if len(reports) > 1:
-        message = f"The form has {len(reports)} fields “{FIELD}”: send one report at a time."
+        message = f"The form has {len(reports)} fields “{FIELD}”. Send one report at a time."
         raise RequestRejected("several-reports", message)
     return _SURROGATES.sub("\ufffd", reports[0]) if reports else ""
 
 
 def _urlencoded_reports(request: HttpRequest, body: bytes) -> list[str]:
     if (request.encoding or "utf-8").lower() not in {"utf-8", "utf8"}:
-        raise RequestRejected("malformed", f"A form of the type {URLENCODED} has to be in UTF-8.")
+        raise RequestRejected("malformed", f"A form of type {URLENCODED} must be in UTF-8.")
     try:
         return QueryDict(body, encoding="utf-8").getlist(FIELD)
     except TooManyFieldsSent as error:
@@ -59,36 +60,26 @@ def _urlencoded_reports(request: HttpRequest, body: bytes) -> list[str]:
 
 def _multipart_reports(request: HttpRequest, body: bytes) -> list[str]:
     boundary = (request.content_params or {}).get("boundary", "")
-    reports: list[str] = []
-    segment: Any = None
-    content: list[bytes] = []
+    # No part is larger than the body, so none is spooled to disk.
+    parser = multipart.MultipartParser(
+        io.BytesIO(body), boundary, part_limit=MAX_FIELDS, spool_limit=BODY_MAX_BYTES, memory_limit=BODY_MAX_BYTES
+    )
     try:
-        with multipart.PushMultipartParser(boundary, max_segment_count=MAX_FIELDS) as parser:
-            for part in parser.parse(body):
-                if isinstance(part, multipart.MultipartSegment):
-                    segment, content = _text_field(part), []
-                elif part is not None:
-                    content.append(bytes(part))
-                elif segment.name.strip() == FIELD:
-                    reports.append(_decoded(segment, b"".join(content), request.encoding or "utf-8"))
+        parts = parser.parts()
+        if any(part.filename for part in parts):
+            message = f"Files are not accepted here. Send the report as text in the form field “{FIELD}”."
+            raise RequestRejected("file-not-accepted", message)
+        return [_decoded(part, request.encoding or "utf-8") for part in parts if part.name.strip() == FIELD]
     except multipart.ParserLimitReached as error:
         raise _too_many_fields() from error
     except (multipart.MultipartError, ValueError) as error:  # ValueError: an impossible boundary, or broken base64
-        raise RequestRejected("malformed", "The body of the request is not a whole multipart form.") from error
-    return reports
+        raise RequestRejected("malformed", "The body of the request is not a complete multipart form.") from error
 
 
-def _text_field(segment: Any) -> Any:
-    if segment.filename:
-        message = f"Files are not accepted here: the report is the text of the form field “{FIELD}”."
-        raise RequestRejected("file-not-accepted", message)
-    return segment
-
-
-def _decoded(segment: Any, content: bytes, charset: str) -> str:
-    """The text of a field. Raises `ValueError` for broken base64."""
-    if dict(segment.headerlist).get("Content-Transfer-Encoding", "").strip().lower() == "base64":
-        content = base64.b64decode(content)
+def _decoded(part: Any, charset: str) -> str:
+    """Returns the text of a field. Raises `ValueError` for broken base64."""
+    is_base64 = part.headers.get("Content-Transfer-Encoding", "").strip().lower() == "base64"
+    content: bytes = base64.b64decode(part.raw) if is_base64 else part.raw
     return content.decode(charset, "replace")
 
 

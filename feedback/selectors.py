@@ -1,4 +1,4 @@
-"""What the pages ask of feedback."""
+"""Queries that the pages need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from predictions.models import Prediction
 
 
 def author_feedback(prediction: Prediction, author: str) -> Feedback | None:
-    """The author's current statement about a prediction. An empty `author` has not said anything: no query."""
+    """Returns the author's current statement about a prediction. An empty `author` has none and costs no query."""
     if not author:
         return None
     return Feedback.objects.current().filter(prediction=prediction, author=author).first()

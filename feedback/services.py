@@ -1,4 +1,4 @@
-"""Everything that people say comes in through here: from the page, the API, and old clients."""
+"""Stores feedback, whether it comes from the result page, the API or a legacy client."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 
 
+def allows_expected(verdict: str) -> bool:
+    """Whether a statement with this verdict may say what was expected instead, as a label or in words."""
+    return verdict == Feedback.Verdict.WRONG
+
+
 def feedback_give(
     *,
     prediction: Prediction,
@@ -21,15 +26,19 @@ def feedback_give(
     expected_words: str = "",
     comment: str = "",
 ) -> Feedback:
-    """Stores one statement about an answer and, once it is committed, appends it to the mirror.
+    """Stores one statement about an answer and, after the commit, appends it to the mirror.
 
-    It takes the place of what the same author (see `authors`) said of the same prediction before, until a reviewer has
+    It replaces the earlier statement of the same author (see `authors`) about the same prediction, until a reviewer has
     decided. `wrong` and `unsure` open a case.
 
-    Raises `RequestRejected`: `no-answer` if there is nothing to speak of, `unknown-label`, `decided`.
+    Raises `RequestRejected`: `no-answer` if the prediction has no answer, `label-without-wrong`, `unknown-label`,
+    `decided`.
     """
     if not prediction.is_done:
         raise RequestRejected("no-answer", "There is no answer yet that could be right or wrong.", status=409)
+    if (expected_label or expected_words) and not allows_expected(verdict):
+        message = "Only feedback with the verdict “wrong” can name an expected label or expected words."
+        raise RequestRejected("label-without-wrong", message)
     feedback = Feedback(
         prediction=prediction,
         author=author,
@@ -47,7 +56,7 @@ def _known_label(text: str, prediction: Prediction) -> str:
         return text
     label = labels.resolve(text)
     if label is None:
-        message = f"“{text[:100]}” is none of the labels. Choose one of them, or say it in other words."
+        message = f"We have no label “{text[:100]}”. Pick a closer one, or keep it as your own words."
         raise RequestRejected("unknown-label", message)
     return label
 
@@ -55,7 +64,7 @@ def _known_label(text: str, prediction: Prediction) -> str:
 def _store(feedback: Feedback, prediction: Prediction) -> None:
     """Stores a statement in place of its author's earlier one about the same prediction."""
     with transaction.atomic():
-        # Statements about one image are stored one after the other: each counts all that came before it.
+        # The lock serializes statements about one image: each is counted together with all before it.
         Image.objects.select_for_update(no_key=True).get(pk=prediction.image_id)
         earlier = Feedback.objects.current().filter(prediction=prediction, author=feedback.author)
         replaced = earlier.update(is_current=False)
@@ -66,7 +75,7 @@ def _store(feedback: Feedback, prediction: Prediction) -> None:
 
 
 def report_take(*, text: str) -> Feedback:
-    """Stores the report of an old client, which names no prediction, and appends it to the mirror."""
+    """Stores the report of a legacy client, which names no prediction, and appends it to the mirror."""
     feedback = Feedback.objects.create(comment=text)
     transaction.on_commit(lambda: mirror.append(feedback))
     return feedback

@@ -1,13 +1,13 @@
-"""What happens to feedback, for the packages above, which this one does not know."""
+"""Signals by which the packages above learn of feedback."""
 
 from django.dispatch import Signal
 
 # Both are sent in the transaction that stores a statement about an answer, with `feedback`, the `Feedback` row, and its
 # `prediction`. The row of the image is locked, so that statements about one image are stored one after the other.
 
-# Before the statement is stored, with `replaces`: whether its author has said something of the same prediction before.
-# A receiver that raises `RequestRejected` keeps it from being stored.
+# Sent before the statement is stored, with `replaces`: whether it replaces an earlier one of the same author about the
+# same prediction. A receiver prevents the statement from being stored by raising `RequestRejected`.
 feedback_storing = Signal()
 
-# After it was stored.
+# Sent after the statement is stored.
 feedback_stored = Signal()

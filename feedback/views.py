@@ -13,24 +13,25 @@ from predictions import labels
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 
-SUGGESTIONS = 3
+MAX_SUGGESTIONS = 3
 
 
 @require_POST
 def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
+    """Takes the feedback form of the result page, and leads back to that page."""
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
     form = FeedbackForm(request.POST, request.FILES)
     if not form.is_valid():
-        return _ask_again(request, prediction, form)
+        return _show_errors(request, prediction, form)
     try:
         feedback = feedback_give(prediction=prediction, author=authors.visitor(request), **form.cleaned_data)
     except RequestRejected as rejection:
         if rejection.code == "unknown-label":
             text = form.cleaned_data["expected_label"]
             first = [label for label, _score in prediction.top]
-            form.suggestions = tuple(labels.search(text, first=first, limit=SUGGESTIONS))
+            form.suggestions = tuple(labels.search(text, first=first, limit=MAX_SUGGESTIONS))
             form.add_error("expected_label", rejection.message)
-            return _ask_again(request, prediction, form)
+            return _show_errors(request, prediction, form)
         messages.error(request, rejection.message)
     else:
         is_reviewed = feedback.verdict != Feedback.Verdict.RIGHT
@@ -40,6 +41,6 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     return response
 
 
-def _ask_again(request: HttpRequest, prediction: Prediction, form: FeedbackForm) -> HttpResponse:
-    """The result page with the form as it came, and what is wrong with it."""
+def _show_errors(request: HttpRequest, prediction: Prediction, form: FeedbackForm) -> HttpResponse:
+    """Renders the result page with the submitted form and its errors."""
     return render(request, "predictions/result.html", {"prediction": prediction, "form": form}, status=400)

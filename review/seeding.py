@@ -75,12 +75,13 @@ def _answered(name: str, content: bytes, answer: Classification, model_version: 
 def _talk_about(prediction: Prediction, choice: random.Random) -> None:
     others = [label for label, _score in prediction.top[1:]]
     for number in range(choice.choice((1, 1, 1, 2, 2, 3, 5))):
-        verdict = choice.choices(("wrong", "unsure", "right"), (6, 2, 1))[0]
+        verdict = choice.choices(("wrong", "unsure", "right"), (6, 2, 1))[0] if number else "wrong"
+        has_label = verdict == "wrong" and others and choice.random() < 0.7
         feedback_give(
             prediction=prediction,
             author=f"seed {prediction.pk} {number}",
-            verdict=verdict if number else "wrong",
-            expected_label=choice.choice(others) if others and choice.random() < 0.7 else "",
+            verdict=verdict,
+            expected_label=choice.choice(others) if has_label else "",
             comment=choice.choice(COMMENTS),
         )
 

@@ -52,7 +52,7 @@ def test_classifies_a_picture_and_takes_feedback(site: RunningSite, page, photo:
     page.get_by_label("What is it really?").fill("expresso")
     page.get_by_label("Anything to add?").fill("“cup”, I'd say\n<script>alert(1)</script>")
     page.get_by_role("button", name="Send", exact=True).click()
-    assert "Perhaps you mean “espresso” or" in page.get_by_role("alert").inner_text()
+    assert "Did you mean “espresso” or" in page.get_by_role("alert").inner_text()
     page.get_by_label("What is it really?").fill("cup")
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_text("Thank you. A reviewer will look at it.").wait_for()

@@ -13,18 +13,18 @@ register = template.Library()
 def feedback_form(
     context: dict[str, Any], prediction: Prediction, decision: Any, form: FeedbackForm | str = ""
 ) -> dict[str, Any]:
-    """Asks whether an answer is right; then shows what the visitor said, and what a reviewer decided.
+    """Shows the visitor's statement, the reviewer's decision, and the form that asks whether an answer is right.
 
-    `decision`: the `verdict` and `label` of the case of this image; falsy where no reviewer has decided. `form`: one
-    that was submitted with errors.
+    `decision`: an object with `verdict` and `label`; falsy as long as no reviewer has decided. `form`: a submitted form
+    with errors.
     """
     statement = selectors.author_feedback(prediction, authors.known_visitor(context["request"]))
     return {
         "prediction": prediction,
-        "form": form or FeedbackForm.of(statement),
+        "form": form or FeedbackForm.for_statement(statement),
         "statement": statement,
         "decision": decision,
-        # What was said before a decision stays as it was.
+        # A statement cannot be changed after the decision.
         "may_say": not (statement and decision),
         "expected_max_length": EXPECTED_MAX_LENGTH,
         "comment_max_length": COMMENT_MAX_LENGTH,

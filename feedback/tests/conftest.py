@@ -8,5 +8,5 @@ from pytest_django import Settings
 
 @pytest.fixture
 def mirror_file(settings: Settings) -> Path:
-    """The mirror of this test. It is not there before somebody says something."""
+    """The path of this test's mirror. The first statement creates the file."""
     return Path(settings.FEEDBACK_FILE)

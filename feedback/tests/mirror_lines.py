@@ -1,4 +1,4 @@
-"""The mirror of a test: what stands in it, and statements that come to stand in it."""
+"""Writes statements to a test's mirror, and reads its lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from feedback.services import report_take
 
 
 def mirror_lines(path: Path | None = None) -> list[str]:
-    """The whole lines of the mirror, or of another file, without their ends."""
+    """Returns the whole lines of the mirror, or of another file, without line ends."""
     return Path(path or settings.FEEDBACK_FILE).read_text().split("\n")[:-1]
 
 

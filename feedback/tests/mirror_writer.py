@@ -1,4 +1,4 @@
-"""A process that gives feedback: `python -m feedback.tests.mirror_writer PREFIX COUNT`."""
+"""A process that stores reports: `python -m feedback.tests.mirror_writer PREFIX COUNT`."""
 
 import sys
 

@@ -25,13 +25,13 @@ def _rows(page: str) -> int:
 
 @pytest.fixture
 def feedback() -> Feedback:
-    Feedback.objects.create(comment="an old client's <report>", mirrored_at=timezone.now())
+    Feedback.objects.create(comment="a legacy client's <report>", mirrored_at=timezone.now())
     return Feedback.objects.create(
         prediction=stored_prediction(), verdict="wrong", expected_label="lungo", comment="c" * 100
     )
 
 
-def test_it_works(reviewer: Client, feedback: Feedback) -> None:
+def test_lists_statements_and_reports(reviewer: Client, feedback: Feedback) -> None:
     page = _page(reviewer)
     assert _rows(page) == 2
     for text in ("Wrong", "lungo", "espresso", "95.1%", "fake-net@1", "c" * 79 + "…", "&lt;report&gt;"):
@@ -40,12 +40,12 @@ def test_it_works(reviewer: Client, feedback: Feedback) -> None:
     assert f'href="{URL}{feedback.pk}/change/' in page
 
 
-def test_every_row_has_a_way_in(reviewer: Client, feedback: Feedback) -> None:
+def test_every_row_links_to_its_statement(reviewer: Client, feedback: Feedback) -> None:
     page = _page(reviewer)
     for row in Feedback.objects.all():
         link = f'href="{URL}{row.pk}/change/'
         text = page.partition(link)[2].partition("</a>")[0].partition(">")[2]
-        assert text, "a link without a text cannot be clicked"
+        assert text, "a link without text cannot be clicked"
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,15 @@ def test_filters_search_and_order(reviewer: Client, feedback: Feedback, query: s
     assert _rows(_page(reviewer, query)) == rows
 
 
-def test_one_statement(reviewer: Client, feedback: Feedback) -> None:
+def test_shows_one_statement(reviewer: Client, feedback: Feedback) -> None:
     page = _page(reviewer, f"{feedback.pk}/change/")
     assert "c" * 100 in page and f'href="/predictions/{feedback.prediction_id}/"' in page
     assert 'name="_save"' not in page and "deletelink" not in page
     report = Feedback.objects.exclude(pk=feedback.pk).get()
-    assert "an old client&#x27;s &lt;report&gt;" in _page(reviewer, f"{report.pk}/change/")
+    assert "a legacy client&#x27;s &lt;report&gt;" in _page(reviewer, f"{report.pk}/change/")
 
 
-def test_number_of_queries(reviewer: Client) -> None:
+def test_number_of_queries_does_not_depend_on_rows(reviewer: Client) -> None:
     counts = []
     for total in (5, 50):
         while Feedback.objects.count() < total:

@@ -14,9 +14,6 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from feedback.models import Feedback
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
-from review.decisions import Verdict, case_decide
-from review.models import Case, Decision
-from review.tests.cases import reviewer_named
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +32,7 @@ def _post(client: Client, payload: object) -> Any:
     return client.post("/api/feedback", payload, content_type="application/json")
 
 
-def test_it_works(client: Client, prediction: Prediction, settings: Settings) -> None:
+def test_stores_and_returns_the_statement(client: Client, prediction: Prediction, settings: Settings) -> None:
     response = _post(client, _payload(prediction))
     assert (response.status_code, response.json()) == (201, _payload(prediction))
     feedback = Feedback.objects.get()
@@ -44,44 +41,44 @@ def test_it_works(client: Client, prediction: Prediction, settings: Settings) ->
 
 
 @pytest.mark.parametrize("verdict", Feedback.Verdict.values)
-def test_verdicts(client: Client, prediction: Prediction, verdict: str) -> None:
+def test_verdict_alone_is_enough(client: Client, prediction: Prediction, verdict: str) -> None:
     response = _post(client, {"prediction": str(prediction.id), "verdict": verdict})
     assert (response.status_code, response.json()["comment"]) == (201, "")
 
 
 @pytest.mark.usefixtures("models")
-def test_a_label_by_another_name(client: Client, prediction: Prediction) -> None:
+def test_accepts_synonym(client: Client, prediction: Prediction) -> None:
     response = _post(client, _payload(prediction, expected_label="husky"))
     assert (response.status_code, response.json()["expected_label"]) == (201, "Eskimo_dog")
 
 
-def test_an_unknown_label(client: Client, prediction: Prediction) -> None:
+def test_rejects_unknown_label(client: Client, prediction: Prediction) -> None:
     response = _post(client, _payload(prediction, expected_label="lungo"))
     assert (response.status_code, response.json()["code"]) == (400, "unknown-label")
     assert not Feedback.objects.exists()
 
 
-def test_an_author_of_their_own(client: Client, prediction: Prediction) -> None:
+@pytest.mark.parametrize("verdict", ["right", "unsure"])
+@pytest.mark.parametrize("field", ["expected_label", "expected_words"])
+def test_rejects_expectation_without_wrong(client: Client, prediction: Prediction, verdict: str, field: str) -> None:
+    response = _post(client, {"prediction": str(prediction.id), "verdict": verdict, field: "cup"})
+    assert (response.status_code, response.json()["code"]) == (400, "label-without-wrong")
+    assert not Feedback.objects.exists()
+
+
+def test_second_statement_of_an_author_replaces_the_first(client: Client, prediction: Prediction) -> None:
     for author, verdict in [("ada", "wrong"), ("ben", "unsure"), ("ada", "right")]:
-        answer = _post(client, _payload(prediction, author=author, verdict=verdict)).json()
-        assert "author" not in answer
+        payload = {"prediction": str(prediction.id), "verdict": verdict, "author": author}
+        assert "author" not in _post(client, payload).json()
     assert sorted(Feedback.objects.current().values_list("verdict", flat=True)) == ["right", "unsure"]
 
 
-def test_after_a_decision(client: Client, prediction: Prediction) -> None:
-    _post(client, _payload(prediction, author="ada"))
-    verdict = Verdict(Decision.Kind.UNUSABLE)
-    case_decide(case_id=Case.objects.get().pk, reviewer=reviewer_named(), verdict=verdict)
-    response = _post(client, _payload(prediction, author="ada", verdict="right"))
-    assert (response.status_code, response.json()["code"]) == (409, "decided")
-
-
-def test_control_characters(client: Client, prediction: Prediction) -> None:
+def test_replaces_control_characters(client: Client, prediction: Prediction) -> None:
     response = _post(client, _payload(prediction, comment="a\r\nb\x1b[2J\tc\x85."))
     assert response.json()["comment"] == Feedback.objects.get().comment == "a\nb\ufffd[2J\tc\ufffd."
 
 
-def test_as_a_form(client: Client, prediction: Prediction) -> None:
+def test_accepts_form(client: Client, prediction: Prediction) -> None:
     assert client.post("/api/feedback", _payload(prediction)).status_code == 201
 
 
@@ -100,7 +97,7 @@ def test_as_a_form(client: Client, prediction: Prediction) -> None:
         ({"comment": ["x"]}, "comment"),
     ],
 )
-def test_not_valid(client: Client, prediction: Prediction, changes: dict[str, object], field: str) -> None:
+def test_rejects_invalid_field(client: Client, prediction: Prediction, changes: dict[str, object], field: str) -> None:
     response = _post(client, json.dumps(_payload(prediction, **changes)))
     assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")
     assert (response.json()["code"], list(response.json()["errors"])) == ("invalid", [field])
@@ -108,52 +105,52 @@ def test_not_valid(client: Client, prediction: Prediction, changes: dict[str, ob
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "5", "null", '{"prediction": NaN}'])
-def test_no_object(client: Client, body: str) -> None:
+def test_rejects_body_that_is_no_json_object(client: Client, body: str) -> None:
     assert _post(client, body).status_code == 400
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"comment": ' + '{"x": ' * 100_000])
-def test_nested_too_deeply(client: Client, body: str) -> None:
+def test_rejects_deeply_nested_json(client: Client, body: str) -> None:
     response = _post(client, body)
     assert (response.status_code, response.json()["code"]) == (400, "malformed")
 
 
-def test_no_answer_to_speak_of(client: Client) -> None:
+def test_rejects_prediction_without_answer(client: Client) -> None:
     response = _post(client, _payload(stored_prediction(state="queued")))
     assert (response.status_code, response.json()["code"]) == (409, "no-answer")
     assert not Feedback.objects.exists()
 
 
-def test_unknown(client: Client, prediction: Prediction) -> None:
+def test_unknown_prediction_is_404(client: Client, prediction: Prediction) -> None:
     response = _post(client, _payload(prediction, prediction=str(uuid4())))
     assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
-def test_other_methods_and_types(client: Client) -> None:
+def test_rejects_other_methods_and_content_types(client: Client) -> None:
     assert client.get("/api/feedback").status_code == 405
     assert client.post("/api/feedback", b"x", content_type="text/plain").status_code == 415
 
 
-def test_a_body_without_end(client: Client, settings: Settings) -> None:
+def test_rejects_too_large_body(client: Client, settings: Settings) -> None:
     body = '{"comment": "' + "x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1) + '"}'
     response = _post(client, body)
     assert (response.status_code, response["Content-Type"]) == (413, "application/problem+json")
 
 
-def test_in_chunks(client: Client) -> None:
-    """A body without Content-Length, as a web server hands it on. Django would take it for an empty one."""
+def test_rejects_body_without_length(client: Client) -> None:
+    """Web servers pass chunked bodies on without Content-Length, and Django takes such a body for empty."""
     environ: dict[str, Any] = {"wsgi.input": io.BytesIO(b"{}"), "CONTENT_LENGTH": ""}
     environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "application/json"}
     response = client.generic("POST", "/api/feedback", **environ)
     assert (response.status_code, response.json()["code"]) == (411, "length-required")
 
 
-def test_too_many_fields(client: Client, prediction: Prediction) -> None:
+def test_rejects_too_many_fields(client: Client, prediction: Prediction) -> None:
     response = client.post("/api/feedback", _payload(prediction) | {f"field{number}": "" for number in range(1001)})
     assert (response.status_code, response.json()["code"]) == (400, "too-many-fields")
 
 
-def test_text_in_a_file(client: Client, prediction: Prediction) -> None:
+def test_rejects_file_as_comment(client: Client, prediction: Prediction) -> None:
     response = client.post("/api/feedback", _payload(prediction, comment=ContentFile(b"Hm.", "comment.txt")))
     assert (response.status_code, list(response.json()["errors"])) == (400, ["comment"])
 
@@ -161,7 +158,7 @@ def test_text_in_a_file(client: Client, prediction: Prediction) -> None:
 def test_number_of_queries(
     client: Client, prediction: Prediction, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    # The prediction; in a transaction the lock on the image, the earlier statement, the row, and its case; in another
-    # one the mark of the mirror.
+    # One query for the prediction; one transaction for the lock on the image, the earlier statement, the row and its
+    # case; a second transaction for `mirrored_at`.
     with django_assert_num_queries(16):
         _post(client, _payload(prediction))

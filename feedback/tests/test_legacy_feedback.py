@@ -1,4 +1,4 @@
-"""The contract of the original course service."""
+"""`/feedback` keeps the contract of the original course service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _lines(settings: Settings) -> list[str]:
     return path.read_bytes().decode().split("\n")[:-1] if path.exists() else []
 
 
-def test_it_works(settings: Settings) -> None:
+def test_appends_each_report_as_a_line(settings: Settings) -> None:
     assert _post("That was no Eskimo dog.").status_code == 200
     assert _lines(settings) == ["That was no Eskimo dog."]
     assert _post(" another one ").status_code == 200
@@ -32,13 +32,13 @@ def test_it_works(settings: Settings) -> None:
     assert [feedback.comment for feedback in Feedback.objects.order_by("pk")] == _lines(settings)
 
 
-def test_get(client: Client) -> None:
+def test_get_shows_the_form(client: Client) -> None:
     response = client.get("/feedback")
     assert response.status_code == 200 and 'name="report"' in response.text
 
 
 @pytest.mark.parametrize("report", [None, ""])
-def test_without_a_report(report: str | None, settings: Settings) -> None:
+def test_accepts_request_without_report(report: str | None, settings: Settings) -> None:
     assert _post(report).status_code == 200
     assert _lines(settings) == []
     assert not Feedback.objects.exists()
@@ -54,19 +54,19 @@ def test_without_a_report(report: str | None, settings: Settings) -> None:
         ("x" * 100_000, "x" * 100_000),
         ('{"verdict": "right"}', '{"verdict": "right"}'),
     ],
-    ids=["newline", "all newlines", "NUL", "unicode", "100 kB", "looks like one of ours"],
+    ids=["newline", "all newlines", "NUL", "unicode", "100 kB", "JSON"],
 )
-def test_always_one_line(report: str, line: str, settings: Settings) -> None:
+def test_every_report_is_one_line(report: str, line: str, settings: Settings) -> None:
     assert _post("before").status_code == _post(report).status_code == _post("after").status_code == 200
     assert _lines(settings) == ["before", line, "after"]
 
 
-def test_nothing_but_a_nul(settings: Settings) -> None:
+def test_report_of_only_nul_is_empty(settings: Settings) -> None:
     assert _post("\x00").status_code == 200
     assert _lines(settings) == []
 
 
-def test_text_that_is_no_text(client: Client, settings: Settings) -> None:
+def test_replaces_undecodable_text(client: Client, settings: Settings) -> None:
     assert (
         client.post("/feedback", b"report=%ff%fe", content_type="application/x-www-form-urlencoded").status_code == 200
     )
@@ -76,10 +76,10 @@ def test_text_that_is_no_text(client: Client, settings: Settings) -> None:
     assert _lines(settings)[0] == "\ufffd\ufffd"
 
 
-def test_as_json(client: Client, settings: Settings) -> None:
+def test_rejects_json(client: Client, settings: Settings) -> None:
     assert client.post("/feedback", {"report": "x"}, content_type="application/json").status_code == 415
     assert _lines(settings) == []
 
 
-def test_other_methods(client: Client) -> None:
+def test_rejects_other_methods(client: Client) -> None:
     assert client.put("/feedback").status_code == 405

@@ -1,4 +1,4 @@
-"""Many processes write the mirror at once, as the web server's do."""
+"""Several processes write the mirror at once, as those of the web server do. Some are killed, some have a full disk."""
 
 from __future__ import annotations
 
@@ -8,92 +8,105 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import Settings
 
 from feedback import mirror
 from feedback.models import Feedback
-from feedback.services import report_take
-from feedback.tests.mirror_lines import mirror_lines
+from feedback.tests.mirror_lines import give_reports, mirror_lines
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PROCESSES = 4
-COUNT = 500
+PROCESSES = 3
+COUNT = 200
+FULL_AT = 40_000  # bytes that a file may have in a process with a "full disk"
 
 
-def _start(settings: Settings, prefix: str, count: int = COUNT, **options: object) -> subprocess.Popen[bytes]:
-    database = connection.settings_dict
+def _start(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
     if connection.vendor != "sqlite":
-        pytest.skip("hands the test database to other processes as a file")
+        pytest.skip("passes the test database to other processes as a file")
     environment = os.environ | {
-        "DATABASE_URL": f"sqlite:///{database['NAME']}",
+        "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
         "FEEDBACK_FILE": str(settings.FEEDBACK_FILE),
     }
-    command = [sys.executable, "-m", "feedback.tests.mirror_writer", prefix, str(count)]
-    return subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2], **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
-def _all_of_them() -> list[str]:
+def _start_writer(settings: Settings, prefix: str, count: int = COUNT) -> subprocess.Popen[str]:
+    return _start(settings, "-m", "feedback.tests.mirror_writer", prefix, str(count))
+
+
+def _run_with_full_disk(settings: Settings, code: str) -> str:
+    """Runs code in a process whose files may not grow beyond `FULL_AT`. Returns what it writes to standard error."""
+    begin = (
+        f"import django, resource; django.setup(); resource.setrlimit(resource.RLIMIT_FSIZE, ({FULL_AT}, {FULL_AT}))"
+    )
+    return _start(settings, "-c", f"{begin}\n{code}").communicate(timeout=60)[1]
+
+
+def _comments() -> list[str]:
     return sorted(Feedback.objects.values_list("comment", flat=True))
 
 
-def test_it_works(settings: Settings) -> None:
-    """Thousands of lines from several processes, while another one rebuilds over and over."""
-    processes = [_start(settings, f"process {number}") for number in range(PROCESSES)]
-    while any(process.poll() is None for process in processes):
-        mirror.rebuild()
-    assert [process.wait(60) for process in processes] == [0] * PROCESSES
+@pytest.mark.parametrize("rebuilds", [False, True])
+def test_each_statement_of_each_process_is_one_line(settings: Settings, rebuilds: bool) -> None:
+    writers = [_start_writer(settings, f"process {number}") for number in range(PROCESSES)]
+    while rebuilds and any(writer.poll() is None for writer in writers):
+        _lines, previous = mirror.rebuild()
+        if previous:
+            previous.unlink()
+    assert [writer.communicate(timeout=60)[1] for writer in writers] == [""] * PROCESSES
     assert len(mirror_lines()) == PROCESSES * COUNT
-    assert sorted(mirror_lines()) == _all_of_them()
+    assert sorted(mirror_lines()) == _comments()
     assert not Feedback.objects.not_mirrored().exists()
 
 
-def test_without_a_rebuild(settings: Settings) -> None:
-    processes = [_start(settings, f"process {number}", 100) for number in range(PROCESSES)]
-    assert [process.wait(60) for process in processes] == [0] * PROCESSES
-    assert sorted(mirror_lines()) == _all_of_them()
-    assert len(mirror_lines()) == PROCESSES * 100
+def test_append_waits_for_the_lock_of_another_process(settings: Settings, mirror_file: Path) -> None:
+    mirror_file.write_text("half")
+    with mirror._lock():
+        writer = _start_writer(settings, "waits", 1)
+        while not Feedback.objects.exists():
+            assert writer.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(1)
+        mirror_file.write_text("half and half\n")
+    assert writer.communicate(timeout=60)[1] == ""
+    assert mirror_lines() == ["half and half", *_comments()]
 
 
-def test_a_full_disk(tmp_path: Path) -> None:
-    """The file may not grow any more, and that in the middle of a line: half a line does not stay."""
-    path = tmp_path / "feedback"
-    path.write_text("x" * 39_900 + "\n")
-    code = (
-        "import django, pathlib, resource, sys; django.setup()\n"
-        "from feedback import mirror\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
-        "with mirror._locked(pathlib.Path(sys.argv[1])) as file:\n"
-        "    mirror._write(file, [b'y' * 500])\n"
-    )
-    command = [sys.executable, "-c", code, str(path)]
-    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60)
-    assert "File too large" in ended.stderr
-    assert path.read_text() == "x" * 39_900 + "\n"
-
-
-def test_killed_while_writing(settings: Settings) -> None:
-    writer = _start(settings, "victim", 100_000)
-    path = Path(settings.FEEDBACK_FILE)
-    while not path.exists() or path.stat().st_size < 10_000:
-        assert writer.poll() is None
-    writer.kill()
-    writer.wait(20)
-    report_take(text="the next one")
+def test_rebuild_mends_the_mirror_of_a_killed_process(settings: Settings, mirror_file: Path) -> None:
+    with _start_writer(settings, "victim", 100_000) as writer:
+        while not mirror_file.exists() or mirror_file.stat().st_size < 10_000:
+            assert writer.poll() is None
+        writer.kill()
+    give_reports("after it")
+    assert set(mirror_lines()) >= {"after it"}
     mirror.rebuild()
-    assert set(_all_of_them()) <= set(mirror_lines())
-    assert mirror.rebuild() == 0
+    assert sorted(mirror_lines()) == _comments()
+    assert not Feedback.objects.not_mirrored().exists()
 
 
-def test_the_command(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    report_take(text="x")
-    Path(settings.FEEDBACK_FILE).unlink()
-    call_command("feedback_mirror", "--rebuild")
-    assert capsys.readouterr().out == f"{settings.FEEDBACK_FILE}: 1 missing lines written.\n"
-    settings.FEEDBACK_FILE = Path(settings.FEEDBACK_FILE).parent
-    with pytest.raises(CommandError, match="The mirror cannot be written"):
-        call_command("feedback_mirror", "--rebuild")
-    with pytest.raises(CommandError, match="--verify"):
-        call_command("feedback_mirror")
+def test_full_disk_leaves_no_half_line(settings: Settings, mirror_file: Path) -> None:
+    mirror_file.write_text("x" * (FULL_AT - 100) + "\n")
+    code = (
+        "from django.conf import settings; from feedback import mirror\n"
+        "mirror._append_line(settings.FEEDBACK_FILE, 'y' * 500)"
+    )
+    assert "File too large" in _run_with_full_disk(settings, code)
+    assert mirror_file.read_text() == "x" * (FULL_AT - 100) + "\n"
+
+
+def test_full_disk_during_a_rebuild_leaves_the_mirror_alone(settings: Settings, mirror_file: Path) -> None:
+    Feedback.objects.bulk_create(Feedback(comment="x" * 1000) for _ in range(FULL_AT // 1000))
+    mirror_file.write_text("from an older installation\n")
+    code = "from django.core.management import call_command; call_command('feedback_mirror')"
+    assert "The mirror cannot be written: [Errno 27] File too large" in _run_with_full_disk(settings, code)
+    assert mirror_file.read_text() == "from an older installation\n"
+    assert {path.name for path in mirror_file.parent.glob("feedback*")} == {"feedback", "feedback.lock"}
+    assert Feedback.objects.not_mirrored().count() == FULL_AT // 1000

@@ -1,4 +1,4 @@
-"""What `/feedback` refuses: bodies that are too large, that it cannot read, or that it would not store."""
+"""`/feedback` rejects bodies that are too large, that it cannot read, or that it would not store completely."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MULTIPART = "multipart/form-data; boundary=x"
 
 
 class Endless(io.RawIOBase):
-    """A body that never ends, and counts what was read of it."""
+    """A body that never ends. Counts the bytes that were read."""
 
     read_bytes = 0
 
@@ -35,7 +35,7 @@ class Endless(io.RawIOBase):
 
 
 class Interrupted(io.RawIOBase):
-    """A body whose sender hangs up."""
+    """A body whose sender closes the connection."""
 
     def read(self, size: int = -1) -> bytes:
         raise ConnectionResetError
@@ -46,7 +46,7 @@ def _post(body: bytes, content_type: str = URLENCODED, **environ: Any) -> Any:
 
 
 def _in_chunks(body: Any, content_type: str = URLENCODED) -> Any:
-    """Without Content-Length, as a web server hands such a body on."""
+    """Posts without Content-Length, as web servers pass on a chunked body."""
     environ = {"wsgi.input": body, "CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
     return _post(b"", CONTENT_TYPE=content_type, **environ)
 
@@ -59,26 +59,26 @@ def _form(*parts: bytes) -> bytes:
     return b"".join(parts) + b"--x--\r\n"
 
 
-def _assert_refused(response: Any, status: int, code: str, settings: Settings) -> None:
+def _assert_rejected(response: Any, status: int, code: str, settings: Settings) -> None:
     assert (response.status_code, response["Content-Type"]) == (status, "text/html; charset=utf-8")
-    assert f'role="alert" data-code="{code}"' in response.text and "has been taken" not in response.text
+    assert f'role="alert" data-code="{code}"' in response.text and "Your report is saved" not in response.text
     assert not Feedback.objects.exists()
     assert not Path(settings.FEEDBACK_FILE).exists()
 
 
 def _assert_stored(response: Any, report: str, settings: Settings) -> None:
-    assert response.status_code == 200 and "has been taken" in response.text
+    assert response.status_code == 200 and "Your report is saved" in response.text
     assert Feedback.objects.get().comment == report
     assert Path(settings.FEEDBACK_FILE).read_bytes().decode() == f"{report}\n"
 
 
 @pytest.mark.parametrize("spare", [0, -1])
 @pytest.mark.parametrize("send", [_post, lambda body: _in_chunks(io.BytesIO(body))], ids=["length", "chunks"])
-def test_limit_is_exact(send: Any, spare: int, settings: Settings) -> None:
+def test_accepts_body_up_to_the_limit(send: Any, spare: int, settings: Settings) -> None:
     report = "x" * (BODY_MAX_BYTES - len("report=") - spare)
     response = send(f"report={report}".encode())
     if spare < 0:
-        _assert_refused(response, 413, "too-large", settings)
+        _assert_rejected(response, 413, "too-large", settings)
         assert "256 KB" in response.text
     else:
         _assert_stored(response, report, settings)
@@ -96,54 +96,54 @@ def test_limit_is_exact(send: Any, spare: int, settings: Settings) -> None:
     ],
     ids=["urlencoded", "another field", "multipart", "file", "JSON", "plain text"],
 )
-def test_megabytes(body: bytes, content_type: str, settings: Settings) -> None:
-    _assert_refused(_post(body, content_type), 413, "too-large", settings)
+def test_rejects_too_large_body(body: bytes, content_type: str, settings: Settings) -> None:
+    _assert_rejected(_post(body, content_type), 413, "too-large", settings)
 
 
 @pytest.mark.parametrize("length", [BODY_MAX_BYTES + 1, 3_000_000_000, 10**18])
 @pytest.mark.parametrize("content_type", [URLENCODED, MULTIPART, "application/json"])
-def test_too_long_by_its_own_account_is_not_read(length: int, content_type: str, settings: Settings) -> None:
+def test_rejects_too_large_content_length_unread(length: int, content_type: str, settings: Settings) -> None:
     environ: dict[str, Any] = {"wsgi.input": Unreadable(), "CONTENT_LENGTH": str(length)}
-    _assert_refused(_post(b"", CONTENT_TYPE=content_type, **environ), 413, "too-large", settings)
+    _assert_rejected(_post(b"", CONTENT_TYPE=content_type, **environ), 413, "too-large", settings)
 
 
 @pytest.mark.parametrize("content_type", [URLENCODED, MULTIPART, "application/json"])
 def test_reads_chunks_up_to_the_limit(content_type: str, settings: Settings) -> None:
     body = Endless()
-    _assert_refused(_in_chunks(body, content_type), 413, "too-large", settings)
+    _assert_rejected(_in_chunks(body, content_type), 413, "too-large", settings)
     assert body.read_bytes <= 2 * BODY_MAX_BYTES
 
 
-def test_stores_what_comes_in_chunks(settings: Settings) -> None:
+def test_stores_chunked_body(settings: Settings) -> None:
     _assert_stored(_in_chunks(io.BytesIO(b"report=in+chunks")), "in chunks", settings)
 
 
 @pytest.mark.parametrize("length", ["-1", "many", "1_0", "9" * 30])
-def test_length_that_is_none(length: str, settings: Settings) -> None:
+def test_rejects_invalid_content_length(length: str, settings: Settings) -> None:
     environ: dict[str, Any] = {"wsgi.input": Unreadable(), "CONTENT_LENGTH": length}
-    _assert_refused(_post(b"", CONTENT_TYPE=URLENCODED, **environ), 400, "malformed", settings)
+    _assert_rejected(_post(b"", CONTENT_TYPE=URLENCODED, **environ), 400, "malformed", settings)
 
 
-def test_body_that_ends_early(settings: Settings) -> None:
+def test_rejects_incomplete_body(settings: Settings) -> None:
     requests: list[dict[str, Any]] = [
         {"wsgi.input": io.BytesIO(b"report=half a sen"), "CONTENT_LENGTH": "100"},
         {"wsgi.input": Interrupted(), "CONTENT_LENGTH": "100"},
         {"wsgi.input": Interrupted(), "HTTP_TRANSFER_ENCODING": "chunked"},
     ]
     for environ in requests:
-        _assert_refused(_post(b"", CONTENT_TYPE=URLENCODED, **environ), 400, "incomplete", settings)
+        _assert_rejected(_post(b"", CONTENT_TYPE=URLENCODED, **environ), 400, "incomplete", settings)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream", "nonsense", ""])
-def test_other_content_types(content_type: str, settings: Settings) -> None:
+def test_rejects_other_content_types(content_type: str, settings: Settings) -> None:
     response = _post(b'{"report": "x"}', content_type)
-    _assert_refused(response, 415, "unsupported-media-type", settings)
-    assert "application/x-www-form-urlencoded or multipart/form-data" in response.text, "it says what to send"
+    _assert_rejected(response, 415, "unsupported-media-type", settings)
+    assert "application/x-www-form-urlencoded or multipart/form-data" in response.text, "the page says what to send"
 
 
-def test_compressed_body(settings: Settings) -> None:
+def test_rejects_compressed_body(settings: Settings) -> None:
     response = _post(b"\x1f\x8b", HTTP_CONTENT_ENCODING="gzip")
-    _assert_refused(response, 415, "unsupported-media-type", settings)
+    _assert_rejected(response, 415, "unsupported-media-type", settings)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_compressed_body(settings: Settings) -> None:
     ],
     ids=["no end", "no form", "no boundary", "another boundary", "no header", "broken base64", "not UTF-8"],
 )
-def test_malformed(body: bytes, content_type: str, settings: Settings) -> None:
-    _assert_refused(_post(body, content_type), 400, "malformed", settings)
+def test_rejects_malformed_form(body: bytes, content_type: str, settings: Settings) -> None:
+    _assert_rejected(_post(body, content_type), 400, "malformed", settings)
 
 
 @pytest.mark.parametrize(
@@ -170,22 +170,22 @@ def test_malformed(body: bytes, content_type: str, settings: Settings) -> None:
         (_form(_part(b"x"), *[_part(b"z", "y")] * MAX_FIELDS), MULTIPART),
     ],
 )
-def test_too_many_fields(body: bytes, content_type: str, settings: Settings) -> None:
-    _assert_refused(_post(body, content_type), 400, "too-many-fields", settings)
+def test_rejects_too_many_fields(body: bytes, content_type: str, settings: Settings) -> None:
+    _assert_rejected(_post(body, content_type), 400, "too-many-fields", settings)
 
 
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [(b"report=one&report=two", URLENCODED), (_form(_part(b"one"), _part(b"two")), MULTIPART)],
 )
-def test_several_reports(body: bytes, content_type: str, settings: Settings) -> None:
-    _assert_refused(_post(body, content_type), 400, "several-reports", settings)
+def test_rejects_several_reports(body: bytes, content_type: str, settings: Settings) -> None:
+    _assert_rejected(_post(body, content_type), 400, "several-reports", settings)
 
 
 @pytest.mark.parametrize("name", ["report", "attachment"])
-def test_files(name: str, settings: Settings) -> None:
+def test_rejects_files(name: str, settings: Settings) -> None:
     body = _form(_part(b"text", "report") * (name != "report"), _part(b"text", name, more='; filename="/"'))
-    _assert_refused(_post(body, MULTIPART), 400, "file-not-accepted", settings)
+    _assert_rejected(_post(body, MULTIPART), 400, "file-not-accepted", settings)
 
 
 @pytest.mark.parametrize(
@@ -217,16 +217,16 @@ def test_stores_multipart(part: bytes, content_type: str, report: str, settings:
         (_form(_part(b"x", "other")), MULTIPART),
     ],
 )
-def test_nothing_to_report(body: bytes, content_type: str, settings: Settings) -> None:
+def test_accepts_form_without_report(body: bytes, content_type: str, settings: Settings) -> None:
     response = _post(body, content_type)
-    assert response.status_code == 200 and "alert" not in response.text and "has been taken" not in response.text
+    assert response.status_code == 200 and "alert" not in response.text and "Your report is saved" not in response.text
     assert not Path(settings.FEEDBACK_FILE).exists()
 
 
 @given(body=st.binary(max_size=300), content_type=st.sampled_from([URLENCODED, MULTIPART, "text/plain"]))
-def test_any_bytes(body: bytes, content_type: str) -> None:
-    """An answer that says something was taken exactly if it was stored."""
+def test_any_bytes_get_a_truthful_answer(body: bytes, content_type: str) -> None:
+    """The page says that the report is saved exactly if it is stored."""
     before = Feedback.objects.count()
     response = _post(body, content_type)
     assert response.status_code in {200, 400, 415}
-    assert Feedback.objects.count() - before == ("has been taken" in response.text)
+    assert Feedback.objects.count() - before == ("Your report is saved" in response.text)

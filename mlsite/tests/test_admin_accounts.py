@@ -115,7 +115,8 @@ def test_deactivation_ends_the_session(lead: Client) -> None:
     assert not ada.is_active
     assert browser.get("/admin/review/case/").status_code == 302
     _change(lead, ada)
-    assert ada.is_active and accounts.role_of(ada) == roles.REVIEWERS
+    assert User.objects.get(pk=ada.pk).is_active
+    assert accounts.role_of(ada) == roles.REVIEWERS
 
 
 def test_sets_a_new_password_for_another_account(lead: Client) -> None:

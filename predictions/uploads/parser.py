@@ -111,5 +111,8 @@ class DiscardingUploadHandler(FileUploadHandler):
         if self.request_bytes > DISCARD_AT_MOST:
             raise StopUpload(connection_reset=True)
 
-    def file_complete(self, file_size: int) -> None:
-        """Adds no file to the request."""
+    def file_complete(self, file_size: int) -> UploadedFile[bytes]:
+        """Adds the file without its content to the request, so that a form can reject it."""
+        return InMemoryUploadedFile(
+            BytesIO(), self.field_name, self.file_name, self.content_type, file_size, self.charset
+        )

@@ -116,7 +116,8 @@ def test_history(reviewer: Client, lead: Client) -> None:
 
 def test_people_who_expect_something_else(reviewer: Client) -> None:
     case = open_case(statements=2)
-    feedback_give(prediction=case.prediction, author="x", verdict="unsure", expected_words="a “Bialetti”")
+    feedback_give(prediction=case.prediction, author="x", verdict="unsure")
+    feedback_give(prediction=case.prediction, author="y", verdict="wrong", expected_words="a “Bialetti”")
     Feedback.objects.filter(author="author 0").update(expected_label="coffee_mug")
     text = page(reviewer, url(case))
     assert "<strong>1</strong> not sure" in text and "Something else: “a “Bialetti””" in text

@@ -25,7 +25,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from feedback.words import normalize_text
+from feedback.text import normalize_text
 from predictions.exceptions import RequestRejected
 from predictions.views import HttpResponseSeeOther
 from review import claims, decisions

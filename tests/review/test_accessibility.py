@@ -67,6 +67,6 @@ def test_what_opens_on_the_pages(desk: Desk, sit: Sit, scheme: str) -> None:
     tab.get_by_role("combobox").press("Escape")
     tab.get_by_role("combobox").fill("no such thing")
     tab.get_by_role("button", name="Send", exact=True).click()
-    tab.get_by_text("is none of the labels.").wait_for()
+    tab.get_by_text("We have no label").wait_for()
     findings.look(tab, "question that is asked again")
     assert not findings, "\n".join(findings)

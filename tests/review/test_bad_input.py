@@ -51,7 +51,7 @@ def test_what_was_typed_comes_back_as_text(desk: Desk, sit: Sit) -> None:
     visitor.get_by_label("Something else?").fill("<i>\u202eelse</i>")
     visitor.get_by_label("Anything to add?").fill("</textarea><script>window.ran = 1</script>")
     visitor.get_by_role("button", name="Send", exact=True).click()
-    visitor.get_by_text("“<b>no such</b>” is none of the labels.").wait_for()
+    visitor.get_by_text("We have no label “<b>no such</b>”.").wait_for()
     assert visitor.get_by_label("Anything to add?").input_value() == "</textarea><script>window.ran = 1</script>"
     visitor.get_by_role("combobox").fill("")
     visitor.get_by_role("button", name="Send", exact=True).click()

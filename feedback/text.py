@@ -1,0 +1,13 @@
+"""Normalizes text from users before it is stored."""
+
+import re
+
+_LINE_ENDS = re.compile(r"\r\n?")
+# Control characters except tab and line feed: they are invisible, and PostgreSQL cannot store NUL.
+# Surrogates: some charsets can express half of a pair, which no database stores.
+_UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def normalize_text(text: str) -> str:
+    """Returns the text with line feeds as line ends, and U+FFFD in place of each control character and surrogate."""
+    return _UNSTORABLE.sub("\ufffd", _LINE_ENDS.sub("\n", text))
