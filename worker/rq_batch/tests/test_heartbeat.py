@@ -148,16 +148,12 @@ def test_process_that_hangs_ends_itself_and_its_jobs_are_recovered(
 def test_maintenance_ignores_the_wall_clock(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     at = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: at)
-    worker = BatchWorker([queue])
-
-    def is_due() -> bool:
-        return bool(worker.should_run_maintenance_tasks)
-
-    assert is_due()
+    worker: Any = BatchWorker([queue])
+    assert worker.should_run_maintenance_tasks
     worker.run_maintenance_tasks()
     assert worker.last_cleaned_at is not None
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2001)
-    assert not is_due()
+    assert not worker.should_run_maintenance_tasks
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2999)
     at += worker_module.MAINTENANCE_SECONDS
-    assert is_due()
+    assert worker.should_run_maintenance_tasks
