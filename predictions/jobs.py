@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from rq.job import Job
 
-from predictions import classifiers, request_ids, services
+from predictions import answering, classifiers, request_ids
 from worker.rq_batch import batched
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 def classify(arguments: list[tuple[str]]) -> list[None]:
     """Answers queued predictions, each given by its id. The answers go to their rows, not into the queue."""
     close_old_connections()  # after a database error: the next try begins with a new connection
-    services.predictions_answer([UUID(prediction_id) for (prediction_id,) in arguments], classifiers.current())
+    answering.predictions_answer([UUID(prediction_id) for (prediction_id,) in arguments], classifiers.current())
     return [None] * len(arguments)
 
 
@@ -41,4 +41,4 @@ def record_failure(
             logger.warning("Prediction %s waits for the database: %s", job.id, error)
             return
         logger.error("Prediction %s failed for good.", job.id, exc_info=error)
-    services.predictions_fail([UUID(job.id)], error)
+    answering.predictions_fail([UUID(job.id)], error)

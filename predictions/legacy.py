@@ -8,7 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from predictions import services
+from predictions import submission
 from predictions.admission import backpressure
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
@@ -34,7 +34,7 @@ def predict(request: HttpRequest) -> JsonResponse:
             return _answer(status=400)
         # These clients cannot come back for a late answer, so nobody wants it after the wait.
         seconds = settings.PREDICT_WAIT_SECONDS
-        prediction = services.prediction_request(
+        prediction = submission.prediction_request(
             upload=file,
             source=Prediction.Source.OLD_CLIENT,
             wait_seconds=seconds,

@@ -87,7 +87,7 @@ class Prediction(models.Model):
     """One request to classify one image: its state, its answer, and who answered.
 
     The state moves only forward and settles only once; every change of it is a conditional `UPDATE`
-    (see `services`), so that two workers with the same job cannot both answer.
+    (see `submission` and `answering`), so that two workers with the same job cannot both answer.
     """
 
     class State(models.TextChoices):

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import DatabaseError, close_old_connections
 from rq.job import Job
 
-from predictions import classifiers, request_ids, services
+from predictions import answering, classifiers, recovery, request_ids
 from worker.rq_batch import BatchWorker
 
 logger = logging.getLogger(__name__)
@@ -36,14 +36,14 @@ class PredictionWorker(BatchWorker):
         """Whoever waits for a prediction whose job was cancelled in the queue, past the site, learns of it."""
         super().handle_dropped(jobs)
         close_old_connections()
-        services.predictions_fail([UUID(job.id) for job in jobs], "cancelled in the queue")
+        answering.predictions_fail([UUID(job.id) for job in jobs], "cancelled in the queue")
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()
         close_old_connections()  # a database that was restarted meanwhile is met with a new connection
         self._follow()
         try:
-            services.predictions_recover(older_than=RECOVER_AFTER)
+            recovery.predictions_recover(older_than=RECOVER_AFTER)
         except DatabaseError:
             logger.exception("Recovery has to wait: the database cannot be used.")
 

@@ -12,7 +12,7 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from predictions import services
+from predictions import submission
 from predictions.admission import backpressure
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
@@ -44,7 +44,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         messages.error(request, "Please choose a picture first.")
         return redirect("predictions:upload")
     try:
-        prediction = services.prediction_request(upload=file, source=Prediction.Source.PAGE)
+        prediction = submission.prediction_request(upload=file, source=Prediction.Source.PAGE)
     except RequestRejected as rejection:
         return _upload_page(request, rejection)
     return HttpResponseSeeOther(prediction.get_absolute_url())
@@ -81,7 +81,7 @@ def _limits(max_bytes: int) -> dict[str, object]:
 @never_cache
 def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     try:
-        prediction = services.prediction_wait(prediction_id, PAGE_WAIT_SECONDS)
+        prediction = submission.prediction_wait(prediction_id, PAGE_WAIT_SECONDS)
     except Prediction.DoesNotExist as error:
         raise Http404("There is no such prediction.") from error
     context: dict[str, object] = {"prediction": prediction}

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from predictions import classifiers, services
+from predictions import classifiers, submission
 from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
 from predictions.exceptions import RequestRejected
@@ -79,7 +79,7 @@ class PredictView(APIView):
     )
     def post(self, request: Request) -> Response:
         seconds = wait_seconds(request.headers.get("Prefer", ""))  # admitted already: see `predictions.admission`
-        prediction = services.prediction_request(
+        prediction = submission.prediction_request(
             upload=_picture(request), source=Prediction.Source.API, wait_seconds=seconds
         )
         if not prediction.is_waiting and not prediction.is_done:
@@ -109,7 +109,7 @@ class PredictionView(APIView):
         },
     )
     def delete(self, request: Request, prediction_id: UUID) -> Response:
-        cancelled = services.prediction_cancel(get_prediction(prediction_id))
+        cancelled = submission.prediction_cancel(get_prediction(prediction_id))
         prediction = get_prediction(prediction_id)
         if not cancelled and prediction.state != Prediction.State.CANCELLED:
             message = f"The prediction is {prediction.get_state_display().lower()} and cannot be cancelled any more."

@@ -12,7 +12,7 @@ import pytest
 import rq.utils
 from rq import Queue
 
-from predictions import queues, services
+from predictions import queues, submission
 from predictions.models import Prediction
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction, upload
@@ -135,7 +135,7 @@ def test_between_the_pictures(clock: Clock, maintained: threading.Semaphore, wor
     for seed, ahead in enumerate([timedelta(0), HOUR, -HOUR, 24 * HOUR, timedelta(0)]):
         clock.ahead = ahead
         file = upload(picture(seed=seed))
-        prediction = services.prediction_request(upload=file, source=Prediction.Source.API, wait_seconds=20)
+        prediction = submission.prediction_request(upload=file, source=Prediction.Source.API, wait_seconds=20)
         assert prediction.state == "done", ahead
         assert prediction.queue_ms is not None and prediction.total_ms is not None
         assert 0 <= prediction.queue_ms <= prediction.total_ms < HOUR.total_seconds() * 1000
@@ -157,7 +157,7 @@ def test_while_a_batch_is_in_hand(
     PredictionWorker([queue]).run_maintenance_tasks()
     held.let_go.set()
     for prediction in (first, second):
-        answered = services.prediction_wait(prediction.id, 20)
+        answered = submission.prediction_wait(prediction.id, 20)
         assert (answered.state, answered.error) == ("done", "")
         assert answered.queue_ms is not None and answered.queue_ms >= 0
         assert answered.total_ms is not None and answered.total_ms >= 0

@@ -10,7 +10,7 @@ from django.db import OperationalError
 from rq import Queue
 from rq.job import Job
 
-from predictions import queues, services
+from predictions import queues, recovery
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_prediction
 
@@ -62,7 +62,7 @@ def test_no_database_is_no_fault_of_the_picture(
     assert len(fake_classifier.batches) == queues.ATTEMPTS
     assert prediction.is_waiting
     fake_classifier.raises = None
-    assert services.predictions_recover(older_than=timedelta(0)) == 1
+    assert recovery.predictions_recover(older_than=timedelta(0)) == 1
     work_off()
     prediction.refresh_from_db()
     assert (prediction.state, prediction.label) == ("done", "espresso")

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from rq import Queue
 
-from predictions import services
+from predictions import submission
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
 from predictions.tests.pictures import corrupt, picture
@@ -100,7 +100,7 @@ def test_no_worker(queue: Queue, settings: Settings) -> None:
 @pytest.mark.parametrize("state", [Prediction.State.EXPIRED, Prediction.State.CANCELLED])
 def test_settled_without_an_answer_during_the_wait(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settled = stored_prediction(state=state, error_code="expired" if state == Prediction.State.EXPIRED else "")
-    monkeypatch.setattr(services, "prediction_request", lambda **_: settled)
+    monkeypatch.setattr(submission, "prediction_request", lambda **_: settled)
     _assert_nothing(_post(), status=503)
 
 

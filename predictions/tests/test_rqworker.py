@@ -16,7 +16,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
-from predictions import classifiers, queues, services
+from predictions import classifiers, queues, recovery
 from predictions import prediction_worker as rq_worker
 from predictions.models import Prediction
 from predictions.prediction_worker import PredictionWorker
@@ -112,7 +112,7 @@ def test_no_database_at_maintenance(
     def broken(**_options: object) -> int:
         raise DatabaseError("gone")
 
-    monkeypatch.setattr(services, "predictions_recover", broken)
+    monkeypatch.setattr(recovery, "predictions_recover", broken)
     assert PredictionWorker([queue]).work(burst=True) is False
     assert "Recovery has to wait" in caplog.text
 

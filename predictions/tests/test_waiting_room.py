@@ -13,7 +13,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from rq import Queue
 
-from predictions import announcements, services
+from predictions import announcements, answering, submission
 from predictions.admission import backpressure
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
@@ -59,7 +59,7 @@ def full(queue: Queue) -> Iterator[list[Any]]:
 
 def _answer() -> None:
     ids = list(Prediction.objects.waiting().values_list("pk", flat=True))
-    services.predictions_answer(ids, FakeClassifier())  # type: ignore[arg-type]
+    answering.predictions_answer(ids, FakeClassifier())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("address", ["/api/predict", "/predict"])
@@ -133,6 +133,6 @@ def test_a_page_without_a_place_shows_what_there_is(
 ) -> None:
     prediction = stored_prediction(state="queued")
     with backpressure.place_to_wait(1), backpressure.place_to_wait(1), django_assert_num_queries(3):
-        assert services.prediction_wait(prediction.id, 600).state == "queued"
+        assert submission.prediction_wait(prediction.id, 600).state == "queued"
         Prediction.objects.update(state="running")
-        assert services.prediction_wait(prediction.id, 600).state == "running"
+        assert submission.prediction_wait(prediction.id, 600).state == "running"

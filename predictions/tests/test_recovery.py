@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from rq import Queue
 from rq.job import JobStatus
 
-from predictions import queues, services
+from predictions import queues, recovery
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_image, stored_prediction
 from predictions.tests.pictures import picture
@@ -28,7 +28,7 @@ def _old(seed: int = 0, *, age: timedelta = 2 * AGES, **changes: Any) -> Predict
 
 
 def _recover() -> int:
-    return services.predictions_recover(older_than=AGES)
+    return recovery.predictions_recover(older_than=AGES)
 
 
 def test_it_works(queue: Queue) -> None:
@@ -68,7 +68,7 @@ def test_a_job_that_failed_while_the_database_was_away(queue: Queue) -> None:
 
 
 def test_a_job_that_fails_for_a_day(queue: Queue) -> None:
-    prediction = _with_job(queue, JobStatus.FAILED, age=services.GIVE_UP_AFTER + AGES)
+    prediction = _with_job(queue, JobStatus.FAILED, age=recovery.GIVE_UP_AFTER + AGES)
     assert _recover() == 0
     prediction.refresh_from_db()
     assert prediction.state == "failed"
@@ -76,7 +76,7 @@ def test_a_job_that_fails_for_a_day(queue: Queue) -> None:
 
 def test_recovery_has_a_limit_and_takes_the_oldest(queue: Queue) -> None:
     newer, older = _old(1), _old(2, age=3 * AGES)
-    assert services.predictions_recover(older_than=AGES, at_most=1) == 1
+    assert recovery.predictions_recover(older_than=AGES, at_most=1) == 1
     assert queue.job_ids == [str(older.id)] != [str(newer.id)]
 
 

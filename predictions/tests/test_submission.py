@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 from rq import Queue
 
-from predictions import announcements, queues, services
+from predictions import announcements, answering, queues, submission
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_prediction, until_listening, upload
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def _request(**options: object) -> Prediction:
-    return services.prediction_request(upload=upload(), source=Prediction.Source.API, **options)  # type: ignore[arg-type]
+    return submission.prediction_request(upload=upload(), source=Prediction.Source.API, **options)  # type: ignore[arg-type]
 
 
 def test_it_works(worker: FakeClassifier) -> None:
@@ -55,14 +55,14 @@ def test_waiting_is_not_polling(queue: Queue) -> None:
 
     def answer() -> None:
         threading.Event().wait(0.3)  # time in which somebody who polls would read
-        services.predictions_answer([prediction.id], FakeClassifier())  # type: ignore[arg-type]
+        answering.predictions_answer([prediction.id], FakeClassifier())  # type: ignore[arg-type]
         connections.close_all()
 
-    answering = threading.Thread(target=answer)
+    thread = threading.Thread(target=answer)
     with CaptureQueriesContext(connection) as queries:
-        answering.start()
-        result = services.prediction_wait(prediction.id, 20)
-    answering.join()
+        thread.start()
+        result = submission.prediction_wait(prediction.id, 20)
+    thread.join()
     assert (result.state, result.label, result.top[0]) == ("done", "espresso", ["espresso", 0.951234])
     assert len(queries) == 1
 
@@ -84,31 +84,31 @@ def test_an_announcement_without_news(queue: Queue) -> None:
 
     def cancel() -> None:
         threading.Event().wait(0.1)
-        services.prediction_cancel(prediction)
+        submission.prediction_cancel(prediction)
         connections.close_all()
 
     cancelling = threading.Thread(target=cancel)
     cancelling.start()
-    result = services.prediction_wait(prediction.id, 20)
+    result = submission.prediction_wait(prediction.id, 20)
     cancelling.join()
     assert result.state == "cancelled" and result.finished_at is not None
 
 
 def test_the_wait_is_over(queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
-    assert services.prediction_wait(prediction.id, 0.01).state == "queued"
+    assert submission.prediction_wait(prediction.id, 0.01).state == "queued"
 
 
 def test_settled_before_the_wait(queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
     Prediction.objects.update(state="cancelled", finished_at=timezone.now())
-    assert services.prediction_wait(prediction.id, 20).state == "cancelled"
+    assert submission.prediction_wait(prediction.id, 20).state == "cancelled"
 
 
 def test_nothing_to_wait_for(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     prediction = stored_prediction()
     with django_assert_num_queries(1):
-        assert services.prediction_wait(prediction.id, 20).is_done
+        assert submission.prediction_wait(prediction.id, 20).is_done
 
 
 def test_the_queue_cannot_be_reached(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
@@ -142,8 +142,8 @@ def test_a_queue_that_hangs_does_not_keep_the_sender(settings: Settings, monkeyp
 
 def test_cancel(queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
-    assert services.prediction_cancel(prediction)
-    assert not services.prediction_cancel(prediction)
+    assert submission.prediction_cancel(prediction)
+    assert not submission.prediction_cancel(prediction)
     prediction.refresh_from_db()
     assert prediction.state == "cancelled" and prediction.finished_at is not None
 
@@ -152,7 +152,7 @@ def test_whoever_waits_learns_of_a_cancellation(queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
     until_listening()
     with announcements.listener.expect(prediction.id) as woken:
-        services.prediction_cancel(prediction)
+        submission.prediction_cancel(prediction)
         assert woken.wait(20)
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rq import Queue
 
-from predictions import services
+from predictions import answering
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction
 from predictions.tests.pictures import picture
@@ -28,7 +28,7 @@ def _queued(seed: int = 0, content: bytes | None = None, **changes: object) -> P
 
 def _answer(*predictions: Prediction, classifier: FakeClassifier | None = None) -> FakeClassifier:
     classifier = classifier or FakeClassifier()
-    services.predictions_answer([prediction.id for prediction in predictions], classifier)  # type: ignore[arg-type]
+    answering.predictions_answer([prediction.id for prediction in predictions], classifier)  # type: ignore[arg-type]
     for prediction in predictions:
         prediction.refresh_from_db()
     return classifier
@@ -45,7 +45,7 @@ def test_it_works(queue: Queue) -> None:
 def test_number_of_queries(queue: Queue, count: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     predictions = [_queued(seed) for seed in range(count)]
     with django_assert_num_queries(6):  # read, mark; begin, which still wait, one statement for all, end
-        services.predictions_answer([prediction.id for prediction in predictions], FakeClassifier())  # type: ignore[arg-type]
+        answering.predictions_answer([prediction.id for prediction in predictions], FakeClassifier())  # type: ignore[arg-type]
 
 
 def test_the_first_answer_stands(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_a_batch_that_raises_still_waits(queue: Queue, where: str, monkeypatch: 
 
 def test_fail(queue: Queue) -> None:
     waiting, done = _queued(1), stored_prediction()
-    services.predictions_fail([waiting.id, done.id], RuntimeError("secret detail"))
+    answering.predictions_fail([waiting.id, done.id], RuntimeError("secret detail"))
     waiting.refresh_from_db()
     done.refresh_from_db()
     assert [waiting.state, done.state] == ["failed", "done"]

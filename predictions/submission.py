@@ -1,0 +1,96 @@
+"""What the web process does with predictions: submit them, wait for them, cancel them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.core.files.uploadedfile import UploadedFile
+from django.utils import timezone
+
+from predictions import announcements
+from predictions.admission import backpressure
+from predictions.group_commit import intake
+from predictions.models import Prediction
+from predictions.uploads import validation as images
+
+_DATETIME_COLUMNS = frozenset({"started_at", "finished_at"})
+
+
+def prediction_request(
+    *,
+    upload: UploadedFile[bytes],
+    source: Prediction.Source,
+    wait_seconds: float = 0,
+    expires_after: timedelta | None = None,
+) -> Prediction:
+    """Stores an uploaded picture, queues its prediction, and waits up to `wait_seconds` for the answer.
+
+    The returned prediction may still be waiting. Raises `RequestRejected` if the picture is not acceptable, too many
+    requests wait already, or the queue cannot be reached. In the last case the prediction is stored as failed.
+    """
+    with backpressure.place_to_wait(wait_seconds):
+        with intake.coming():
+            admitted = images.admit(upload)
+            prediction = Prediction(
+                id=uuid4(),
+                source=source,
+                file_name=(upload.name or "")[:255],
+                expires_at=timezone.now() + expires_after if expires_after else None,
+            )
+            image = images.store(admitted)
+            del upload, admitted  # hundreds of requests may wait below, and the picture is already on disk
+        with announcements.listener.expect(prediction.id) as woken:
+            intake.accept(prediction, image)
+            if wait_seconds <= 0 or not prediction.is_waiting:
+                return prediction
+            return _wait(prediction, woken, wait_seconds)
+
+
+def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
+    """Returns the prediction as soon as it has settled, and after `seconds` in any case.
+
+    Returns at once if too many requests wait already. Raises `Prediction.DoesNotExist`.
+    """
+    # The listener is set up before the row is read. A prediction that settles in between is announced to it.
+    with announcements.listener.expect(prediction_id) as woken:
+        prediction = Prediction.objects.get(pk=prediction_id)
+        if not prediction.is_waiting:
+            return prediction
+        with backpressure.waiting_room.place() as has_place:
+            return _wait(prediction, woken, seconds) if has_place else prediction
+
+
+def _wait(prediction: Prediction, woken: announcements.Call, seconds: float) -> Prediction:
+    deadline = time.monotonic() + seconds
+    while True:
+        in_time = woken.wait(deadline - time.monotonic())
+        woken.clear()
+        if woken.news:
+            return _with_columns(prediction, woken.news)
+        prediction = Prediction.objects.get(pk=prediction.pk)
+        if not in_time or not prediction.is_waiting:
+            return prediction
+
+
+def _with_columns(prediction: Prediction, columns: Mapping[str, Any]) -> Prediction:
+    """Sets the announced columns on the prediction."""
+    for column, value in columns.items():
+        setattr(prediction, column, datetime.fromisoformat(value) if column in _DATETIME_COLUMNS and value else value)
+    return prediction
+
+
+def prediction_cancel(prediction: Prediction) -> bool:
+    """Cancels a prediction that no worker has started. Returns whether it was cancelled."""
+    cancelled = (
+        Prediction.objects.filter(pk=prediction.pk, state=Prediction.State.QUEUED).update(
+            state=Prediction.State.CANCELLED, finished_at=timezone.now()
+        )
+        == 1
+    )
+    if cancelled:
+        announcements.announce({prediction.pk: None})
+    return cancelled
