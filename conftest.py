@@ -70,7 +70,7 @@ def own_files(tmp_path: Path, settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def nobody_was_refused() -> None:
-    backpressure.virtual_queue.forget()
+    backpressure.retry_after_schedule.reset()
 
 
 def _logged_in(username: str, role: str) -> Client:
@@ -124,7 +124,7 @@ def queue_server() -> Iterator[None]:
 def queue(queue_server: None) -> Iterator[Queue]:
     """The queue of predictions, empty."""
     queues.connection().flushdb()
-    backpressure.load.forget()
+    backpressure.load.reset()
     yield queues.queue()
     queues.connection().flushdb()
 
@@ -134,7 +134,7 @@ def no_queue(settings: Settings, tmp_path: Path) -> Iterator[None]:
     """A queue server that is not there."""
     settings.REDIS_URL = f"unix://{tmp_path}/nothing.sock"
     queues.queue.cache_clear()
-    backpressure.load.forget()
+    backpressure.load.reset()
     yield
     queues.queue.cache_clear()
 

@@ -172,7 +172,7 @@ class Intake:
             announcements.announce(dict.fromkeys(ids))
             _settle(arrivals, refusal)
         else:
-            backpressure.load.note_enqueued(len(ids))
+            backpressure.load.add_enqueued(len(ids))
             _settle(arrivals)
 
 

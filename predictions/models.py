@@ -107,7 +107,7 @@ class Prediction(models.Model):
     class Source(models.TextChoices):
         PAGE = "page", "Web page"
         API = "api", "API"
-        OLD_CLIENT = "old", "Old client"
+        LEGACY = "old", "Legacy client"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="predictions")
@@ -125,7 +125,7 @@ class Prediction(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="nobody wants the answer after this moment")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="the answer is discarded after this time")
     decode_ms = models.FloatField(null=True, blank=True)
     compute_ms = models.FloatField(null=True, blank=True)
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from predictions import announcements
 from predictions.admission import backpressure
+from predictions.exceptions import RequestRejected
 from predictions.group_commit import intake
 from predictions.models import Prediction
 from predictions.uploads import validation as images
@@ -32,7 +33,7 @@ def prediction_request(
     The returned prediction may still be waiting. Raises `RequestRejected` if the picture is not acceptable, too many
     requests wait already, or the queue cannot be reached. In the last case the prediction is stored as failed.
     """
-    with backpressure.place_to_wait(wait_seconds):
+    with backpressure.hold_wait_slot(wait_seconds):
         with intake.coming():
             admitted = images.admit(upload)
             prediction = Prediction(
@@ -60,8 +61,8 @@ def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
         prediction = Prediction.objects.get(pk=prediction_id)
         if not prediction.is_waiting:
             return prediction
-        with backpressure.waiting_room.place() as has_place:
-            return _wait(prediction, woken, seconds) if has_place else prediction
+        with backpressure.wait_slots.acquire() as acquired:
+            return _wait(prediction, woken, seconds) if acquired else prediction
 
 
 def _wait(prediction: Prediction, woken: announcements.Call, seconds: float) -> Prediction:
@@ -83,14 +84,18 @@ def _with_columns(prediction: Prediction, columns: Mapping[str, Any]) -> Predict
     return prediction
 
 
-def prediction_cancel(prediction: Prediction) -> bool:
-    """Cancels a prediction that no worker has started. Returns whether it was cancelled."""
-    cancelled = (
-        Prediction.objects.filter(pk=prediction.pk, state=Prediction.State.QUEUED).update(
-            state=Prediction.State.CANCELLED, finished_at=timezone.now()
-        )
-        == 1
+def prediction_cancel(prediction_id: UUID) -> Prediction:
+    """Cancels a prediction that no worker has started, and returns it. Cancelling it again changes nothing.
+
+    Raises `Prediction.DoesNotExist`, and `RequestRejected` `not-cancellable` if it is running or has settled.
+    """
+    cancelled = Prediction.objects.filter(pk=prediction_id, state=Prediction.State.QUEUED).update(
+        state=Prediction.State.CANCELLED, finished_at=timezone.now()
     )
     if cancelled:
-        announcements.announce({prediction.pk: None})
-    return cancelled
+        announcements.announce({prediction_id: None})
+    prediction = Prediction.objects.get(pk=prediction_id)
+    if prediction.state != Prediction.State.CANCELLED:
+        message = f"The prediction is {prediction.get_state_display().lower()} and cannot be cancelled any more."
+        raise RequestRejected("not-cancellable", message, status=409)
+    return prediction

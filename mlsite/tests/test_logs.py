@@ -58,7 +58,7 @@ def test_refusals_for_want_of_room_are_not_logged(
     def full(**_limits: Any) -> None:
         raise RequestRejected("busy", "Full.", status=503)
 
-    monkeypatch.setattr(backpressure, "require_room", full)
+    monkeypatch.setattr(backpressure, "require_capacity", full)
     assert client.post("/api/predict").status_code == 503
     assert lines.text == ""
 

@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                 (
                     "source",
                     models.CharField(
-                        choices=[("page", "Web page"), ("api", "API"), ("old", "Old client")], max_length=4
+                        choices=[("page", "Web page"), ("api", "API"), ("old", "Legacy client")], max_length=4
                     ),
                 ),
                 (
@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "expires_at",
-                    models.DateTimeField(blank=True, help_text="nobody wants the answer after this moment", null=True),
+                    models.DateTimeField(blank=True, help_text="the answer is discarded after this time", null=True),
                 ),
                 ("decode_ms", models.FloatField(blank=True, null=True)),
                 ("compute_ms", models.FloatField(blank=True, null=True)),

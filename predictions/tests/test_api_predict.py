@@ -10,7 +10,7 @@ from rq import Queue
 
 from conftest import ThreadWorker
 from predictions import queues
-from predictions.api.views import wait_seconds
+from predictions.api.prefer import wait_seconds
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, upload
 from worker.inference.repository import Repository

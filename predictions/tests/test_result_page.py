@@ -46,7 +46,7 @@ def test_waiting(client: Client, state: str) -> None:
 
 
 def test_a_page_looks_again_later_where_many_wait(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backpressure, "look_again_seconds", lambda waited: 7 if 0 <= waited < 60 else 0)
+    monkeypatch.setattr(backpressure, "reload_seconds", lambda waited: 7 if 0 <= waited < 60 else 0)
     assert f'{REFRESH} content="7">' in _page(client, stored_prediction(state="queued"))
 
 

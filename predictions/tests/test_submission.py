@@ -84,7 +84,7 @@ def test_an_announcement_without_news(queue: Queue) -> None:
 
     def cancel() -> None:
         threading.Event().wait(0.1)
-        submission.prediction_cancel(prediction)
+        submission.prediction_cancel(prediction.id)
         connections.close_all()
 
     cancelling = threading.Thread(target=cancel)
@@ -140,19 +140,28 @@ def test_a_queue_that_hangs_does_not_keep_the_sender(settings: Settings, monkeyp
     assert refused.value.status == 503
 
 
-def test_cancel(queue: Queue) -> None:
+def test_cancels_a_queued_prediction_once(queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
-    assert submission.prediction_cancel(prediction)
-    assert not submission.prediction_cancel(prediction)
+    cancelled = submission.prediction_cancel(prediction.id)
+    assert cancelled.state == "cancelled" and cancelled.finished_at is not None
+    assert submission.prediction_cancel(prediction.id).finished_at == cancelled.finished_at
+
+
+@pytest.mark.parametrize("state", ["running", "done"])
+def test_does_not_cancel_a_prediction_that_a_worker_has_started(queue: Queue, state: str) -> None:
+    prediction = stored_prediction(state=state)
+    with pytest.raises(RequestRejected) as caught:
+        submission.prediction_cancel(prediction.id)
+    assert (caught.value.code, caught.value.status) == ("not-cancellable", 409)
     prediction.refresh_from_db()
-    assert prediction.state == "cancelled" and prediction.finished_at is not None
+    assert prediction.state == state
 
 
 def test_whoever_waits_learns_of_a_cancellation(queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
     until_listening()
     with announcements.listener.expect(prediction.id) as woken:
-        submission.prediction_cancel(prediction)
+        submission.prediction_cancel(prediction.id)
         assert woken.wait(20)
 
 
