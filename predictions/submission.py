@@ -14,7 +14,7 @@ from django.utils import timezone
 from predictions import announcements
 from predictions.admission import backpressure
 from predictions.exceptions import RequestRejected
-from predictions.group_commit import intake
+from predictions.group_commit import writer
 from predictions.models import Prediction
 from predictions.uploads import validation as images
 
@@ -34,7 +34,7 @@ def prediction_request(
     requests wait already, or the queue cannot be reached. In the last case the prediction is stored as failed.
     """
     with backpressure.hold_wait_slot(wait_seconds):
-        with intake.coming():
+        with writer.expect_write():
             admitted = images.admit(upload)
             prediction = Prediction(
                 id=uuid4(),
@@ -44,11 +44,11 @@ def prediction_request(
             )
             image = images.store(admitted)
             del upload, admitted  # hundreds of requests may wait below, and the picture is already on disk
-        with announcements.listener.expect(prediction.id) as woken:
-            intake.accept(prediction, image)
+        with announcements.listener.expect(prediction.id) as waiter:
+            writer.write(prediction, image)
             if wait_seconds <= 0 or not prediction.is_waiting:
                 return prediction
-            return _wait(prediction, woken, wait_seconds)
+            return _wait(prediction, waiter, wait_seconds)
 
 
 def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
@@ -57,21 +57,21 @@ def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
     Returns at once if too many requests wait already. Raises `Prediction.DoesNotExist`.
     """
     # The listener is set up before the row is read. A prediction that settles in between is announced to it.
-    with announcements.listener.expect(prediction_id) as woken:
+    with announcements.listener.expect(prediction_id) as waiter:
         prediction = Prediction.objects.get(pk=prediction_id)
         if not prediction.is_waiting:
             return prediction
         with backpressure.wait_slots.acquire() as acquired:
-            return _wait(prediction, woken, seconds) if acquired else prediction
+            return _wait(prediction, waiter, seconds) if acquired else prediction
 
 
-def _wait(prediction: Prediction, woken: announcements.Call, seconds: float) -> Prediction:
+def _wait(prediction: Prediction, waiter: announcements.Waiter, seconds: float) -> Prediction:
     deadline = time.monotonic() + seconds
     while True:
-        in_time = woken.wait(deadline - time.monotonic())
-        woken.clear()
-        if woken.news:
-            return _with_columns(prediction, woken.news)
+        in_time = waiter.wait(deadline - time.monotonic())
+        waiter.clear()
+        if waiter.payload:
+            return _with_columns(prediction, waiter.payload)
         prediction = Prediction.objects.get(pk=prediction.pk)
         if not in_time or not prediction.is_waiting:
             return prediction

@@ -12,7 +12,7 @@ from rq import Queue
 from conftest import ThreadWorker
 from predictions import classifiers
 from predictions.models import Prediction
-from predictions.tests.arrivals import Arrivals
+from predictions.tests.concurrent_writes import ConcurrentWrites
 from predictions.tests.fakes import ANSWER, FakeClassifier, stored_image, stored_prediction, upload
 from predictions.tests.pictures import picture
 
@@ -117,10 +117,10 @@ def test_among_others(queue: Queue) -> None:
         stored_prediction(stored_image(picture(seed=1)))
     stored_prediction(stored_image(picture(seed=2)), model_version="other-net@1")
     stored_image(picture(seed=3))
-    arrivals = Arrivals()
-    arrivals.together({"seed": 1}, {"seed": 2}, {"seed": 3}, {"seed": 1}, {"seed": 4})
-    assert arrivals.states() == ["done", "queued", "queued", "done", "queued"]
-    assert set(queue.job_ids) == {str(arrivals.predictions[number].pk) for number in (1, 2, 4)}
+    writes = ConcurrentWrites()
+    writes.write_together({"seed": 1}, {"seed": 2}, {"seed": 3}, {"seed": 1}, {"seed": 4})
+    assert writes.states() == ["done", "queued", "queued", "done", "queued"]
+    assert set(queue.job_ids) == {str(writes.predictions[number].pk) for number in (1, 2, 4)}
 
 
 def test_a_popular_picture(queue: Queue, django_assert_num_queries: DjangoAssertNumQueries) -> None:

@@ -114,7 +114,7 @@ def test_no_database_at_maintenance(
 
     monkeypatch.setattr(recovery, "predictions_recover", broken)
     assert PredictionWorker([queue]).work(burst=True) is False
-    assert "Recovery has to wait" in caplog.text
+    assert "Recovery is postponed" in caplog.text
 
 
 def test_a_job_that_killed_its_workers(queue: Queue, fake_classifier: FakeClassifier) -> None:
