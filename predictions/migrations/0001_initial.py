@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "file_name",
-                    models.CharField(blank=True, help_text="as the sender named it; for display only", max_length=255),
+                    models.CharField(blank=True, help_text="as uploaded; for display only", max_length=255),
                 ),
                 ("label", models.CharField(blank=True, max_length=200)),
                 ("score", models.FloatField(blank=True, help_text="probability of the label, 0 to 1", null=True)),

@@ -62,7 +62,7 @@ def test_a_damaged_version_does_not_replace_one_that_works(
     repository.activate(f"{NAME}@2")
     _spoil(repository, f"{NAME}@2")
     assert classifiers.current() is working
-    assert f"going on with {NAME}@1" in caplog.text
+    assert f"keeping {NAME}@1" in caplog.text
 
 
 def test_a_damaged_version_is_not_loaded(repository: Repository) -> None:

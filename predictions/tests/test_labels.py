@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from predictions import labels
-from predictions.labels import Catalogue
+from predictions.labels import LabelIndex
 from worker.inference.repository import ModelVersion, Repository, model_version
 from worker.inference.repository.build import LABELS
 from worker.inference.repository.manifest import MANIFEST
 
 ROWS = [line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines()]
-IMAGENET = Catalogue([row[1] for row in ROWS], [row[2].split(", ") for row in ROWS])
-DOGS = Catalogue(
+IMAGENET = LabelIndex([row[1] for row in ROWS], [row[2].split(", ") for row in ROWS])
+DOGS = LabelIndex(
     ["dingo", "Eskimo_dog", "hot_dog", "dog", "bulldog", "cat"],
     [["dingo"], ["Eskimo dog", "husky"], ["hot dog", "dogmeat"], [], [], ["tiger cat", "dog catcher"]],
 )
 
 
-def _found(text: str, catalogue: Catalogue = IMAGENET, **options: object) -> list[str]:
-    return [entry.label for entry in catalogue.search(text, **options)]  # type: ignore[arg-type]
+def _found(text: str, index: LabelIndex = IMAGENET, **options: object) -> list[str]:
+    return [entry.label for entry in index.search(text, **options)]  # type: ignore[arg-type]
 
 
 def test_the_order_of_what_is_found() -> None:
@@ -108,14 +108,14 @@ def test_resolve(text: str, label: str | None) -> None:
 
 
 def test_a_label_wins_over_a_synonym() -> None:
-    catalogue = Catalogue(["wolf", "coyote"], [["timber wolf"], ["wolf"]])
-    assert catalogue.resolve("Wolf") == "wolf"
+    index = LabelIndex(["wolf", "coyote"], [["timber wolf"], ["wolf"]])
+    assert index.resolve("Wolf") == "wolf"
 
 
 def test_labels_that_differ_in_capitals_only() -> None:
-    catalogue = Catalogue(["Polish", "polish"])
-    assert [catalogue.resolve(text) for text in ("Polish", "polish", "POLISH")] == ["Polish", "polish", None]
-    assert [catalogue.resolve(text) for text in (" Polish_", "polish ", "POLISH ")] == ["Polish", "polish", None]
+    index = LabelIndex(["Polish", "polish"])
+    assert [index.resolve(text) for text in ("Polish", "polish", "POLISH")] == ["Polish", "polish", None]
+    assert [index.resolve(text) for text in (" Polish_", "polish ", "POLISH ")] == ["Polish", "polish", None]
 
 
 @example("Cardigan")
@@ -148,8 +148,8 @@ def test_every_label_is_found_while_it_is_typed(label: str, data: st.DataObject)
 
 @given(st.text())
 def test_plain(text: str) -> None:
-    plain = labels.plain(text)
-    assert re.fullmatch(r"[^\W_]+( [^\W_]+)*|", plain) and labels.plain(plain) == plain
+    plain = labels.normalize(text)
+    assert re.fullmatch(r"[^\W_]+( [^\W_]+)*|", plain) and labels.normalize(plain) == plain
 
 
 # --- Those of the active version ------------------------------------------------------------------
@@ -171,22 +171,22 @@ def test_of_the_active_version(installed: ModelVersion) -> None:
 
 
 def test_read_once(installed: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = labels.catalogue()
+    loaded = labels.index()
     monkeypatch.setattr(model_version, "sha256_of", None)
-    assert labels.catalogue() is loaded
+    assert labels.index() is loaded
 
 
 def test_another_version_is_made_active(installed: ModelVersion) -> None:
-    before = labels.catalogue()
+    before = labels.index()
     folder = shutil.copytree(installed.path, installed.path.with_name("2"))
     (folder / MANIFEST).write_text(replace(installed.manifest, version=2).to_json())
     Repository(installed.path.parents[1]).activate(f"{installed.name}@2")
-    assert labels.catalogue() is not before and len(labels.catalogue()) == 998
+    assert labels.index() is not before and len(labels.index()) == 998
 
 
 def test_many_threads_at_once(installed: ModelVersion) -> None:
-    found: list[Catalogue] = []
-    threads = [threading.Thread(target=lambda: found.append(labels.catalogue())) for _ in range(8)]
+    found: list[LabelIndex] = []
+    threads = [threading.Thread(target=lambda: found.append(labels.index())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -25,7 +25,7 @@ def _health(*arguments: str) -> str:
 def test_a_worker_that_lives_here(worker: FakeClassifier) -> None:
     eventually(lambda: liveness.live_workers(queues.queue()), "the worker's first word")
     assert _health().split()[-1] == worker.version
-    with pytest.raises(CommandError, match="No worker of 'exports' lives here"):
+    with pytest.raises(CommandError, match="No live worker of 'exports' runs here"):
         _health("exports")
 
 
@@ -33,12 +33,12 @@ def test_a_worker_that_lives_elsewhere(worker: FakeClassifier, monkeypatch: pyte
     (found,) = eventually(lambda: liveness.live_workers(queues.queue()), "the worker's first word")
     found.facts["host"] = "another container"
     monkeypatch.setattr("predictions.management.commands.worker_health.live_workers", lambda _queue: [found])
-    with pytest.raises(CommandError, match="No worker of 'predictions' lives here"):
+    with pytest.raises(CommandError, match="No live worker of 'predictions' runs here"):
         _health()
 
 
 def test_no_worker(queue: Queue) -> None:
-    with pytest.raises(CommandError, match="No worker of 'predictions' lives here"):
+    with pytest.raises(CommandError, match="No live worker of 'predictions' runs here"):
         _health()
 
 
