@@ -35,15 +35,15 @@ def prediction_request(
     """
     with backpressure.hold_wait_slot(wait_seconds):
         with writer.expect_write():
-            admitted = images.admit(upload)
+            validated = images.validate(upload)
             prediction = Prediction(
                 id=uuid4(),
                 source=source,
                 file_name=(upload.name or "")[:255],
                 expires_at=timezone.now() + expires_after if expires_after else None,
             )
-            image = images.store(admitted)
-            del upload, admitted  # hundreds of requests may wait below, and the picture is already on disk
+            image = images.store(validated)
+            del upload, validated  # hundreds of requests may wait below, and the picture is already on disk
         with announcements.listener.expect(prediction.id) as waiter:
             writer.write(prediction, image)
             if wait_seconds <= 0 or not prediction.is_waiting:

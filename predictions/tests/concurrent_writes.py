@@ -40,7 +40,7 @@ class ConcurrentWrites:
 
     def _new(self, seed: int, changes: dict[str, Any]) -> Image:
         self.predictions.append(Prediction(**{"source": "api", "file_name": "a.png", **changes}))
-        return images.store(images.admit(upload(picture(seed=seed))))
+        return images.store(images.validate(upload(picture(seed=seed))))
 
     def _write(self, number: int, image: Image) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Validation of pictures: the files that `admit` accepts and those that it rejects."""
+"""Validation of pictures: the files that `validate` accepts and those that it rejects."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from predictions.tests.pictures import encoded, noise, picture
 from predictions.uploads import validation as images
 
 
-def _admit(content: bytes) -> images.AdmittedImage:
-    return images.admit(upload(content))
+def _validate(content: bytes) -> images.ValidatedImage:
+    return images.validate(upload(content))
 
 
 def _rejection(content: bytes) -> RequestRejected:
     with pytest.raises(RequestRejected) as caught:
-        _admit(content)
+        _validate(content)
     assert caught.value.message.endswith(".")
     return caught.value
 
 
 def test_returns_format_and_size() -> None:
     content = picture("JPEG")
-    admitted = _admit(content)
-    assert (admitted.content, admitted.format, admitted.width, admitted.height) == (content, "JPEG", 32, 24)
+    validated = _validate(content)
+    assert (validated.content, validated.format, validated.width, validated.height) == (content, "JPEG", 32, 24)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "WEBP"])
 def test_accepts_all_formats(image_format: str) -> None:
-    assert _admit(picture(image_format)).format == image_format
+    assert _validate(picture(image_format)).format == image_format
 
 
 def _gif_with_comment() -> bytes:
@@ -72,7 +72,7 @@ WHOLE: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_accepts_complete_files(name: str) -> None:
-    assert _admit(WHOLE[name]()).format == name.split()[0].rstrip(",").upper()
+    assert _validate(WHOLE[name]()).format == name.split()[0].rstrip(",").upper()
 
 
 def _every_cut(content: bytes) -> range:
@@ -111,14 +111,14 @@ def test_rejects_too_many_pixels_by_the_header(settings: Settings) -> None:
     rejection = _rejection(pictures.png(20_000, 20_000, b""))
     assert (rejection.code, rejection.status) == ("too-many-pixels", 413)
     settings.UPLOAD_MAX_PIXELS = 32 * 24
-    assert _admit(picture())
+    assert _validate(picture())
     settings.UPLOAD_MAX_PIXELS -= 1
     assert _rejection(picture()).code == "too-many-pixels"
 
 
 def test_the_limit_of_pixels_does_not_depend_on_pillow(settings: Settings) -> None:
     settings.UPLOAD_MAX_PIXELS = 400_000_000
-    assert _admit(pictures.png(20_000, 20_000, b"")).width == 20_000
+    assert _validate(pictures.png(20_000, 20_000, b"")).width == 20_000
 
 
 def test_rejects_sides_of_zero_pixels() -> None:
@@ -127,6 +127,6 @@ def test_rejects_sides_of_zero_pixels() -> None:
 
 def test_rejects_too_many_bytes(settings: Settings) -> None:
     settings.UPLOAD_MAX_BYTES = len(picture())
-    assert _admit(picture())
+    assert _validate(picture())
     settings.UPLOAD_MAX_BYTES -= 1
     assert (_rejection(picture()).code, _rejection(picture()).status) == ("too-large", 413)

@@ -58,9 +58,9 @@ PARTS: dict[Callable[[int], bytes], int] = {
 
 @pytest.mark.parametrize("made_of", PARTS)
 def test_accepts_parts_up_to_the_limit(made_of: Callable[[int], bytes]) -> None:
-    assert images.admit(upload(made_of(PARTS[made_of])))
+    assert images.validate(upload(made_of(PARTS[made_of])))
     with pytest.raises(RequestRejected) as caught:
-        images.admit(upload(made_of(PARTS[made_of] + 1)))
+        images.validate(upload(made_of(PARTS[made_of] + 1)))
     assert (caught.value.code, caught.value.status) == ("too-complex", 400)
 
 
@@ -85,6 +85,6 @@ def test_rejects_junk_before_pillow_reads_it(name: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(PIL.Image, "open", None)
     started = time.process_time()
     with pytest.raises(RequestRejected) as caught:
-        images.admit(upload(JUNK[name]))
+        images.validate(upload(JUNK[name]))
     assert caught.value.code in {"too-complex", "incomplete"}
     assert time.process_time() - started < 0.5  # seconds

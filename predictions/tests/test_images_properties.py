@@ -28,7 +28,7 @@ MAGIC = [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\x
 @example(b"GIF89a", b"\x10\x00\x10\x00\x80\x00\x00")
 def test_arbitrary_bytes_raise_no_other_error(magic: bytes, rest: bytes) -> None:
     with contextlib.suppress(RequestRejected):
-        images.admit(upload(magic + rest))
+        images.validate(upload(magic + rest))
 
 
 @settings(max_examples=300)
@@ -47,9 +47,9 @@ def test_changed_files_raise_no_other_error(data: st.DataObject, content: bytes)
         if not changed:
             break
     with contextlib.suppress(RequestRejected):
-        admitted = images.admit(upload(bytes(changed)))
-        assert admitted.content == changed
-        assert admitted.format in Image.Format
+        validated = images.validate(upload(bytes(changed)))
+        assert validated.content == changed
+        assert validated.format in Image.Format
 
 
 @given(st.sampled_from(MAGIC), st.binary(max_size=500))

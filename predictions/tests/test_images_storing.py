@@ -18,7 +18,7 @@ from predictions.uploads import validation as images
 
 def _store(seed: int = 0) -> Image:
     """Stores the bytes of an image without a row."""
-    return images.store(images.admit(upload(picture(seed=seed))))
+    return images.store(images.validate(upload(picture(seed=seed))))
 
 
 def _request(files: dict[str, object], **meta: str) -> WSGIRequest:

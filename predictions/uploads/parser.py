@@ -32,7 +32,7 @@ def files(request: HttpRequest) -> MultiValueDict[str, UploadedFile[bytes]]:
     """Returns the files of a multipart form, in memory, by field name. Other requests have no files.
 
     All files together may hold `UPLOAD_MAX_BYTES`. A file that exceeds the limit comes out empty but with its true
-    `size`, and `validation.admit` rejects it. Other fields are ignored.
+    `size`, and `validation.validate` rejects it. Other fields are ignored.
 
     Django's own parser takes four times as long, a tenth of the cost of a request. It parses the forms without files.
 

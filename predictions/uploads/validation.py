@@ -32,7 +32,7 @@ MIN_SIDE = 8  # pixels; smaller pictures show nothing to classify
 
 
 @dataclass(frozen=True)
-class AdmittedImage:
+class ValidatedImage:
     """A validated picture that is not stored yet."""
 
     content: bytes = field(repr=False)
@@ -62,7 +62,7 @@ def only_file(request: HttpRequest) -> UploadedFile[bytes]:
     return found[0]
 
 
-def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
+def validate(upload: UploadedFile[bytes]) -> ValidatedImage:
     """Validates an uploaded file and returns its bytes. Closes the upload, so that it no longer holds them.
 
     Raises `RequestRejected`: `empty`, `too-large`, `too-complex`, `incomplete`, `not-an-image`, `too-many-pixels`,
@@ -89,7 +89,7 @@ def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
         raise RequestRejected(
             "too-small", f"The picture has {width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed."
         )
-    return AdmittedImage(content, hashlib.sha256(content).hexdigest(), image_format, width, height)
+    return ValidatedImage(content, hashlib.sha256(content).hexdigest(), image_format, width, height)
 
 
 def _require_structure(content: bytes) -> None:
@@ -117,19 +117,19 @@ def _sniff(content: bytes) -> tuple[str, int, int]:
         ) from error
 
 
-def store(admitted: AdmittedImage) -> Image:
+def store(validated: ValidatedImage) -> Image:
     """Stores the bytes, if they are new, and returns an unsaved image for them.
 
     The file is stored before the row, so that no row refers to a missing file.
     """
     image = Image(
-        sha256=admitted.sha256,
-        format=admitted.format,
-        width=admitted.width,
-        height=admitted.height,
-        byte_size=len(admitted.content),
+        sha256=validated.sha256,
+        format=validated.format,
+        width=validated.width,
+        height=validated.height,
+        byte_size=len(validated.content),
     )
-    image.file = default_storage.save(image_path(image, ""), ContentFile(admitted.content))
+    image.file = default_storage.save(image_path(image, ""), ContentFile(validated.content))
     return image
 
 
