@@ -82,8 +82,8 @@ def own_files(tmp_path: Path, settings: Settings) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_refusals() -> None:
-    backpressure.virtual_queue.forget()
+def no_rejections() -> None:
+    backpressure.retry_after_schedule.reset()
 
 
 def _logged_in(username: str, role: str) -> Client:
@@ -137,7 +137,7 @@ def queue_server() -> Iterator[None]:
 def queue(queue_server: None) -> Iterator[Queue]:
     """The empty queue of predictions."""
     queues.connection().flushdb()
-    backpressure.load.forget()
+    backpressure.load.reset()
     yield queues.queue()
     queues.connection().flushdb()
 
@@ -147,7 +147,7 @@ def no_queue(settings: Settings, tmp_path: Path) -> Iterator[None]:
     """Settings that name a queue server that does not run."""
     settings.REDIS_URL = f"unix://{tmp_path}/nothing.sock"
     queues.queue.cache_clear()
-    backpressure.load.forget()
+    backpressure.load.reset()
     yield
     queues.queue.cache_clear()
 

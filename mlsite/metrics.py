@@ -27,7 +27,7 @@ class SiteCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
-            "site_waiting_requests", "Waiting requests of this web process", backpressure.waiting_room.occupied
+            "site_waiting_requests", "Waiting requests of this web process", backpressure.wait_slots.in_use
         )
         try:
             queue = queues.queue()

@@ -15,7 +15,7 @@ else:
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Rows that record what happened: they are looked at, not edited."""
+    """A read-only admin for rows that record what happened."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -28,7 +28,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 def thumbnail_html(prediction: Prediction) -> str:
-    """A small picture that leads to the result page. Its alternative text is what the model saw in it."""
+    """Returns a thumbnail that links to the result page. Its alternative text is the predicted label."""
     return format_html(
         '<a href="{}"><img class="thumbnail" src="{}" alt="{}" loading="lazy" width="96" height="96"></a>',
         prediction.get_absolute_url(),
@@ -53,7 +53,7 @@ class PredictionAdmin(ReadOnlyAdmin):
     list_display_links = ("short_id",)
     list_filter = ("state", "model_version", "source", "created_at")
     search_fields = ("label", "file_name", "^id", "image__sha256")
-    search_help_text = "label, file name, beginning of the id, or SHA-256 of the picture"
+    search_help_text = "label, file name, start of the id, or SHA-256 of the picture"
     date_hierarchy = "created_at"
     list_per_page = 50
     show_full_result_count = False

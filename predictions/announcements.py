@@ -1,8 +1,8 @@
-"""Telling those who wait that a prediction has settled.
+"""Announcing settled predictions to the requests that wait for them.
 
-Workers announce settled predictions on one Redis channel, with what became of them. Each web process listens to it
-with one thread, which wakes the request that waits for that prediction. The row is the truth: an announcement only
-spares the request reading it, so one that is missed costs time, never an answer.
+Workers announce settled predictions, with their columns, on one Redis channel. One thread of each web process listens
+to it and wakes the waiting requests. The database is authoritative: an announcement only saves reading the row, so a
+missed one costs time, never an answer.
 """
 
 import json
@@ -29,9 +29,9 @@ RECONNECT_SECONDS = 0.5
 
 
 def announce(settled: Mapping[UUID, Mapping[str, Any] | None]) -> None:
-    """Says that these predictions have settled, and what their columns now hold, in one round trip for all of them.
+    """Announces these predictions with their columns, in one round trip for all of them.
 
-    `None` in place of the columns lets whoever waits read the row. A failure is logged and not raised: the answers
+    `None` in place of the columns makes waiting requests read the row. A failure is logged and not raised: the answers
     are already in the database.
     """
     if not settled:
@@ -40,39 +40,39 @@ def announce(settled: Mapping[UUID, Mapping[str, Any] | None]) -> None:
     try:
         queues.connection().publish(CHANNEL, json.dumps(message, default=datetime.isoformat))
     except redis.RedisError:
-        logger.exception("Could not announce %d settled predictions; whoever waits will read the row.", len(settled))
+        logger.exception("Could not announce %d settled predictions; waiting requests will read the row.", len(settled))
 
 
-class Call(threading.Event):
-    """Set when a prediction may have settled; `news` are its columns, if the announcement that set it held them."""
+class Waiter(threading.Event):
+    """Set when a prediction may have settled. `payload`: its columns, if the announcement held them."""
 
-    news: Mapping[str, Any] | None = None
+    payload: Mapping[str, Any] | None = None
 
 
 class Listener:
-    """One thread that hears all announcements and wakes the requests that wait for them."""
+    """One thread that receives all announcements and wakes the waiting requests."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[Call]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._process = 0
 
     @contextmanager
-    def expect(self, prediction_id: UUID) -> Iterator[Call]:
-        """A call that is set when the prediction may have settled.
+    def expect(self, prediction_id: UUID) -> Iterator[Waiter]:
+        """Yields a waiter for the prediction.
 
-        Enter this before the prediction can settle, or read the row once after entering.
+        Enter the context before the prediction can settle, or read the row once after entering.
         """
         self._ensure_listening()
-        event, key = Call(), str(prediction_id)
+        waiter, key = Waiter(), str(prediction_id)
         with self._lock:
-            self._waiting[key].add(event)
+            self._waiting[key].add(waiter)
         try:
-            yield event
+            yield waiter
         finally:
             with self._lock:
-                self._waiting[key].discard(event)
+                self._waiting[key].discard(waiter)
                 if not self._waiting[key]:
                     del self._waiting[key]
 
@@ -80,19 +80,19 @@ class Listener:
         with self._lock:
             if self._process == os.getpid() and self._thread is not None and self._thread.is_alive():
                 return
-            self._process = os.getpid()  # a forked process has inherited the object but not the thread
+            self._process = os.getpid()  # a forked process inherits the object but not the thread
             self._waiting.clear()
-            self._thread = threading.Thread(target=self._listen_for_ever, name="announcements", daemon=True)
+            self._thread = threading.Thread(target=self._listen_forever, name="announcements", daemon=True)
             self._thread.start()
 
-    def _listen_for_ever(self) -> None:
+    def _listen_forever(self) -> None:
         while True:
             try:
                 self._listen()
             except redis.RedisError as error:
                 logger.warning("Lost the announcements (%s); listening again.", error)
             except Exception:
-                logger.exception("The listener stumbled; listening again.")
+                logger.exception("The listener failed; listening again.")
             time.sleep(RECONNECT_SECONDS)
 
     def _listen(self) -> None:
@@ -109,21 +109,21 @@ class Listener:
                 if message["type"] == "message":
                     self._wake(json.loads(message["data"]))
                 else:
-                    # Subscribed, perhaps anew: whatever was said before this moment was not heard.
+                    # Subscribed, perhaps again: announcements before this were missed.
                     self._wake_all()
 
     def _wake(self, settled: Mapping[str, Mapping[str, Any] | None]) -> None:
         with self._lock:
             for prediction_id, columns in settled.items():
-                for event in self._waiting.get(prediction_id, ()):
-                    event.news = columns
-                    event.set()
+                for waiter in self._waiting.get(prediction_id, ()):
+                    waiter.payload = columns
+                    waiter.set()
 
     def _wake_all(self) -> None:
         with self._lock:
-            for events in self._waiting.values():
-                for event in events:
-                    event.set()
+            for waiters in self._waiting.values():
+                for waiter in waiters:
+                    waiter.set()
 
 
 listener = Listener()

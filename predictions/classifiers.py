@@ -20,12 +20,12 @@ def repository() -> Repository:
 
 
 def active_version() -> ModelVersion:
-    """The model version to answer with: `MODEL` if it is set, else the one that was made active.
+    """Returns the model version to answer with: `MODEL` if it is set, else the activated one.
 
-    Raises `worker.inference.repository.RepositoryError` if there is none, with what to do about it.
+    Raises `worker.inference.repository.RepositoryError` if there is none. Its message says how to install one.
     """
     if settings.MODEL:
-        # Only what is loaded is compared with its hashes, and loading does that.
+        # No files are verified here: loading verifies those of the version that it loads.
         named = [v for v in repository().versions() if settings.MODEL in {str(v), v.name}]
         return named[-1] if named else repository().get(settings.MODEL)
     version = repository().active()
@@ -35,7 +35,7 @@ def active_version() -> ModelVersion:
 
 
 def active_name() -> str:
-    """The name of the version to answer with, or an empty string: for every request, so it opens no version."""
+    """Returns the name of the version to answer with, or "". Every request calls this, so it opens no version."""
     if "@" in settings.MODEL:
         return str(settings.MODEL)
     try:
@@ -45,15 +45,15 @@ def active_name() -> str:
 
 
 def loaded_version() -> str:
-    """The version this process has loaded, or an empty string."""
+    """Returns the version that this process has loaded, or an empty string."""
     return str(_loaded.version) if _loaded else ""
 
 
 def current() -> Classifier:
-    """The classifier for the active version, warmed up. Loads when first called and when another version is active.
+    """Returns the classifier of the active version, warmed up. Loads it on the first call and after an activation.
 
-    A version that turns out to be damaged when it is made active does not replace the one that works. Raises
-    `worker.inference.repository.RepositoryError` or `worker.inference.engines.EngineError` if there is none that works.
+    A newly activated version that is damaged does not replace the loaded one. Raises
+    `worker.inference.repository.RepositoryError` or `worker.inference.engines.EngineError` if no version works.
     """
     global _loaded
     with _lock:
@@ -65,7 +65,7 @@ def current() -> Classifier:
         except (RepositoryError, EngineError):
             if _loaded is None:
                 raise
-            logger.exception("The active model version cannot be used; going on with %s.", _loaded.version)
+            logger.exception("The active model version cannot be used; keeping %s.", _loaded.version)
         return _loaded
 
 
@@ -83,7 +83,7 @@ def _load(version: ModelVersion) -> Classifier:
 
 
 def installed_models() -> list[dict[str, object]]:
-    """The installed versions, for `GET /api/models`."""
+    """Returns the installed versions, for `GET /api/models`."""
     try:
         active = str(active_version())
     except RepositoryError:

@@ -1,11 +1,11 @@
-"""Why a picture, or a request, is not accepted."""
+"""The exception for requests that are not accepted."""
 
 
 class RequestRejected(Exception):
-    """Something from outside that cannot be accepted.
+    """A request, or a part of it, that is not accepted.
 
-    `code` is stable and meant for programs, `message` is meant for people, `status` is the HTTP status that
-    says the same. `retry_after`: seconds after which it is worth trying again, where that may help.
+    `code` is stable and meant for programs, `message` is meant for people, and `status` is the matching HTTP status.
+    `retry_after`: seconds after which the client may try again, if that can help.
     """
 
     def __init__(self, code: str, message: str, *, status: int = 400, retry_after: int | None = None) -> None:

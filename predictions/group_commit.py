@@ -1,9 +1,8 @@
-"""Taking requests in: rows and jobs of all that arrive at the same moment, written together.
+"""Group commit: the rows and jobs of concurrent requests are written together.
 
-A database commits one transaction of ten rows in little more time than one of a single row, and so does the queue. So
-requests that meet here go in together, as the commits of many clients do in a database: whoever comes first writes for
-all that have arrived, and the others find their own done. Who writes waits a few milliseconds for requests that are on
-their way here already; where there are none, for nobody.
+A database commits one transaction of ten rows in little more time than one of a single row, and a queue behaves alike.
+The first request becomes the leader and writes for all pending ones; the others wait until theirs is written. The
+leader waits a few milliseconds for requests that are still reading their upload, and not at all if there are none.
 """
 
 from __future__ import annotations
@@ -29,165 +28,162 @@ from predictions.uploads import validation as images
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(eq=False)
-class _Arrival:
-    """`turn` is set when it is done, or has to write for itself and all that have arrived by then."""
-
-    prediction: Prediction
-    image: Image
-    request_id: str = field(default_factory=request_ids.current)
-    turn: threading.Event = field(default_factory=threading.Event)
-    is_done: bool = False
-    error: Exception | None = None
-
-
-# A bound for the wait of one request for others. At a hundred requests a second ten of them meet within it.
+# The longest wait of a leader for other requests. At a hundred requests per second ten of them meet within it.
 GATHER_SECONDS = 0.02
 GATHER_AT_MOST = 32
 
 
-class Intake:
-    """Gives predictions their rows and their jobs."""
+@dataclass(eq=False)
+class PendingWrite:
+    """One prediction to write. `wake` is set when it is done, or when its request becomes the leader."""
+
+    prediction: Prediction
+    image: Image
+    request_id: str = field(default_factory=request_ids.current)
+    wake: threading.Event = field(default_factory=threading.Event)
+    is_done: bool = False
+    error: Exception | None = None
+
+
+class GroupCommit:
+    """Writes predictions to the database and the queue."""
 
     def __init__(self) -> None:
-        self._on_the_way = 0
-        self._arrived: list[_Arrival] = []
-        self._is_writing = False
-        self._changed = threading.Condition()  # guards the three above; who writes waits for it
+        self._expected = 0
+        self._pending: list[PendingWrite] = []
+        self._has_leader = False
+        self._changed = threading.Condition()  # guards the three above; the leader waits for it
 
     @contextmanager
-    def coming(self) -> Iterator[None]:
-        """While a request is on its way to `accept`; leave before that is called."""
+    def expect_write(self) -> Iterator[None]:
+        """Announces a call of `write`, so that the leader waits for it. Leave the context before that call."""
         with self._changed:
-            self._on_the_way += 1
+            self._expected += 1
         try:
             yield
         finally:
             with self._changed:
-                self._on_the_way -= 1
+                self._expected -= 1
                 self._changed.notify()
 
-    def accept(self, prediction: Prediction, image: Image) -> None:
-        """Returns when the prediction is recorded and queued, or answered already.
+    def write(self, prediction: Prediction, image: Image) -> None:
+        """Returns when the prediction is stored and queued, or answered from an earlier one.
 
-        Raises `RequestRejected` if it cannot be queued, and what the database raises if it cannot be recorded.
+        Raises `RequestRejected` if it cannot be queued, and the database's error if it cannot be stored.
         """
-        arrival = _Arrival(prediction, image)
+        write = PendingWrite(prediction, image)
         bind_contextvars(prediction=str(prediction.id))
-        if connection.in_atomic_block:  # what others have to do with is none of this transaction's business
-            self._record([arrival])
+        if connection.in_atomic_block:  # the caller may roll back, and other requests must not depend on that
+            self._commit([write])
         else:
             with self._changed:
-                self._arrived.append(arrival)
-                has_to_wait, self._is_writing = self._is_writing, True
+                self._pending.append(write)
+                is_follower, self._has_leader = self._has_leader, True
                 self._changed.notify()
-            if has_to_wait:
-                arrival.turn.wait()
-            if not arrival.is_done:
-                self._write()
-        if arrival.error is not None:
-            raise arrival.error
+            if is_follower:
+                write.wake.wait()
+            if not write.is_done:
+                self._lead()
+        if write.error is not None:
+            raise write.error
 
-    def _write(self) -> None:
-        """Writes for all that have arrived; then it is the turn of the first that came meanwhile."""
-        arrived: list[_Arrival] = []
+    def _lead(self) -> None:
+        """Writes all pending predictions. The first request that came meanwhile becomes the next leader."""
+        writes: list[PendingWrite] = []
         try:
-            arrived = self._gather()
-            self._record(arrived)
-        finally:  # whatever happened, nobody may take it for a success, and nobody may be forgotten
-            _settle([other for other in arrived if not other.is_done], RuntimeError("was not recorded"))
+            writes = self._gather()
+            self._commit(writes)
+        finally:  # whatever was raised, no write may pass for a success and no request may wait forever
+            _finish([write for write in writes if not write.is_done], RuntimeError("was not stored"))
             with self._changed:
-                self._is_writing = bool(self._arrived)
-                successor = self._arrived[:1]
-            for other in (*arrived, *successor):
-                other.turn.set()
+                self._has_leader = bool(self._pending)
+                next_leader = self._pending[:1]
+            for write in (*writes, *next_leader):
+                write.wake.set()
 
-    def _gather(self) -> list[_Arrival]:
+    def _gather(self) -> list[PendingWrite]:
         with self._changed:
             self._changed.wait_for(
-                lambda: not self._on_the_way or len(self._arrived) >= GATHER_AT_MOST, timeout=GATHER_SECONDS
+                lambda: not self._expected or len(self._pending) >= GATHER_AT_MOST, timeout=GATHER_SECONDS
             )
-            arrived, self._arrived = self._arrived, []
-            return arrived
+            writes, self._pending = self._pending, []
+            return writes
 
-    def _record(self, arrivals: Sequence[_Arrival], *, again: bool = True) -> None:
+    def _commit(self, writes: Sequence[PendingWrite], *, retry: bool = True) -> None:
         try:
             with transaction.atomic():
-                self._write_rows(arrivals)
-        except (OperationalError, InterfaceError) as error:  # the database is not there, or locked: true of all of them
-            _settle(arrivals, error)
+                self._insert(writes)
+        except (OperationalError, InterfaceError) as error:  # the database is away or locked: the same for all
+            _finish(writes, error)
             return
-        except Exception as error:  # noqa: BLE001 - belongs to whoever asked, and not only to who writes
-            self._record_alone(arrivals, error, again=again)
+        except Exception as error:  # noqa: BLE001 - belongs to the request that caused it, not only to the leader
+            self._commit_one_by_one(writes, error, retry=retry)
             return
-        waiting = [arrival for arrival in arrivals if arrival.prediction.is_waiting]
-        _settle([arrival for arrival in arrivals if arrival not in waiting])
+        waiting = [write for write in writes if write.prediction.is_waiting]
+        _finish([write for write in writes if write not in waiting])
         if waiting:
             # Only a committed row may be queued: a worker is often faster than the end of a transaction.
             transaction.on_commit(lambda: self._enqueue(waiting))
 
-    def _record_alone(self, arrivals: Sequence[_Arrival], error: Exception, *, again: bool) -> None:
-        """After a transaction that failed: one that was unacceptable must not take the others along."""
-        for arrival in arrivals:
-            arrival.image.pk = None  # the number that it got is free again, and another process may have it by now
-        if len(arrivals) > 1:
-            for arrival in arrivals:
-                self._record([arrival])
-        elif again and isinstance(error, IntegrityError):
-            self._record(arrivals, again=False)  # another process has just recorded the same image
+    def _commit_one_by_one(self, writes: Sequence[PendingWrite], error: Exception, *, retry: bool) -> None:
+        """Repeats a failed transaction for each write, so that one bad row fails alone."""
+        for write in writes:
+            write.image.pk = None  # the key was rolled back, and another process may use it by now
+        if len(writes) > 1:
+            for write in writes:
+                self._commit([write])
+        elif retry and isinstance(error, IntegrityError):
+            self._commit(writes, retry=False)  # another process has just stored the same image
         else:
-            _settle(arrivals, error)
+            _finish(writes, error)
 
-    def _write_rows(self, arrivals: Sequence[_Arrival]) -> None:
-        rows = images.record(arrival.image for arrival in arrivals)
-        for arrival in arrivals:
-            arrival.prediction.image = rows[arrival.image.sha256]
+    def _insert(self, writes: Sequence[PendingWrite]) -> None:
+        rows = images.record(write.image for write in writes)
+        for write in writes:
+            write.prediction.image = rows[write.image.sha256]
         if settings.REUSE_ANSWERS:
-            known = [arrival.prediction for arrival in arrivals if rows[arrival.image.sha256] is not arrival.image]
+            known = [write.prediction for write in writes if rows[write.image.sha256] is not write.image]
             _reuse_answers(known)
-        Prediction.objects.bulk_create(arrival.prediction for arrival in arrivals)
+        Prediction.objects.bulk_create(write.prediction for write in writes)
 
-    def _enqueue(self, arrivals: Sequence[_Arrival]) -> None:
-        ids = [arrival.prediction.id for arrival in arrivals]
+    def _enqueue(self, writes: Sequence[PendingWrite]) -> None:
+        ids = [write.prediction.id for write in writes]
         try:
-            queues.enqueue(
-                *map(str, ids), request_ids={str(other.prediction.id): other.request_id for other in arrivals}
-            )
+            queues.enqueue(*map(str, ids), request_ids={str(write.prediction.id): write.request_id for write in writes})
         except redis.RedisError as error:
             logger.exception("Could not queue %d predictions.", len(ids))
-            refusal = RequestRejected(
+            rejection = RequestRejected(
                 Prediction.QUEUE_UNAVAILABLE,
                 "The queue cannot be reached. Please try again in a moment.",
                 status=503,
                 retry_after=5,
             )
-            refusal.__cause__ = error
+            rejection.__cause__ = error
             Prediction.objects.waiting().filter(pk__in=ids).update(
                 state=Prediction.State.FAILED,
-                error_code=refusal.code,
-                error=refusal.message,
+                error_code=rejection.code,
+                error=rejection.message,
                 finished_at=timezone.now(),
             )
             announcements.announce(dict.fromkeys(ids))
-            _settle(arrivals, refusal)
+            _finish(writes, rejection)
         else:
-            backpressure.load.note_enqueued(len(ids))
-            _settle(arrivals)
+            backpressure.load.add_enqueued(len(ids))
+            _finish(writes)
 
 
-def _settle(arrivals: Sequence[_Arrival], error: Exception | None = None) -> None:
-    for arrival in arrivals:
-        arrival.error = error
-        arrival.is_done = True
+def _finish(writes: Sequence[PendingWrite], error: Exception | None = None) -> None:
+    for write in writes:
+        write.error = error
+        write.is_done = True
 
 
 def _reuse_answers(predictions: Sequence[Prediction]) -> None:
-    """Answers those whose image the active model version has answered before. It would say the same again."""
+    """Answers the predictions whose image the active model version has classified before."""
     version = classifiers.active_name() if predictions else ""
     if not version:
         return
-    # One answer for each image, whichever is found first: of a popular picture there are as many as it was sent.
+    # One answer for each image, in any order: a popular image has as many equal answers as it has predictions.
     done = Prediction.objects.filter(image=OuterRef("pk"), state=Prediction.State.DONE, model_version=version)
     seen = Image.objects.filter(pk__in={prediction.image_id for prediction in predictions})
     one_each = Prediction.objects.filter(pk__in=seen.values_list(Subquery(done.order_by().values("pk")[:1])))
@@ -201,4 +197,4 @@ def _reuse_answers(predictions: Sequence[Prediction]) -> None:
 
 _REUSED = ("state", "label", "score", "top", "model_version")
 
-intake = Intake()
+writer = GroupCommit()

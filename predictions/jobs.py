@@ -1,4 +1,4 @@
-"""The job that the queue holds, and what becomes of it when it fails."""
+"""The RQ job that answers predictions, and its failure callback."""
 
 import logging
 from types import TracebackType
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from rq.job import Job
 
-from predictions import classifiers, request_ids, services
+from predictions import answering, classifiers, request_ids
 from worker.rq_batch import batched
 
 logger = logging.getLogger(__name__)
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 @batched(max_size=settings.BATCH_MAX_SIZE, max_wait=settings.BATCH_MAX_WAIT_MS / 1000)
 def classify(arguments: list[tuple[str]]) -> list[None]:
-    """Answers queued predictions, each given by its id. The answers go to their rows, not into the queue."""
-    close_old_connections()  # after a database error: the next try begins with a new connection
-    services.predictions_answer([UUID(prediction_id) for (prediction_id,) in arguments], classifiers.current())
+    """Answers queued predictions, given by their ids. The answers go to the rows, not to the queue."""
+    close_old_connections()  # a connection that an error broke is replaced before the next attempt
+    answering.predictions_answer([UUID(prediction_id) for (prediction_id,) in arguments], classifiers.current())
     return [None] * len(arguments)
 
 
@@ -30,15 +30,15 @@ def record_failure(
     error: BaseException,
     _traceback: TracebackType | None,
 ) -> None:
-    """RQ calls this each time the job fails; the prediction fails with its last try, unless there was no database."""
+    """Marks the prediction as failed after its last attempt. RQ calls this each time the job fails."""
     with request_ids.logged_for([job]):
         if job.should_retry:
-            logger.warning("Prediction %s failed (%s) and is tried again.", job.id, type(error).__name__)
+            logger.warning("Prediction %s failed (%s) and will be retried.", job.id, type(error).__name__)
             return
         if isinstance(error, OperationalError | InterfaceError):
-            # A database that is started again is away for longer than all tries take. It is no fault of the picture,
-            # which waits until `predictions_recover` finds it.
+            # A restarting database is away for longer than all attempts take. That is no fault of the picture: its
+            # prediction keeps waiting until `predictions_recover` queues it again.
             logger.warning("Prediction %s waits for the database: %s", job.id, error)
             return
         logger.error("Prediction %s failed for good.", job.id, exc_info=error)
-    services.predictions_fail([UUID(job.id)], error)
+    answering.predictions_fail([UUID(job.id)], error)

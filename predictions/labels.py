@@ -1,4 +1,4 @@
-"""The labels that one can choose from: those of the model version that answers, with what else people call them."""
+"""The labels of the active model version and their synonyms, with search."""
 
 from __future__ import annotations
 
@@ -21,44 +21,42 @@ logger = logging.getLogger(__name__)
 
 LIMIT = 20
 
-# What is left out of a word (`jack-o'-lantern`), and what stands between words.
+# Apostrophes are removed from words (`jack-o'-lantern`); everything else that is no letter or digit separates words.
 _APOSTROPHES = re.compile("['`\u2019\u02bc]")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
-# How a name may fit a text: it is the text, begins with it, has a word that begins with it, holds it somewhere.
-# The numbers order what is found: a label's own name counts more than a synonym.
+# The ranks of the four kinds of match: the name equals the text, starts with it, has a word that starts with it, or
+# contains it. Lower ranks come first in the results: a label's own name counts more than a synonym.
 _LABEL_RANKS = (0, 2, 3, 6)
 _SYNONYM_RANKS = (1, 4, 5, 6)
 
-_WITHIN = 6
+_CONTAINED_RANK = 6
 
-# Slips of the pen are looked for in texts of such lengths: shorter ones are all alike, longer ones are no label.
-_SLIP_LENGTHS = range(4, 41)
-# How much of two spellings is the same, as `difflib` counts: all but one letter in five.
-_ALIKE = 0.8
+# The lengths of texts that are searched for typos: shorter texts are all similar to each other, longer ones no label.
+_TYPO_LENGTHS = range(4, 41)
+# The least similarity of two spellings, as `difflib` counts it: one letter in five may differ.
+_MIN_SIMILARITY = 0.8
 
 
-def plain(text: str) -> str:
-    """A text as it is compared: small letters and digits without accents, one blank between two words.
+def normalize(text: str) -> str:
+    """Returns the form in which texts are compared: lower-case letters and digits, no accents, single spaces.
 
-    `Eskimo_dog`, `eskimo-dog` and ` ESKIMO  dóg ` are all `eskimo dog`.
+    `Eskimo_dog`, `eskimo-dog` and ` ESKIMO  dóg ` all become `eskimo dog`.
     """
-    # Taken apart twice: a few signs are taken apart into capitals, and a few capitals into letters with accents.
+    # Decomposed twice: a few symbols decompose into capitals, and a few capitals fold into letters with accents.
     parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     letters = "".join(part for part in parts if not unicodedata.combining(part))
     return _BETWEEN_WORDS.sub(" ", _APOSTROPHES.sub("", letters)).strip()
 
 
-def _with_capitals(text: str) -> str:
-    """A text as it was typed, but for what stands around and between its words: capitals alone tell a dog (Cardigan)
-    from a garment (cardigan).
-    """
+def _with_case(text: str) -> str:
+    """Returns the text with single spaces, in its own case: that tells the dog Cardigan from the garment cardigan."""
     return " ".join(text.replace("_", " ").split())
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One label. `synonyms`: what else it is called; `matched`: that one of them by which a search found it, if any."""
+    """One label. `synonyms`: its other names; `matched`: the synonym that a search found it by, if any."""
 
     label: str
     synonyms: tuple[str, ...] = ()
@@ -66,32 +64,32 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The label as people write it."""
+        """The label with spaces instead of underscores."""
         return self.label.replace("_", " ")
 
 
 @dataclass(frozen=True)
 class _Searchable:
-    """An entry with its plain names, the label's own first. A blank before each, so that every word begins with one."""
+    """An entry with its normalized names, the label's own first. Each begins with a space, as every word in it does."""
 
     entry: Entry
     names: tuple[str, ...]
-    everything: str
+    all_names: str
 
     @classmethod
     def of(cls, label: str, synonyms: Iterable[str]) -> _Searchable:
-        by_name = {plain(label): label}
+        by_name = {normalize(label): label}
         for synonym in synonyms:
-            by_name.setdefault(plain(synonym), synonym)
+            by_name.setdefault(normalize(synonym), synonym)
         entry = Entry(label, tuple(by_name.values())[1:])
         return cls(entry, tuple(f" {name}" for name in by_name), "\n".join(by_name))
 
-    def fit(self, text: str) -> tuple[int, int] | None:
-        """How well this fits a plain text, and which of its names does; nothing if none does. Smaller is better."""
-        if text not in self.everything:
+    def match(self, text: str) -> tuple[int, int] | None:
+        """Returns the best rank of a match with a normalized text and the position of the matching name, or `None`."""
+        if text not in self.all_names:
             return None
         return min(
-            ((_SYNONYM_RANKS if position else _LABEL_RANKS)[_way(name, f" {text}")], position)
+            ((_SYNONYM_RANKS if position else _LABEL_RANKS)[_match_kind(name, f" {text}")], position)
             for position, name in enumerate(self.names)
             if text in name
         )
@@ -100,8 +98,8 @@ class _Searchable:
         return replace(self.entry, matched=self.entry.synonyms[position - 1]) if position else self.entry
 
 
-def _way(name: str, text: str) -> int:
-    """In which of the four ways a name fits a text. Both begin with a blank."""
+def _match_kind(name: str, text: str) -> int:
+    """Returns the kind of match, an index of the ranks above. Both arguments begin with a space."""
     if name == text:
         return 0
     if name.startswith(text):
@@ -109,11 +107,11 @@ def _way(name: str, text: str) -> int:
     return 2 if text in name else 3
 
 
-class Catalogue:
-    """The labels of one model version. Never changes, so that many threads may search it."""
+class LabelIndex:
+    """The labels of one model version. It is immutable, so many threads may search it."""
 
     def __init__(self, labels: Sequence[str] = (), synonyms: Sequence[Sequence[str]] = ()) -> None:
-        """Two classes may share a label, as ImageNet's two cranes do: for those who choose, it is one."""
+        """Two classes may share a label, as ImageNet's two cranes do. The index holds it once."""
         merged: dict[str, list[str]] = {label: [] for label in labels}
         for label, words in zip(labels, synonyms, strict=False):
             merged[label] += words
@@ -133,47 +131,47 @@ class Catalogue:
         return len(self._searchable)
 
     def search(self, text: str, *, first: Sequence[str] = (), limit: int = LIMIT) -> list[Entry]:
-        """The labels that fit a text, best first: as in `search` below."""
-        places = {label: place for place, label in reversed(list(enumerate(first)))}
+        """See the function `search` below."""
+        positions = {label: position for position, label in reversed(list(enumerate(first)))}
         if not text.strip():
             likely = [self._by_label[label] for label in dict.fromkeys(first) if label in self._by_label]
-            others = (one for one in self._searchable if one.entry.label not in places)
+            others = (one for one in self._searchable if one.entry.label not in positions)
             return [one.entry for one in [*likely, *others][:limit]]
-        wanted = plain(text)
+        wanted = normalize(text)
         if not wanted:
             return []
-        found = [(*fit, one) for one in self._searchable if (fit := one.fit(wanted))]
-        # Sorting keeps the order of the alphabet among equals.
-        typed = _with_capitals(text)
+        found = [(*match, one) for one in self._searchable if (match := one.match(wanted))]
+        # The sort is stable: equal matches stay in alphabetical order.
+        typed = _with_case(text)
         found.sort(
             key=lambda hit: (
                 hit[0],
-                places.get(hit[2].entry.label, len(places)),
-                _with_capitals(hit[2].entry.label) != typed,
+                positions.get(hit[2].entry.label, len(positions)),
+                _with_case(hit[2].entry.label) != typed,
             )
         )
         entries = [one.found_by(position) for _, position, one in found]
-        # It takes some milliseconds, and where a word begins with the text, there was no slip.
-        if len(entries) < limit and all(rank == _WITHIN for rank, _, _ in found):
-            entries += self._named_in(wanted) + self._alike(wanted, places)
+        # Skipped if a word starts with the text: then it has no typo, and this takes some milliseconds.
+        if len(entries) < limit and all(rank == _CONTAINED_RANK for rank, _, _ in found):
+            entries += self._named_in(wanted) + self._similar(wanted, positions)
         once: dict[str, Entry] = {}
         for entry in entries:
             once.setdefault(entry.label, entry)
         return list(once.values())[:limit]
 
     def resolve(self, text: str) -> str | None:
-        """The label that a text names: as in `resolve` below."""
+        """See the function `resolve` below."""
         if text in self._by_label:
             return text
-        wanted = plain(text)
-        # A label's own name hides the same word among the synonyms of others.
+        wanted = normalize(text)
+        # A label's own name takes precedence over the same word among the synonyms of others.
         labels = self._labels_by_name.get(wanted) or self._labels_by_synonym.get(wanted) or set()
         if len(labels) > 1:
-            labels = {label for label in labels if _with_capitals(label) == _with_capitals(text)}
+            labels = {label for label in labels if _with_case(label) == _with_case(text)}
         return next(iter(labels)) if wanted and len(labels) == 1 else None
 
     def _named_in(self, wanted: str) -> list[Entry]:
-        """Those with a name that is part of the text (`cup`, for `a coffee cup`), longer names first."""
+        """Returns the labels whose name is part of the text (`cup` for `a coffee cup`), longer names first."""
         found = [
             (one, position)
             for one in self._searchable
@@ -183,9 +181,9 @@ class Catalogue:
         found.sort(key=lambda hit: -len(hit[0].names[hit[1]]))
         return [one.found_by(position) for one, position in found]
 
-    def _alike(self, wanted: str, places: Mapping[str, int]) -> list[Entry]:
-        """Those that somebody may have meant who made a slip in the text, or in the beginning of a word so far."""
-        if len(wanted) not in _SLIP_LENGTHS:
+    def _similar(self, wanted: str, positions: Mapping[str, int]) -> list[Entry]:
+        """Returns the labels that the text may mean if it has a typo. The text may also be the beginning of a name."""
+        if len(wanted) not in _TYPO_LENGTHS:
             return []
         beginnings: dict[str, set[tuple[str, int]]] = defaultdict(set)
         for spelling, owners in self._by_spelling.items():
@@ -195,24 +193,24 @@ class Catalogue:
         matcher.set_seq2(wanted)
         for beginning, owners in beginnings.items():
             matcher.set_seq1(beginning)
-            if matcher.real_quick_ratio() < _ALIKE or matcher.quick_ratio() < _ALIKE:
+            if matcher.real_quick_ratio() < _MIN_SIMILARITY or matcher.quick_ratio() < _MIN_SIMILARITY:
                 continue
-            if (ratio := matcher.ratio()) < _ALIKE:
+            if (ratio := matcher.ratio()) < _MIN_SIMILARITY:
                 continue
             for label, position in owners:
                 best[label] = min(best.get(label, (0.0, 0)), (-ratio, position))
-        ranked = sorted(best, key=lambda label: (best[label][0], places.get(label, len(places)), label))
+        ranked = sorted(best, key=lambda label: (best[label][0], positions.get(label, len(positions)), label))
         return [self._by_label[label].found_by(best[label][1]) for label in ranked]
 
 
-EMPTY = Catalogue()
+EMPTY = LabelIndex()
 
 _lock = threading.Lock()
-_loaded: tuple[Path | None, str, Catalogue] = (None, "", EMPTY)
+_loaded: tuple[Path | None, str, LabelIndex] = (None, "", EMPTY)
 
 
-def catalogue() -> Catalogue:
-    """The labels of the active model version, read once; none where no version can be used."""
+def index() -> LabelIndex:
+    """Returns the labels of the active model version, which are read once. Without a usable version it is empty."""
     global _loaded
     name = classifiers.active_name()
     folder, loaded_name, loaded = _loaded
@@ -222,10 +220,10 @@ def catalogue() -> Catalogue:
         return EMPTY
     with _lock:
         if _loaded[:2] == (settings.MODELS_DIR, name):
-            return _loaded[2]  # another thread was as early, and quicker
+            return _loaded[2]  # another thread has just loaded it
         try:
             version = classifiers.active_version()
-            _loaded = (settings.MODELS_DIR, str(version), Catalogue(version.labels, version.synonyms))
+            _loaded = (settings.MODELS_DIR, str(version), LabelIndex(version.labels, version.synonyms))
         except RepositoryError:
             logger.exception("The labels of %s cannot be read.", name)
             return EMPTY
@@ -233,17 +231,17 @@ def catalogue() -> Catalogue:
 
 
 def search(text: str, *, first: Sequence[str] = (), limit: int = LIMIT) -> list[Entry]:
-    """The labels that fit a text, best first and at most `limit`.
+    """Returns up to `limit` labels that match a text, best match first.
 
-    Capitals, accents, hyphens and underscores make no difference. A label's own name counts more than a synonym, and a
-    beginning more than a middle. Where no word begins so, labels follow whose name is part of the text or like it.
+    Case, accents, hyphens and underscores make no difference. A label's own name counts more than a synonym, and the
+    start of a name or word more than its middle. If no word starts with the text, the results also include labels whose
+    name is part of the text or similar to it.
 
-    `first` are the labels that a model thought of, best first. They break ties; without a text they lead the list of
-    all labels.
+    `first` are the labels that a model predicted, best first. They break ties; for an empty text they come first.
     """
-    return catalogue().search(text, first=first, limit=limit)
+    return index().search(text, first=first, limit=limit)
 
 
 def resolve(text: str) -> str | None:
-    """The label that a text names, by itself or by a synonym that only one label has; `None` if there is none."""
-    return catalogue().resolve(text)
+    """Returns the label that a text names, by its own name or by a synonym of no other label; otherwise `None`."""
+    return index().resolve(text)

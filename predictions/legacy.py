@@ -1,4 +1,4 @@
-"""`/predict` as the original course service answered it, for the clients that were written for it."""
+"""The `/predict` endpoint of the original course service, for clients that were written for it."""
 
 from datetime import timedelta
 from pathlib import PurePath
@@ -8,8 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from predictions import services
-from predictions.admission import backpressure
+from predictions import submission
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.uploads import validation as images
@@ -17,38 +16,35 @@ from predictions.uploads import validation as images
 ALLOWED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif"})
 
 
-@csrf_exempt  # it acts for nobody: there is no session that a foreign page could misuse
+@csrf_exempt  # the view acts for no user: there is no session that a foreign page could misuse
 @require_POST
 def predict(request: HttpRequest) -> JsonResponse:
-    """Exactly three keys, whatever happens; anything but an answer is 400 with nulls, or 503 if it is our fault."""
-    try:
-        backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS)
-    except RequestRejected as rejection:
-        return _answer(status=rejection.status, headers=rejection.headers)
+    """Answers with exactly three keys. Without an answer they are nulls, with 400, or 503 if the site is at fault."""
+    seconds = settings.PREDICT_WAIT_SECONDS
     try:
         file = images.only_file(request)
-    except RequestRejected:
-        return _answer(status=400)
-    try:
         if PurePath(file.name or "").suffix.lower() not in ALLOWED_SUFFIXES:
-            return _answer(status=400)
-        # These clients cannot come back for a late answer, so nobody wants it after the wait.
-        seconds = settings.PREDICT_WAIT_SECONDS
-        prediction = services.prediction_request(
+            return _response(status=400)
+        # These clients cannot fetch a late answer, so the prediction expires when they stop waiting.
+        prediction = submission.prediction_request(
             upload=file,
-            source=Prediction.Source.OLD_CLIENT,
+            source=Prediction.Source.LEGACY,
             wait_seconds=seconds,
             expires_after=timedelta(seconds=seconds),
         )
     except RequestRejected as rejection:
-        return _answer(status=503, headers=rejection.headers) if rejection.status == 503 else _answer(status=400)
+        return rejection_response(request, rejection)
     if prediction.is_done:
-        return _answer(prediction)
-    is_the_picture_s_fault = prediction.state == Prediction.State.FAILED and not prediction.is_our_failure
-    return _answer(status=400 if is_the_picture_s_fault else 503)
+        return _response(prediction)
+    is_fault_of_the_picture = prediction.state == Prediction.State.FAILED and not prediction.is_our_failure
+    return _response(status=400 if is_fault_of_the_picture else 503)
 
 
-def _answer(
+def rejection_response(_request: HttpRequest, rejection: RequestRejected) -> JsonResponse:
+    return _response(status=503 if rejection.status == 503 else 400, headers=rejection.headers)
+
+
+def _response(
     prediction: Prediction | None = None, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> JsonResponse:
     return JsonResponse(

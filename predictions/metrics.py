@@ -1,4 +1,4 @@
-"""What the answering of predictions measures, beside what every batch worker measures."""
+"""Metrics of the classifier, in addition to those of every batch worker."""
 
 from prometheus_client import Histogram
 
@@ -13,8 +13,8 @@ _COMPUTE = Histogram(
 )
 
 
-def observe(classified: BatchResult) -> None:
-    for seconds in classified.decode_seconds:
+def observe(result: BatchResult) -> None:
+    for seconds in result.decode_seconds:
         _DECODE.observe(seconds)
-    for seconds in classified.compute_seconds:
+    for seconds in result.compute_seconds:
         _COMPUTE.observe(seconds)

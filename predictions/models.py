@@ -1,4 +1,4 @@
-"""Images and predictions: what came in, and what was answered."""
+"""Images and predictions."""
 
 import uuid
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from django.utils import timezone
 
 
 def image_path(image: "Image", file_name: str) -> str:
-    """Where an image's bytes are stored: by their hash alone, never by a name that came from outside."""
+    """Returns where an image's bytes are stored: under their hash, never under a name from outside."""
     return f"images/{image.sha256[:2]}/{image.sha256}.{image.format.lower()}"
 
 
 class Image(models.Model):
-    """One distinct picture, known by the SHA-256 of its bytes; stored once however often it is sent."""
+    """One distinct picture, identified by the SHA-256 of its bytes. It is stored once, however often it is sent."""
 
     class Format(models.TextChoices):
         JPEG = "JPEG"
@@ -48,20 +48,20 @@ class Image(models.Model):
 
 class PredictionQuerySet(models.QuerySet["Prediction"]):
     def waiting(self) -> "PredictionQuerySet":
-        """Those that somebody still expects an answer to."""
+        """Queued and running predictions."""
         return self.filter(state__in=Prediction.WAITING)
 
     def update_each(self, columns: Mapping[uuid.UUID, Mapping[str, Any]]) -> list[uuid.UUID]:
-        """Gives each of these rows, as far as it is in this query set, columns of its own: the same ones for all.
+        """Sets different values in each of these rows, for the same columns. Returns the ids of the updated rows.
 
-        Runs in a transaction. Returns the ids of the rows that were in the query set. The one statement is prepared
-        once and run for each row: Django's `bulk_update` builds a single expression of all values, which takes longer
-        than to run it.
+        Rows outside this query set are left alone. Call it in a transaction. One statement is prepared and executed
+        for each row: Django's `bulk_update` builds one expression of all values, and building it takes longer than
+        running it.
         """
         if not columns:
             return []
         connection, options = connections[self.db], self.model._meta
-        # Locked until the end of the transaction, so that what is true of them now is true when they are written.
+        # The rows are locked until the end of the transaction, so that they still match the query set when written.
         ids = list(self.filter(pk__in=columns).select_for_update(of=("self",)).values_list("pk", flat=True))
         by_name = {field.name: field for field in options.concrete_fields}
         fields = [by_name[name] for name in next(iter(columns.values()))]
@@ -84,10 +84,10 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
 
 
 class Prediction(models.Model):
-    """One request to classify one image: its state, its answer, and who answered.
+    """One request to classify one image, with its state and its answer.
 
-    The state moves only forward and settles only once; every change of it is a conditional `UPDATE`
-    (see `services`), so that two workers with the same job cannot both answer.
+    The state moves only forward and settles only once. Every change of it is a conditional `UPDATE` (see `submission`
+    and `answering`), so two workers with the same job cannot both answer.
     """
 
     class State(models.TextChoices):
@@ -100,20 +100,20 @@ class Prediction(models.Model):
 
     WAITING: ClassVar = (State.QUEUED, State.RUNNING)
 
-    # Error codes of failures that the sender can do nothing about; all others are about the picture.
+    # Error codes of failures that are the site's fault; all others are about the picture.
     QUEUE_UNAVAILABLE: ClassVar = "queue-unavailable"
     CLASSIFICATION_FAILED: ClassVar = "classification-failed"
 
     class Source(models.TextChoices):
         PAGE = "page", "Web page"
         API = "api", "API"
-        OLD_CLIENT = "old", "Old client"
+        LEGACY = "old", "Legacy client"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="predictions")
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     source = models.CharField(max_length=4, choices=Source)
-    file_name = models.CharField(max_length=255, blank=True, help_text="as the sender named it; for display only")
+    file_name = models.CharField(max_length=255, blank=True, help_text="as uploaded; for display only")
 
     label = models.CharField(max_length=200, blank=True)
     score = models.FloatField(null=True, blank=True, help_text="probability of the label, 0 to 1")
@@ -125,7 +125,7 @@ class Prediction(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="nobody wants the answer after this moment")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="the answer is discarded after this time")
     decode_ms = models.FloatField(null=True, blank=True)
     compute_ms = models.FloatField(null=True, blank=True)
 
@@ -158,7 +158,7 @@ class Prediction(models.Model):
         indexes: ClassVar = [
             # the admin's list and date hierarchy: newest first
             models.Index(fields=["-created_at"], name="prediction_newest"),
-            # recovery: what still waits, oldest first; and the admin's filter by state
+            # recovery: waiting predictions, oldest first; and the admin's filter by state
             models.Index(fields=["state", "created_at"], name="prediction_by_state"),
             # the admin's filter and search by label
             models.Index(fields=["label", "-created_at"], name="prediction_by_label"),
@@ -182,17 +182,17 @@ class Prediction(models.Model):
     def is_our_failure(self) -> bool:
         return self.error_code in {self.QUEUE_UNAVAILABLE, self.CLASSIFICATION_FAILED}
 
-    def is_expired_at(self, moment: datetime) -> bool:
-        return self.expires_at is not None and self.expires_at <= moment
+    def is_expired_at(self, at: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= at
 
     @property
     def age_seconds(self) -> float:
-        """Since the request."""
+        """Seconds since the request."""
         return max(0.0, (timezone.now() - self.created_at).total_seconds())
 
     @property
     def queue_ms(self) -> float | None:
-        """Milliseconds between the request and the moment a worker took it up."""
+        """Milliseconds between the request and the start of its classification."""
         return _milliseconds(self.created_at, self.started_at)
 
     @property
@@ -201,5 +201,5 @@ class Prediction(models.Model):
 
 
 def _milliseconds(start: datetime, end: datetime | None) -> float | None:
-    # Not below 0: the clocks of two machines, or of one that was set, may disagree.
+    # Never negative: the clocks of two machines may disagree, and a clock may be set.
     return None if end is None else max(0.0, round((end - start).total_seconds() * 1000, 1))

@@ -1,4 +1,4 @@
-"""The queue that predictions wait in."""
+"""The queue of predictions."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -16,11 +16,11 @@ from predictions.request_ids import meta
 
 NAME = "predictions"
 
-# A job is tried this often in all: what fails by bad luck (a locked database, a killed worker) gets another chance,
-# a picture that kills every worker it meets does not kill for ever.
+# The attempts for each job. A transient failure (a locked database, a killed worker) gets another one; a picture that
+# kills every worker does not go on killing them.
 ATTEMPTS = 3
-FAILURE_TTL = 86_400  # seconds that Redis remembers a failed job; the row remembers for good
-RESULT_TTL = 60  # seconds that it remembers one that went well: a kilobyte each, and a hundred come in a second
+FAILURE_TTL = 86_400  # seconds that Redis keeps a failed job; its row is kept for good
+RESULT_TTL = 60  # seconds that Redis keeps a successful job: one kilobyte each, up to a hundred per second
 
 _RETRY = JobRetry(max=ATTEMPTS - 1)
 _ON_FAILURE = Callback("predictions.jobs.record_failure")
@@ -28,15 +28,15 @@ _ON_FAILURE = Callback("predictions.jobs.record_failure")
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 3
 
-# Somebody stopped or cancelled the job by hand, past the site: in RQ's dashboard, say.
+# Statuses of jobs that were stopped or cancelled outside the site, in RQ's dashboard for example.
 GIVEN_UP = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 
 
 @cache
 def queue() -> Queue:
-    """One queue object for the life of the process: each new one asks the server for its facts."""
-    # Who sends a picture waits on this connection. The client's own patience with a server that is not there, seven
-    # seconds for each call, or with one that hangs, for ever, would soon keep every thread of the web server waiting.
+    """Returns the queue. One object serves the whole process, because each new one queries the server."""
+    # Uploads wait for this connection. The client's defaults, seven seconds for an absent server and no limit for one
+    # that hangs, would soon block every thread of the web server.
     connection = redis.Redis.from_url(
         settings.REDIS_URL,
         socket_connect_timeout=CONNECT_SECONDS,
@@ -51,14 +51,14 @@ def connection() -> "redis.Redis":
 
 
 def is_embedded() -> bool:
-    """Whether the queue is the server that `manage.py up` starts, and not one that `REDIS_URL` names."""
+    """Whether the queue runs on the server that `manage.py up` starts, not on one that `REDIS_URL` names."""
     return bool(settings.REDIS_URL == settings.EMBEDDED_VALKEY_URL)
 
 
 def enqueue(*prediction_ids: str, request_ids: Mapping[str, str] | None = None) -> None:
-    """Puts predictions into the queue, under their own ids, in one round trip.
+    """Queues a job for each prediction, with the prediction's id, in one round trip.
 
-    `request_ids`: for each prediction the request that it came with, where that is known.
+    `request_ids`: the id of the request that submitted each prediction, where known.
 
     Raises `redis.RedisError` if the queue cannot be reached.
     """
@@ -79,7 +79,7 @@ def enqueue(*prediction_ids: str, request_ids: Mapping[str, str] | None = None) 
 
 
 def job_statuses(prediction_ids: Sequence[str]) -> dict[str, JobStatus | None]:
-    """What the queue knows of these predictions, in one round trip; `None` where it knows nothing."""
+    """Returns the job statuses of these predictions in one round trip; `None` for those without a job."""
     with connection().pipeline(transaction=False) as pipeline:
         for prediction_id in prediction_ids:
             pipeline.hget(Job.key_for(prediction_id), "status")

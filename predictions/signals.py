@@ -1,4 +1,4 @@
-"""What happens here, for the rooms above, which this one does not know."""
+"""Signals for the packages above, which this package does not import."""
 
 from dataclasses import dataclass
 from uuid import UUID

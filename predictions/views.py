@@ -12,51 +12,45 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from predictions import services
+from predictions import submission
 from predictions.admission import backpressure
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.uploads import thumbnails
 from predictions.uploads import validation as images
 
-# The result page holds its own loading back for this long, so that it mostly comes with the answer in it; after that
-# it says "in the queue" and loads itself again.
+# The result page waits this long for the answer, so that most pages show it at once. A page without an answer reloads.
 PAGE_WAIT_SECONDS = 3
 
 
 class HttpResponseSeeOther(HttpResponseRedirect):
-    """After a form: go there, with GET (RFC 9110, 15.4.4)."""
+    """Redirects with GET after a form was processed (RFC 9110, 15.4.4)."""
 
     status_code = 303
 
 
-@csrf_exempt  # it acts for nobody: a foreign page gains nothing that it could not do by itself
+@csrf_exempt  # the view acts for no user: a foreign page gains nothing by it
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
-        return _upload_page(request)
+        return upload_page(request)
     try:
-        backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS, takes_place=False)
-        file = images.only_file(request)
+        prediction = submission.prediction_request(upload=images.only_file(request), source=Prediction.Source.PAGE)
     except RequestRejected as rejection:
         if rejection.code != "no-file":
-            return _upload_page(request, rejection)
+            return upload_page(request, rejection)
         messages.error(request, "Please choose a picture first.")
         return redirect("predictions:upload")
-    try:
-        prediction = services.prediction_request(upload=file, source=Prediction.Source.PAGE)
-    except RequestRejected as rejection:
-        return _upload_page(request, rejection)
     return HttpResponseSeeOther(prediction.get_absolute_url())
 
 
-def _upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
+def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
     if rejection is None and not request.COOKIES and not settings.DEBUG:
-        # With cookies there may be something to say: no cache may take the one page for the other.
-        return HttpResponse(_first_page(settings.UPLOAD_MAX_BYTES), headers={"Vary": "Cookie"})
-    # The message and not the exception: its traceback holds the upload, and the context outlives the request until the
-    # garbage collector next runs.
-    context = {"refusal": rejection.message if rejection else "", **_limits(settings.UPLOAD_MAX_BYTES)}
+        # A request with cookies may have a message to show, so caches must keep the two pages apart.
+        return HttpResponse(_page_without_messages(settings.UPLOAD_MAX_BYTES), headers={"Vary": "Cookie"})
+    # The context gets the message, not the exception: the exception's traceback holds the upload, and the context stays
+    # in memory until the garbage collector next runs.
+    context = {"rejection": rejection.message if rejection else "", **_limits(settings.UPLOAD_MAX_BYTES)}
     response = render(request, "predictions/upload.html", context, status=rejection.status if rejection else 200)
     for name, value in rejection.headers.items() if rejection else ():
         response[name] = value
@@ -64,8 +58,8 @@ def _upload_page(request: HttpRequest, rejection: RequestRejected | None = None)
 
 
 @cache
-def _first_page(max_bytes: int) -> str:
-    """The page for who comes without cookies, to whom there is nothing to say: the same for all, written once."""
+def _page_without_messages(max_bytes: int) -> str:
+    """The page for requests without cookies. It is the same for all of them, so it is rendered once."""
     return render_to_string("predictions/upload.html", _limits(max_bytes))
 
 
@@ -81,19 +75,19 @@ def _limits(max_bytes: int) -> dict[str, object]:
 @never_cache
 def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     try:
-        prediction = services.prediction_wait(prediction_id, PAGE_WAIT_SECONDS)
+        prediction = submission.prediction_wait(prediction_id, PAGE_WAIT_SECONDS)
     except Prediction.DoesNotExist as error:
         raise Http404("There is no such prediction.") from error
     context: dict[str, object] = {"prediction": prediction}
     if prediction.is_waiting:
-        context["look_again_seconds"] = backpressure.look_again_seconds(prediction.age_seconds)
+        context["reload_seconds"] = backpressure.reload_seconds(prediction.age_seconds)
     return render(request, "predictions/result.html", context)
 
 
 @require_safe
 @cache_control(private=True, max_age=86_400, immutable=True)
 def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse:
-    """The image as it was sent. Who knows the prediction's address may see its picture."""
+    """The image as it was sent. Anyone who knows the prediction's address may see it."""
     image = _image(prediction_id)
     try:
         return FileResponse(image.file.open("rb"), content_type=image.content_type)
@@ -104,9 +98,9 @@ def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse:
 @require_safe
 @cache_control(private=True, max_age=86_400, immutable=True)
 def thumbnail(request: HttpRequest, prediction_id: UUID) -> FileResponse:
-    """For the lists of the admin, and for those who may see them: making one costs a whole decode.
+    """A small version for the lists of the admin. Only staff may request it, because making one costs a full decode.
 
-    Anybody else gets 404, as for an unknown picture: it is an image in a page, where a login form is of no use.
+    Others get 404, as for an unknown picture: a redirect to the login form is of no use to an `<img>`.
     """
     if not (request.user.is_active and request.user.is_staff):
         raise Http404("There is no thumbnail of this picture.")

@@ -55,7 +55,7 @@ def seed_photos(photos: Sequence[tuple[str, bytes]], classifier: Classifier, pro
 
 
 def _answered(name: str, content: bytes, answer: Classification, model_version: str) -> Prediction:
-    image = images.store(images.admit(SimpleUploadedFile(name, content)))
+    image = images.store(images.validate(SimpleUploadedFile(name, content)))
     now = timezone.now()
     with transaction.atomic():
         return Prediction.objects.create(

@@ -65,7 +65,7 @@ def test_does_not_log_rejections_by_a_full_queue(
     def full(**_limits: Any) -> None:
         raise RequestRejected("busy", "Full.", status=503)
 
-    monkeypatch.setattr(backpressure, "require_room", full)
+    monkeypatch.setattr(backpressure, "require_capacity", full)
     assert client.post("/api/predict").status_code == 503
     assert lines.text == ""
 

@@ -1,45 +1,83 @@
-"""The API's refusals for want of room, given before Django has done anything else for the request."""
+"""Rejects requests that cannot be answered in time, before their body is read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import reverse
 
+from predictions import legacy, views
 from predictions.admission import backpressure
+from predictions.api.prefer import wait_seconds
 from predictions.api.problems import CONTENT_TYPE, problem
-from predictions.api.views import wait_seconds
 from predictions.exceptions import RequestRejected
 
 
-class AdmissionMiddleware:
-    """Middleware. When thousands come at once, nine of ten are refused: that has to cost a fraction of an answer, or
-    the refusals take all time of the web process, and with them the pages that it could well serve.
+@dataclass(frozen=True)
+class AdmissionRule:
+    """How the `POST` requests of one path are admitted, and how a rejection is rendered.
 
-    Forms and the old clients are refused in their views, in words of their own.
+    `wait_limit`: the seconds that the client waits for the answer, or `None`.
+    `holds_thread`: whether the request itself waits for the answer.
+    `is_early`: whether a rejection skips the middleware below, with its sessions and messages. That is cheap.
+    """
+
+    render: Callable[[HttpRequest, RequestRejected], HttpResponse]
+    wait_limit: Callable[[HttpRequest], float | None]
+    holds_thread: bool = True
+    is_early: bool = False
+
+
+def _as_problem(_request: HttpRequest, rejection: RequestRejected) -> HttpResponse:
+    return JsonResponse(
+        problem(rejection.status, rejection.code, rejection.message),
+        status=rejection.status,
+        content_type=CONTENT_TYPE,
+        headers=rejection.headers,
+    )
+
+
+def _preferred_wait(request: HttpRequest) -> float | None:
+    return _default_wait(request) if wait_seconds(request.headers.get("Prefer", "")) else None
+
+
+def _default_wait(_request: HttpRequest) -> float:
+    return float(settings.PREDICT_WAIT_SECONDS)
+
+
+RULES = {
+    "/": AdmissionRule(render=views.upload_page, wait_limit=_default_wait, holds_thread=False),
+    "/predict": AdmissionRule(render=legacy.rejection_response, wait_limit=_default_wait),
+    "/api/predict": AdmissionRule(render=_as_problem, wait_limit=_preferred_wait, is_early=True),
+}
+
+
+class AdmissionMiddleware:
+    """Applies the rule of the request's path.
+
+    Under overload nine of ten requests are rejected. A rejection has to cost a fraction of an answer: otherwise the
+    rejections take all the time of the web process, and pages suffer that it could well serve.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.method == "POST" and request.path == _predict():
-            seconds = wait_seconds(request.headers.get("Prefer", ""))
-            try:
-                backpressure.require_room(wait_limit=settings.PREDICT_WAIT_SECONDS if seconds else None)
-            except RequestRejected as rejection:
-                return JsonResponse(
-                    problem(rejection.status, rejection.code, rejection.message),
-                    status=rejection.status,
-                    content_type=CONTENT_TYPE,
-                    headers=rejection.headers,
-                )
-        return self.get_response(request)
+        return _rejection(request, is_early=True) or self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
+        return _rejection(request, is_early=False)
 
 
-@cache
-def _predict() -> str:
-    return reverse("api:predict")
+def _rejection(request: HttpRequest, *, is_early: bool) -> HttpResponse | None:
+    rule = RULES.get(request.path_info) if request.method == "POST" else None
+    if rule is None or rule.is_early != is_early:
+        return None
+    try:
+        backpressure.require_capacity(wait_limit=rule.wait_limit(request), holds_thread=rule.holds_thread)
+    except RequestRejected as rejection:
+        return rule.render(request, rejection)
+    return None

@@ -1,4 +1,4 @@
-"""The API's operation on the labels that one can choose from."""
+"""The API operation that searches the labels."""
 
 from typing import Any
 from uuid import UUID
@@ -16,39 +16,39 @@ from predictions.api.serializers import SCORE_DIGITS
 from predictions.api.views import problem_schema
 from predictions.models import Prediction
 
-MAX_AGE_SECONDS = 60  # the labels change only when another model version is made active
+MAX_AGE_SECONDS = 60  # the labels change only when another model version is activated
 
 
 class LabelsQuerySerializer(serializers.Serializer[Any]):
     q = serializers.CharField(
-        required=False, allow_blank=True, max_length=200, default="", help_text="what somebody has typed so far"
+        required=False, allow_blank=True, max_length=200, default="", help_text="the text typed so far"
     )
-    prediction = serializers.UUIDField(required=False, help_text="the labels that it thought of come first, scored")
+    prediction = serializers.UUIDField(required=False, help_text="its best labels come first, with their scores")
     limit = serializers.IntegerField(required=False, min_value=1, max_value=100, default=labels.LIMIT)
 
 
 class LabelChoiceSerializer(serializers.Serializer[Any]):
-    """A label that fits."""
+    """A label that matches."""
 
-    label = serializers.CharField(help_text="as answers name it")  # type: ignore[assignment]
-    name = serializers.CharField(help_text="as people write it")
+    label = serializers.CharField(help_text="as in predictions")  # type: ignore[assignment]
+    name = serializers.CharField(help_text="for display")
     synonyms = serializers.ListField(child=serializers.CharField())
-    matched = serializers.CharField(allow_null=True, help_text="the synonym by which it was found")
+    matched = serializers.CharField(allow_null=True, help_text="the synonym that matched")
     score = serializers.FloatField(
-        allow_null=True, min_value=0, max_value=1, help_text="what the prediction gave it, if it is of its best five"
+        allow_null=True, min_value=0, max_value=1, help_text="its score in the prediction, if among the best five"
     )
 
 
 class LabelChoicesSerializer(serializers.Serializer[Any]):
     query = serializers.CharField(allow_blank=True)
-    exact = serializers.CharField(allow_null=True, help_text="the one label that the query names in full")
+    exact = serializers.CharField(allow_null=True, help_text="the label that the query names exactly")
     labels = LabelChoiceSerializer(many=True)
 
 
 class LabelsView(APIView):
     @extend_schema(
         operation_id="labels",
-        summary="The labels that fit a text, best first",
+        summary="Search the labels, best match first",
         parameters=[LabelsQuerySerializer],
         responses={
             200: LabelChoicesSerializer,
@@ -89,7 +89,7 @@ class LabelsView(APIView):
 
 
 def _scores(prediction_id: UUID) -> dict[str, float]:
-    """The best labels of a prediction with their scores, best first; none before it is answered."""
+    """Returns the best labels of a prediction with their scores, best first; none before it is answered."""
     top = Prediction.objects.filter(pk=prediction_id).values_list("top", flat=True).first()
     if top is None:
         raise Http404

@@ -26,9 +26,9 @@ _CODES = {
 
 
 class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
-    """What every error of the API looks like."""
+    """An error of the API."""
 
-    type = serializers.CharField(help_text="always `about:blank`: `code` tells errors apart")
+    type = serializers.CharField(help_text="always `about:blank`; see `code`")
     title = serializers.CharField(help_text="the HTTP status in words")
     status = serializers.IntegerField(help_text="the HTTP status")
     code = serializers.CharField(help_text="stable; for programs")
@@ -41,13 +41,13 @@ def problem(status: int, code: str, detail: str, **extra: object) -> dict[str, o
 
 
 def problem_response(error: Exception, _context: dict[str, Any] | None = None) -> Response | None:
-    """The response to an exception, as `REST_FRAMEWORK['EXCEPTION_HANDLER']`; `None` for one that is a defect."""
+    """Returns the response to an exception, or `None` for a defect. This is REST framework's `EXCEPTION_HANDLER`."""
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     elif isinstance(error, RequestDataTooBig):
-        error = RequestRejected("too-large", "The request is larger than what is accepted.", status=413)
+        error = RequestRejected("too-large", "The request is too large.", status=413)
     headers = {}
     if isinstance(error, RequestRejected):
         body, status, headers = problem(error.status, error.code, error.message), error.status, error.headers
@@ -59,8 +59,8 @@ def problem_response(error: Exception, _context: dict[str, Any] | None = None) -
         else:
             body = problem(status, code, str(error.detail))
     else:
-        # REST framework raises the error again from a frame that holds it: a reference cycle, which would keep the
-        # upload in memory until the garbage collector next runs.
+        # REST framework raises the error again from a frame that holds it. This reference cycle would keep the upload
+        # in memory until the garbage collector next runs.
         traceback.clear_frames(error.__traceback__)
         return None
     set_rollback()

@@ -1,4 +1,4 @@
-"""What the API says of a prediction."""
+"""The API's representation of a prediction."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class LabelSerializer(serializers.Serializer[Any]):
 
 
 class TimingsSerializer(serializers.Serializer[Any]):
-    """Milliseconds; `null` where that has not happened."""
+    """Milliseconds; `null` for steps that have not happened."""
 
     queue_ms = serializers.FloatField(allow_null=True)
     decode_ms = serializers.FloatField(allow_null=True)
@@ -39,9 +39,8 @@ class PredictionErrorSerializer(serializers.Serializer[Any]):
 class PredictionSerializer(serializers.Serializer[Prediction]):
     """A prediction. `prediction` and `score` are `null` until it is done, and stay so if it never is."""
 
-    # The fields are for the schema. What they say is written by `to_representation` itself: this is on the path of
-    # every request, and copying ten field objects for each would cost more than the queue does. A test holds the two
-    # together.
+    # The fields serve the schema only. `to_representation` writes the values itself, because copying ten field objects
+    # for every request costs more than the queue does. A test keeps the two in agreement.
     success = serializers.BooleanField()
     prediction = serializers.CharField(allow_null=True)
     score = serializers.FloatField(allow_null=True, min_value=0, max_value=1)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
@@ -18,7 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from predictions import classifiers, services
+from predictions import classifiers, submission
+from predictions.api.prefer import wait_seconds
 from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
 from predictions.exceptions import RequestRejected
@@ -30,7 +29,7 @@ PREFER = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="`respond-async` answers 202 at once; `wait=SECONDS` waits shorter than the server would (RFC 7240).",
+    description="`respond-async` answers 202 at once; `wait=SECONDS` limits the wait for the answer (RFC 7240).",
 )
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",
@@ -38,7 +37,7 @@ RETRY_AFTER = OpenApiParameter(
     OpenApiParameter.HEADER,
     required=True,
     response=[503],
-    description="Seconds after which it is worth trying again.",
+    description="Seconds after which to try again.",
 )
 
 
@@ -46,7 +45,7 @@ def problem_schema(description: str) -> OpenApiResponse:
     return OpenApiResponse(ProblemSerializer, description=description)
 
 
-# By hand: drf-spectacular describes a serializer's file as the address that it has in answers.
+# Written by hand: drf-spectacular describes a file field by the URL that a response holds, not by its bytes.
 UPLOAD_SCHEMA = {
     "type": "object",
     "properties": {
@@ -66,21 +65,22 @@ class PredictView(APIView):
         request={"multipart/form-data": UPLOAD_SCHEMA},
         responses={
             200: PredictionSerializer,
-            202: OpenApiResponse(PredictionSerializer, description="Accepted; the answer is not there yet."),
+            202: OpenApiResponse(PredictionSerializer, description="Accepted, not answered yet."),
             (400, CONTENT_TYPE): problem_schema("No file, several files, an empty, incomplete or too complex picture."),
-            (409, CONTENT_TYPE): problem_schema("It was cancelled while its sender waited."),
+            (409, CONTENT_TYPE): problem_schema("The prediction was cancelled during the wait."),
             (411, CONTENT_TYPE): problem_schema("No Content-Length."),
             (413, CONTENT_TYPE): problem_schema("Too many bytes or pixels."),
             (415, CONTENT_TYPE): problem_schema("Not a picture of a known format, or not multipart/form-data."),
-            (422, CONTENT_TYPE): problem_schema("The picture is corrupt inside and cannot be decoded."),
+            (422, CONTENT_TYPE): problem_schema("The picture is corrupt and cannot be decoded."),
             (500, CONTENT_TYPE): problem_schema("The classification failed."),
-            (503, CONTENT_TYPE): problem_schema("The queue cannot be reached, or too much waits in it already."),
+            (503, CONTENT_TYPE): problem_schema("The queue cannot be reached, or the service is too busy."),
         },
     )
     def post(self, request: Request) -> Response:
-        seconds = wait_seconds(request.headers.get("Prefer", ""))  # admitted already: see `predictions.admission`
-        prediction = services.prediction_request(
-            upload=_picture(request), source=Prediction.Source.API, wait_seconds=seconds
+        prediction = submission.prediction_request(
+            upload=_picture(request),
+            source=Prediction.Source.API,
+            wait_seconds=wait_seconds(request.headers.get("Prefer", "")),
         )
         if not prediction.is_waiting and not prediction.is_done:
             raise failure(prediction)
@@ -101,19 +101,18 @@ class PredictionView(APIView):
 
     @extend_schema(
         operation_id="cancel",
-        summary="Cancel a prediction that still waits in the queue",
+        summary="Cancel a queued prediction",
         responses={
             200: PredictionSerializer,
             (404, CONTENT_TYPE): problem_schema("No such prediction."),
-            (409, CONTENT_TYPE): problem_schema("A worker has it already, or it has settled."),
+            (409, CONTENT_TYPE): problem_schema("A worker has started it, or it has settled."),
         },
     )
     def delete(self, request: Request, prediction_id: UUID) -> Response:
-        cancelled = services.prediction_cancel(get_prediction(prediction_id))
-        prediction = get_prediction(prediction_id)
-        if not cancelled and prediction.state != Prediction.State.CANCELLED:
-            message = f"The prediction is {prediction.get_state_display().lower()} and cannot be cancelled any more."
-            raise RequestRejected("not-cancellable", message, status=409)
+        try:
+            prediction = submission.prediction_cancel(prediction_id)
+        except Prediction.DoesNotExist as error:
+            raise Http404 from error
         return Response(PredictionSerializer(prediction, context={"request": request}).data)
 
 
@@ -121,7 +120,7 @@ class ModelSerializer(serializers.Serializer[Any]):
     model = serializers.CharField(help_text="name@version")
     active = serializers.BooleanField()
     classes = serializers.IntegerField()
-    input_size = serializers.IntegerField(help_text="pixels of a side")
+    input_size = serializers.IntegerField(help_text="width and height, in pixels")
 
 
 class ModelsView(APIView):
@@ -131,7 +130,7 @@ class ModelsView(APIView):
 
 
 def _picture(request: Request) -> UploadedFile[bytes]:
-    """Read past REST framework's own parser, which takes several times as long."""
+    """Reads the upload with our own parser: REST framework's takes several times as long."""
     if request.content_type and not parser.is_form(request._request):
         raise UnsupportedMediaType(request.content_type)
     return images.only_file(request._request)
@@ -144,20 +143,8 @@ def get_prediction(prediction_id: UUID) -> Prediction:
         raise Http404 from error
 
 
-def wait_seconds(prefer: str) -> float:
-    """How long to wait for the answer, given a `Prefer` header (RFC 7240); what it does not understand it ignores."""
-    preferences = [preference.strip().lower() for preference in re.split("[,;]", prefer)]
-    if "respond-async" in preferences:
-        return 0
-    longest = float(settings.PREDICT_WAIT_SECONDS)
-    for preference in preferences:
-        if wish := re.fullmatch(r"wait\s*=\s*\"?(\d{1,6})\"?", preference):
-            return min(float(wish[1]), longest)
-    return longest
-
-
 def failure(prediction: Prediction) -> RequestRejected:
-    """The error to answer with when a prediction settled without an answer while its sender waited."""
+    """The error for a prediction that settled without an answer during the wait."""
     if prediction.is_our_failure:
         return RequestRejected(prediction.error_code, prediction.error, status=500)
     if prediction.state == Prediction.State.FAILED:

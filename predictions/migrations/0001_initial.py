@@ -62,12 +62,12 @@ class Migration(migrations.Migration):
                 (
                     "source",
                     models.CharField(
-                        choices=[("page", "Web page"), ("api", "API"), ("old", "Old client")], max_length=4
+                        choices=[("page", "Web page"), ("api", "API"), ("old", "Legacy client")], max_length=4
                     ),
                 ),
                 (
                     "file_name",
-                    models.CharField(blank=True, help_text="as the sender named it; for display only", max_length=255),
+                    models.CharField(blank=True, help_text="as uploaded; for display only", max_length=255),
                 ),
                 ("label", models.CharField(blank=True, max_length=200)),
                 ("score", models.FloatField(blank=True, help_text="probability of the label, 0 to 1", null=True)),
@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "expires_at",
-                    models.DateTimeField(blank=True, help_text="nobody wants the answer after this moment", null=True),
+                    models.DateTimeField(blank=True, help_text="the answer is discarded after this time", null=True),
                 ),
                 ("decode_ms", models.FloatField(blank=True, null=True)),
                 ("compute_ms", models.FloatField(blank=True, null=True)),

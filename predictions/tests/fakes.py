@@ -1,4 +1,4 @@
-"""Stand-ins for what is slow or far away, and rows to look at."""
+"""Fakes for slow parts, and functions that create rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANSWER = Classification("espresso", 0.9512345, (("espresso", 0.9512345), ("cup",
 
 
 class FakeClassifier:
-    """Decodes for real, then answers `espresso`. `batches`: how many images came at a time."""
+    """Decodes each image, then answers `espresso`. `batches`: the size of each batch."""
 
     version = "fake-net@1"
 
@@ -50,7 +50,7 @@ class FakeClassifier:
 
 
 class Unreadable:
-    """The body of a request that is refused before any of it is read (`wsgi.input`)."""
+    """A request body (`wsgi.input`) that must not be read."""
 
     def read(self, *_arguments: object) -> bytes:
         raise AssertionError("the body was read")
@@ -59,10 +59,10 @@ class Unreadable:
 
 
 def until_listening(listener: Listener = announcements.listener) -> None:
-    """Returns when the listener certainly hears what is announced."""
+    """Returns when the listener is subscribed."""
     probe = uuid4()
-    with listener.expect(probe) as heard:
-        while not heard.wait(0.02):
+    with listener.expect(probe) as waiter:
+        while not waiter.wait(0.02):
             announcements.announce({probe: None})
 
 
@@ -71,7 +71,7 @@ def upload(content: bytes | None = None, name: str = "picture.png") -> SimpleUpl
 
 
 def stored_image(content: bytes | None = None) -> Image:
-    """An image row with its file, made on the first sight of these bytes."""
+    """Returns the image row of these bytes. Creates it and its file if it does not exist."""
     content = picture() if content is None else content
     digest = sha256(content).hexdigest()
     if known := Image.objects.filter(sha256=digest).first():
@@ -83,7 +83,7 @@ def stored_image(content: bytes | None = None) -> Image:
 
 
 def stored_prediction(image: Image | None = None, **changes: Any) -> Prediction:
-    """A row without a job; done and answered, unless `changes` say otherwise."""
+    """Creates a row without a job. It is done and answered, unless `changes` say otherwise."""
     now = timezone.now()
     done: dict[str, Any] = {
         "state": Prediction.State.DONE,

@@ -1,4 +1,4 @@
-"""Pictures of every awkward kind, as the bytes of files."""
+"""Picture files of every kind, as bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import skimage.data
 
 
 def noise(width: int = 32, height: int = 24, mode: str = "RGB", seed: int = 0) -> PIL.Image.Image:
-    """A part of a photo, small, and another one for each seed."""
+    """A small part of a photo, a different one for each seed."""
     photo = PIL.Image.fromarray(skimage.data.coffee())
     left, top = seed % 16 * 35, seed // 16 % 16 * 23
     return photo.crop((left, top, left + width, top + height)).convert(mode)
@@ -35,7 +35,7 @@ def animation(image_format: str = "GIF") -> bytes:
 
 
 def with_thumbnail() -> bytes:
-    """A JPEG with a whole smaller JPEG, end marker and all, inside its EXIF data."""
+    """A JPEG with a complete smaller JPEG in its EXIF data."""
     exif = b"Exif\x00\x00" + picture("JPEG", seed=3)
     segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
     content = picture("JPEG")
@@ -43,20 +43,20 @@ def with_thumbnail() -> bytes:
 
 
 def multi_picture() -> bytes:
-    """Two JPEGs in one file, as many telephones write them (CIPA DC-007, "MPO")."""
+    """Two JPEGs in one file, as many phones write them (CIPA DC-007, "MPO")."""
     return encoded(noise(), "MPO", save_all=True, append_images=[noise(seed=1)])
 
 
 def many_scans(number: int) -> bytes:
-    """A progressive JPEG with this many scans, the last of them again and again."""
+    """A progressive JPEG with this many scans. The last one is repeated."""
     content = picture("JPEG", progressive=True)
     assert content.count(b"\xff\xda") == 10, "libjpeg's default"
     last = content[content.rindex(b"\xff\xda") : -2]
     return content[:-2] + last * (number - 10) + content[-2:]
 
 
-def turned() -> bytes:
-    """A JPEG whose EXIF orientation says: turn me by 90 degrees."""
+def rotated() -> bytes:
+    """A JPEG whose EXIF orientation is a rotation by 90 degrees."""
     image = noise(40, 20)
     exif = image.getexif()
     exif[0x0112] = 6
@@ -64,7 +64,7 @@ def turned() -> bytes:
 
 
 def png(width: int, height: int, pixels: bytes) -> bytes:
-    """A PNG made by hand: 8 bit grey, with these bytes as its compressed data."""
+    """An 8-bit grey PNG with these bytes as its compressed data."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -82,5 +82,5 @@ def png_bomb(side: int = 20_000) -> bytes:
 
 
 def corrupt() -> bytes:
-    """A PNG that is all there, but whose pixels cannot be unpacked."""
+    """A complete PNG whose pixels cannot be decompressed."""
     return png(32, 24, b"this is not zlib")

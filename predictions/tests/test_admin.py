@@ -1,4 +1,4 @@
-"""The admin as the reviewers see it: they look, find, and change nothing."""
+"""The read-only admin of predictions and images, as reviewers see it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _rows(page: str) -> int:
     return page.count('<th class="field-short')
 
 
-def test_it_works(reviewer: Client) -> None:
+def test_lists_predictions(reviewer: Client) -> None:
     done = stored_prediction(created_at=timezone.now() - timedelta(milliseconds=250))
     stored_prediction(state="failed", error_code="undecodable")
     page = _page(reviewer, PREDICTIONS)
@@ -55,14 +55,14 @@ def test_it_works(reviewer: Client) -> None:
         ("o=-8", 3),
     ],
 )
-def test_filters_search_and_order(reviewer: Client, query: str, rows: int) -> None:
+def test_filters_searches_and_sorts(reviewer: Client, query: str, rows: int) -> None:
     stored_prediction()
     stored_prediction(label="Eskimo_dog", source=Prediction.Source.API)
     stored_prediction(state="queued", file_name="holiday.jpg")
     assert _rows(_page(reviewer, f"{PREDICTIONS}?{query}")) == rows
 
 
-def test_search_by_id_and_by_hash(reviewer: Client) -> None:
+def test_searches_by_id_and_by_hash(reviewer: Client) -> None:
     prediction, other = stored_prediction(), stored_prediction(stored_image(picture(seed=1)))
     assert prediction.image.sha256 != other.image.sha256
     for query in (
@@ -75,7 +75,7 @@ def test_search_by_id_and_by_hash(reviewer: Client) -> None:
         assert _rows(page) == 1 and str(prediction.id)[:8] in page, query
 
 
-def test_dates(reviewer: Client) -> None:
+def test_filters_by_date(reviewer: Client) -> None:
     now = timezone.now()
     stored_prediction()
     stored_prediction(created_at=now - timedelta(days=800))
@@ -83,7 +83,7 @@ def test_dates(reviewer: Client) -> None:
     assert _rows(_page(reviewer, f"{PREDICTIONS}?created_at__year={now.year}")) == 1
 
 
-def test_a_prediction(reviewer: Client) -> None:
+def test_shows_a_prediction(reviewer: Client) -> None:
     prediction = stored_prediction()
     page = _page(reviewer, f"{PREDICTIONS}{prediction.id}/change/")
     for text in ("espresso 95.1%, cup 3.0%, coffee_mug 1.0%", "coffee.jpg", "fake-net@1", prediction.image.sha256[:12]):
@@ -93,11 +93,11 @@ def test_a_prediction(reviewer: Client) -> None:
 
 
 @pytest.mark.parametrize("state", Prediction.State.values)
-def test_every_state_has_a_page(reviewer: Client, state: str) -> None:
+def test_shows_predictions_in_every_state(reviewer: Client, state: str) -> None:
     _page(reviewer, f"{PREDICTIONS}{stored_prediction(state=state).id}/change/")
 
 
-def test_images(reviewer: Client) -> None:
+def test_lists_and_searches_images(reviewer: Client) -> None:
     image = stored_image()
     stored_prediction(image)
     stored_prediction(image)
@@ -109,7 +109,7 @@ def test_images(reviewer: Client) -> None:
 
 
 @pytest.mark.parametrize("url", [PREDICTIONS, IMAGES])
-def test_number_of_queries(reviewer: Client, url: str) -> None:
+def test_the_number_of_queries_does_not_depend_on_the_rows(reviewer: Client, url: str) -> None:
     counts = []
     for seeds in (range(5), range(5, 50)):
         for seed in seeds:
@@ -134,6 +134,6 @@ def test_nothing_can_be_changed(reviewer: Client, admin_client: Client, url: str
     assert list(Prediction.objects.all()) == [prediction]
 
 
-def test_strangers(client: Client) -> None:
+def test_redirects_anonymous_users_to_the_login(client: Client) -> None:
     response = client.get(PREDICTIONS)
     assert (response.status_code, response["Location"]) == (302, f"/admin/login/?next={PREDICTIONS}")

@@ -27,19 +27,18 @@ def _subscriptions() -> int:
     return int(queues.connection().pubsub_numsub(announcements.CHANNEL)[0][1])
 
 
-def test_it_works(listener: Listener) -> None:
+def test_wakes_only_the_request_that_waits_for_the_prediction(listener: Listener) -> None:
     mine, other = uuid4(), uuid4()
-    with listener.expect(mine) as woken, listener.expect(other) as not_woken:
+    with listener.expect(mine) as waiter, listener.expect(other) as other_waiter:
         announce({mine: None})
-        assert woken.wait(20)
-        assert not not_woken.is_set()
+        assert waiter.wait(20)
+        assert not other_waiter.is_set()
 
 
-def test_the_news(listener: Listener) -> None:
-    """Whoever waits for one of them gets its columns, and of the others nothing."""
+def test_waiters_get_the_columns_of_their_prediction(listener: Listener) -> None:
     mine, other, silent = uuid4(), uuid4(), uuid4()
-    moment = datetime(2026, 7, 1, 12, 30, 5, 123456, tzinfo=UTC)
-    columns = {"state": "done", "score": 0.5, "top": [["cup", 0.5]], "finished_at": moment, "started_at": None}
+    finished_at = datetime(2026, 7, 1, 12, 30, 5, 123456, tzinfo=UTC)
+    columns = {"state": "done", "score": 0.5, "top": [["cup", 0.5]], "finished_at": finished_at, "started_at": None}
     with (
         listener.expect(mine) as first,
         listener.expect(mine) as second,
@@ -47,21 +46,21 @@ def test_the_news(listener: Listener) -> None:
         listener.expect(silent) as fourth,
     ):
         announce({mine: columns, other: {"state": "failed"}, silent: None})
-        assert all(call.wait(20) for call in (first, second, third, fourth))
-        assert first.news is not None and first.news == second.news
-        # To the microsecond: an answer that is read from the row later has to say the same times.
-        assert {**first.news, "finished_at": datetime.fromisoformat(first.news["finished_at"])} == columns
-        assert (third.news, fourth.news) == ({"state": "failed"}, None)
+        assert all(waiter.wait(20) for waiter in (first, second, third, fourth))
+        assert first.payload is not None and first.payload == second.payload
+        # Times are exact to the microsecond, as in the row.
+        assert {**first.payload, "finished_at": datetime.fromisoformat(first.payload["finished_at"])} == columns
+        assert (third.payload, fourth.payload) == ({"state": "failed"}, None)
 
 
-def test_everybody_who_waits_for_it(listener: Listener) -> None:
+def test_wakes_all_requests_that_wait_for_the_prediction(listener: Listener) -> None:
     prediction_id = uuid4()
     with listener.expect(prediction_id) as first, listener.expect(prediction_id) as second:
         announce({uuid4(): None, prediction_id: None})
         assert first.wait(20) and second.wait(20)
 
 
-def test_one_who_leaves_does_not_take_the_others_along(listener: Listener) -> None:
+def test_a_request_that_stops_waiting_does_not_affect_others(listener: Listener) -> None:
     prediction_id = uuid4()
     with listener.expect(prediction_id) as stays:
         with listener.expect(prediction_id):
@@ -70,7 +69,7 @@ def test_one_who_leaves_does_not_take_the_others_along(listener: Listener) -> No
         assert stays.wait(20)
 
 
-def test_nothing_is_left_of_those_who_waited(listener: Listener) -> None:
+def test_forgets_requests_that_no_longer_wait(listener: Listener) -> None:
     for _ in range(100):
         with listener.expect(uuid4()):
             pass
@@ -79,37 +78,37 @@ def test_nothing_is_left_of_those_who_waited(listener: Listener) -> None:
     assert not listener._waiting
 
 
-def test_one_thread_for_all(listener: Listener) -> None:
+def test_one_thread_listens_for_all_requests(listener: Listener) -> None:
     with listener.expect(uuid4()), listener.expect(uuid4()):
         until_listening(listener)
     assert [thread.name for thread in threading.enumerate()].count("announcements") == 1
     assert _subscriptions() == 1
 
 
-def test_a_cut_connection(listener: Listener) -> None:
-    """What was announced meanwhile was not heard: everybody is woken, and then the announcements are heard again."""
+def test_wakes_all_requests_after_a_lost_connection(listener: Listener) -> None:
+    """Announcements may have been missed, so every request reads its row. Then listening goes on."""
     prediction_id = uuid4()
-    with listener.expect(prediction_id) as woken:
+    with listener.expect(prediction_id) as waiter:
         assert queues.connection().execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
-        assert woken.wait(20)
+        assert waiter.wait(20)
         until_listening(listener)
-        woken.clear()
+        waiter.clear()
         announce({prediction_id: None})
-        assert woken.wait(20)
+        assert waiter.wait(20)
 
 
 @pytest.mark.parametrize("nonsense", ["", "not JSON", "5", '{"a": 1}', "[1, null]"])
-def test_nonsense_on_the_channel(listener: Listener, nonsense: str) -> None:
+def test_ignores_malformed_messages_on_the_channel(listener: Listener, nonsense: str) -> None:
     queues.connection().publish(announcements.CHANNEL, nonsense)
     until_listening(listener)
 
 
-def test_announce_without_a_queue(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
+def test_announcing_logs_an_unreachable_queue(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
     announce({uuid4(): None})
     assert "Could not announce 1 settled predictions" in caplog.text
 
 
-def test_nothing_to_announce(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
+def test_announces_nothing_for_an_empty_mapping(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
     announce({})
     assert caplog.text == ""
 
@@ -133,8 +132,8 @@ os._exit(0)
 """
 
 
-def test_after_a_fork(queue: Queue) -> None:
-    """A process that was forked, as a web server's are, has the listener but not its thread."""
+def test_starts_a_new_listener_thread_after_a_fork(queue: Queue) -> None:
+    """Web servers fork. A forked process inherits the listener but not its thread."""
     ended = subprocess.run(
         [sys.executable, "-c", FORKS],
         env=os.environ | {"REDIS_URL": settings.REDIS_URL},

@@ -25,7 +25,7 @@ def _names(answer: dict[str, Any]) -> list[str]:
     return [choice["label"] for choice in answer["labels"]]
 
 
-def test_it_works(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_finds_a_label_by_its_synonym(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(0):
         answer = _get(client, q="husky", limit=1)
     assert answer == {
@@ -37,13 +37,15 @@ def test_it_works(client: Client, django_assert_num_queries: DjangoAssertNumQuer
     }
 
 
-def test_all(client: Client) -> None:
+def test_lists_all_labels_without_a_text(client: Client) -> None:
     answer = _get(client)
     assert (answer["query"], answer["exact"], _names(answer)[:2]) == ("", None, ["abacus", "abaya"])
     assert len(answer["labels"]) == 20 and len(_get(client, limit=100)["labels"]) == 100
 
 
-def test_of_a_prediction(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_the_labels_of_a_prediction_come_first(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
     prediction = stored_prediction()
     with django_assert_num_queries(1):
         answer = _get(client, prediction=prediction.id, limit=4)
@@ -52,18 +54,18 @@ def test_of_a_prediction(client: Client, django_assert_num_queries: DjangoAssert
     assert _names(_get(client, q="co", prediction=prediction.id))[0] == "coffee_mug"
 
 
-def test_of_a_prediction_without_an_answer(client: Client) -> None:
+def test_a_waiting_prediction_has_no_first_labels(client: Client) -> None:
     answer = _get(client, prediction=stored_prediction(state="queued").id, limit=1)
     assert _names(answer) == ["abacus"]
 
 
-def test_kept_for_a_while(client: Client) -> None:
+def test_may_be_cached_without_a_prediction(client: Client) -> None:
     assert client.get("/api/labels?q=cat")["Cache-Control"] == "max-age=60"
     waiting = stored_prediction(state="queued").id
     assert "Cache-Control" not in client.get(f"/api/labels?q=cat&prediction={waiting}")
 
 
-def test_what_is_empty_is_not_given(client: Client) -> None:
+def test_ignores_empty_parameters(client: Client) -> None:
     assert _get(client, q="", prediction="", limit="") == _get(client)
 
 
@@ -78,19 +80,21 @@ def test_what_is_empty_is_not_given(client: Client) -> None:
         ({"q": "\x00"}, "q"),
     ],
 )
-def test_not_valid(client: Client, query: dict[str, Any], field: str) -> None:
+def test_rejects_invalid_parameters(client: Client, query: dict[str, Any], field: str) -> None:
     answer = _get(client, 400, **query)
     assert (answer["code"], list(answer["errors"])) == ("invalid", [field])
 
 
-def test_unknown(client: Client) -> None:
+def test_rejects_an_unknown_prediction(client: Client) -> None:
     assert _get(client, 404, prediction=uuid4())["code"] == "not-found"
 
 
-def test_other_methods(client: Client) -> None:
+def test_allows_only_get(client: Client) -> None:
     assert client.post("/api/labels").status_code == 405
 
 
-def test_nothing_installed(client: Client, settings: Settings, tmp_path: Path, models: Repository) -> None:
+def test_finds_nothing_without_an_installed_model(
+    client: Client, settings: Settings, tmp_path: Path, models: Repository
+) -> None:
     settings.MODELS_DIR = tmp_path
     assert _get(client, q="cup") == {"query": "cup", "exact": None, "labels": []}

@@ -10,7 +10,7 @@ from rq import Queue
 
 from conftest import ThreadWorker
 from predictions import queues
-from predictions.api.views import wait_seconds
+from predictions.api.prefer import wait_seconds
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, upload
 from worker.inference.repository import Repository
@@ -22,7 +22,7 @@ def _post(client: Client, prefer: str = "", **files: object) -> Any:
     return client.post("/api/predict", files or {"file": upload()}, headers={"Prefer": prefer} if prefer else {})
 
 
-def test_it_works(client: Client, worker: FakeClassifier) -> None:
+def test_answers_with_the_prediction(client: Client, worker: FakeClassifier) -> None:
     response = _post(client)
     prediction = Prediction.objects.get()
     assert response.status_code == 200
@@ -55,7 +55,9 @@ def test_it_works(client: Client, worker: FakeClassifier) -> None:
     assert prediction.source == "api"
 
 
-def test_the_real_model(client: Client, queue: Queue, models: Repository, coffee: bytes, chelsea: bytes) -> None:
+def test_the_real_model_classifies_photos(
+    client: Client, queue: Queue, models: Repository, coffee: bytes, chelsea: bytes
+) -> None:
     worker = ThreadWorker()
     worker.start()
     try:
@@ -69,7 +71,7 @@ def test_the_real_model(client: Client, queue: Queue, models: Repository, coffee
         worker.leave()
 
 
-def test_asynchronous(client: Client, queue: Queue) -> None:
+def test_respond_async_answers_202_at_once(client: Client, queue: Queue) -> None:
     response = _post(client, "respond-async")
     body = response.json()
     assert (response.status_code, body["state"], body["success"]) == (202, "queued", False)
@@ -78,21 +80,21 @@ def test_asynchronous(client: Client, queue: Queue) -> None:
     assert client.get(response["Location"]).json() == body
 
 
-def test_not_answered_in_time(client: Client, queue: Queue, settings: Settings) -> None:
+def test_answers_202_after_the_wait(client: Client, queue: Queue, settings: Settings) -> None:
     settings.PREDICT_WAIT_SECONDS = 0.05
     response = _post(client)
     assert (response.status_code, response.json()["state"]) == (202, "queued")
-    assert Prediction.objects.get().expires_at is None, "its sender can come back"
+    assert Prediction.objects.get().expires_at is None, "the client can fetch the answer later"
 
 
-def test_the_engine_breaks(client: Client, worker: FakeClassifier) -> None:
+def test_a_failed_classification_is_a_500_without_details(client: Client, worker: FakeClassifier) -> None:
     worker.raises = RuntimeError("secret detail")
     response = _post(client)
     assert (response.status_code, response.json()["code"]) == (500, "classification-failed")
     assert "secret detail" not in response.text
 
 
-def test_no_queue(client: Client, no_queue: None) -> None:
+def test_an_unreachable_queue_is_a_503(client: Client, no_queue: None) -> None:
     response = _post(client)
     assert (response.status_code, response.json()["code"]) == (503, "queue-unavailable")
     assert response["Retry-After"] == "5"
@@ -103,18 +105,18 @@ def test_no_csrf_token_is_needed(queue: Queue) -> None:
     assert _post(Client(enforce_csrf_checks=True), "respond-async").status_code == 202
 
 
-def test_number_of_queries(
+def test_number_of_queries_of_a_new_and_a_known_picture(
     client: Client, queue: Queue, fake_classifier: FakeClassifier, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(5):  # begin; is the image known; its row; the prediction's row; end
+    with django_assert_num_queries(5):  # begin; look up the image; insert it; insert the prediction; commit
         _post(client, "respond-async")
-    with django_assert_num_queries(5):  # begin; the image is known; was it answered; the prediction's row; end
+    with django_assert_num_queries(5):  # begin; look up the image; look up an answer; insert the prediction; commit
         _post(client, "respond-async")
     assert len(queue) == 2
 
 
-def test_a_picture_that_was_answered_before(client: Client, worker: FakeClassifier) -> None:
-    """The model is asked once, and everybody gets an answer of their own."""
+def test_a_known_picture_is_not_classified_again(client: Client, worker: FakeClassifier) -> None:
+    """Each request still gets its own prediction."""
     first, second = _post(client).json(), _post(client).json()
     assert worker.batches == [1]
     assert first["id"] != second["id"]
@@ -140,11 +142,11 @@ def test_a_picture_that_was_answered_before(client: Client, worker: FakeClassifi
         ("wait=soon", 20),
     ],
 )
-def test_prefer(prefer: str, seconds: float, settings: Settings) -> None:
+def test_the_wait_that_a_prefer_header_asks_for(prefer: str, seconds: float, settings: Settings) -> None:
     settings.PREDICT_WAIT_SECONDS = 20
     assert wait_seconds(prefer) == seconds
 
 
-def test_the_job_is_named_like_the_prediction(client: Client, queue: Queue) -> None:
+def test_the_job_has_the_id_of_the_prediction(client: Client, queue: Queue) -> None:
     prediction_id = _post(client, "respond-async").json()["id"]
     assert queues.job_statuses([prediction_id, "other"]) == {prediction_id: "queued", "other": None}

@@ -20,7 +20,7 @@ def _get(client: Client, prediction: Prediction) -> Any:
     return client.get(f"/api/predictions/{prediction.id}")
 
 
-def test_it_works(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_returns_an_answered_prediction(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     prediction = stored_prediction()
     with django_assert_num_queries(1):
         response = _get(client, prediction)
@@ -29,20 +29,22 @@ def test_it_works(client: Client, django_assert_num_queries: DjangoAssertNumQuer
     assert (body["state"], body["prediction"], body["score"]) == ("done", "espresso", 0.9512)
 
 
-def test_failed(client: Client) -> None:
-    body = _get(client, stored_prediction(state="failed", error_code="truncated", error="It breaks off.")).json()
+def test_returns_the_error_of_a_failed_prediction(client: Client) -> None:
+    body = _get(client, stored_prediction(state="failed", error_code="truncated", error="It is incomplete.")).json()
     assert (body["success"], body["state"]) == (False, "failed")
-    assert body["error"] == {"code": "truncated", "detail": "It breaks off."}
+    assert body["error"] == {"code": "truncated", "detail": "It is incomplete."}
     assert body["labels"] == []
 
 
-def test_unknown(client: Client) -> None:
+def test_unknown_predictions_are_404(client: Client) -> None:
     for response in (client.get(f"/api/predictions/{uuid4()}"), client.delete(f"/api/predictions/{uuid4()}")):
         assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_cancel(client: Client, queue: Queue, work_off: Callable[[], None], fake_classifier: FakeClassifier) -> None:
+def test_cancels_a_queued_prediction(
+    client: Client, queue: Queue, work_off: Callable[[], None], fake_classifier: FakeClassifier
+) -> None:
     prediction = stored_prediction(state="queued")
     queues.enqueue(str(prediction.id))
     response = client.delete(f"/api/predictions/{prediction.id}")
@@ -51,7 +53,7 @@ def test_cancel(client: Client, queue: Queue, work_off: Callable[[], None], fake
     assert (_get(client, prediction).json()["state"], fake_classifier.batches) == ("cancelled", [])
 
 
-def test_cancel_twice(client: Client, queue: Queue) -> None:
+def test_cancelling_twice_gives_the_same_answer(client: Client, queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
     first, second = (client.delete(f"/api/predictions/{prediction.id}") for _ in range(2))
     assert (first.status_code, second.status_code) == (200, 200)
@@ -59,7 +61,7 @@ def test_cancel_twice(client: Client, queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("state", ["running", "done", "failed", "expired"])
-def test_too_late_to_cancel(client: Client, state: str) -> None:
+def test_does_not_cancel_a_prediction_that_has_started(client: Client, state: str) -> None:
     prediction = stored_prediction(state=state)
     response = client.delete(f"/api/predictions/{prediction.id}")
     assert (response.status_code, response.json()["code"]) == (409, "not-cancellable")

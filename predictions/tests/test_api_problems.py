@@ -21,7 +21,7 @@ def _assert_problem(response: Any, status: int, code: str) -> None:
     assert body["type"] == "about:blank" and body["title"] and body["detail"]
 
 
-def test_it_works(client: Client) -> None:
+def test_a_rejection_is_a_problem(client: Client) -> None:
     _assert_problem(client.post("/api/predict"), 400, "no-file")
 
 
@@ -52,13 +52,13 @@ def test_malformed(client: Client) -> None:
     _assert_problem(response, 400, "malformed")
 
 
-def test_too_many_files(client: Client) -> None:
+def test_too_many_files_are_malformed(client: Client) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n\r\n'
     response = client.post("/api/predict", part * 200, content_type="multipart/form-data; boundary=x")
     _assert_problem(response, 400, "malformed")
 
 
-def test_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_is_a_500_without_details(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise RuntimeError("secret detail")
 
@@ -68,10 +68,10 @@ def test_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret detail" not in response.text
 
 
-def test_other_exceptions_are_left_alone() -> None:
+def test_other_exceptions_are_not_handled() -> None:
     assert problem_response(RuntimeError()) is None
 
 
-def test_outside_of_the_api_there_are_pages(client: Client) -> None:
+def test_errors_outside_the_api_are_pages(client: Client) -> None:
     response = client.get("/nothing")
     assert (response.status_code, response["Content-Type"]) == (404, "text/html; charset=utf-8")

@@ -1,4 +1,4 @@
-"""What cannot be answered in time is refused before any of it is read, and says when to come again."""
+"""Requests that cannot be answered in time are rejected before their body is read, with a time to retry."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import resolve
 from pytest_django import Settings
 from rq import Queue, worker_registration
 from rq.utils import now, utcformat
 
-from predictions.admission import backpressure
+from predictions.admission import backpressure, middleware
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests.fakes import Unreadable, upload
@@ -24,14 +25,14 @@ from worker.rq_batch import liveness
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-Load = Callable[..., None]
+SetLoad = Callable[..., None]
 
 
 @pytest.fixture
-def load(queue: Queue) -> Load:
-    """`load(jobs, rate, rate...)`: so many jobs in the queue, and a worker for each of the rates (predictions/s)."""
+def set_load(queue: Queue) -> SetLoad:
+    """`set_load(jobs, rate, rate...)`: this many jobs in the queue, and a worker for each rate (predictions/s)."""
 
-    def load(jobs: int, *rates: object, **facts: str) -> None:
+    def set_load(jobs: int, *rates: object, **facts: str) -> None:
         if jobs:
             queue.connection.rpush(queue.key, *[f"job-{number}" for number in range(jobs)])
         for number, rate in enumerate(rates):
@@ -39,9 +40,9 @@ def load(queue: Queue) -> Load:
             entry = {"pid": str(os.getpid()), "last_heartbeat": utcformat(now()), "rate": str(rate), **facts}
             queue.connection.hset(key, mapping=dict[Any, Any](entry))
             queue.connection.sadd(worker_registration.WORKERS_BY_QUEUE_KEY % queue.name, key)
-        backpressure.load.forget()
+        backpressure.load.reset()
 
-    return load
+    return set_load
 
 
 def _send(client: Client, address: str = "/api/predict", prefer: str = "", *, unreadable: bool = False) -> Any:
@@ -50,12 +51,14 @@ def _send(client: Client, address: str = "/api/predict", prefer: str = "", *, un
 
 
 @pytest.mark.parametrize("prefer", ["", "respond-async"])
-def test_a_full_queue(client: Client, load: Load, settings: Settings, tmp_path: Path, prefer: str) -> None:
+def test_rejects_when_the_queue_is_full(
+    client: Client, set_load: SetLoad, settings: Settings, tmp_path: Path, prefer: str
+) -> None:
     settings.QUEUE_MAX_LENGTH = 5
-    load(15, 0.25, 0.75)
+    set_load(15, 0.25, 0.75)
     response = _send(client, prefer=prefer, unreadable=True)
     assert (response.status_code, response.json()["code"]) == (503, "busy")
-    assert response["Retry-After"] == "11"  # so many have to go, at one a second
+    assert response["Retry-After"] == "11"  # 11 of 15 have to be answered, at one per second
     assert response.json()["detail"] == "The queue is full. Please try again in 11 s."
     assert response["Content-Type"] == "application/problem+json"
     assert "default-src 'none'" in response["Content-Security-Policy"]
@@ -63,142 +66,159 @@ def test_a_full_queue(client: Client, load: Load, settings: Settings, tmp_path: 
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_one_place_is_left(client: Client, load: Load, settings: Settings) -> None:
+def test_every_rule_belongs_to_a_view_that_takes_uploads() -> None:
+    views = {path: resolve(path).view_name for path in middleware.RULES}
+    assert views == {"/": "predictions:upload", "/predict": "old:predict", "/api/predict": "api:predict"}
+
+
+def test_counts_what_it_has_queued_since_the_last_refresh(
+    client: Client, set_load: SetLoad, settings: Settings
+) -> None:
     settings.QUEUE_MAX_LENGTH = 5
-    load(4)
+    set_load(4)
     assert _send(client, prefer="respond-async").status_code == 202
-    refused = _send(client, prefer="respond-async")  # which this process knows without another look
-    assert (refused.status_code, refused["Retry-After"]) == (503, "10")  # nobody knows how fast it gets shorter
+    rejected = _send(client, prefer="respond-async")
+    assert (rejected.status_code, rejected["Retry-After"]) == (503, "10")  # the rate is unknown
 
 
-def test_on_the_page(client: Client, load: Load, settings: Settings) -> None:
+def test_the_page_shows_the_rejection(client: Client, set_load: SetLoad, settings: Settings) -> None:
     settings.QUEUE_MAX_LENGTH = 1
-    load(1)
+    set_load(1)
     response = _send(client, "/", unreadable=True)
     assert (response.status_code, response["Retry-After"]) == (503, "10")
     assert 'role="alert"' in response.text and "The queue is full. Please try again in 10 s." in response.text
 
 
-def test_an_old_client(client: Client, load: Load, settings: Settings) -> None:
+def test_legacy_clients_get_three_keys(client: Client, set_load: SetLoad, settings: Settings) -> None:
     settings.QUEUE_MAX_LENGTH = 1
-    load(1)
+    set_load(1)
     response = _send(client, "/predict", unreadable=True)
     assert (response.status_code, response["Retry-After"]) == (503, "10")
     assert response.json() == {"success": False, "prediction": None, "score": None}
 
 
 @pytest.mark.parametrize("address", ["/api/predict", "/", "/predict"])
-def test_too_long_to_answer_in_time(client: Client, load: Load, settings: Settings, address: str) -> None:
+def test_rejects_when_the_queue_is_too_long_to_answer_in_time(
+    client: Client, set_load: SetLoad, settings: Settings, address: str
+) -> None:
     settings.PREDICT_WAIT_SECONDS = 25
-    load(130, 2, 3)
+    set_load(130, 2, 3)
     response = _send(client, address)
-    assert (response.status_code, response["Retry-After"]) == (503, "14")  # 26 s of work, of which 12.5 s are bearable
+    assert (response.status_code, response["Retry-After"]) == (503, "14")  # 26 s of work, and 12.5 s are allowed
     assert "The queue is too long to answer in time" in response.text or address == "/predict"
     assert not Prediction.objects.exists()
 
 
-def test_who_does_not_wait_has_time(client: Client, load: Load) -> None:
-    load(1000, 1)
+def test_admits_clients_that_do_not_wait_to_a_long_queue(client: Client, set_load: SetLoad) -> None:
+    set_load(1000, 1)
     assert _send(client, prefer="respond-async").status_code == 202
 
 
 @pytest.mark.parametrize(
     ("rates", "facts"),
     [((), {}), ((0,), {}), (("",), {}), ((1,), {"death": "2026-07-01T00:00:00Z"})],
-    ids=["no worker", "a worker that has done nothing yet", "no rate", "dead"],
+    ids=["no worker", "a worker that has answered nothing yet", "no rate", "dead"],
 )
-def test_an_unknown_rate_refuses_nothing(load: Load, rates: tuple[Any, ...], facts: dict[str, str]) -> None:
-    load(1000, *rates, **facts)
-    backpressure.require_room(wait_limit=1)
+def test_an_unknown_rate_rejects_nothing(set_load: SetLoad, rates: tuple[Any, ...], facts: dict[str, str]) -> None:
+    set_load(1000, *rates, **facts)
+    backpressure.require_capacity(wait_limit=1)
     assert backpressure.load.length == 1000 and backpressure.load.wait_seconds == 0
 
 
-def test_just_in_time(load: Load) -> None:
-    load(100, 5)
-    backpressure.require_room(wait_limit=40)
+def test_admits_up_to_half_of_the_wait(set_load: SetLoad) -> None:
+    set_load(100, 5)
+    backpressure.require_capacity(wait_limit=40)
     with pytest.raises(RequestRejected):
-        backpressure.require_room(wait_limit=39)
+        backpressure.require_capacity(wait_limit=39)
 
 
-def test_those_who_were_refused_come_one_after_the_other(load: Load, settings: Settings) -> None:
-    """As fast as there is room for them; but nobody is told to stay away for longer than he would wait."""
+def test_rejected_clients_retry_one_after_the_other(set_load: SetLoad, settings: Settings) -> None:
+    """They retry at the rate of the workers, and none is told to wait longer than `PREDICT_WAIT_SECONDS`."""
     settings.QUEUE_MAX_LENGTH, settings.PREDICT_WAIT_SECONDS = 5, 7
-    load(7, 2)
-    told = []
+    set_load(7, 2)
+    delays = []
     for _ in range(14):
         with pytest.raises(RequestRejected) as caught:
-            backpressure.require_room(wait_limit=None)
-        told.append(caught.value.retry_after)
-    assert told == [2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 7, 7]  # the first when three of seven are done
+            backpressure.require_capacity(wait_limit=None)
+        delays.append(caught.value.retry_after)
+    assert delays == [2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 7, 7]  # the first one when three of seven are answered
 
 
-def test_the_line_gets_shorter_with_time(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = 1000.0
-    monkeypatch.setattr("time.monotonic", lambda: moment)
-    line = backpressure.VirtualQueue()
-    assert [line.turn(1, 2, 30) for _ in range(5)] == [1, 1.5, 2, 2.5, 3]
-    moment += 2
-    assert line.turn(1, 2, 30) == 1.5
-    moment += 100
-    assert line.turn(1, 2, 30) == 1
-    assert line.turn(50, 2, 30) == 50, "there is no room before, so that it is no use to come earlier"
+def test_retries_become_due_as_time_passes(set_load: SetLoad, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    schedule = backpressure.RetryAfterSchedule()
+    assert [schedule.next(1, 2, 30) for _ in range(5)] == [1, 1.5, 2, 2.5, 3]
+    now += 2
+    assert schedule.next(1, 2, 30) == 1.5
+    now += 100
+    assert schedule.next(1, 2, 30) == 1
+    assert schedule.next(50, 2, 30) == 50, "no capacity is free before that"
 
 
-def test_nobody_stands_in_line_where_the_rate_is_not_known() -> None:
-    line = backpressure.VirtualQueue()
-    assert [line.turn(10, 0, 30) for _ in range(3)] == [10, 10, 10]
+def test_retries_are_not_spread_if_the_rate_is_unknown() -> None:
+    schedule = backpressure.RetryAfterSchedule()
+    assert [schedule.next(10, 0, 30) for _ in range(3)] == [10, 10, 10]
 
 
 @pytest.mark.parametrize(
     ("jobs", "waited", "seconds"),
     [(0, 0, 1), (5, 0, 1), (40, 0, 8), (40, 3, 5), (40, 7.5, 2), (40, 60, 2), (1000, 0, 15)],
 )
-def test_a_page_looks_again_when_the_answer_should_be_there(load: Load, jobs: int, waited: float, seconds: int) -> None:
-    load(jobs, 5)
-    assert backpressure.look_again_seconds(waited) == seconds
+def test_a_waiting_page_reloads_when_its_answer_is_due(
+    set_load: SetLoad, jobs: int, waited: float, seconds: int
+) -> None:
+    set_load(jobs, 5)
+    assert backpressure.reload_seconds(waited) == seconds
 
 
 @pytest.fixture
-def looks(load: Load, monkeypatch: pytest.MonkeyPatch) -> list[Queue]:
-    """One entry for each look at the workers."""
+def refreshes(set_load: SetLoad, monkeypatch: pytest.MonkeyPatch) -> list[Queue]:
+    """One entry for each time that the workers are read."""
     found: list[Queue] = []
-    look = liveness.live_workers
+    read = liveness.live_workers
 
     def noted(queue: Queue) -> Any:
         found.append(queue)
-        return look(queue)
+        return read(queue)
 
     monkeypatch.setattr(backpressure, "live_workers", noted)
     return found
 
 
-def test_one_look_in_half_a_second(load: Load, looks: list[Queue], monkeypatch: pytest.MonkeyPatch) -> None:
-    for moment, so_many in [(100.0, 1), (100.49, 1), (100.5, 2), (100.9, 2), (200.0, 3)]:
-        monkeypatch.setattr(backpressure, "time", SimpleNamespace(monotonic=lambda moment=moment: moment))
+def test_refreshes_the_load_every_half_second(
+    set_load: SetLoad, refreshes: list[Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at, count in [(100.0, 1), (100.49, 1), (100.5, 2), (100.9, 2), (200.0, 3)]:
+        monkeypatch.setattr(backpressure, "time", SimpleNamespace(monotonic=lambda at=at: at))
         for _ in range(5):
-            backpressure.require_room(wait_limit=1)
-        assert len(looks) == so_many
+            backpressure.require_capacity(wait_limit=1)
+        assert len(refreshes) == count
 
 
-def test_who_looks_does_not_keep_the_others(load: Load, looks: list[Queue], monkeypatch: pytest.MonkeyPatch) -> None:
-    let_go, looking = threading.Event(), threading.Event()
+def test_a_slow_refresh_does_not_block_other_requests(
+    set_load: SetLoad, refreshes: list[Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, refreshing = threading.Event(), threading.Event()
 
     def slow(_queue: Queue) -> list[object]:
-        looking.set()
-        assert let_go.wait(20)
+        refreshing.set()
+        assert may_end.wait(20)
         return []
 
     monkeypatch.setattr(backpressure, "live_workers", slow)
     first = threading.Thread(target=backpressure.load.refresh)
     first.start()
-    assert looking.wait(20)
-    backpressure.require_room(wait_limit=1)  # would hang
-    let_go.set()
+    assert refreshing.wait(20)
+    backpressure.require_capacity(wait_limit=1)  # returns while the refresh is going on
+    may_end.set()
     first.join()
 
 
-def test_no_queue(client: Client, no_queue: None, caplog: pytest.LogCaptureFixture) -> None:
-    """Not refused here: whoever queues it learns what is wrong."""
-    backpressure.require_room(wait_limit=1)
-    assert "Cannot look at the queue" in caplog.text
+def test_admits_requests_if_the_queue_cannot_be_reached(
+    client: Client, no_queue: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They fail when they are queued, with the real cause."""
+    backpressure.require_capacity(wait_limit=1)
+    assert "Cannot read the load of the queue" in caplog.text
     assert _send(client).json()["code"] == "queue-unavailable"

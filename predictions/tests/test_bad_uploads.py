@@ -1,4 +1,4 @@
-"""Bad input, sent to every door: a clear message, never a 500, never a leftover."""
+"""Bad uploads to each endpoint get a clear message, never a 500, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from predictions.tests.pictures import encoded, noise, picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DOORS = ["/", "/predict", "/api/predict"]
+PATHS = ["/", "/predict", "/api/predict"]
 BOUNDARY = "frontier"
 
 
-def _send(door: str, *files: tuple[str, bytes], field: str = "file") -> Any:
+def _send(path: str, *files: tuple[str, bytes], field: str = "file") -> Any:
     uploads = [SimpleUploadedFile(name, content) for name, content in files]
-    return Client().post(door, {field: uploads})
+    return Client().post(path, {field: uploads})
 
 
-def _assert_refused(response: Any, door: str, status: int) -> None:
-    if door == "/predict":
+def _assert_rejected(response: Any, path: str, status: int) -> None:
+    if path == "/predict":
         assert response.status_code == 400
         assert response.json() == {"success": False, "prediction": None, "score": None}
     else:
@@ -50,12 +50,12 @@ def bomb() -> bytes:
     return pictures.png_bomb()
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("content", "status"),
     [
         (b"", 400),
-        (b"I am a text", 415),
+        (b"plain text", 415),
         (picture("JPEG")[:-20], 400),
         (picture("PNG")[:-100], 400),
         (picture("GIF")[:-100], 400),
@@ -65,27 +65,29 @@ def bomb() -> bytes:
     ],
     ids=["empty", "text", "cut JPEG", "cut PNG", "cut GIF", "cut WebP", "one pixel", "many scans"],
 )
-def test_refused(door: str, content: bytes, status: int, tmp_path: Path) -> None:
-    _assert_refused(_send(door, ("picture.jpg", content)), door, status)
+def test_rejects_bad_files(path: str, content: bytes, status: int, tmp_path: Path) -> None:
+    _assert_rejected(_send(path, ("picture.jpg", content)), path, status)
     _assert_nothing_left(tmp_path)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_bomb(door: str, bomb: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", None)  # not one of its 400 million pixels is unpacked
-    _assert_refused(_send(door, ("bomb.png", bomb)), door, 413)
+@pytest.mark.parametrize("path", PATHS)
+def test_rejects_a_decompression_bomb_without_decoding_it(
+    path: str, bomb: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", None)  # none of its 400 million pixels may be decoded
+    _assert_rejected(_send(path, ("bomb.png", bomb)), path, 413)
     _assert_nothing_left(tmp_path)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_two_files_and_a_wrong_field(door: str, tmp_path: Path) -> None:
-    _assert_refused(_send(door, ("a.png", picture()), ("b.png", picture())), door, 400)
-    _assert_refused(_send(door, ("a.png", picture()), field="image"), door, 400)
+@pytest.mark.parametrize("path", PATHS)
+def test_rejects_two_files_and_a_wrong_field(path: str, tmp_path: Path) -> None:
+    _assert_rejected(_send(path, ("a.png", picture()), ("b.png", picture())), path, 400)
+    _assert_rejected(_send(path, ("a.png", picture()), field="image"), path, 400)
     _assert_nothing_left(tmp_path)
 
 
 class _Zeros(RawIOBase):
-    """A multipart body with one huge file, made while it is read."""
+    """A multipart body with one huge file of zeros, generated while it is read."""
 
     def __init__(self, size: int) -> None:
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
@@ -102,8 +104,8 @@ class _Zeros(RawIOBase):
         return result
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_200_megabytes(door: str, tmp_path: Path, settings: Settings) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_rejects_200_megabytes_without_holding_them(path: str, tmp_path: Path, settings: Settings) -> None:
     body = _Zeros(200 * 2**20)
     tracemalloc.start()
     request: dict[str, Any] = {
@@ -111,31 +113,31 @@ def test_200_megabytes(door: str, tmp_path: Path, settings: Settings) -> None:
         "CONTENT_LENGTH": str(body.size),
         "CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}",
     }
-    response = Client().generic("POST", door, **request)
+    response = Client().generic("POST", path, **request)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    _assert_refused(response, door, 413)
+    _assert_rejected(response, path, 413)
     _assert_nothing_left(tmp_path)
-    assert not body.read(1)  # all of it was read, so that the sender gets to see the answer
+    assert not body.read(1)  # the whole body was read, so the client can read the answer
     assert peak < 2 * settings.UPLOAD_MAX_BYTES
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_in_chunks(door: str, tmp_path: Path) -> None:
-    """A body without Content-Length, as a web server hands it on: Django would read nothing of it."""
+@pytest.mark.parametrize("path", PATHS)
+def test_rejects_a_body_without_content_length(path: str, tmp_path: Path) -> None:
+    """Web servers pass chunked bodies on like this, and Django reads nothing of them."""
     request: dict[str, Any] = {
         "wsgi.input": _Zeros(2**16),
         "CONTENT_LENGTH": "",
         "HTTP_TRANSFER_ENCODING": "chunked",
         "CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}",
     }
-    response = Client().generic("POST", door, **request)
-    _assert_refused(response, door, 411)
-    assert door == "/predict" or "Content-Length" in response.text
+    response = Client().generic("POST", path, **request)
+    _assert_rejected(response, path, 411)
+    assert path == "/predict" or "Content-Length" in response.text
     _assert_nothing_left(tmp_path)
 
 
-def test_files_that_are_too_much_together(settings: Settings, tmp_path: Path) -> None:
+def test_rejects_files_that_exceed_the_limit_together(settings: Settings, tmp_path: Path) -> None:
     content = picture()
     settings.UPLOAD_MAX_BYTES = len(content) + 10
     other, file = BytesIO(content), BytesIO(content)

@@ -1,4 +1,4 @@
-"""Batches in which one picture breaks the model, and batches during which somebody sets the clock."""
+"""Batches in which one picture breaks the model, and batches during which the clock is set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import rq.utils
 from rq import Queue
 
-from predictions import queues, services
+from predictions import queues, submission
 from predictions.models import Prediction
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction, upload
@@ -37,15 +37,15 @@ def _states() -> list[str]:
 # --- One picture that breaks the model ------------------------------------------------------------
 
 
-def test_one_picture_breaks_the_model(
+def test_only_the_picture_that_breaks_the_model_fails(
     fake_classifier: FakeClassifier, work_off: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The batch raises as a whole; then each is tried alone, and only the one fails."""
-    classify, unbearable = fake_classifier.classify, picture(seed=2)
+    """The batch raises as a whole. Then each picture is tried alone."""
+    classify, breaking = fake_classifier.classify, picture(seed=2)
 
     def picky(images: Sequence[bytes | Exception]) -> BatchResult:
         classified = classify(images)
-        if unbearable in images:
+        if breaking in images:
             raise RuntimeError("secret detail")
         return classified
 
@@ -58,7 +58,7 @@ def test_one_picture_breaks_the_model(
     assert (failed.error_code, "secret" in failed.error) == ("classification-failed", False)
 
 
-def test_it_breaks_in_one_batch_only(
+def test_pictures_succeed_alone_if_the_batch_is_too_large(
     fake_classifier: FakeClassifier, work_off: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classify = fake_classifier.classify
@@ -75,11 +75,11 @@ def test_it_breaks_in_one_batch_only(
     assert (_states(), fake_classifier.batches) == (["done"] * 4, [4, 1, 1, 1, 1])
 
 
-# --- A clock that is set --------------------------------------------------------------------------
+# --- The clock is set --------------------------------------------------------------------------
 
 
-class Clock:
-    """The wall clock, in everything that reads it here: rows, jobs, registries."""
+class SettableClock:
+    """Replaces the wall clock for everything that reads it here: rows, jobs, registries."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = timedelta(0)
@@ -97,67 +97,69 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def clock(monkeypatch: pytest.MonkeyPatch) -> SettableClock:
+    return SettableClock(monkeypatch)
 
 
-class Held:
-    """Keeps each batch in the classifier until it is let go."""
+class PausedClassifier:
+    """Pauses each batch inside the classifier until `resume` is set."""
 
     def __init__(self, classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.begun, self.let_go = threading.Event(), threading.Event()
+        self.started, self.resume = threading.Event(), threading.Event()
         classify = classifier.classify
 
-        def held(images: Sequence[bytes | Exception]) -> BatchResult:
-            self.begun.set()
-            assert self.let_go.wait(20)
+        def paused(images: Sequence[bytes | Exception]) -> BatchResult:
+            self.started.set()
+            assert self.resume.wait(20)
             return classify(images)
 
-        monkeypatch.setattr(classifier, "classify", held)
+        monkeypatch.setattr(classifier, "classify", paused)
 
 
 @pytest.fixture
-def maintained(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
-    """One for each maintenance of a worker, which comes all the time."""
+def maintained(clock: SettableClock, monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released after each maintenance of a worker. Maintenance runs all the time here."""
     done = threading.Semaphore(0)
     maintain = PredictionWorker.run_maintenance_tasks
 
-    def noted(worker: PredictionWorker) -> None:
+    def recorded(worker: PredictionWorker) -> None:
         maintain(worker)
         done.release()
 
     monkeypatch.setattr(batch_worker, "MAINTENANCE_SECONDS", 0.01)
-    monkeypatch.setattr(PredictionWorker, "run_maintenance_tasks", noted)
+    monkeypatch.setattr(PredictionWorker, "run_maintenance_tasks", recorded)
     return done
 
 
-def test_between_the_pictures(clock: Clock, maintained: threading.Semaphore, worker: FakeClassifier) -> None:
+def test_answers_after_the_clock_was_set(
+    clock: SettableClock, maintained: threading.Semaphore, worker: FakeClassifier
+) -> None:
     for seed, ahead in enumerate([timedelta(0), HOUR, -HOUR, 24 * HOUR, timedelta(0)]):
         clock.ahead = ahead
         file = upload(picture(seed=seed))
-        prediction = services.prediction_request(upload=file, source=Prediction.Source.API, wait_seconds=20)
+        prediction = submission.prediction_request(upload=file, source=Prediction.Source.API, wait_seconds=20)
         assert prediction.state == "done", ahead
         assert prediction.queue_ms is not None and prediction.total_ms is not None
         assert 0 <= prediction.queue_ms <= prediction.total_ms < HOUR.total_seconds() * 1000
         for _ in range(3):
-            assert maintained.acquire(timeout=20), "maintenance goes on"
+            assert maintained.acquire(timeout=20), "maintenance stopped"
 
 
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR, 24 * HOUR])
-def test_while_a_batch_is_in_hand(
-    clock: Clock, worker: FakeClassifier, queue: Queue, ahead: timedelta, monkeypatch: pytest.MonkeyPatch
+def test_answers_once_if_the_clock_is_set_during_a_batch(
+    clock: SettableClock, worker: FakeClassifier, queue: Queue, ahead: timedelta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another worker's maintenance does not take a living worker for dead, and what waits is answered in the end."""
-    held = Held(worker, monkeypatch)
+    """Another worker's maintenance does not take the busy worker for dead, and all predictions are answered."""
+    paused = PausedClassifier(worker, monkeypatch)
     (first,) = _queued(1)
-    assert held.begun.wait(20)
+    assert paused.started.wait(20)
     second = stored_prediction(stored_image(picture(seed=1)), state="queued")
     queues.enqueue(str(second.pk))
     clock.ahead = ahead
     PredictionWorker([queue]).run_maintenance_tasks()
-    held.let_go.set()
+    paused.resume.set()
     for prediction in (first, second):
-        answered = services.prediction_wait(prediction.id, 20)
+        answered = submission.prediction_wait(prediction.id, 20)
         assert (answered.state, answered.error) == ("done", "")
         assert answered.queue_ms is not None and answered.queue_ms >= 0
         assert answered.total_ms is not None and answered.total_ms >= 0

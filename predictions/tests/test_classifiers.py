@@ -1,4 +1,4 @@
-"""Which model version this process answers with, and what happens when another one is made active."""
+"""The model version that a process answers with, before and after an activation."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def repository(models: Repository, settings: Settings, tmp_path: Path, monkeypat
     return repository
 
 
-def _spoil(repository: Repository, reference: str) -> None:
+def _damage(repository: Repository, reference: str) -> None:
     weights = repository.get(reference).file("bin")
     weights.write_bytes(bytes(weights.stat().st_size))
 
 
-def test_it_works(repository: Repository, coffee: bytes) -> None:
+def test_loads_the_active_version(repository: Repository, coffee: bytes) -> None:
     assert classifiers.loaded_version() == ""
     (answer,) = classifiers.current().classify([coffee]).answers
     assert not isinstance(answer, Exception)
@@ -45,11 +45,11 @@ def test_it_works(repository: Repository, coffee: bytes) -> None:
     assert classifiers.loaded_version() == f"{NAME}@1"
 
 
-def test_loaded_once(repository: Repository) -> None:
+def test_loads_a_version_once(repository: Repository) -> None:
     assert classifiers.current() is classifiers.current()
 
 
-def test_another_version_is_made_active(repository: Repository) -> None:
+def test_loads_a_newly_activated_version(repository: Repository) -> None:
     classifiers.current()
     repository.activate(f"{NAME}@2")
     assert str(classifiers.current().version) == classifiers.loaded_version() == f"{NAME}@2"
@@ -60,18 +60,18 @@ def test_a_damaged_version_does_not_replace_one_that_works(
 ) -> None:
     working = classifiers.current()
     repository.activate(f"{NAME}@2")
-    _spoil(repository, f"{NAME}@2")
+    _damage(repository, f"{NAME}@2")
     assert classifiers.current() is working
-    assert f"going on with {NAME}@1" in caplog.text
+    assert f"keeping {NAME}@1" in caplog.text
 
 
 def test_a_damaged_version_is_not_loaded(repository: Repository) -> None:
-    _spoil(repository, f"{NAME}@1")
+    _damage(repository, f"{NAME}@1")
     with pytest.raises(Damaged, match="bin"):
         classifiers.current()
 
 
-def test_nothing_is_active(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raises_if_no_version_is_active(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifiers, "_loaded", None)
     settings.MODELS_DIR = tmp_path
     with pytest.raises(NotInstalled, match=f"manage.py model install {NAME}"):
@@ -79,13 +79,15 @@ def test_nothing_is_active(settings: Settings, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("model", "loaded"), [(f"{NAME}@2", 2), (NAME, 2), (f"{NAME}@1", 1)])
-def test_a_pinned_model(repository: Repository, settings: Settings, model: str, loaded: int) -> None:
+def test_the_setting_takes_precedence_over_the_active_version(
+    repository: Repository, settings: Settings, model: str, loaded: int
+) -> None:
     settings.MODEL = model
     assert str(classifiers.current().version) == f"{NAME}@{loaded}"
     assert [entry["model"] for entry in classifiers.installed_models() if entry["active"]] == [f"{NAME}@{loaded}"]
 
 
-def test_a_pinned_model_is_not_read_again_for_each_job(
+def test_a_version_from_the_setting_is_not_verified_again(
     repository: Repository, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MODEL = f"{NAME}@1"
@@ -94,7 +96,7 @@ def test_a_pinned_model_is_not_read_again_for_each_job(
     assert classifiers.current() is loaded
 
 
-def test_a_pinned_model_that_is_not_there(repository: Repository, settings: Settings) -> None:
+def test_raises_if_the_version_from_the_setting_is_not_installed(repository: Repository, settings: Settings) -> None:
     settings.MODEL = f"{NAME}@3"
     with pytest.raises(NotInstalled, match="installed: efficientnet-lite0@1"):
         classifiers.current()

@@ -1,4 +1,4 @@
-"""The door, looked at from inside: what `admit` takes in and what it refuses."""
+"""Validation of pictures: the files that `validate` accepts and those that it rejects."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from predictions.tests.pictures import encoded, noise, picture
 from predictions.uploads import validation as images
 
 
-def _admit(content: bytes) -> images.AdmittedImage:
-    return images.admit(upload(content))
+def _validate(content: bytes) -> images.ValidatedImage:
+    return images.validate(upload(content))
 
 
-def _refusal(content: bytes) -> RequestRejected:
+def _rejection(content: bytes) -> RequestRejected:
     with pytest.raises(RequestRejected) as caught:
-        _admit(content)
-    assert caught.value.message.endswith(".")  # a sentence, for people
+        _validate(content)
+    assert caught.value.message.endswith(".")
     return caught.value
 
 
-def test_it_works() -> None:
+def test_returns_format_and_size() -> None:
     content = picture("JPEG")
-    admitted = _admit(content)
-    assert (admitted.content, admitted.format, admitted.width, admitted.height) == (content, "JPEG", 32, 24)
+    validated = _validate(content)
+    assert (validated.content, validated.format, validated.width, validated.height) == (content, "JPEG", 32, 24)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "WEBP"])
-def test_all_formats(image_format: str) -> None:
-    assert _admit(picture(image_format)).format == image_format
+def test_accepts_all_formats(image_format: str) -> None:
+    assert _validate(picture(image_format)).format == image_format
 
 
 def _gif_with_comment() -> bytes:
@@ -57,7 +57,7 @@ WHOLE: dict[str, Callable[[], bytes]] = {
     "JPEG with fill bytes before its end marker": lambda: picture("JPEG")[:-2] + b"\xff\xff\xff\xd9",
     "JPEG with bytes after its end": lambda: picture("JPEG") + b"more",
     "JPEG, CMYK": lambda: encoded(noise(mode="CMYK"), "JPEG"),
-    "JPEG, EXIF says turn": pictures.turned,
+    "JPEG, rotated by EXIF": pictures.rotated,
     "PNG with bytes after its end": lambda: picture("PNG") + b"more",
     "PNG, 16-bit grey": _16_bit,
     "PNG, palette with transparency": _transparent_palette,
@@ -71,29 +71,29 @@ WHOLE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_whole_files_pass(name: str) -> None:
-    assert _admit(WHOLE[name]()).format == name.split()[0].rstrip(",").upper()
+def test_accepts_complete_files(name: str) -> None:
+    assert _validate(WHOLE[name]()).format == name.split()[0].rstrip(",").upper()
 
 
 def _every_cut(content: bytes) -> range:
-    """All lengths shorter than the file; the last two bytes of a GIF say only that nothing else follows."""
+    """All lengths shorter than the file. The last two bytes of a GIF only mark its end."""
     return range(len(content) - (2 if content.startswith(b"GIF") else 0))
 
 
 @pytest.mark.parametrize("name", [name for name in WHOLE if "after its end" not in name and "animated" not in name])
-def test_cut_off_files_are_refused(name: str) -> None:
+def test_rejects_files_that_are_cut_off(name: str) -> None:
     content = WHOLE[name]()
-    # Of several pictures in one file the first counts: that one is what is looked at.
+    # The first of several pictures in one file is the one that is classified.
     whole = content if "several" not in name else content[: content.index(b"\xff\xd9\xff\xd8") + 2]
     for length in _every_cut(whole):
-        assert _refusal(content[:length]).code in {"empty", "not-an-image", "incomplete"}
+        assert _rejection(content[:length]).code in {"empty", "not-an-image", "incomplete"}
 
 
 @pytest.mark.parametrize(
     ("content", "code", "status"),
     [
         (b"", "empty", 400),
-        (b"I am a text that is called picture.jpg", "not-an-image", 415),
+        (b"plain text", "not-an-image", 415),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not-an-image", 415),
         (b"%PDF-1.7", "not-an-image", 415),
         (encoded(noise(), "BMP"), "not-an-image", 415),
@@ -102,31 +102,31 @@ def test_cut_off_files_are_refused(name: str) -> None:
         (encoded(noise(100, 7), "PNG"), "too-small", 400),
     ],
 )
-def test_refusals(content: bytes, code: str, status: int) -> None:
-    refusal = _refusal(content)
-    assert (refusal.code, refusal.status) == (code, status)
+def test_rejects_other_files(content: bytes, code: str, status: int) -> None:
+    rejection = _rejection(content)
+    assert (rejection.code, rejection.status) == (code, status)
 
 
-def test_a_header_that_promises_too_many_pixels(settings: Settings) -> None:
-    refusal = _refusal(pictures.png(20_000, 20_000, b""))
-    assert (refusal.code, refusal.status) == ("too-many-pixels", 413)
+def test_rejects_too_many_pixels_by_the_header(settings: Settings) -> None:
+    rejection = _rejection(pictures.png(20_000, 20_000, b""))
+    assert (rejection.code, rejection.status) == ("too-many-pixels", 413)
     settings.UPLOAD_MAX_PIXELS = 32 * 24
-    assert _admit(picture())
+    assert _validate(picture())
     settings.UPLOAD_MAX_PIXELS -= 1
-    assert _refusal(picture()).code == "too-many-pixels"
+    assert _rejection(picture()).code == "too-many-pixels"
 
 
-def test_the_limit_of_pixels_is_ours_and_not_the_library_s(settings: Settings) -> None:
+def test_the_limit_of_pixels_does_not_depend_on_pillow(settings: Settings) -> None:
     settings.UPLOAD_MAX_PIXELS = 400_000_000
-    assert _admit(pictures.png(20_000, 20_000, b"")).width == 20_000
+    assert _validate(pictures.png(20_000, 20_000, b"")).width == 20_000
 
 
-def test_sides_of_zero_pixels() -> None:
-    assert _refusal(pictures.png(0, 24, b"")).code in {"not-an-image", "too-small"}
+def test_rejects_sides_of_zero_pixels() -> None:
+    assert _rejection(pictures.png(0, 24, b"")).code in {"not-an-image", "too-small"}
 
 
-def test_more_bytes_than_allowed(settings: Settings) -> None:
+def test_rejects_too_many_bytes(settings: Settings) -> None:
     settings.UPLOAD_MAX_BYTES = len(picture())
-    assert _admit(picture())
+    assert _validate(picture())
     settings.UPLOAD_MAX_BYTES -= 1
-    assert (_refusal(picture()).code, _refusal(picture()).status) == ("too-large", 413)
+    assert (_rejection(picture()).code, _rejection(picture()).status) == ("too-large", 413)

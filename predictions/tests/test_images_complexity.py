@@ -1,4 +1,4 @@
-"""Files made of very many parts: refused within bounds, and before Pillow walks through them."""
+"""Files with very many parts are rejected quickly, and before Pillow reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from predictions.exceptions import RequestRejected
 from predictions.tests.fakes import upload
 from predictions.tests.pictures import many_scans, picture
-from predictions.uploads import image_structure as completeness
+from predictions.uploads import image_structure
 from predictions.uploads import validation as images
 
 FRAME = b",\0\0\0\0\x20\0\x18\0\0\x08"
@@ -47,20 +47,20 @@ def _extensions(number: int) -> bytes:
 
 
 PARTS: dict[Callable[[int], bytes], int] = {
-    many_scans: completeness.JPEG_MAX_SCANS,
-    _segments: completeness.JPEG_MAX_SEGMENTS,
-    _loose_bytes: completeness.JPEG_MAX_LOOSE_BYTES,
-    _chunks: completeness.PNG_MAX_CHUNKS,
-    _blocks: completeness.GIF_MAX_BLOCKS,
-    _extensions: completeness.GIF_MAX_EXTENSIONS,
+    many_scans: image_structure.JPEG_MAX_SCANS,
+    _segments: image_structure.JPEG_MAX_SEGMENTS,
+    _loose_bytes: image_structure.JPEG_MAX_LOOSE_BYTES,
+    _chunks: image_structure.PNG_MAX_CHUNKS,
+    _blocks: image_structure.GIF_MAX_BLOCKS,
+    _extensions: image_structure.GIF_MAX_EXTENSIONS,
 }
 
 
 @pytest.mark.parametrize("made_of", PARTS)
-def test_bounds(made_of: Callable[[int], bytes]) -> None:
-    assert images.admit(upload(made_of(PARTS[made_of])))
+def test_accepts_parts_up_to_the_limit(made_of: Callable[[int], bytes]) -> None:
+    assert images.validate(upload(made_of(PARTS[made_of])))
     with pytest.raises(RequestRejected) as caught:
-        images.admit(upload(made_of(PARTS[made_of] + 1)))
+        images.validate(upload(made_of(PARTS[made_of] + 1)))
     assert (caught.value.code, caught.value.status) == ("too-complex", 400)
 
 
@@ -68,7 +68,7 @@ JUNK: dict[str, bytes] = {
     "JPEG, segments": _segments(4_000_000),
     "JPEG, loose bytes": _loose_bytes(16_000_000),
     "JPEG, bare markers": b"\xff\xd8" + b"\xff\xf0" * 8_000_000 + picture("JPEG")[2:],
-    "JPEG, scans behind a marker that means nothing": many_scans(10)[:-2]
+    "JPEG, scans after a meaningless marker": many_scans(10)[:-2]
     + (b"\xff\x02\xff\xff" + many_scans(60)[-1000:-2]) * 1000
     + b"\xff\xd9",
     "PNG": _chunks(1_300_000),
@@ -81,10 +81,10 @@ JUNK: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", JUNK)
-def test_pillow_never_sees_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_junk_before_pillow_reads_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PIL.Image, "open", None)
     started = time.process_time()
     with pytest.raises(RequestRejected) as caught:
-        images.admit(upload(JUNK[name]))
+        images.validate(upload(JUNK[name]))
     assert caught.value.code in {"too-complex", "incomplete"}
     assert time.process_time() - started < 0.5  # seconds

@@ -1,4 +1,4 @@
-"""Which file of a request is the picture, and that its bytes and its row are stored once."""
+"""Finding the picture in a request, and storing its bytes and its row once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from predictions.uploads import validation as images
 
 
 def _store(seed: int = 0) -> Image:
-    """An image whose bytes are stored, without a row."""
-    return images.store(images.admit(upload(picture(seed=seed))))
+    """Stores the bytes of an image without a row."""
+    return images.store(images.validate(upload(picture(seed=seed))))
 
 
 def _request(files: dict[str, object], **meta: str) -> WSGIRequest:
     return RequestFactory().post("/", files, **meta)  # type: ignore[arg-type]
 
 
-def test_only_file() -> None:
+def test_accepts_exactly_one_file_in_the_right_field() -> None:
     file = images.only_file(_request({"file": upload(name="cat.png")}))
     assert (file.name, file.read()) == ("cat.png", picture())
     wrong: list[tuple[str, dict[str, object]]] = [
@@ -40,17 +40,17 @@ def test_only_file() -> None:
         assert caught.value.code == code
 
 
-def test_a_request_that_does_not_say_how_long_it_is() -> None:
+def test_rejects_a_request_without_content_length() -> None:
     with pytest.raises(RequestRejected) as caught:
         images.only_file(_request({}, HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH=""))
     assert (caught.value.code, caught.value.status) == ("length-required", 411)
 
 
 @pytest.mark.django_db
-def test_it_works(tmp_path: Path) -> None:
+def test_stores_equal_pictures_once(tmp_path: Path) -> None:
     first, again, other = _store(), _store(), _store(1)
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
-    assert not Image.objects.exists(), "the file comes first"
+    assert not Image.objects.exists(), "files are stored before rows"
     rows = images.record([first, again, other])
     assert set(rows) == {first.sha256, other.sha256}
     assert Image.objects.count() == 2
@@ -64,7 +64,7 @@ def test_it_works(tmp_path: Path) -> None:
 def test_a_known_image_keeps_its_row(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     (known,) = images.record([_store()]).values()
     again, new = _store(), _store(1)
-    with django_assert_num_queries(2):  # which are there; the new ones
+    with django_assert_num_queries(2):  # look up all; insert the new ones
         rows = images.record([again, new])
     assert rows[known.sha256] == known and rows[new.sha256] is new
     with django_assert_num_queries(1):
@@ -72,7 +72,7 @@ def test_a_known_image_keeps_its_row(django_assert_num_queries: DjangoAssertNumQ
 
 
 @pytest.mark.django_db
-def test_a_lost_file_comes_back_with_the_next_upload() -> None:
+def test_the_next_upload_restores_a_lost_file() -> None:
     image = _store()
     image.file.storage.delete(image.file.name or "")
     assert _store().file.name == image.file.name

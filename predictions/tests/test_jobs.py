@@ -10,7 +10,7 @@ from django.db import OperationalError
 from rq import Queue
 from rq.job import Job
 
-from predictions import queues, services
+from predictions import queues, recovery
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_prediction
 
@@ -24,18 +24,20 @@ def prediction(queue: Queue) -> Prediction:
     return prediction
 
 
-def test_it_works(prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier) -> None:
+def test_answers_a_queued_prediction(
+    prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier
+) -> None:
     work_off()
     prediction.refresh_from_db()
     assert (prediction.state, prediction.label) == ("done", "espresso")
 
 
-def test_a_second_try(prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier) -> None:
-    """A batch that fails once is tried again, and nobody notices."""
-
+def test_retries_a_batch_that_failed(
+    prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier
+) -> None:
     def once(images: list[bytes | Exception]) -> None:
         del fake_classifier.classify
-        raise RuntimeError("bad luck")
+        raise RuntimeError("transient")
 
     fake_classifier.classify = once  # type: ignore[assignment,method-assign]
     work_off()
@@ -43,7 +45,9 @@ def test_a_second_try(prediction: Prediction, work_off: Callable[[], None], fake
     assert (prediction.state, prediction.error) == ("done", "")
 
 
-def test_the_last_try(prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier) -> None:
+def test_fails_after_the_last_attempt(
+    prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier
+) -> None:
     fake_classifier.raises = RuntimeError("secret detail")
     work_off()
     prediction.refresh_from_db()
@@ -52,29 +56,31 @@ def test_the_last_try(prediction: Prediction, work_off: Callable[[], None], fake
     assert "RuntimeError" in prediction.error and "secret" not in prediction.error
 
 
-def test_no_database_is_no_fault_of_the_picture(
+def test_a_prediction_survives_a_database_that_is_away(
     prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier
 ) -> None:
-    """It is away for all tries and back for what is written after the last one."""
+    """The database is away during all attempts and back afterwards."""
     fake_classifier.raises = OperationalError("terminating connection due to administrator command")
     work_off()
     prediction.refresh_from_db()
     assert len(fake_classifier.batches) == queues.ATTEMPTS
     assert prediction.is_waiting
     fake_classifier.raises = None
-    assert services.predictions_recover(older_than=timedelta(0)) == 1
+    assert recovery.predictions_recover(older_than=timedelta(0)) == 1
     work_off()
     prediction.refresh_from_db()
     assert (prediction.state, prediction.label) == ("done", "espresso")
 
 
-def test_the_row_is_gone(prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier) -> None:
+def test_ignores_a_job_without_a_row(
+    prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier
+) -> None:
     prediction.delete()
     work_off()
     assert fake_classifier.batches == []
 
 
-def test_the_queue_holds_the_id_and_nothing_else(prediction: Prediction, queue: Queue) -> None:
+def test_the_job_holds_only_the_prediction_id(prediction: Prediction, queue: Queue) -> None:
     fields: dict[bytes, bytes] = queue.connection.hgetall(Job.key_for(str(prediction.id)))  # type: ignore[assignment]
     stored = {name.decode(): value for name, value in fields.items()}
     assert json.loads(zlib.decompress(stored.pop("data"))) == [
@@ -87,4 +93,4 @@ def test_the_queue_holds_the_id_and_nothing_else(prediction: Prediction, queue: 
         assert not value.startswith(b"\x80"), f"{name} is a pickle"
         value.decode("ascii")
     assert sum(map(len, stored.values())) < 1500
-    assert queue.connection.ttl(Job.key_for(str(prediction.id))) == -1, "a job that waits does not run out"
+    assert queue.connection.ttl(Job.key_for(str(prediction.id))) == -1, "a queued job does not expire"

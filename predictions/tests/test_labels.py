@@ -1,4 +1,4 @@
-"""The labels that one can choose from."""
+"""Searching and resolving labels."""
 
 from __future__ import annotations
 
@@ -14,49 +14,51 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from predictions import labels
-from predictions.labels import Catalogue
+from predictions.labels import LabelIndex
 from worker.inference.repository import ModelVersion, Repository, model_version
 from worker.inference.repository.build import LABELS
 from worker.inference.repository.manifest import MANIFEST
 
 ROWS = [line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines()]
-IMAGENET = Catalogue([row[1] for row in ROWS], [row[2].split(", ") for row in ROWS])
-DOGS = Catalogue(
+IMAGENET = LabelIndex([row[1] for row in ROWS], [row[2].split(", ") for row in ROWS])
+DOGS = LabelIndex(
     ["dingo", "Eskimo_dog", "hot_dog", "dog", "bulldog", "cat"],
     [["dingo"], ["Eskimo dog", "husky"], ["hot dog", "dogmeat"], [], [], ["tiger cat", "dog catcher"]],
 )
 
 
-def _found(text: str, catalogue: Catalogue = IMAGENET, **options: object) -> list[str]:
-    return [entry.label for entry in catalogue.search(text, **options)]  # type: ignore[arg-type]
+def _found(text: str, index: LabelIndex = IMAGENET, **options: object) -> list[str]:
+    return [entry.label for entry in index.search(text, **options)]  # type: ignore[arg-type]
 
 
-def test_the_order_of_what_is_found() -> None:
+def test_orders_labels_by_the_kind_of_match() -> None:
     assert _found("dog", DOGS) == ["dog", "Eskimo_dog", "hot_dog", "cat", "bulldog"]
-    assert _found("husky")[:2] == ["Eskimo_dog", "Siberian_husky"], "a whole synonym counts more than half a label"
+    assert _found("husky")[:2] == ["Eskimo_dog", "Siberian_husky"], (
+        "a complete synonym counts more than a part of a label"
+    )
 
 
-def test_the_matching_synonym() -> None:
+def test_names_the_synonym_that_matched() -> None:
     husky, hot_dog, cat = (DOGS.search(text)[0] for text in ("husky", "hot", "catcher"))
     assert (husky.label, husky.name, husky.synonyms, husky.matched) == ("Eskimo_dog", "Eskimo dog", ("husky",), "husky")
     assert (hot_dog.matched, cat.matched) == ("", "dog catcher")
 
 
 @pytest.mark.parametrize("text", ["Eskimo_dog", "eskimo dog", "ESKIMO-DOG", "  Éskimo   dóg ", "eskimo_dog."])
-def test_how_it_is_written_makes_no_difference(text: str) -> None:
+def test_case_accents_and_separators_make_no_difference(text: str) -> None:
     assert _found(text)[0] == IMAGENET.resolve(text) == "Eskimo_dog"
 
 
-def test_the_models_own_labels_come_first() -> None:
+def test_predicted_labels_come_first_without_a_text() -> None:
     first = ["tabby", "Egyptian_cat", "no_such_label", "tabby"]
     assert _found("", first=first, limit=4) == ["tabby", "Egyptian_cat", "abacus", "abaya"]
     assert _found("", limit=2) == ["abacus", "abaya"]
-    assert len(_found("", limit=2000)) == len(IMAGENET) == 998, "each label once, also those that two classes share"
+    assert len(_found("", limit=2000)) == len(IMAGENET) == 998, "labels that two classes share are listed once"
 
 
-def test_the_models_own_labels_break_ties() -> None:
+def test_predicted_labels_break_ties() -> None:
     assert _found("retriever", first=["golden_retriever"])[0] == "golden_retriever"
-    assert _found("dog", DOGS, first=["bulldog"])[-1] == "bulldog", "and no more than ties"
+    assert _found("dog", DOGS, first=["bulldog"])[-1] == "bulldog", "it does not outrank a better match"
 
 
 @pytest.mark.parametrize(
@@ -71,61 +73,61 @@ def test_the_models_own_labels_break_ties() -> None:
         ("carpenters kit", "carpenter's_kit"),
     ],
 )
-def test_slips(text: str, meant: str) -> None:
+def test_finds_labels_despite_typos(text: str, meant: str) -> None:
     assert meant in _found(text)
-    assert IMAGENET.resolve(text) in {None, "carpenter's_kit"}, "what was meant is for people to say"
+    assert IMAGENET.resolve(text) in {None, "carpenter's_kit"}, "a typo is never resolved without the user"
 
 
-def test_more_words_than_the_label_has() -> None:
+def test_finds_labels_whose_name_is_part_of_the_text() -> None:
     assert _found("a coffee cup") == ["cup"] and IMAGENET.resolve("a coffee cup") is None
     assert _found("my golden retriever dog")[0] == "golden_retriever"
-    assert _found("crowd") == [], "whole words only: no crow"
+    assert _found("crowd") == [], "only whole words match: not crow"
 
 
-def test_no_slips_where_something_begins_with_the_text() -> None:
+def test_ignores_typos_if_a_label_starts_with_the_text() -> None:
     assert _found("crane") == ["crane"]
 
 
 @pytest.mark.parametrize("text", ["zzzzzz", "???", "_", "\x00", "\ud800", "犬", "x" * 100_000])
-def test_nothing_fits(text: str) -> None:
+def test_finds_nothing_for_other_texts(text: str) -> None:
     assert (_found(text), IMAGENET.resolve(text)) == ([], None)
 
 
 @pytest.mark.parametrize(
     ("text", "label"),
     [
-        ("husky", "Eskimo_dog"),  # although there is a Siberian husky: nothing else is called just that
+        ("husky", "Eskimo_dog"),  # a Siberian husky exists too, but only one label has exactly this synonym
         ("tank suit", "maillot"),
         ("crane", "crane"),
-        ("panther", None),  # so are two cats
-        ("gong", "gong"),  # and so is a chime, but not by its first name
+        ("panther", None),  # a synonym of two cats
+        ("gong", "gong"),  # a synonym of chime too, but a label's own name wins
         ("", None),
         (" ", None),
     ],
 )
-def test_resolve(text: str, label: str | None) -> None:
+def test_resolves_names_and_unique_synonyms(text: str, label: str | None) -> None:
     assert IMAGENET.resolve(text) == label
 
 
 def test_a_label_wins_over_a_synonym() -> None:
-    catalogue = Catalogue(["wolf", "coyote"], [["timber wolf"], ["wolf"]])
-    assert catalogue.resolve("Wolf") == "wolf"
+    index = LabelIndex(["wolf", "coyote"], [["timber wolf"], ["wolf"]])
+    assert index.resolve("Wolf") == "wolf"
 
 
-def test_labels_that_differ_in_capitals_only() -> None:
-    catalogue = Catalogue(["Polish", "polish"])
-    assert [catalogue.resolve(text) for text in ("Polish", "polish", "POLISH")] == ["Polish", "polish", None]
-    assert [catalogue.resolve(text) for text in (" Polish_", "polish ", "POLISH ")] == ["Polish", "polish", None]
+def test_the_case_tells_labels_apart_that_differ_in_nothing_else() -> None:
+    index = LabelIndex(["Polish", "polish"])
+    assert [index.resolve(text) for text in ("Polish", "polish", "POLISH")] == ["Polish", "polish", None]
+    assert [index.resolve(text) for text in (" Polish_", "polish ", "POLISH ")] == ["Polish", "polish", None]
 
 
 @example("Cardigan")
 @given(st.text() | st.sampled_from(ROWS).flatmap(lambda row: st.sampled_from([row[1], row[2], row[2][3:], row[1][:4]])))
-def test_any_text(text: str) -> None:
+def test_search_and_resolve_agree_on_arbitrary_text(text: str) -> None:
     found = IMAGENET.search(text, limit=7)
     names = [entry.label for entry in found]
     assert len(found) <= 7 and len(set(names)) == len(found)
     assert all(entry.matched in {"", *entry.synonyms} for entry in found)
-    assert names == _found(text, limit=20)[:7], "a longer list begins like a shorter one"
+    assert names == _found(text, limit=20)[:7], "a longer list starts with the shorter one"
     label = IMAGENET.resolve(text)
     if label is not None:
         assert IMAGENET.resolve(label) == label
@@ -147,17 +149,17 @@ def test_every_label_is_found_while_it_is_typed(label: str, data: st.DataObject)
 
 
 @given(st.text())
-def test_plain(text: str) -> None:
-    plain = labels.plain(text)
-    assert re.fullmatch(r"[^\W_]+( [^\W_]+)*|", plain) and labels.plain(plain) == plain
+def test_normalizing_leaves_words_and_is_idempotent(text: str) -> None:
+    normalized = labels.normalize(text)
+    assert re.fullmatch(r"[^\W_]+( [^\W_]+)*|", normalized) and labels.normalize(normalized) == normalized
 
 
-# --- Those of the active version ------------------------------------------------------------------
+# --- The labels of the active version ------------------------------------------------------------------
 
 
 @pytest.fixture
 def installed(models: Repository, settings: Settings, tmp_path: Path) -> ModelVersion:
-    """The active version, in a folder that a test may spoil."""
+    """The active version, in a folder that a test may change."""
     settings.MODELS_DIR = tmp_path / "models"
     shutil.copytree(models.root, settings.MODELS_DIR)
     version = Repository(settings.MODELS_DIR).active()
@@ -165,28 +167,28 @@ def installed(models: Repository, settings: Settings, tmp_path: Path) -> ModelVe
     return version
 
 
-def test_of_the_active_version(installed: ModelVersion) -> None:
+def test_uses_the_labels_of_the_active_version(installed: ModelVersion) -> None:
     assert [entry.label for entry in labels.search("husky")] == ["Eskimo_dog", "Siberian_husky"]
     assert labels.resolve("eskimo dog") == "Eskimo_dog"
 
 
-def test_read_once(installed: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = labels.catalogue()
+def test_reads_the_labels_once(installed: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = labels.index()
     monkeypatch.setattr(model_version, "sha256_of", None)
-    assert labels.catalogue() is loaded
+    assert labels.index() is loaded
 
 
-def test_another_version_is_made_active(installed: ModelVersion) -> None:
-    before = labels.catalogue()
+def test_reads_the_labels_of_a_newly_activated_version(installed: ModelVersion) -> None:
+    before = labels.index()
     folder = shutil.copytree(installed.path, installed.path.with_name("2"))
     (folder / MANIFEST).write_text(replace(installed.manifest, version=2).to_json())
     Repository(installed.path.parents[1]).activate(f"{installed.name}@2")
-    assert labels.catalogue() is not before and len(labels.catalogue()) == 998
+    assert labels.index() is not before and len(labels.index()) == 998
 
 
-def test_many_threads_at_once(installed: ModelVersion) -> None:
-    found: list[Catalogue] = []
-    threads = [threading.Thread(target=lambda: found.append(labels.catalogue())) for _ in range(8)]
+def test_concurrent_threads_share_one_index(installed: ModelVersion) -> None:
+    found: list[LabelIndex] = []
+    threads = [threading.Thread(target=lambda: found.append(labels.index())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -194,15 +196,15 @@ def test_many_threads_at_once(installed: ModelVersion) -> None:
     assert len(found) == 8 and len(set(map(id, found))) == 1
 
 
-def test_nothing_is_installed(settings: Settings, tmp_path: Path) -> None:
+def test_has_no_labels_without_an_installed_model(settings: Settings, tmp_path: Path) -> None:
     settings.MODELS_DIR = tmp_path / "nothing"
     assert (labels.search(""), labels.search("cup"), labels.resolve("cup")) == ([], [], None)
 
 
-def test_damaged(installed: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
+def test_has_no_labels_while_the_file_is_damaged(installed: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
     file = installed.file("labels")
     whole = file.read_text(encoding="utf-8")
     file.write_text(whole.replace("husky", "hunks"), encoding="utf-8")
     assert labels.search("cup") == [] and "cannot be read" in caplog.text
     file.write_text(whole, encoding="utf-8")
-    assert labels.resolve("husky") == "Eskimo_dog", "a mended file is read"
+    assert labels.resolve("husky") == "Eskimo_dog", "a restored file is read"

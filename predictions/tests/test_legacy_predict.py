@@ -12,26 +12,26 @@ from django.utils import timezone
 from pytest_django import Settings
 from rq import Queue
 
-from predictions import services
+from predictions import submission
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
 from predictions.tests.pictures import corrupt, picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOTHING = {"success": False, "prediction": None, "score": None}
+NO_ANSWER = {"success": False, "prediction": None, "score": None}
 
 
 def _post(name: str = "photo.jpg", content: bytes | None = None) -> Any:
     return Client(enforce_csrf_checks=True).post("/predict", {"file": upload(content, name)})
 
 
-def _assert_nothing(response: Any, status: int = 400) -> None:
-    assert (response.status_code, json.loads(response.content)) == (status, NOTHING)
+def _assert_no_answer(response: Any, status: int = 400) -> None:
+    assert (response.status_code, json.loads(response.content)) == (status, NO_ANSWER)
     assert response["Content-Type"] == "application/json"
 
 
-def test_it_works(worker: FakeClassifier) -> None:
+def test_answers_with_exactly_three_keys(worker: FakeClassifier) -> None:
     response = _post(content=picture("JPEG"))
     assert response.status_code == 200
     assert json.loads(response.content) == {"success": True, "prediction": "espresso", "score": 0.9512}
@@ -39,25 +39,25 @@ def test_it_works(worker: FakeClassifier) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.PNG", "a.jpg", "a.Jpg", "a.jpeg", "a.JPEG", "a.gif", "a.b.GIF"])
-def test_suffixes(worker: FakeClassifier, name: str) -> None:
+def test_accepts_known_suffixes(worker: FakeClassifier, name: str) -> None:
     assert _post(name).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["a.webp", "a.txt", "png", "a.png.exe", ".png"])
-def test_other_suffixes(name: str) -> None:
-    _assert_nothing(_post(name))
+def test_rejects_other_suffixes(name: str) -> None:
+    _assert_no_answer(_post(name))
     assert not Prediction.objects.exists()
 
 
-def test_get(client: Client) -> None:
+def test_allows_only_post(client: Client) -> None:
     assert client.get("/predict").status_code == 405
     assert client.put("/predict").status_code == 405
 
 
-def test_not_a_file(client: Client) -> None:
-    _assert_nothing(client.post("/predict", {"file": "a.jpg"}, content_type="application/json"))
-    _assert_nothing(client.post("/predict", {"file": "a text"}))
-    _assert_nothing(client.post("/predict"))
+def test_rejects_requests_without_a_file(client: Client) -> None:
+    _assert_no_answer(client.post("/predict", {"file": "a.jpg"}, content_type="application/json"))
+    _assert_no_answer(client.post("/predict", {"file": "a text"}))
+    _assert_no_answer(client.post("/predict"))
 
 
 @pytest.mark.parametrize(
@@ -75,33 +75,33 @@ def test_not_a_file(client: Client) -> None:
     ],
     ids=["no boundary", "empty boundary", "nothing but boundaries", "too many files", "a huge field", "odd charset"],
 )
-def test_broken_requests(client: Client, body: bytes, content_type: str) -> None:
-    _assert_nothing(client.post("/predict", body, content_type=content_type))
+def test_rejects_malformed_requests(client: Client, body: bytes, content_type: str) -> None:
+    _assert_no_answer(client.post("/predict", body, content_type=content_type))
 
 
-def test_undecodable(worker: FakeClassifier) -> None:
-    _assert_nothing(_post(content=picture("JPEG")[:-5]))
-    _assert_nothing(_post("corrupt.png", corrupt()))
+def test_rejects_pictures_that_cannot_be_decoded(worker: FakeClassifier) -> None:
+    _assert_no_answer(_post(content=picture("JPEG")[:-5]))
+    _assert_no_answer(_post("corrupt.png", corrupt()))
 
 
-def test_our_failure(worker: FakeClassifier) -> None:
+def test_a_failed_classification_is_a_503(worker: FakeClassifier) -> None:
     worker.raises = RuntimeError("the engine broke")
-    _assert_nothing(_post(), status=503)
+    _assert_no_answer(_post(), status=503)
 
 
-def test_no_worker(queue: Queue, settings: Settings) -> None:
+def test_an_answer_that_is_late_is_a_503_and_expires(queue: Queue, settings: Settings) -> None:
     settings.PREDICT_WAIT_SECONDS = 0.05
-    _assert_nothing(_post(), status=503)
+    _assert_no_answer(_post(), status=503)
     prediction = Prediction.objects.get()
     assert prediction.expires_at is not None
-    assert prediction.is_expired_at(timezone.now()), "nobody comes back for the answer"
+    assert prediction.is_expired_at(timezone.now()), "the client cannot fetch a late answer"
 
 
 @pytest.mark.parametrize("state", [Prediction.State.EXPIRED, Prediction.State.CANCELLED])
-def test_settled_without_an_answer_during_the_wait(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prediction_that_settles_without_an_answer_is_a_503(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settled = stored_prediction(state=state, error_code="expired" if state == Prediction.State.EXPIRED else "")
-    monkeypatch.setattr(services, "prediction_request", lambda **_: settled)
-    _assert_nothing(_post(), status=503)
+    monkeypatch.setattr(submission, "prediction_request", lambda **_: settled)
+    _assert_no_answer(_post(), status=503)
 
 
 def test_no_csrf_token_is_needed(worker: FakeClassifier) -> None:

@@ -1,4 +1,4 @@
-"""Odd but acceptable pictures, and odd names: right answers, and nothing stored under a name from outside."""
+"""Unusual but valid pictures and file names. No file is stored under a name from outside."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ODD_NAMES = {"../../etc/cron.d/evil.png": "evil.png", "a\x00b.png": "ab.png", "C
 
 
 @pytest.mark.parametrize("name", [*ODD_NAMES, "x" * 300 + ".png", "ä “ö”\u2028\u202e😀.png"])
-def test_odd_names(name: str, worker: FakeClassifier, tmp_path: Path) -> None:
+def test_odd_names_are_cleaned_and_not_used_for_files(name: str, worker: FakeClassifier, tmp_path: Path) -> None:
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
     body = head.encode() + picture() + f"\r\n--{BOUNDARY}--\r\n".encode()
     response = Client().post("/predict", body, content_type=f"multipart/form-data; boundary={BOUNDARY}")
@@ -45,7 +45,7 @@ ODD: dict[str, Callable[[], bytes]] = {
     "cmyk.jpg": lambda: encoded(noise(mode="CMYK"), "JPEG"),
     "grey16.png": lambda: encoded(PIL.Image.new("I;16", (32, 24), 40_000), "PNG"),
     "palette.png": lambda: encoded(noise(mode="P"), "PNG", transparency=3),
-    "turned.jpg": pictures.turned,
+    "rotated.jpg": pictures.rotated,
     "several.jpg": pictures.multi_picture,
     "preview.jpg": pictures.with_thumbnail,
     "grey.jpg": lambda: encoded(noise(mode="L"), "JPEG"),
@@ -55,7 +55,7 @@ ODD: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_it_works(name: str, worker: FakeClassifier, reviewer: Client) -> None:
+def test_classifies_odd_pictures_and_makes_thumbnails(name: str, worker: FakeClassifier, reviewer: Client) -> None:
     response = _send(name, ODD[name]())
     assert (response.status_code, response.json()["success"]) == (200, True), response.content
     thumbnail = reviewer.get(f"/predictions/{response.json()['id']}/thumbnail")
@@ -63,7 +63,7 @@ def test_it_works(name: str, worker: FakeClassifier, reviewer: Client) -> None:
     thumbnail.close()
 
 
-def test_a_corrupt_picture_fails_alone(worker: FakeClassifier) -> None:
+def test_a_corrupt_picture_does_not_affect_the_next_one(worker: FakeClassifier) -> None:
     response = _send("corrupt.png", pictures.corrupt())
     assert (response.status_code, response.json()["code"]) == (422, "undecodable")
     assert _send("whole.png", picture()).status_code == 200

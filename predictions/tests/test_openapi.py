@@ -1,4 +1,4 @@
-"""The API does what its own description says, and `docs/openapi.yaml` is that description."""
+"""The API conforms to its schema, and `docs/openapi.yaml` holds that schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from predictions.models import Prediction
 from predictions.tests import pictures
 from predictions.tests.fakes import FakeClassifier, stored_prediction
 
-# What the API takes for a file: mostly pictures, as hypothesis alone would never hit upon one.
+# The files to send: mostly pictures, because hypothesis alone would never generate one.
 FILES = st.sampled_from([pictures.picture("JPEG"), pictures.picture("PNG"), pictures.animation(), b""]) | st.binary()
 schemathesis.openapi.format("binary", FILES)
 
@@ -37,29 +37,29 @@ def api(worker: FakeClassifier) -> Any:
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_it_works(api: Any, path: str, method: str) -> None:
+def test_responses_conform_to_the_schema(api: Any, path: str, method: str) -> None:
     known = [str(stored_prediction(state=state).id) for state in Prediction.State.values]
 
     @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
     @given(api[path][method].as_strategy(), st.none() | st.sampled_from(known))
     def check(case: schemathesis.Case[Any], prediction_id: str | None) -> None:
-        """Half of the requests speak of a prediction that there is."""
+        """Half of the requests name an existing prediction."""
         if prediction_id and case.path_parameters:
             case.path_parameters["prediction_id"] = prediction_id
         if prediction_id and isinstance(case.body, dict) and "prediction" in case.body:
             case.body["prediction"] = prediction_id
-        # A description cannot say which bytes are a picture, nor which predictions there are.
+        # A schema cannot describe which bytes are a picture, nor which predictions exist.
         case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
     check()
 
 
-def test_no_operation_is_left_out(api: Any) -> None:
+def test_every_operation_is_tested(api: Any) -> None:
     found = {(result.ok().path, result.ok().method.upper()) for result in api.get_all_operations()}
     assert found == set(OPERATIONS)
 
 
-def test_the_file_is_up_to_date(tmp_path: Path) -> None:
+def test_the_schema_file_is_up_to_date(tmp_path: Path) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "openapi.yaml"))
     kept = Path(__file__).parents[2] / "docs" / "openapi.yaml"
     assert (tmp_path / "openapi.yaml").read_text() == kept.read_text(), "run `make schema`"

@@ -33,7 +33,7 @@ def _thumbnail(client: Client, prediction: Prediction) -> PIL.Image.Image:
     return PIL.Image.open(BytesIO(response.getvalue()))
 
 
-def test_it_works(client: Client) -> None:
+def test_serves_the_picture(client: Client) -> None:
     response = client.get(f"/predictions/{_prediction().id}/picture")
     assert response.getvalue() == pictures.picture()
     assert response["Content-Type"] == "image/png"
@@ -41,7 +41,7 @@ def test_it_works(client: Client) -> None:
     assert response["X-Content-Type-Options"] == "nosniff"
 
 
-def test_thumbnail(reviewer: Client) -> None:
+def test_scales_a_thumbnail(reviewer: Client) -> None:
     prediction = _prediction(pictures.encoded(pictures.noise(400, 200), "PNG"))
     assert _thumbnail(reviewer, prediction).size == _thumbnail(reviewer, prediction).size == (192, 96)
 
@@ -53,7 +53,7 @@ def test_a_thumbnail_is_made_once(reviewer: Client) -> None:
     _thumbnail(reviewer, prediction)
 
 
-def test_thumbnails_are_for_reviewers(client: Client, django_user_model: type[User], tmp_path: Path) -> None:
+def test_thumbnails_are_for_staff_only(client: Client, django_user_model: type[User], tmp_path: Path) -> None:
     url = f"/predictions/{_prediction().id}/thumbnail"
     assert client.get(url).status_code == 404
     client.force_login(django_user_model.objects.create_user("somebody"))
@@ -63,14 +63,14 @@ def test_thumbnails_are_for_reviewers(client: Client, django_user_model: type[Us
 
 def test_one_thumbnail_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     image = stored_image()
-    at_work, most, made = 0, 0, 0
+    running, most, made = 0, 0, 0
 
     def slow(content: bytes) -> bytes:
-        nonlocal at_work, most, made
-        at_work, made = at_work + 1, made + 1
-        most = max(most, at_work)
+        nonlocal running, most, made
+        running, made = running + 1, made + 1
+        most = max(most, running)
         time.sleep(0.05)
-        at_work -= 1
+        running -= 1
         return content
 
     monkeypatch.setattr(thumbnails, "_shrink", slow)
@@ -81,8 +81,8 @@ def test_one_thumbnail_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (most, made) == (1, 2)
 
 
-def test_a_thumbnail_stands_upright(reviewer: Client) -> None:
-    assert _thumbnail(reviewer, _prediction(pictures.turned())).size == (20, 40)
+def test_a_thumbnail_is_rotated_as_exif_says(reviewer: Client) -> None:
+    assert _thumbnail(reviewer, _prediction(pictures.rotated())).size == (20, 40)
 
 
 def test_a_thumbnail_keeps_transparency(reviewer: Client) -> None:
@@ -93,30 +93,30 @@ def test_a_thumbnail_keeps_transparency(reviewer: Client) -> None:
 
 
 @pytest.mark.parametrize("size", [(32, 24), (800, 600)])
-def test_16_bit_grey_is_as_bright_as_it_was(reviewer: Client, size: tuple[int, int]) -> None:
+def test_a_thumbnail_of_16_bit_grey_keeps_its_brightness(reviewer: Client, size: tuple[int, int]) -> None:
     content = pictures.encoded(PIL.Image.new("I;16", size, 128 * 257), "PNG")
     assert np.abs(np.asarray(_thumbnail(reviewer, _prediction(content)).convert("L"), int) - 128).max() <= 2
 
 
-def test_a_picture_that_is_gone(reviewer: Client) -> None:
+def test_a_missing_file_is_404(reviewer: Client) -> None:
     prediction = _prediction()
     Path(prediction.image.file.path).unlink()
     assert reviewer.get(f"/predictions/{prediction.id}/picture").status_code == 404
     assert reviewer.get(f"/predictions/{prediction.id}/thumbnail").status_code == 404
 
 
-def test_a_corrupt_picture(reviewer: Client, tmp_path: Path) -> None:
+def test_a_corrupt_picture_has_no_thumbnail(reviewer: Client, tmp_path: Path) -> None:
     prediction = _prediction(pictures.corrupt())
     assert reviewer.get(f"/predictions/{prediction.id}/thumbnail").status_code == 404
     assert not (tmp_path / "uploads" / "thumbnails").exists()
 
 
-def test_too_many_pixels_for_a_thumbnail(reviewer: Client, settings: Settings) -> None:
+def test_a_picture_with_too_many_pixels_has_no_thumbnail(reviewer: Client, settings: Settings) -> None:
     settings.UPLOAD_MAX_PIXELS = 10
     assert reviewer.get(f"/predictions/{_prediction().id}/thumbnail").status_code == 404
 
 
-def test_unknown(reviewer: Client) -> None:
+def test_unknown_predictions_are_404(reviewer: Client) -> None:
     assert reviewer.get(f"/predictions/{uuid4()}/picture").status_code == 404
     assert reviewer.get(f"/predictions/{uuid4()}/thumbnail").status_code == 404
     assert reviewer.post(f"/predictions/{uuid4()}/picture").status_code == 405

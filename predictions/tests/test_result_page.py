@@ -27,9 +27,9 @@ def _page(client: Client, prediction: Prediction) -> str:
     return response.text
 
 
-def test_it_works(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_shows_the_answer(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     prediction = stored_prediction(label="Eskimo_dog", score=0.63942, top=[["Eskimo_dog", 0.63942], ["malamute", 0.2]])
-    with django_assert_num_queries(2):  # the prediction; what was decided of it
+    with django_assert_num_queries(2):  # the prediction; the decision on its image
         page = _page(client, prediction)
     assert "Eskimo dog</h1>" in page and "63.9% sure" in page
     assert "malamute" in page and 'width="20.0%"' in page
@@ -40,46 +40,44 @@ def test_it_works(client: Client, django_assert_num_queries: DjangoAssertNumQuer
 
 
 @pytest.mark.parametrize("state", Prediction.WAITING)
-def test_waiting(client: Client, state: str) -> None:
+def test_a_waiting_page_reloads(client: Client, state: str) -> None:
     page = _page(client, stored_prediction(state=state))
     assert REFRESH in page and 'role="status"' in page and "/feedback/" not in page
 
 
-def test_a_page_looks_again_later_where_many_wait(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backpressure, "look_again_seconds", lambda waited: 7 if 0 <= waited < 60 else 0)
+def test_a_waiting_page_reloads_when_backpressure_says(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backpressure, "reload_seconds", lambda waited: 7 if 0 <= waited < 60 else 0)
     assert f'{REFRESH} content="7">' in _page(client, stored_prediction(state="queued"))
 
 
-def test_failed(client: Client) -> None:
+def test_shows_the_error_of_a_failed_prediction(client: Client) -> None:
     page = _page(client, stored_prediction(state="failed", error_code="undecodable", error="The pixels <are> corrupt."))
     assert "The pixels &lt;are&gt; corrupt." in page and REFRESH not in page and "/feedback/" not in page
 
 
 @pytest.mark.parametrize("state", ["expired", "cancelled"])
-def test_never_answered(client: Client, state: str) -> None:
+def test_shows_that_a_prediction_expired_or_was_cancelled(client: Client, state: str) -> None:
     page = _page(client, stored_prediction(state=state))
     assert f"This prediction {'was' if state == 'cancelled' else 'has'} {state}" in page and REFRESH not in page
 
 
-def test_names_from_outside_are_escaped(client: Client) -> None:
+def test_escapes_file_names(client: Client) -> None:
     page = _page(client, stored_prediction(file_name='<script>"alert"</script>.png'))
     assert "<script>" not in page
 
 
-def test_certainty_is_not_rounded_up(client: Client) -> None:
+def test_does_not_round_a_score_up_to_100_percent(client: Client) -> None:
     assert "99.9% sure" in _page(client, stored_prediction(score=0.99999))
 
 
-def test_unknown(client: Client) -> None:
+def test_unknown_predictions_are_404(client: Client) -> None:
     assert client.get(f"/predictions/{uuid4()}/").status_code == 404
     assert client.get("/predictions/1/").status_code == 404
     assert client.post(f"/predictions/{uuid4()}/").status_code == 405
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_page_waits_a_moment_for_the_answer(
-    client: Client, worker: FakeClassifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_waits_for_the_answer(client: Client, worker: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "PAGE_WAIT_SECONDS", 20)
     page = client.post("/", {"file": upload()}, follow=True).text
     assert "espresso</h1>" in page and REFRESH not in page

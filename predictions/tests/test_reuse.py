@@ -1,4 +1,4 @@
-"""What the active model version has answered before is not asked again."""
+"""Images that the active model version has classified before are answered from its earlier answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rq import Queue
 from conftest import ThreadWorker
 from predictions import classifiers
 from predictions.models import Prediction
-from predictions.tests.arrivals import Arrivals
+from predictions.tests.concurrent_writes import ConcurrentWrites
 from predictions.tests.fakes import ANSWER, FakeClassifier, stored_image, stored_prediction, upload
 from predictions.tests.pictures import picture
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def active(fake_classifier: FakeClassifier, settings: Settings) -> FakeClassifier:
-    settings.PREDICT_WAIT_SECONDS = 0.05  # there is no worker: whatever has to wait for one waits in vain
+    settings.PREDICT_WAIT_SECONDS = 0.05  # no worker runs, so a request that waits for one times out
     return fake_classifier
 
 
@@ -30,13 +30,13 @@ def _send(address: str = "/api/predict", seed: int = 0, prefer: str = "") -> Any
     return Client().post(address, {"file": upload(picture(seed=seed), "other.png")}, headers=headers)
 
 
-def test_it_works(queue: Queue) -> None:
+def test_reuses_an_earlier_answer(queue: Queue) -> None:
     earlier = stored_prediction(decode_ms=3.0, compute_ms=4.0, source="page")
     response = _send()
     answer = response.json()
     assert (response.status_code, answer["state"], answer["prediction"]) == (200, "done", ANSWER.label)
     assert answer["labels"] == [{"label": label, "score": round(score, 4)} for label, score in ANSWER.top]
-    assert answer["timings"]["decode_ms"] is answer["timings"]["compute_ms"] is None, "nobody decoded or computed"
+    assert answer["timings"]["decode_ms"] is answer["timings"]["compute_ms"] is None, "nothing was decoded or computed"
     assert queue.job_ids == []
 
     own = Prediction.objects.get(pk=answer["id"])
@@ -49,13 +49,13 @@ def test_it_works(queue: Queue) -> None:
     assert (earlier.decode_ms, earlier.source) == (3.0, "page")
 
 
-def test_who_does_not_want_to_wait(queue: Queue) -> None:
+def test_reuses_an_answer_for_respond_async(queue: Queue) -> None:
     stored_prediction()
     response = _send(prefer="respond-async")
     assert (response.status_code, response.json()["state"]) == (200, "done")
 
 
-def test_on_the_page(queue: Queue) -> None:
+def test_reuses_an_answer_on_the_page(queue: Queue) -> None:
     stored_prediction()
     response = _send("/")
     assert response.status_code == 303
@@ -63,13 +63,13 @@ def test_on_the_page(queue: Queue) -> None:
     assert queue.job_ids == []
 
 
-def test_an_old_client(queue: Queue) -> None:
+def test_reuses_an_answer_for_legacy_clients(queue: Queue) -> None:
     stored_prediction()
     assert _send("/predict").json() == {"success": True, "prediction": "espresso", "score": 0.9512}
     assert queue.job_ids == []
 
 
-def test_after_the_worker_has_gone(queue: Queue, settings: Settings) -> None:
+def test_reuses_an_answer_after_the_worker_has_stopped(queue: Queue, settings: Settings) -> None:
     settings.PREDICT_WAIT_SECONDS = 20
     worker = ThreadWorker()
     worker.start()
@@ -82,49 +82,50 @@ def test_after_the_worker_has_gone(queue: Queue, settings: Settings) -> None:
     assert _send(seed=1).json()["state"] == "queued"
 
 
-def _is_asked_again(queue: Queue) -> bool:
+def _is_queued(queue: Queue) -> bool:
     response = _send()
     return response.status_code == 202 and queue.job_ids == [response.json()["id"]]
 
 
-def test_another_picture(queue: Queue) -> None:
+def test_queues_another_picture(queue: Queue) -> None:
     stored_prediction(stored_image(picture(seed=1)))
-    assert _is_asked_again(queue)
+    assert _is_queued(queue)
 
 
 @pytest.mark.parametrize("name", ["fake-net@2", "other-net@1", ""])
-def test_another_version_is_active(queue: Queue, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queues_a_picture_that_another_version_answered(
+    queue: Queue, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stored_prediction()
     monkeypatch.setattr(classifiers, "active_name", lambda: name)
-    assert _is_asked_again(queue)
+    assert _is_queued(queue)
 
 
-def test_turned_off(queue: Queue, settings: Settings) -> None:
+def test_queues_known_pictures_if_reuse_is_off(queue: Queue, settings: Settings) -> None:
     settings.REUSE_ANSWERS = False
     stored_prediction()
-    assert _is_asked_again(queue)
+    assert _is_queued(queue)
 
 
 @pytest.mark.parametrize("state", [state for state in Prediction.State if state != Prediction.State.DONE])
-def test_not_an_answer(queue: Queue, state: Prediction.State) -> None:
+def test_queues_a_picture_without_an_answer(queue: Queue, state: Prediction.State) -> None:
     stored_prediction(state=state, model_version="fake-net@1", error_code="undecodable" if state == "failed" else "")
-    assert _is_asked_again(queue)
+    assert _is_queued(queue)
 
 
-def test_among_others(queue: Queue) -> None:
-    """Of those that arrive together, some are known and some are not; of one picture there are several answers."""
+def test_reuses_answers_within_a_group(queue: Queue) -> None:
+    """Some pictures of the group are known, and one of them has several answers."""
     for _ in range(3):
         stored_prediction(stored_image(picture(seed=1)))
     stored_prediction(stored_image(picture(seed=2)), model_version="other-net@1")
     stored_image(picture(seed=3))
-    arrivals = Arrivals()
-    arrivals.together({"seed": 1}, {"seed": 2}, {"seed": 3}, {"seed": 1}, {"seed": 4})
-    assert arrivals.states() == ["done", "queued", "queued", "done", "queued"]
-    assert set(queue.job_ids) == {str(arrivals.predictions[number].pk) for number in (1, 2, 4)}
+    writes = ConcurrentWrites()
+    writes.write_together({"seed": 1}, {"seed": 2}, {"seed": 3}, {"seed": 1}, {"seed": 4})
+    assert writes.states() == ["done", "queued", "queued", "done", "queued"]
+    assert set(queue.job_ids) == {str(writes.predictions[number].pk) for number in (1, 2, 4)}
 
 
-def test_a_popular_picture(queue: Queue, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    """However often it was sent, one of its answers is read."""
+def test_reads_one_answer_of_a_popular_picture(queue: Queue, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     image = stored_image()
     for _ in range(50):
         stored_prediction(image)

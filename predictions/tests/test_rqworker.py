@@ -16,7 +16,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
-from predictions import classifiers, queues, services
+from predictions import classifiers, queues, recovery
 from predictions import prediction_worker as rq_worker
 from predictions.models import Prediction
 from predictions.prediction_worker import PredictionWorker
@@ -31,7 +31,7 @@ def _run(*queue_names: str, **options: object) -> None:
     call_command("rqworker", *queue_names, **{"burst": True, "verbosity": 0, **options})
 
 
-def test_it_works(queue: Queue, fake_classifier: FakeClassifier) -> None:
+def test_answers_a_queued_prediction(queue: Queue, fake_classifier: FakeClassifier) -> None:
     prediction = stored_prediction(state="queued")
     queues.enqueue(str(prediction.id))
     _run()
@@ -41,13 +41,13 @@ def test_it_works(queue: Queue, fake_classifier: FakeClassifier) -> None:
 
 @pytest.fixture
 def workers(queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> list[PredictionWorker]:
-    """The workers that the command makes."""
-    made: list[PredictionWorker] = []
-    monkeypatch.setattr(PredictionWorker, "work", lambda worker, **_options: made.append(worker))
-    return made
+    """The workers that the command creates. They do not run."""
+    created: list[PredictionWorker] = []
+    monkeypatch.setattr(PredictionWorker, "work", lambda worker, **_options: created.append(worker))
+    return created
 
 
-def test_what_it_runs(workers: list[PredictionWorker]) -> None:
+def test_runs_a_prediction_worker_on_its_queue(workers: list[PredictionWorker]) -> None:
     _run()
     (worker,) = workers
     assert isinstance(worker, PredictionWorker)
@@ -61,7 +61,7 @@ def test_a_pickle_is_never_read(workers: list[PredictionWorker]) -> None:
     assert workers[0].queues[0].serializer is JSONSerializer
 
 
-def test_prepared_before_it_registers(
+def test_loads_the_model_before_it_registers(
     queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened: list[str] = []
@@ -81,7 +81,9 @@ def test_prepared_before_it_registers(
     assert happened[:2] == ["model loaded", "registered"]
 
 
-def test_facts(queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publishes_the_loaded_version(
+    queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worker = PredictionWorker([queue])
     worker.register_birth()
     assert [found.facts["model"] for found in live_workers(queue)] == ["fake-net@1"]
@@ -90,7 +92,9 @@ def test_facts(queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytes
     assert [found.facts["model"] for found in live_workers(queue)] == ["fake-net@2"]
 
 
-def test_no_model(queue: Queue, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_how_to_install_a_model(
+    queue: Queue, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.MODELS_DIR = tmp_path
     monkeypatch.setattr(classifiers, "_loaded", None)
     with pytest.raises(CommandError, match="manage.py model install efficientnet-lite0"):
@@ -98,7 +102,7 @@ def test_no_model(queue: Queue, settings: Settings, tmp_path: Path, monkeypatch:
     assert live_workers(queue) == []
 
 
-def test_it_recovers_what_the_queue_has_lost(queue: Queue, fake_classifier: FakeClassifier) -> None:
+def test_recovers_lost_predictions(queue: Queue, fake_classifier: FakeClassifier) -> None:
     old = timezone.now() - rq_worker.RECOVER_AFTER - timedelta(seconds=1)
     lost, young = stored_prediction(state="queued", created_at=old), stored_prediction(state="queued")
     PredictionWorker([queue]).work(burst=True)
@@ -106,19 +110,18 @@ def test_it_recovers_what_the_queue_has_lost(queue: Queue, fake_classifier: Fake
     assert states == {lost.id: "done", young.id: "queued"}
 
 
-def test_no_database_at_maintenance(
+def test_survives_maintenance_without_a_database(
     queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(**_options: object) -> int:
         raise DatabaseError("gone")
 
-    monkeypatch.setattr(services, "predictions_recover", broken)
+    monkeypatch.setattr(recovery, "predictions_recover", broken)
     assert PredictionWorker([queue]).work(burst=True) is False
-    assert "Recovery has to wait" in caplog.text
+    assert "Recovery is postponed" in caplog.text
 
 
-def test_a_job_that_killed_its_workers(queue: Queue, fake_classifier: FakeClassifier) -> None:
-    """The third worker that dies of it fails the row too."""
+def test_fails_a_prediction_whose_job_killed_all_its_workers(queue: Queue, fake_classifier: FakeClassifier) -> None:
     prediction = stored_prediction(state="running")
     queues.enqueue(str(prediction.id))
     dead = PredictionWorker([queue])
@@ -131,8 +134,8 @@ def test_a_job_that_killed_its_workers(queue: Queue, fake_classifier: FakeClassi
     assert (prediction.state, prediction.error_code, len(queue)) == ("failed", "classification-failed", 0)
 
 
-def test_a_job_that_was_cancelled_in_the_queue(queue: Queue, fake_classifier: FakeClassifier) -> None:
-    """Somebody cancelled it by hand in the moment in which the worker took it."""
+def test_fails_a_prediction_whose_job_was_cancelled_in_the_queue(queue: Queue, fake_classifier: FakeClassifier) -> None:
+    """The job was cancelled outside the site just before the worker took it."""
     cancelled, good = stored_prediction(state="queued"), stored_prediction(state="queued")
     queues.enqueue(str(cancelled.id), str(good.id))
     queue.connection.hset(Job.key_for(str(cancelled.id)), "status", "canceled")
@@ -142,10 +145,10 @@ def test_a_job_that_was_cancelled_in_the_queue(queue: Queue, fake_classifier: Fa
     assert states == {cancelled.id: "failed", good.id: "done"}
 
 
-def test_an_idle_worker_takes_up_a_newly_activated_version(
+def test_an_idle_worker_loads_a_newly_activated_version_once(
     queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once: a version that cannot be loaded is not tried again every few seconds."""
+    """A version that cannot be loaded is not tried again every few seconds."""
     asked: list[str] = []
     monkeypatch.setattr(classifiers, "current", lambda: asked.append(classifiers.active_name()))
     worker = PredictionWorker([queue])
@@ -155,7 +158,9 @@ def test_an_idle_worker_takes_up_a_newly_activated_version(
     assert asked == ["fake-net@1", "fake-net@2"]
 
 
-def test_the_real_model(queue: Queue, models: Repository, coffee: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepares_the_real_model(
+    queue: Queue, models: Repository, coffee: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(classifiers, "_loaded", None)
     PredictionWorker([queue]).prepare()
     assert classifiers.loaded_version() == str(models.active())

@@ -14,7 +14,7 @@ from predictions.uploads.storage import ContentAddressedStorage
 NAME = "images/ab/abcd.png"
 CONTENT = hashlib.sha256(b"").digest() * 4096  # 128 KB
 
-# What a child process does before it saves: the storage, without Django's settings.
+# A child process begins with this: the storage, without the project's settings.
 CHILD = """
 import os, resource, signal, sys
 from django.conf import settings
@@ -39,14 +39,14 @@ def _child(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60)
 
 
-def test_it_works(storage: ContentAddressedStorage, tmp_path: Path) -> None:
+def test_saves_and_opens_a_file(storage: ContentAddressedStorage, tmp_path: Path) -> None:
     assert storage.save(NAME, ContentFile(CONTENT)) == NAME
     assert _files(tmp_path) == [NAME]
     with storage.open(NAME) as file:
         assert file.read() == CONTENT
 
 
-def test_the_same_name_is_the_same_file(storage: ContentAddressedStorage, tmp_path: Path) -> None:
+def test_does_not_write_an_existing_file_again(storage: ContentAddressedStorage, tmp_path: Path) -> None:
     storage.save(NAME, ContentFile(CONTENT))
     before = (tmp_path / NAME).stat()
     assert storage.save(NAME, ContentFile(CONTENT)) == NAME
@@ -54,7 +54,7 @@ def test_the_same_name_is_the_same_file(storage: ContentAddressedStorage, tmp_pa
     assert _files(tmp_path) == [NAME]
 
 
-def test_names_cannot_leave_the_folder(storage: ContentAddressedStorage, tmp_path: Path) -> None:
+def test_rejects_names_outside_its_folder(storage: ContentAddressedStorage, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="traversal|outside"):
         storage.save("../evil.png", ContentFile(CONTENT))
 
@@ -63,14 +63,14 @@ def _save(folder: str) -> str:
     return ContentAddressedStorage(location=folder).save(NAME, ContentFile(CONTENT))
 
 
-def test_many_threads_at_once(tmp_path: Path) -> None:
+def test_many_threads_save_the_same_file(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(_save, [str(tmp_path)] * 64)) == {NAME}
     assert _files(tmp_path) == [NAME]
     assert (tmp_path / NAME).read_bytes() == CONTENT
 
 
-def test_many_processes_at_once(tmp_path: Path) -> None:
+def test_many_processes_save_the_same_files(tmp_path: Path) -> None:
     names = [f"images/ab/{number}.png" for number in range(16)]
     code = f"for name in {names}: assert storage.save(name, ContentFile(bytes({len(CONTENT)}))) == name"
     with ThreadPoolExecutor(4) as pool:
@@ -80,8 +80,8 @@ def test_many_processes_at_once(tmp_path: Path) -> None:
     assert {(tmp_path / name).stat().st_size for name in names} == {len(CONTENT)}
 
 
-def test_killed_while_saving(storage: ContentAddressedStorage, tmp_path: Path) -> None:
-    """Killed when half of the bytes are on the disk: nothing has the final name, and a second try mends it."""
+def test_a_process_killed_while_saving_leaves_no_partial_file(storage: ContentAddressedStorage, tmp_path: Path) -> None:
+    """The process is killed after some of the bytes are written. The next save succeeds."""
     ended = _child(
         tmp_path,
         f"""
@@ -99,7 +99,7 @@ storage.save({NAME!r}, Killer(bytes(3 * 2**20)))
     assert (tmp_path / NAME).read_bytes() == CONTENT
 
 
-def test_the_disk_is_full(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
     ended = _child(
         tmp_path,
         f"""
@@ -114,7 +114,7 @@ except OSError as error:
     assert _files(tmp_path) == []
 
 
-def test_the_sender_breaks_off(storage: ContentAddressedStorage, tmp_path: Path) -> None:
+def test_a_failing_read_leaves_no_file(storage: ContentAddressedStorage, tmp_path: Path) -> None:
     class Broken(ContentFile):  # type: ignore[type-arg] # not generic at run time
         def read(self, num_bytes: int | None = None) -> bytes:
             raise OSError("gone")

@@ -20,7 +20,7 @@ def _nothing_stored(tmp_path: Path) -> bool:
     return not (Prediction.objects.exists() or Image.objects.exists() or files)
 
 
-def test_it_works(client: Client, queue: Queue) -> None:
+def test_redirects_to_the_queued_prediction(client: Client, queue: Queue) -> None:
     response = client.post("/", {"file": upload(name="Café.PNG")})
     prediction = Prediction.objects.get()
     assert (response.status_code, response["Location"]) == (303, f"/predictions/{prediction.id}/")
@@ -28,7 +28,7 @@ def test_it_works(client: Client, queue: Queue) -> None:
     assert queue.job_ids == [str(prediction.id)]
 
 
-def test_the_page(client: Client) -> None:
+def test_shows_the_form(client: Client) -> None:
     response = client.get("/")
     assert response.status_code == 200
     assert 'enctype="multipart/form-data"' in response.text
@@ -36,7 +36,7 @@ def test_the_page(client: Client) -> None:
     assert client.head("/").status_code == 200
 
 
-def test_the_page_is_written_once_for_those_without_cookies(client: Client, settings: Settings) -> None:
+def test_renders_one_page_for_all_requests_without_cookies(client: Client, settings: Settings) -> None:
     response = client.get("/")
     first = response.text
     assert response["Vary"] == "Cookie"
@@ -48,7 +48,7 @@ def test_the_page_is_written_once_for_those_without_cookies(client: Client, sett
     assert "up to 3 MB" in client.get("/").text
 
 
-def test_without_a_file(client: Client, tmp_path: Path) -> None:
+def test_a_form_without_a_file_shows_a_message(client: Client, tmp_path: Path) -> None:
     response = client.post("/")
     assert (response.status_code, response["Location"]) == (302, "/")
     assert [str(message) for message in get_messages(response.wsgi_request)] == ["Please choose a picture first."]
@@ -56,8 +56,8 @@ def test_without_a_file(client: Client, tmp_path: Path) -> None:
     assert _nothing_stored(tmp_path)
 
 
-def test_without_a_choice(client: Client) -> None:
-    """What a browser sends when no file was chosen: a part with an empty file name."""
+def test_a_form_with_an_empty_file_field_shows_a_message(client: Client) -> None:
+    """A browser sends a part with an empty file name if no file was chosen."""
     body = b'--x\r\nContent-Disposition: form-data; name="file"; filename=""\r\n\r\n\r\n--x--\r\n'
     assert client.post("/", body, content_type="multipart/form-data; boundary=x").status_code == 302
 
@@ -70,7 +70,9 @@ def test_without_a_choice(client: Client) -> None:
         ("<b>image</b>", b"x", 400, "this request used “&lt;b&gt;image&lt;/b&gt;”"),
     ],
 )
-def test_a_refusal(client: Client, field: str, content: bytes, status: int, message: str, tmp_path: Path) -> None:
+def test_shows_why_a_file_was_rejected(
+    client: Client, field: str, content: bytes, status: int, message: str, tmp_path: Path
+) -> None:
     response = client.post("/", {field: SimpleUploadedFile("cat.jpg", content)})
     assert response.status_code == status
     assert message in response.text
@@ -78,12 +80,12 @@ def test_a_refusal(client: Client, field: str, content: bytes, status: int, mess
     assert _nothing_stored(tmp_path)
 
 
-def test_a_broken_request(client: Client) -> None:
+def test_rejects_a_malformed_request(client: Client) -> None:
     response = client.post("/", b"x", content_type="multipart/form-data")
     assert response.status_code == 400
 
 
-def test_other_methods(client: Client) -> None:
+def test_allows_only_get_head_and_post(client: Client) -> None:
     assert client.put("/").status_code == 405
     assert client.delete("/").status_code == 405
 

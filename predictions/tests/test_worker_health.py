@@ -22,26 +22,26 @@ def _health(*arguments: str) -> str:
     return output.getvalue()
 
 
-def test_a_worker_that_lives_here(worker: FakeClassifier) -> None:
-    eventually(lambda: liveness.live_workers(queues.queue()), "the worker's first word")
+def test_succeeds_with_a_live_worker_on_this_host(worker: FakeClassifier) -> None:
+    eventually(lambda: liveness.live_workers(queues.queue()), "the worker's first heartbeat")
     assert _health().split()[-1] == worker.version
-    with pytest.raises(CommandError, match="No worker of 'exports' lives here"):
+    with pytest.raises(CommandError, match="No live worker of 'exports' runs here"):
         _health("exports")
 
 
-def test_a_worker_that_lives_elsewhere(worker: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,) = eventually(lambda: liveness.live_workers(queues.queue()), "the worker's first word")
+def test_fails_if_the_worker_runs_elsewhere(worker: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = eventually(lambda: liveness.live_workers(queues.queue()), "the worker's first heartbeat")
     found.facts["host"] = "another container"
     monkeypatch.setattr("predictions.management.commands.worker_health.live_workers", lambda _queue: [found])
-    with pytest.raises(CommandError, match="No worker of 'predictions' lives here"):
+    with pytest.raises(CommandError, match="No live worker of 'predictions' runs here"):
         _health()
 
 
-def test_no_worker(queue: Queue) -> None:
-    with pytest.raises(CommandError, match="No worker of 'predictions' lives here"):
+def test_fails_without_a_worker(queue: Queue) -> None:
+    with pytest.raises(CommandError, match="No live worker of 'predictions' runs here"):
         _health()
 
 
-def test_no_queue(no_queue: None) -> None:
+def test_fails_without_a_queue(no_queue: None) -> None:
     with pytest.raises(CommandError, match="The queue cannot be reached"):
         _health()

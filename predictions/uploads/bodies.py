@@ -1,4 +1,4 @@
-"""Reading a request's body within bounds, whether or not the request says how long it is."""
+"""Reading the body of a request up to a limit, with or without a Content-Length."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ CHUNK_BYTES = 2**16
 
 
 def is_chunked(request: HttpRequest) -> bool:
-    """Whether the body comes without Content-Length. Django itself reads nothing of such a body."""
+    """Whether the body comes in chunks, without Content-Length. Django reads nothing of such a body."""
     return bool(request.headers.get("Transfer-Encoding")) and not request.headers.get("Content-Length")
 
 
 def require_length(request: HttpRequest) -> None:
-    """Raises `RequestRejected` `length-required` for a body without Content-Length: Django takes it for empty."""
+    """Raises `RequestRejected` `length-required` for a body without Content-Length, which Django takes for empty."""
     if is_chunked(request):
-        message = "The request does not say how long it is: send it with Content-Length, not in chunks."
+        message = "The request has no Content-Length. Please send it with one, not in chunks."
         raise RequestRejected("length-required", message, status=411)
 
 
 def read_body(request: HttpRequest, max_bytes: int) -> bytes:
-    """The whole body of a request. Never holds much more than `max_bytes` in memory.
+    """Returns the whole body of a request. Never holds much more than `max_bytes` in memory.
 
-    Raises `RequestRejected`: `too-large`, before anything is read if Content-Length says so already; `incomplete` for
-    a body that ends early; `malformed` for a Content-Length that is no length.
+    Raises `RequestRejected`: `too-large`, without reading anything if Content-Length is too large already; `incomplete`
+    for a body that ends early; `malformed` for an invalid Content-Length.
     """
     length = None if is_chunked(request) else _declared_length(request)
     if length is not None and length > max_bytes:
@@ -43,7 +43,7 @@ def read_body(request: HttpRequest, max_bytes: int) -> bytes:
 def _declared_length(request: HttpRequest) -> int:
     declared = request.META.get("CONTENT_LENGTH") or "0"
     if not (declared.isascii() and declared.isdecimal() and len(declared) < 20):
-        raise RequestRejected("malformed", "The Content-Length of the request is not a length.")
+        raise RequestRejected("malformed", "The Content-Length of the request is not a valid length.")
     return int(declared)
 
 
@@ -54,13 +54,13 @@ def _read(stream: Any, max_bytes: int) -> bytes:
         while size <= max_bytes and (chunk := stream.read(CHUNK_BYTES)):
             chunks.append(chunk)
             size += len(chunk)
-    except OSError as error:  # the connection is closed, or the chunks are malformed
+    except OSError as error:  # the connection is closed, or a chunk is malformed
         raise _incomplete() from error
     return b"".join(chunks)
 
 
 def _too_large(max_bytes: int) -> RequestRejected:
-    message = f"The request is larger than the {max_bytes / 1024:.0f} KB that are accepted here."
+    message = f"The request is larger than the limit of {max_bytes / 1024:.0f} KB."
     return RequestRejected("too-large", message, status=413)
 
 

@@ -1,30 +1,30 @@
-"""Does a picture file reach its own end, in a bearable number of steps? Answered without decoding a pixel.
+"""Checks, without decoding a pixel, that a picture file is complete and has a limited number of parts.
 
-A full decode at the door would cost as much as a tenth of the classification itself. Walking the file's blocks costs
-a small part of that and finds what goes wrong in practice: an upload or a copy that broke off. What is whole but
-corrupt inside is found by the worker, which decodes anyway.
+A full decode in the web process would cost a tenth of the classification itself. Walking the file's blocks costs a
+small part of that and finds what goes wrong in practice: an upload or a copy that was cut off. A complete file with
+corrupt pixels is found by the worker, which decodes it anyway.
 
-The walk comes before Pillow opens the file, which walks the same blocks. Where the two could fall out of step, so that
-Pillow walks on through blocks that were not counted here, the walk follows Pillow or does not find the end.
+The walk comes before Pillow opens the file and walks the same blocks. Pillow must not read blocks that were not counted
+here. Where it reads a file differently from the standard, this walk does as Pillow does, or reports it as incomplete.
 """
 
 import re
 
-# Bounds for what makes decoders slow without making the file large; no bearable picture comes near them.
+# Limits for parts that make decoders slow without making the file large. Real pictures stay far below them.
 #
-# Every progressive scan goes through the whole picture again. libjpeg's default script has 10 scans for colour and 18
+# Each progressive scan passes over the whole picture again. libjpeg's default script has 10 scans for colour and 18
 # for CMYK (`jpeg_simple_progression`).
 JPEG_MAX_SCANS = 50
-# Each scan brings up to five segments (DHT, DQT, DRI, COM, SOS): 250. Metadata come in pieces of 64 KB: 20 MB are 320.
-# Not far above that, because Pillow copies the Exif data anew for each piece of them.
+# Each scan has up to five segments (DHT, DQT, DRI, COM, SOS): 250. Metadata come in segments of 64 KB: 320 for 20 MB.
+# The limit is not far above that, because Pillow copies the EXIF data again for each of its segments.
 JPEG_MAX_SEGMENTS = 1000
-# Pillow skips what stands between the segments of the header byte by byte. Nothing but fill bytes should stand there.
+# Pillow skips bytes between the segments of the header one by one. Only fill bytes belong there.
 JPEG_MAX_LOOSE_BYTES = 10_000
-# libpng writes IDAT chunks of 8 KB: 20 MB are 2,500.
+# libpng writes IDAT chunks of 8 KB: 2,500 for 20 MB.
 PNG_MAX_CHUNKS = 20_000
-# Blocks hold up to 255 bytes, and encoders fill them: 50 MB are 200,000.
+# Encoders fill blocks up to their 255 bytes: 200,000 for 50 MB.
 GIF_MAX_BLOCKS = 200_000
-# Before the first frame there are a handful: loop count, delay and transparency, comment, XMP, colour profile.
+# A handful come before the first frame: loop count, delay and transparency, comment, XMP, colour profile.
 GIF_MAX_EXTENSIONS = 5000
 
 # In JPEG's compressed data a 0xFF byte is followed by 0x00 (a literal 0xFF), a restart marker (D0-D7), or fill
@@ -32,7 +32,7 @@ GIF_MAX_EXTENSIONS = 5000
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_START_OF_SCAN = 0xDA
 _JPEG_END_OF_IMAGE = 0xD9
-# Markers without a length behind them: by the standard, or for Pillow and libjpeg, which look at the very next byte.
+# Markers that no length follows, by the standard or in Pillow and libjpeg, which go on with the next byte.
 _JPEG_BARE = frozenset({*range(0x01, 0xC0), 0xC8, 0xD8, *range(0xF0, 0xFE)})
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GIF_COMMENT = 0xFE
@@ -40,11 +40,11 @@ _GIF_LOOP_COUNT = b"\x0bNETSCAPE2.0"
 
 
 class TooComplex(Exception):
-    """The file is made of more parts than a picture has use for."""
+    """The file has more parts than any real picture."""
 
 
 class _Count:
-    """Counts up to a bound. Raises `TooComplex` past it."""
+    """Counts up to a limit. Raises `TooComplex` past it."""
 
     def __init__(self, at_most: int) -> None:
         self.left = at_most
@@ -56,7 +56,7 @@ class _Count:
 
 
 def examine(content: bytes) -> bool:
-    """Whether the file is all there, as far as its format is known here: one that is not is for Pillow to refuse.
+    """Returns whether the file is complete. Files of other formats pass: Pillow rejects them.
 
     Raises `TooComplex`.
     """
@@ -72,7 +72,7 @@ def examine(content: bytes) -> bool:
 
 
 def _jpeg(content: bytes) -> bool:
-    """Reaches the end-of-image marker of the main picture (a preview inside the EXIF data has one of its own)."""
+    """Whether the end-of-image marker of the main picture is there. A preview in the EXIF data has its own."""
     scans, segments, loose = _Count(JPEG_MAX_SCANS), _Count(JPEG_MAX_SEGMENTS), _Count(JPEG_MAX_LOOSE_BYTES)
     position = 2  # after start-of-image
     in_header = True
@@ -94,7 +94,7 @@ def _jpeg(content: bytes) -> bool:
 
 
 def _png(content: bytes) -> bool:
-    """Every chunk up to IEND is inside the file (PNG specification, 5.3)."""
+    """Whether every chunk up to IEND is inside the file (PNG specification, 5.3)."""
     chunks = _Count(PNG_MAX_CHUNKS)
     position = len(_PNG_SIGNATURE)
     while position + 12 <= len(content):
@@ -108,7 +108,7 @@ def _png(content: bytes) -> bool:
 
 
 def _gif(content: bytes) -> bool:
-    """The first frame, the one that is classified, is inside the file (GIF89a, 15 to 22)."""
+    """Whether the first frame, which is classified, is inside the file (GIF89a, 15 to 22)."""
     extensions, blocks = _Count(GIF_MAX_EXTENSIONS), _Count(GIF_MAX_BLOCKS)
     position = 13 + _gif_colour_table(content, 10)
     while 0 < position < len(content):
@@ -124,9 +124,9 @@ def _gif(content: bytes) -> bool:
 
 
 def _gif_reads_on(content: bytes, position: int) -> bool:
-    """Whether Pillow takes the end of this extension for its beginning, and what follows for more of its blocks.
+    """Whether Pillow misreads this extension and takes the bytes after it for more of its blocks.
 
-    It does so where an extension, or the loop count behind its name, is empty: that is not allowed anyway.
+    It does so if the extension is empty, or if the loop count after its name is. The format allows neither.
     """
     if content[position + 1 : position + 2] == bytes([_GIF_COMMENT]):
         return False
@@ -134,13 +134,13 @@ def _gif_reads_on(content: bytes, position: int) -> bool:
 
 
 def _gif_colour_table(content: bytes, flags_at: int) -> int:
-    """Bytes of the colour table that the flags at this position announce."""
+    """Returns the bytes of the colour table that the flags at this position announce."""
     flags = content[flags_at] if flags_at < len(content) else 0
     return 3 * 2 ** ((flags & 0x07) + 1) if flags & 0x80 else 0
 
 
 def _gif_blocks_end(content: bytes, position: int, blocks: _Count) -> int:
-    """The position after a row of data blocks, or -1 if the file ends before they do."""
+    """Returns the position after a sequence of data blocks, or -1 if the file ends before they do."""
     while position < len(content):
         length = content[position]
         position += 1 + length
@@ -151,5 +151,5 @@ def _gif_blocks_end(content: bytes, position: int, blocks: _Count) -> int:
 
 
 def _webp(content: bytes) -> bool:
-    """As long as its RIFF header says."""
+    """Whether the file is as long as its RIFF header says."""
     return len(content) >= 8 + int.from_bytes(content[4:8], "little")

@@ -1,4 +1,4 @@
-"""Reading a multipart upload without taking in more than is allowed."""
+"""Reading a multipart upload within limits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from django.utils.datastructures import MultiValueDict
 
 from predictions.exceptions import RequestRejected
 
-# Past the limit a body is still read, and thrown away, so that the sender gets to read why it was refused: a
-# connection closed in the middle of an upload shows as "connection reset" in a browser. This much of it, then enough.
+# The rest of a body that is too large is read and discarded, up to this limit, so that the client can read the
+# rejection: a browser shows "connection reset" if the connection is closed during an upload.
 DISCARD_AT_MOST = 2**30  # bytes
 
 CHUNK_BYTES = 2**18
@@ -29,14 +29,14 @@ def is_form(request: HttpRequest) -> bool:
 
 
 def files(request: HttpRequest) -> MultiValueDict[str, UploadedFile[bytes]]:
-    """The files of a form, in memory, by the names of their fields; of anything else than a form, none.
+    """Returns the files of a multipart form, in memory, by field name. Other requests have no files.
 
-    Up to `UPLOAD_MAX_BYTES` are kept for all of them together. A file that crosses the limit comes out empty but with
-    its true `size`, for the door (`images.admit`) to refuse. Other fields are passed over.
+    All files together may hold `UPLOAD_MAX_BYTES`. A file that exceeds the limit comes out empty but with its true
+    `size`, and `validation.validate` rejects it. Other fields are ignored.
 
-    Django's own reader needs four times as long, a tenth of what a request costs. It serves the forms without pictures.
+    Django's own parser takes four times as long, a tenth of the cost of a request. It parses the forms without files.
 
-    Raises `RequestRejected` `malformed` for a body that is no form, or one of more parts than any form has.
+    Raises `RequestRejected` `malformed` for an invalid form or one with more than `MAX_PARTS` parts.
     """
     found: MultiValueDict[str, UploadedFile[bytes]] = MultiValueDict()
     if not is_form(request):
@@ -46,10 +46,10 @@ def files(request: HttpRequest) -> MultiValueDict[str, UploadedFile[bytes]]:
         with multipart.PushMultipartParser(boundary, max_segment_count=MAX_PARTS) as parser:
             _read(request, parser, found)
     except (multipart.MultipartError, UnreadablePostError, ValueError) as error:  # ValueError: an impossible boundary
-        # The parser holds its error, and the error's traceback holds the parser and every buffer: a reference cycle,
-        # which would keep the upload in memory until the garbage collector next runs.
+        # The parser holds its error, and the error's traceback holds the parser and every buffer. This reference cycle
+        # would keep the upload in memory until the garbage collector next runs.
         error.__traceback__ = None
-        raise RequestRejected("malformed", "The body of the request is not a whole multipart form.") from error
+        raise RequestRejected("malformed", "The body of the request is not a complete multipart form.") from error
     return found
 
 
@@ -67,7 +67,7 @@ def _read(request: HttpRequest, parser: Any, found: MultiValueDict[str, Uploaded
             else:
                 request_bytes += len(part)
                 if request_bytes > DISCARD_AT_MOST:
-                    raise RequestRejected("too-large", "The request is larger than what is accepted.", status=413)
+                    raise RequestRejected("too-large", "The request is too large.", status=413)
                 if request_bytes > settings.UPLOAD_MAX_BYTES:
                     kept.clear()
                 elif segment.filename:
@@ -75,7 +75,7 @@ def _read(request: HttpRequest, parser: Any, found: MultiValueDict[str, Uploaded
 
 
 def _file_name(segment: Any) -> str:
-    """The file's name without folders and without characters that do not show; empty for a field that is no file."""
+    """Returns the file's name without folders and unprintable characters; empty for a field that is no file."""
     name = html.unescape(segment.filename or "").replace("\\", "/").rsplit("/", 1)[-1]
     name = "".join(character for character in name if character.isprintable())
     return "" if name in {".", ".."} else name
@@ -86,16 +86,16 @@ def _uploaded(segment: Any, name: str, content: bytes) -> UploadedFile[bytes]:
 
 
 def discard_rest(body: Any) -> None:
-    """Reads what nobody has read of a request's body, within bounds, and throws it away."""
+    """Reads and discards the unread rest of a request's body, up to `DISCARD_AT_MOST`."""
     left = DISCARD_AT_MOST
     while left > 0 and (chunk := body.read(CHUNK_BYTES)):
         left -= len(chunk)
 
 
 class DiscardingUploadHandler(FileUploadHandler):
-    """Discards the files of the forms that Django reads: none of these forms has a file field.
+    """Discards the files of the forms that Django parses, none of which has a file field.
 
-    Pictures do not pass here; `files` reads them.
+    Uploaded pictures do not pass here: `files` parses them.
     """
 
     def __init__(self, request: HttpRequest | None = None) -> None:

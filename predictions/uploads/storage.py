@@ -1,4 +1,4 @@
-"""Where image bytes are kept: files named by their content."""
+"""The storage of image files, which are named by their content."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django.core.files.storage import FileSystemStorage
 
 
 class ContentAddressedStorage(FileSystemStorage):
-    """A file system storage for files whose name says what is in them.
+    """A file system storage for files whose name identifies their content.
 
-    The same name always means the same bytes, so a name that is taken is already what was to be saved. A file
-    appears under its name whole or not at all, however many processes save it at once and wherever they are killed.
+    The same name always means the same bytes, so a file that exists is not written again. A file appears under its name
+    completely or not at all, even if several processes save it at once or one of them is killed.
     """
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
@@ -33,7 +33,7 @@ class ContentAddressedStorage(FileSystemStorage):
                 while chunk := content.read(2**20):
                     file.write(chunk)
                 file.flush()
-                os.fsync(file.fileno())  # before the row that promises it
+                os.fsync(file.fileno())  # before a row refers to it
             unfinished.replace(path)
         except BaseException:
             unfinished.unlink(missing_ok=True)

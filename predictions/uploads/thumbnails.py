@@ -1,4 +1,7 @@
-"""Small versions of images for lists. Made when first looked at: most pictures never are, and uploads stay fast."""
+"""Small versions of images, for lists.
+
+They are made on the first request: most pictures never appear in a list, and uploads stay fast.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from django.core.files.base import ContentFile, File
 from predictions.models import Image
 from worker.inference.preprocessing import in_8_bit
 
-SIDE = 192  # pixels of the longer side: 96 on the page, sharp on screens with two device pixels to one
+SIDE = 192  # pixels of the longer side: twice the 96 on the page, for high-resolution screens
 CONTENT_TYPE = "image/webp"
 
-# One at a time in a process: a list asks for fifty at once, and each may take hundreds of megabytes while it is made.
+# One at a time in a process: a list requests fifty at once, and making one can take hundreds of megabytes.
 _making = threading.Lock()
 
 
@@ -25,7 +28,7 @@ class NoThumbnail(Exception):
 
 
 def thumbnail(image: Image) -> File[bytes]:
-    """The stored thumbnail of an image, made now if there is none.
+    """Returns the stored thumbnail of an image, and makes it if there is none.
 
     Raises `FileNotFoundError` if the image's file is gone and `NoThumbnail` if it cannot be decoded.
     """
@@ -33,7 +36,7 @@ def thumbnail(image: Image) -> File[bytes]:
     name = f"thumbnails/{image.sha256[:2]}/{image.sha256}.webp"
     if not storage.exists(name):
         with _making:
-            if not storage.exists(name):  # somebody else may have made it while we waited
+            if not storage.exists(name):  # another thread may have made it meanwhile
                 with image.file.open("rb") as file:
                     storage.save(name, ContentFile(_shrink(file.read())))
     return storage.open(name)
@@ -44,7 +47,7 @@ def _shrink(content: bytes) -> bytes:
         with PIL.Image.open(BytesIO(content), formats=list(Image.Format)) as picture:
             if picture.width * picture.height > settings.UPLOAD_MAX_PIXELS:
                 raise NoThumbnail
-            picture.draft("RGB", (SIDE, SIDE))  # lets JPEG decode at an eighth, quarter or half of its size
+            picture.draft("RGB", (SIDE, SIDE))  # lets a JPEG be decoded at an eighth, quarter or half of its size
             small = in_8_bit(picture)
             small.thumbnail((SIDE, SIDE))
             small = PIL.ImageOps.exif_transpose(small)  # last: it copies
@@ -53,5 +56,5 @@ def _shrink(content: bytes) -> bytes:
             return result.getvalue()
     except NoThumbnail:
         raise
-    except Exception as error:  # noqa: BLE001 - on corrupt bytes Pillow's readers raise whatever they trip over
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise many kinds of errors on corrupt bytes
         raise NoThumbnail(str(error)) from error

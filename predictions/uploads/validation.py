@@ -1,7 +1,7 @@
-"""The door: the only place that touches picture bytes from outside.
+"""Validation and storage of uploaded pictures: all picture bytes from outside pass here.
 
-What passes is a whole picture of a known format and bearable size. It is recognised by its bytes; the name and the
-content type that came with it count for nothing.
+An accepted file is a complete picture of a known format, within the limits of bytes and pixels. The format is detected
+from the bytes; the file name and the content type of the upload are ignored.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from predictions.models import Image, image_path
 from predictions.uploads import bodies, parser
 from predictions.uploads.image_structure import TooComplex, examine
 
-# Pillow's own limit is one for all pictures and, below twice its size, a warning. The exact limit is checked here and
-# wherever a picture is decoded, right after its header was read.
+# Pillow's own limit is not configurable per call, and only warns below twice its value. The exact limit is checked here
+# and wherever a picture is decoded, right after its header is read.
 PIL.Image.MAX_IMAGE_PIXELS = None
 
 FIELD = "file"
-MIN_SIDE = 8  # pixels; anything smaller holds nothing to classify
+MIN_SIDE = 8  # pixels; smaller pictures show nothing to classify
 
 
 @dataclass(frozen=True)
-class AdmittedImage:
-    """A picture that passed the door and is not stored yet."""
+class ValidatedImage:
+    """A validated picture that is not stored yet."""
 
     content: bytes = field(repr=False)
     sha256: str
@@ -43,7 +43,7 @@ class AdmittedImage:
 
 
 def only_file(request: HttpRequest) -> UploadedFile[bytes]:
-    """The one file that a request brought in the field `file`.
+    """Returns the one file in the field `file` of a request.
 
     Raises `RequestRejected` `length-required`, `no-file`, `wrong-field`, `several-files` or `malformed`.
     """
@@ -51,21 +51,19 @@ def only_file(request: HttpRequest) -> UploadedFile[bytes]:
     files = parser.files(request)
     found = files.getlist(FIELD)
     if len(found) > 1:
-        raise RequestRejected("several-files", f"One picture at a time: this request brought {len(found)} files.")
+        raise RequestRejected("several-files", f"Please send one picture at a time. This request has {len(found)}.")
     if not found and files:
         used = ", ".join(sorted(files))[:100]
         raise RequestRejected(
-            "wrong-field", f"The picture belongs in the form field “{FIELD}”; this request used “{used}”."
+            "wrong-field", f"Please send the picture in the form field “{FIELD}”; this request used “{used}”."
         )
     if not found:
-        raise RequestRejected(
-            "no-file", f"No picture was sent. It belongs in the form field “{FIELD}” (multipart/form-data)."
-        )
+        raise RequestRejected("no-file", f"Please send a picture in the form field “{FIELD}” (multipart/form-data).")
     return found[0]
 
 
-def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
-    """Checks an uploaded file and takes in its bytes. Closes the upload, so that it no longer holds them itself.
+def validate(upload: UploadedFile[bytes]) -> ValidatedImage:
+    """Validates an uploaded file and returns its bytes. Closes the upload, so that it no longer holds them.
 
     Raises `RequestRejected`: `empty`, `too-large`, `too-complex`, `incomplete`, `not-an-image`, `too-many-pixels`,
     `too-small`.
@@ -73,11 +71,9 @@ def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
     size = upload.size or 0
     with upload:
         content = upload.read()
-    if size > settings.UPLOAD_MAX_BYTES or size > len(content):  # what is too much was not kept: see `uploads`
+    if size > settings.UPLOAD_MAX_BYTES or size > len(content):  # the parser drops bytes past the limit
         limit = settings.UPLOAD_MAX_BYTES / 2**20
-        raise RequestRejected(
-            "too-large", f"The request is larger than the {limit:.3g} MB that are accepted.", status=413
-        )
+        raise RequestRejected("too-large", f"The file is larger than the limit of {limit:.3g} MB.", status=413)
     if not content:
         raise RequestRejected("empty", "The file is empty.")
     _require_structure(content)
@@ -86,61 +82,61 @@ def admit(upload: UploadedFile[bytes]) -> AdmittedImage:
         limit = settings.UPLOAD_MAX_PIXELS / 1e6
         raise RequestRejected(
             "too-many-pixels",
-            f"The picture has {width} x {height} pixels; up to {limit:.3g} million are accepted.",
+            f"The picture has {width} x {height} pixels; the limit is {limit:.3g} million.",
             status=413,
         )
     if min(width, height) < MIN_SIDE:
         raise RequestRejected(
             "too-small", f"The picture has {width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed."
         )
-    return AdmittedImage(content, hashlib.sha256(content).hexdigest(), image_format, width, height)
+    return ValidatedImage(content, hashlib.sha256(content).hexdigest(), image_format, width, height)
 
 
 def _require_structure(content: bytes) -> None:
-    """Before Pillow opens the file: it walks through the same blocks, and knows no bound."""
+    """Checks the structure before Pillow opens the file, because Pillow reads any number of blocks."""
     try:
         complete = examine(content)
     except TooComplex as error:
-        message = "The file is made of more parts than a picture needs, and would take too long to read."
+        message = "This file has too many parts and would take too long to read."
         raise RequestRejected("too-complex", message) from error
     if not complete:
-        raise RequestRejected("incomplete", "The picture breaks off: its end cannot be found.")
+        raise RequestRejected("incomplete", "This file is incomplete. Please send it again.")
 
 
 def _sniff(content: bytes) -> tuple[str, int, int]:
-    """Format, width and height, from the header alone: no pixel is decoded."""
+    """Returns format, width and height from the header, without decoding a pixel."""
     try:
         with PIL.Image.open(BytesIO(content), formats=list(Image.Format)) as picture:
-            # MPO is a JPEG with further pictures behind it, as telephones write them. The first one counts.
+            # MPO is a JPEG followed by further pictures, as phones write it. The first one counts.
             image_format = "JPEG" if picture.format == "MPO" else str(picture.format)
             return image_format, picture.width, picture.height
-    except Exception as error:  # noqa: BLE001 - on hostile bytes Pillow's readers raise whatever they trip over
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise many kinds of errors on hostile bytes
         formats = ", ".join(Image.Format)
         raise RequestRejected(
             "not-an-image", f"The file is not a picture of a known format ({formats}).", status=415
         ) from error
 
 
-def store(admitted: AdmittedImage) -> Image:
-    """Stores the bytes, on the first sight of them, and returns an image for them that has no row yet.
+def store(validated: ValidatedImage) -> Image:
+    """Stores the bytes, if they are new, and returns an unsaved image for them.
 
-    The file comes first: a row must never promise bytes that are not there.
+    The file is stored before the row, so that no row refers to a missing file.
     """
     image = Image(
-        sha256=admitted.sha256,
-        format=admitted.format,
-        width=admitted.width,
-        height=admitted.height,
-        byte_size=len(admitted.content),
+        sha256=validated.sha256,
+        format=validated.format,
+        width=validated.width,
+        height=validated.height,
+        byte_size=len(validated.content),
     )
-    image.file = default_storage.save(image_path(image, ""), ContentFile(admitted.content))
+    image.file = default_storage.save(image_path(image, ""), ContentFile(validated.content))
     return image
 
 
 def record(images: Iterable[Image]) -> dict[str, Image]:
-    """The rows of these images by their SHA-256, made on the first sight of them only. Three queries at most.
+    """Returns the rows of these images by SHA-256, and inserts those that are new. Three queries at most.
 
-    Raises `IntegrityError` if another process records one of them at the same moment.
+    Raises `IntegrityError` if another process inserts one of them at the same time.
     """
     wanted = {image.sha256: image for image in images}
     rows = {image.sha256: image for image in Image.objects.filter(sha256__in=wanted)}

@@ -9,7 +9,7 @@ from rq import Queue
 
 from feedback.models import Feedback
 from feedback.services import feedback_give
-from predictions import services
+from predictions import answering
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction
@@ -26,7 +26,7 @@ def _say(prediction: Prediction, author: str, verdict: str = "wrong", label: str
 
 def _answered(number: int = 1) -> list[Prediction]:
     waiting = [own_prediction(state="queued") for _ in range(number)]
-    services.predictions_answer([prediction.id for prediction in waiting], FakeClassifier())  # type: ignore[arg-type]
+    answering.predictions_answer([prediction.id for prediction in waiting], FakeClassifier())  # type: ignore[arg-type]
     return waiting
 
 

@@ -25,13 +25,13 @@ def answer(do: str, files: list[str]) -> dict[str, Any]:
 def _predict(files: list[str]) -> dict[str, Any]:
     from django.core.files.uploadedfile import SimpleUploadedFile
 
-    from predictions import services
+    from predictions import submission
     from predictions.models import Prediction
 
     ids = []
     for file in map(Path, files):
         upload = SimpleUploadedFile(file.name, file.read_bytes(), content_type="image/jpeg")
-        ids.append(services.prediction_request(upload=upload, source=Prediction.Source.API).id)
+        ids.append(submission.prediction_request(upload=upload, source=Prediction.Source.API).id)
     deadline = time.monotonic() + ANSWER_SECONDS
     while Prediction.objects.waiting().exists() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""`manage.py worker_health`: whether a worker lives here, for whoever looks after the processes."""
+"""`manage.py worker_health`: a health check for the container or supervisor of a worker."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from worker.rq_batch.liveness import host_identity, live_workers
 
 
 class Command(BaseCommand):
-    help = "Exit code 0 if a worker of this queue that runs here, in this container, said lately that it lives."
-    requires_system_checks = ()  # this runs every few seconds, and has nothing to do with them
+    help = "Exits with 0 if a live worker of this queue runs on this host or in this container."
+    requires_system_checks = ()  # it runs every few seconds and needs none of them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -28,6 +28,6 @@ class Command(BaseCommand):
             raise CommandError(f"The queue cannot be reached: {error}") from error
         here = [worker for worker in workers if worker.facts.get("host") == host_identity()]
         if not here:
-            raise CommandError(f"No worker of {queue.name!r} lives here.")
+            raise CommandError(f"No live worker of {queue.name!r} runs here.")
         for worker in here:
             self.stdout.write(" ".join(filter(None, [worker.name, worker.state, worker.facts.get("model")])))

@@ -1,4 +1,4 @@
-"""Answering: rows settle once, and fail alone."""
+"""Answering: a prediction settles once, and one that fails does not affect others."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rq import Queue
 
-from predictions import services
+from predictions import answering
 from predictions.models import Prediction
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction
 from predictions.tests.pictures import picture
 from worker.inference.classifier import Classification
 
 pytestmark = pytest.mark.django_db
-AGES = timedelta(minutes=1)
+MINUTE = timedelta(minutes=1)
 
 
 def _queued(seed: int = 0, content: bytes | None = None, **changes: object) -> Prediction:
@@ -28,13 +28,13 @@ def _queued(seed: int = 0, content: bytes | None = None, **changes: object) -> P
 
 def _answer(*predictions: Prediction, classifier: FakeClassifier | None = None) -> FakeClassifier:
     classifier = classifier or FakeClassifier()
-    services.predictions_answer([prediction.id for prediction in predictions], classifier)  # type: ignore[arg-type]
+    answering.predictions_answer([prediction.id for prediction in predictions], classifier)  # type: ignore[arg-type]
     for prediction in predictions:
         prediction.refresh_from_db()
     return classifier
 
 
-def test_it_works(queue: Queue) -> None:
+def test_answers_a_batch(queue: Queue) -> None:
     first, second = _queued(1), _queued(2)
     assert _answer(first, second).batches == [2]
     assert [first.state, second.state, first.label] == ["done", "done", "espresso"]
@@ -42,10 +42,12 @@ def test_it_works(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
-def test_number_of_queries(queue: Queue, count: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_the_number_of_queries_does_not_depend_on_the_batch(
+    queue: Queue, count: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
     predictions = [_queued(seed) for seed in range(count)]
-    with django_assert_num_queries(6):  # read, mark; begin, which still wait, one statement for all, end
-        services.predictions_answer([prediction.id for prediction in predictions], FakeClassifier())  # type: ignore[arg-type]
+    with django_assert_num_queries(6):  # read, mark as running; begin, lock, update all, commit
+        answering.predictions_answer([prediction.id for prediction in predictions], FakeClassifier())  # type: ignore[arg-type]
 
 
 def test_the_first_answer_stands(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +59,7 @@ def test_the_first_answer_stands(queue: Queue, monkeypatch: pytest.MonkeyPatch) 
     assert prediction.model_version == "fake-net@1"
 
 
-def test_settled_while_it_was_classified(queue: Queue) -> None:
+def test_keeps_a_state_that_was_set_during_classification(queue: Queue) -> None:
     class Slow(FakeClassifier):
         def _answer(self, image: bytes | Exception) -> Classification | Exception:
             Prediction.objects.update(state="cancelled", finished_at=timezone.now())
@@ -68,10 +70,10 @@ def test_settled_while_it_was_classified(queue: Queue) -> None:
     assert (prediction.state, prediction.label) == ("cancelled", "")
 
 
-def test_expired_and_cancelled_are_left_out(queue: Queue) -> None:
+def test_leaves_out_expired_and_cancelled_predictions(queue: Queue) -> None:
     late = _queued(1, expires_at=timezone.now())
     gone = _queued(2, state="cancelled")
-    good = _queued(3, expires_at=timezone.now() + AGES)
+    good = _queued(3, expires_at=timezone.now() + MINUTE)
     assert _answer(late, gone, good).batches == [1]
     assert [late.state, gone.state, good.state] == ["expired", "cancelled", "done"]
     assert late.error_code == "expired"
@@ -89,11 +91,11 @@ def test_one_missing_file_fails_alone(queue: Queue, caplog: pytest.LogCaptureFix
     Path(bad.image.file.path).unlink()
     _answer(bad, good)
     assert [bad.state, bad.error_code, good.state] == ["failed", "classification-failed", "done"]
-    assert bad.image.sha256 not in bad.error and bad.image.sha256 in caplog.text  # paths are for the log
+    assert bad.image.sha256 not in bad.error and bad.image.sha256 in caplog.text  # the path is in the log only
 
 
 @pytest.mark.parametrize("where", ["engine", "database"])
-def test_a_batch_that_raises_still_waits(queue: Queue, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_raises_can_be_retried(queue: Queue, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = _queued(1), _queued(2)
     classifier = FakeClassifier()
     if where == "engine":
@@ -111,9 +113,9 @@ def test_a_batch_that_raises_still_waits(queue: Queue, where: str, monkeypatch: 
     assert [first.state, second.state] == ["done", "done"]
 
 
-def test_fail(queue: Queue) -> None:
+def test_fails_only_waiting_predictions(queue: Queue) -> None:
     waiting, done = _queued(1), stored_prediction()
-    services.predictions_fail([waiting.id, done.id], RuntimeError("secret detail"))
+    answering.predictions_fail([waiting.id, done.id], RuntimeError("secret detail"))
     waiting.refresh_from_db()
     done.refresh_from_db()
     assert [waiting.state, done.state] == ["failed", "done"]

@@ -1,0 +1,136 @@
+"""What a worker does with predictions: answer them, or record that they failed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from predictions import announcements, metrics
+from predictions.models import Prediction
+from predictions.signals import Answered, answered
+from worker.inference.classifier import BatchResult, Classification, Classifier
+from worker.inference.preprocessing import UndecodableImage
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _StartedPrediction:
+    """The columns that answering needs. A whole model instance costs more than the rest of the bookkeeping."""
+
+    id: UUID
+    sha256: str
+    file_name: str
+    started_at: datetime
+
+
+def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -> None:
+    """Classifies those of these predictions that still wait: one query, one forward pass, one transaction.
+
+    Cancelled, expired and answered predictions are left out. A picture that cannot be decoded fails alone. Raises the
+    error that keeps the whole batch from being answered (no database, a broken engine). All of its predictions then
+    still wait, and the batch can be tried again.
+    """
+    started = _start(prediction_ids)
+    if not started:
+        return
+    result = classifier.classify([_read(prediction.file_name) for prediction in started])
+    metrics.observe(result)
+    settled = _record(started, result, model_version=str(classifier.version))
+    announcements.announce(settled)
+
+
+def predictions_fail(prediction_ids: Iterable[UUID], error: BaseException | str) -> None:
+    """Marks those of these predictions that still wait as failed, and announces it."""
+    _settle(list(prediction_ids), Prediction.State.FAILED, **_failure_columns(error))
+
+
+def _start(prediction_ids: Sequence[UUID]) -> list[_StartedPrediction]:
+    """Marks the waiting predictions as running and returns them. Those past `expires_at` are marked as expired."""
+    now = timezone.now()
+    found = Prediction.objects.waiting().filter(pk__in=prediction_ids).order_by("created_at")
+    rows = list(found.values_list("pk", "image__sha256", "image__file", "expires_at"))
+    expired = [pk for pk, *_, expires_at in rows if expires_at is not None and expires_at <= now]
+    if expired:
+        _settle(expired, Prediction.State.EXPIRED, error_code="expired", error="No worker answered it in time.")
+    started = [_StartedPrediction(pk, sha256, file, now) for pk, sha256, file, _expires_at in rows if pk not in expired]
+    running = [prediction.id for prediction in started]
+    Prediction.objects.waiting().filter(pk__in=running).update(state=Prediction.State.RUNNING, started_at=now)
+    return started
+
+
+def _read(file_name: str) -> bytes | Exception:
+    """Returns the stored bytes of an image, or the error: a file that cannot be read fails only its own prediction."""
+    try:
+        with default_storage.open(file_name, "rb") as file:
+            content: bytes = file.read()
+            return content
+    except OSError as error:
+        return error
+
+
+def _record(
+    predictions: Sequence[_StartedPrediction], result: BatchResult, *, model_version: str
+) -> dict[UUID, Mapping[str, Any]]:
+    """Writes all answers in one transaction.
+
+    Returns the written columns of the predictions that settled here. Others, cancelled meanwhile for example, keep
+    their state.
+    """
+    now = timezone.now()
+    columns: dict[UUID, dict[str, Any]] = {}
+    for number, prediction in enumerate(predictions):
+        columns[prediction.id] = _answer_columns(result.answers[number]) | {
+            "model_version": model_version,
+            "started_at": prediction.started_at,
+            "finished_at": now,
+            "decode_ms": round(result.decode_seconds[number] * 1000, 2),
+            "compute_ms": round(result.compute_seconds[number] * 1000, 2),
+        }
+    with transaction.atomic():
+        settled = set(Prediction.objects.waiting().update_each(columns))
+        answered.send(
+            None,
+            answers=[
+                Answered(prediction.id, prediction.sha256, answer.label, answer.score)
+                for prediction, answer in zip(predictions, result.answers, strict=True)
+                if prediction.id in settled and isinstance(answer, Classification)
+            ],
+        )
+    return {prediction_id: columns[prediction_id] for prediction_id in settled}
+
+
+def _answer_columns(answer: Classification | Exception) -> dict[str, Any]:
+    """The same columns for every answer, so that one statement writes all of them."""
+    if isinstance(answer, Classification):
+        top = [[label, round(score, 6)] for label, score in answer.top]
+        done = {"state": Prediction.State.DONE.value, "label": answer.label, "score": answer.score, "top": top}
+        return done | {"error_code": "", "error": ""}
+    if isinstance(answer, UndecodableImage):
+        logger.info("A picture could not be decoded: %s", answer)
+        failure = {"error_code": answer.code, "error": str(answer)[:500]}
+    else:
+        logger.error("A picture could not be classified.", exc_info=answer)
+        failure = _failure_columns(answer)
+    return {"state": Prediction.State.FAILED.value, "label": "", "score": None, "top": [], **failure}
+
+
+def _failure_columns(error: BaseException | str) -> dict[str, str]:
+    """The columns of a failure that is the site's fault. Details go to the log, not to the page."""
+    name = error if isinstance(error, str) else type(error).__name__
+    return {"error_code": Prediction.CLASSIFICATION_FAILED, "error": f"The picture could not be classified ({name})."}
+
+
+def _settle(prediction_ids: list[UUID], state: Prediction.State, *, error_code: str, error: str) -> None:
+    Prediction.objects.waiting().filter(pk__in=prediction_ids).update(
+        state=state, error_code=error_code, error=error, finished_at=timezone.now()
+    )
+    announcements.announce(dict.fromkeys(prediction_ids))

@@ -1,0 +1,101 @@
+"""What the web process does with predictions: submit them, wait for them, cancel them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.core.files.uploadedfile import UploadedFile
+from django.utils import timezone
+
+from predictions import announcements
+from predictions.admission import backpressure
+from predictions.exceptions import RequestRejected
+from predictions.group_commit import writer
+from predictions.models import Prediction
+from predictions.uploads import validation as images
+
+_DATETIME_COLUMNS = frozenset({"started_at", "finished_at"})
+
+
+def prediction_request(
+    *,
+    upload: UploadedFile[bytes],
+    source: Prediction.Source,
+    wait_seconds: float = 0,
+    expires_after: timedelta | None = None,
+) -> Prediction:
+    """Stores an uploaded picture, queues its prediction, and waits up to `wait_seconds` for the answer.
+
+    The returned prediction may still be waiting. Raises `RequestRejected` if the picture is not acceptable, too many
+    requests wait already, or the queue cannot be reached. In the last case the prediction is stored as failed.
+    """
+    with backpressure.hold_wait_slot(wait_seconds):
+        with writer.expect_write():
+            validated = images.validate(upload)
+            prediction = Prediction(
+                id=uuid4(),
+                source=source,
+                file_name=(upload.name or "")[:255],
+                expires_at=timezone.now() + expires_after if expires_after else None,
+            )
+            image = images.store(validated)
+            del upload, validated  # hundreds of requests may wait below, and the picture is already on disk
+        with announcements.listener.expect(prediction.id) as waiter:
+            writer.write(prediction, image)
+            if wait_seconds <= 0 or not prediction.is_waiting:
+                return prediction
+            return _wait(prediction, waiter, wait_seconds)
+
+
+def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
+    """Returns the prediction as soon as it has settled, and after `seconds` in any case.
+
+    Returns at once if too many requests wait already. Raises `Prediction.DoesNotExist`.
+    """
+    # The listener is set up before the row is read. A prediction that settles in between is announced to it.
+    with announcements.listener.expect(prediction_id) as waiter:
+        prediction = Prediction.objects.get(pk=prediction_id)
+        if not prediction.is_waiting:
+            return prediction
+        with backpressure.wait_slots.acquire() as acquired:
+            return _wait(prediction, waiter, seconds) if acquired else prediction
+
+
+def _wait(prediction: Prediction, waiter: announcements.Waiter, seconds: float) -> Prediction:
+    deadline = time.monotonic() + seconds
+    while True:
+        in_time = waiter.wait(deadline - time.monotonic())
+        waiter.clear()
+        if waiter.payload:
+            return _with_columns(prediction, waiter.payload)
+        prediction = Prediction.objects.get(pk=prediction.pk)
+        if not in_time or not prediction.is_waiting:
+            return prediction
+
+
+def _with_columns(prediction: Prediction, columns: Mapping[str, Any]) -> Prediction:
+    """Sets the announced columns on the prediction."""
+    for column, value in columns.items():
+        setattr(prediction, column, datetime.fromisoformat(value) if column in _DATETIME_COLUMNS and value else value)
+    return prediction
+
+
+def prediction_cancel(prediction_id: UUID) -> Prediction:
+    """Cancels a prediction that no worker has started, and returns it. Cancelling it again changes nothing.
+
+    Raises `Prediction.DoesNotExist`, and `RequestRejected` `not-cancellable` if it is running or has settled.
+    """
+    cancelled = Prediction.objects.filter(pk=prediction_id, state=Prediction.State.QUEUED).update(
+        state=Prediction.State.CANCELLED, finished_at=timezone.now()
+    )
+    if cancelled:
+        announcements.announce({prediction_id: None})
+    prediction = Prediction.objects.get(pk=prediction_id)
+    if prediction.state != Prediction.State.CANCELLED:
+        message = f"The prediction is {prediction.get_state_display().lower()} and cannot be cancelled any more."
+        raise RequestRejected("not-cancellable", message, status=409)
+    return prediction
