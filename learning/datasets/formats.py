@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
-from learning.datasets.archive import BUFFER, Archive, Entry
+from learning.datasets.archive import BUFFER, Archive
 from learning.datasets.folders import folder_names
 from learning.datasets.pictures import Picture
 
@@ -54,7 +54,7 @@ class _ImageFolder:
 def tf_records(archive: Archive, labels: Sequence[str], draft: Path) -> Iterator[Writer]:
     """One file of `tf.train.Example`s. `draft` is a path that is free for the time being."""
     numbers = {label: number for number, label in enumerate(classes(labels))}
-    with archive.entry(RECORDS) as entry:
+    with archive.open_entry(RECORDS) as entry:
         records = _Records(entry, numbers, draft)
         try:
             yield records
@@ -66,7 +66,7 @@ def tf_records(archive: Archive, labels: Sequence[str], draft: Path) -> Iterator
 class _Records:
     """TensorFlow writes records into files of its own only. One after the other is one again: they have no header."""
 
-    def __init__(self, entry: Entry, numbers: dict[str, int], draft: Path) -> None:
+    def __init__(self, entry: IO[bytes], numbers: dict[str, int], draft: Path) -> None:
         # Here and not above: it takes seconds and hundreds of megabytes, and only this form needs it.
         from worker.inference.keras_runtime import tensorflow
 

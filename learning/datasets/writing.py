@@ -144,13 +144,12 @@ class _Export:
     def write(self, report: Report) -> Counts:
         with ExitStack() as stack:
             # Beside the file: what may not fit into memory may not fit into a small /tmp either.
-            scratch = [stack.enter_context(TemporaryFile(dir=self._draft.parent)) for _ in range(4)]
-            directory, *texts = scratch
+            texts = [stack.enter_context(TemporaryFile(dir=self._draft.parent)) for _ in range(3)]
             lines, csv_text, jsonl_text = (TextIOWrapper(file, "utf-8", newline="") for file in texts)
             selected = self._select(lines)
             progress = Progress(selected.total)
             report(progress)
-            archive = Archive(self._file, directory)
+            archive = stack.enter_context(Archive(self._file))
             labels = sorted(selected.labels)
             self._write_cases(archive, labels, selected, Manifest(csv_text, jsonl_text), progress, report)
             counts = Counts(
@@ -161,7 +160,6 @@ class _Export:
                 text.flush()
                 archive.add_file(name, file)
             archive.add("README.txt", read_me(self._selection, self._kind, counts).encode())
-            archive.finish()
         return counts
 
     def _select(self, lines: IO[str]) -> _Selected:

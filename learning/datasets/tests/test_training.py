@@ -121,7 +121,7 @@ def test_folders_need_no_tensorflow(tmp_path: Path) -> None:
         "from learning.datasets import formats, archive\n"
         "from io import BytesIO\n"
         "from pathlib import Path\n"
-        "with formats.WRITERS['imagefolder'](archive.Archive(BytesIO(), BytesIO()), ['cup'], Path()) as writer:\n"
+        "with formats.WRITERS['imagefolder'](archive.Archive(BytesIO()), ['cup'], Path()) as writer:\n"
         "    from learning.datasets.pictures import Picture\n"
         "    writer.add('cup', '0', Picture(b'', 'png', False))\n"
         "heavy = {'tensorflow', 'keras', 'openvino'} & set(sys.modules)\n"
