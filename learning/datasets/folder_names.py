@@ -6,23 +6,23 @@ import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
 
-# Beside letters and digits of any script. Not `%` and `~`, which have a meaning of their own here, and none of what
-# Windows or a path reserves.
+# Allowed beside the letters and digits of any script. `%` and `~` mark escapes and hashes; Windows and paths reserve
+# other characters.
 _PLAIN = frozenset(" _-.,()+'")
-# A name that begins like this is hidden, or taken for an option; one that ends like this loses its end on Windows.
+# A name that begins with one of these is hidden or taken for an option. Windows drops those at the end.
 _NOT_FIRST = frozenset(" -.")
 _NOT_LAST = frozenset(" .")
-_MAX_BYTES = 120  # a file name may have 255, and whole paths on Windows not many more
+_MAX_BYTES = 120  # file systems allow 255 for a name, and Windows 260 characters for a path
 _PORTS = (f"{name}{number}" for name in ("com", "lpt") for number in "0123456789")
-_DEVICES = frozenset({"con", "prn", "aux", "nul", *_PORTS})  # names that Windows keeps for itself
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *_PORTS})  # names that Windows reserves
 
 
 def folder_names(labels: Iterable[str]) -> dict[str, str]:
-    """A folder name for each label: the label itself wherever that can be one, and never the same for two.
+    """Returns a folder name for each label: the label itself if possible, and a different name for each.
 
-    What cannot stand in a name is written as in URLs (`%2F`). A label that differs from another one in its capitals
-    only, as ImageNet's `Cardigan` and `cardigan` do, or is very long, gets a bit of its hash at its end: there are
-    file systems that would take the two for one.
+    Characters that a name cannot have are escaped as in URLs (`%2F`). A very long label ends with part of its hash. So
+    does a label that differs from another only in case, as ImageNet's `Cardigan` and `cardigan` do: some file systems
+    would confuse the two.
     """
     names: dict[str, str] = {}
     taken: set[str] = set()
@@ -43,19 +43,19 @@ def _with_hash(name: str, label: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """The same for names that a file system may take for one."""
+    """Returns the same text for all names that a file system may confuse."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _escaped(label: str) -> str:
-    """Different for different labels: what stands for a sign, stands for it alone."""
+    """Escapes a label. Different labels have different results."""
     last = len(label) - 1
-    signs = []
-    for place, sign in enumerate(label):
-        is_plain = sign.isalnum() or sign in _PLAIN
-        if place == 0 and (sign in _NOT_FIRST or label.partition(".")[0].rstrip().casefold() in _DEVICES):
+    parts = []
+    for index, char in enumerate(label):
+        is_plain = char.isalnum() or char in _PLAIN
+        if index == 0 and (char in _NOT_FIRST or label.partition(".")[0].rstrip().casefold() in _DEVICES):
             is_plain = False
-        if place == last and sign in _NOT_LAST:
+        if index == last and char in _NOT_LAST:
             is_plain = False
-        signs.append(sign if is_plain else "".join(f"%{byte:02X}" for byte in sign.encode()))
-    return "".join(signs)
+        parts.append(char if is_plain else "".join(f"%{byte:02X}" for byte in char.encode()))
+    return "".join(parts)

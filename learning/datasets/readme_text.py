@@ -1,24 +1,25 @@
-"""What stands in the README.txt of a data set. No date of its making: the same cases make the same bytes."""
+"""The README.txt of a data set. It has no date, so that the same cases make the same bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from learning.datasets.selection import Selection
+from learning.datasets.case_selection import CaseSelection
 
 _LOAD = {
     "imagefolder": """\
-Pictures lie in one folder for each label, named by the SHA-256 of the bytes that were sent. To load them:
+images/ has one folder of pictures for each label. A picture's name is the SHA-256 of the bytes that were sent. To load:
 
     import keras
 
     data = keras.utils.image_dataset_from_directory("images", image_size=(224, 224))
     print(data.class_names)
 
-A folder's name is its label, as far as a file system allows that; the manifest has the labels as they are.
+A folder is named for its label, with the characters escaped that file systems do not allow. The manifest has the labels
+unchanged.
 """,
     "tfrecord": """\
-cases.tfrecord holds one tf.train.Example for each picture, in an order as good as chance. To load it:
+cases.tfrecord has one tf.train.Example for each picture, in mixed order. To load it:
 
     import tensorflow as tf
 
@@ -37,33 +38,33 @@ Further features: image/format (jpeg or png), image/sha256, image/class/text (th
 }
 
 _REST = """\
-labels.txt has one label on each line; the first one is number 0.
+labels.txt has one label on each line, in the order of the class numbers. The first is number 0.
 
-manifest.csv and manifest.jsonl list every case, those too of which there is no picture here:
+manifest.csv and manifest.jsonl list all cases, including those without a picture in this archive:
   sha256           of the picture as it was sent
-  file             where it lies in this archive; empty if it does not
-  label            what a reviewer says it is; empty if the picture is unusable
-  verdict          right (the model was), corrected, or unusable
-  decisions        how many rows the history of the case has
+  file             the path of the picture in this archive, or empty
+  label            the label a reviewer decided on; empty if the picture is unusable
+  verdict          right (the model's label), corrected, or unusable
+  decisions        the number of rows in the case's history
   decided_at       when it was decided, in UTC
-  model_version    which model had answered
-  predicted_label  what it had answered
-  score            the probability that it gave that label, 0 to 1
-  statements       how many people had said something of the answer
-  in_audit         whether the picture was in the random sample: statistics without bias need those only
-  changed          converted: the picture was encoded anew (see below)
-  missing          why there is no picture: gone, damaged or undecodable
+  model_version    the model that classified the picture
+  predicted_label  the label it predicted
+  score            the probability it gave that label, 0 to 1
+  statements       the number of people who gave feedback
+  in_audit         whether the picture was in the random sample; use only these for unbiased statistics
+  changed          "converted" if the picture was re-encoded (see below)
+  missing          why the picture is missing: gone, damaged or undecodable
 
-In the CSV file a text that a spreadsheet would take for a formula has an apostrophe before it.
+In the CSV file, an apostrophe precedes each text that a spreadsheet would read as a formula.
 
-Pictures are as they were sent, with these exceptions: JPEGs that are to be turned as their EXIF data say are turned,
-and JPEGs in CMYK are in RGB (quality 95); WebP, GIF (its first frame) and what is partly transparent (laid on white,
-as the model saw it) are PNGs.
+Pictures have the bytes that were sent, with these exceptions. JPEGs with an EXIF orientation are rotated, and CMYK
+JPEGs are converted to RGB (quality 95). WebP, GIF (the first frame) and partly transparent pictures (on white, as the
+model saw them) are converted to PNG.
 """
 
 
 @dataclass(frozen=True)
-class Counts:
+class ExportCounts:
     cases: int
     pictures: int
     labels: int
@@ -72,14 +73,14 @@ class Counts:
     unusable: int
 
 
-def read_me(selection: Selection, kind: str, counts: Counts) -> str:
+def readme_text(selection: CaseSelection, kind: str, counts: ExportCounts) -> str:
     lines = [
-        "Pictures that people have looked at and decided on.",
+        "Pictures with labels that reviewers have decided on.",
         "",
         f"Selected: {selection}",
         f"Cases:    {counts.cases:,}, of which {counts.unusable:,} unusable",
-        f"Pictures: {counts.pictures:,} with {counts.labels:,} labels; {counts.converted:,} of them encoded anew",
+        f"Pictures: {counts.pictures:,} with {counts.labels:,} labels; {counts.converted:,} re-encoded",
     ]
     if counts.missing:
-        lines.append(f"Missing:  {counts.missing:,} pictures that are not stored any more, or are damaged")
+        lines.append(f"Missing:  {counts.missing:,} pictures that are no longer stored, or are damaged")
     return "\n".join(lines) + "\n\n" + _LOAD[kind] + "\n" + _REST
