@@ -1,10 +1,9 @@
-"""Data sets in the admin: asked for, watched, downloaded and deleted by leads."""
+"""Data sets in the admin: leads request, watch, download and delete them."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import redis
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.forms import Script
@@ -13,8 +12,8 @@ from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
-from learning.datasets import queue, services, views
-from learning.datasets.selection import Selection
+from learning.datasets import export_queue, services, views
+from learning.datasets.case_selection import CaseSelection
 from learning.datasets.writing import megabytes
 from learning.models import Export
 from predictions.admin import ModelAdmin, ReadOnlyAdmin
@@ -32,7 +31,7 @@ class ExportAdmin(ReadOnlyAdmin):
         css: ClassVar = {"all": ["learning/export.css"]}
         js: ClassVar = [Script("learning/export.js", type="module")]
 
-    # --- Who may do what: as the roles say, but nothing is changed --------------------------------
+    # --- Permissions: as the roles say, but nothing can be changed --------------------------------
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return ModelAdmin.has_add_permission(self, request)
@@ -40,7 +39,7 @@ class ExportAdmin(ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return ModelAdmin.has_delete_permission(self, request, obj)
 
-    # --- What is shown ----------------------------------------------------------------------------
+    # --- Columns and fields -----------------------------------------------------------------------
 
     @admin.display(description="data set")
     def name(self, export: Export) -> str:
@@ -56,7 +55,7 @@ class ExportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="cases")
     def chosen(self, export: Export) -> str:
-        return str(Selection.from_json(export.selection))
+        return str(CaseSelection.from_json(export.selection))
 
     @admin.display(ordering="-created_at")
     def asked_for(self, export: Export) -> str:
@@ -75,14 +74,17 @@ class ExportAdmin(ReadOnlyAdmin):
     def checksum(self, export: Export) -> str:
         return format_html('<span id="sum-{}" data-live><code>{}</code></span>', export.pk, export.sha256 or "–")
 
-    # --- What can be done -------------------------------------------------------------------------
+    # --- Views ------------------------------------------------------------------------------------
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        own = {"title": "Data sets", "is_unattended": Export.objects.waiting().exists() and not _has_worker()}
+        own = {
+            "title": "Data sets",
+            "is_unattended": Export.objects.waiting().exists() and not export_queue.has_worker(),
+        }
         return super().changelist_view(request, own | (extra_context or {}))
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        return views.ask(request)
+        return views.request_export(request)
 
     def delete_model(self, request: HttpRequest, obj: Export) -> None:
         services.export_delete(obj)
@@ -95,17 +97,9 @@ class ExportAdmin(ReadOnlyAdmin):
         guarded = self.admin_site.admin_view
         own = [
             path("progress/", guarded(views.progress), name="learning_export_progress"),
-            # What may be kept, and for how long, says the view.
+            # `cacheable`: the view sets its own cache headers.
             path(
                 "<uuid:export_id>/download/", guarded(views.download, cacheable=True), name="learning_export_download"
             ),
         ]
         return [*own, *super().get_urls()]
-
-
-def _has_worker() -> bool:
-    """Whether anybody would take an export out of the queue. Without a queue, nobody does."""
-    try:
-        return queue.is_attended()
-    except redis.RedisError:
-        return False

@@ -1,10 +1,11 @@
-"""Data sets that were made of decided cases."""
+"""Data sets made from decided cases."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -15,15 +16,15 @@ from django.utils import timezone
 
 class ExportQuerySet(models.QuerySet["Export"]):
     def waiting(self) -> ExportQuerySet:
-        """Those that a worker still has to finish."""
+        """Exports that a worker still has to finish."""
         return self.filter(state__in=Export.WAITING)
 
 
 class Export(models.Model):
-    """One data set: what was asked for, how far it is, and where it lies.
+    """One data set: its selection, its progress and its file.
 
-    It settles only once, by conditional `UPDATE`s (see `learning.datasets.services`). A worker that is to end before it
-    is done gives it back: then it is queued again.
+    Conditional `UPDATE`s settle it only once (see `learning.datasets.services`). A worker that stops before it is done
+    queues it again.
     """
 
     class State(models.TextChoices):
@@ -34,25 +35,25 @@ class Export(models.Model):
 
     WAITING: ClassVar = (State.QUEUED, State.RUNNING)
 
-    class Format(models.TextChoices):
+    class DatasetFormat(models.TextChoices):
         IMAGEFOLDER = "imagefolder", "ImageFolder: one folder of pictures for each label"
         TFRECORD = "tfrecord", "TFRecord: one file, for tf.data"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    format = models.CharField(max_length=11, choices=Format)
-    selection = models.JSONField(default=dict, help_text="which of the decided cases; see `Selection`")
+    format = models.CharField(max_length=11, choices=DatasetFormat)
+    selection = models.JSONField(default=dict, help_text="which of the decided cases; see `CaseSelection`")
     state = models.CharField(max_length=7, choices=State, default=State.QUEUED)
 
     total = models.PositiveIntegerField(default=0, help_text="cases")
     done = models.PositiveIntegerField(default=0, help_text="cases written so far")
-    missing = models.PositiveIntegerField(default=0, help_text="pictures that are not stored any more, or are damaged")
+    missing = models.PositiveIntegerField(default=0, help_text="pictures that are no longer stored, or are damaged")
     byte_size = models.PositiveBigIntegerField(null=True, blank=True)
     sha256 = models.CharField(max_length=64, blank=True, verbose_name="SHA-256")
     error = models.CharField(max_length=500, blank=True)
 
     created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(null=True, blank=True, help_text="when the worker that has it began")
+    started_at = models.DateTimeField(null=True, blank=True, help_text="when its current worker began")
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = ExportQuerySet.as_manager()
@@ -71,7 +72,7 @@ class Export(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # the admin's list: newest first
+            # the admin's list, newest first
             models.Index(fields=["-created_at"], name="export_newest"),
         ]
 
@@ -88,27 +89,38 @@ class Export(models.Model):
 
     @property
     def path(self) -> Path:
-        """Where the file is, or will be."""
+        """The path of the file, also before it exists."""
         return Path(settings.EXPORTS_DIR) / f"{self.pk}.zip"
 
     @property
     def file_name(self) -> str:
-        """What the file is called where it is downloaded to."""
+        """The name of the downloaded file."""
         return f"cases-{self.created_at:%Y-%m-%d}-{self.format}-{str(self.pk)[:8]}.zip"
 
     @property
     def has_file(self) -> bool:
-        """Whether its file can be downloaded: it is there, and as long as it was when it was written."""
+        """Whether the file can be downloaded: it exists and still has the size it was written with."""
         try:
             return self.is_done and self.path.stat().st_size == self.byte_size
         except OSError:
             return False
 
+    def open_file(self) -> IO[bytes] | None:
+        """Opens the file, or returns `None` if it is missing or no longer has the size it was written with."""
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:
+            return None
+        if os.fstat(file.fileno()).st_size != self.byte_size:
+            file.close()
+            return None
+        return file
+
     @property
     def progress_text(self) -> str:
-        """How far it is, in words."""
+        """The progress or the outcome, in words."""
         if self.state == self.State.QUEUED:
-            return "Waits for its turn"
+            return "Waiting for a worker"
         if self.state == self.State.RUNNING:
             is_last = self.total and self.done == self.total
             return "Finishing" if is_last else f"{self.done:,} of {self.total:,} cases"

@@ -1,8 +1,8 @@
-"""What the roles of the reviewing desk may do with data sets."""
+"""The permissions of the reviewing desk's roles on data sets."""
 
 from review import roles
 
 
 def register() -> None:
-    """Adds the permissions of this package to the roles, which `post_migrate` then writes to the groups."""
+    """Adds this package's permissions to the roles. `post_migrate` then writes them to the groups."""
     roles.ROLES[roles.LEADS][("learning", "export")] = ("view_export", "add_export", "delete_export")

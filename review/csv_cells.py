@@ -1,13 +1,14 @@
-"""Text from people in a table that somebody may open with a spreadsheet program."""
+"""Escapes user text in CSV files that may be opened in a spreadsheet program."""
 
-# What makes a spreadsheet take a cell for a formula, also after the blanks that some of them drop.
+# A spreadsheet reads a cell that begins with one of these as a formula. Some programs drop leading whitespace.
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def neutral(cell: str) -> str:
-    """The cell with an apostrophe before it if a spreadsheet might run it as a formula.
+    """Puts an apostrophe before a cell that a spreadsheet might run as a formula.
 
-    Labels, names and comments come from people: `=HYPERLINK(...)` would be run on the machine of whoever opens the
-    file (OWASP, "CSV Injection"). The apostrophe says "this is text" to a spreadsheet, and other programs can see it.
+    Labels, names and comments come from users. A cell such as `=HYPERLINK(...)` would run on the computer where the
+    file is opened (OWASP, "CSV Injection"). A spreadsheet reads the apostrophe as "this is text"; other programs show
+    it.
     """
     return f"'{cell}" if cell.startswith(_STARTS_A_FORMULA) else cell

@@ -1,1 +1,1 @@
-"""Decided cases as a data set that a network can be trained on."""
+"""Exports decided cases as data sets to train a network on."""

@@ -1,7 +1,7 @@
-"""A large file that can be fetched in parts: whose connection broke goes on where it did (RFC 9110, 13 and 14).
+"""Serves a large file in parts, so that a client can resume a broken download (RFC 9110, sections 13 and 14).
 
-Django's `FileResponse` knows no ranges. What there is for it (django-ranged-response) was left in 2017, and WhiteNoise,
-which serves the static files, knows neither `If-Range` nor a part of one byte.
+Django's `FileResponse` does not support ranges. django-ranged-response, which adds them, is unmaintained since 2017.
+WhiteNoise, which serves the static files, supports neither `If-Range` nor a range of one byte.
 """
 
 from __future__ import annotations
@@ -15,46 +15,46 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe, quote_etag
 
-# One part from somewhere. No file is so large that its size had more digits.
+# A single range. No file size has more digits.
 _RANGE = re.compile(r"bytes=[ \t]*(?P<first>[0-9]{0,30})-(?P<last>[0-9]{0,30})[ \t]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Part:
-    """Bytes of a file: so many, from there on."""
+class ByteRange:
+    """`length` bytes of a file, from `start` on."""
 
     start: int
     length: int
 
 
-class NotSatisfiable(Exception):
-    """None of the bytes that were asked for are in the file."""
+class RangeNotSatisfiable(Exception):
+    """The file has none of the requested bytes."""
 
 
-def requested_part(header: str, size: int) -> Part | None:
-    """What a `Range` header asks for of a file of that size. Raises `NotSatisfiable`.
+def requested_range(header: str, size: int) -> ByteRange | None:
+    """Parses a `Range` header for a file of `size` bytes. Raises `RangeNotSatisfiable`.
 
-    `None` where it is to be ignored, and the whole file to be sent: it makes no sense, is about something else than
-    bytes, or asks for several parts at once, which nobody needs to go on with a download.
+    Returns `None` if the header is to be ignored and the whole file sent: it is malformed, does not count in bytes, or
+    asks for several ranges at once, which resuming a download does not need.
     """
     match = _RANGE.fullmatch(header)
     if match is None:
         return None
     first, last = match["first"], match["last"]
-    if not first:  # the end of the file, so many bytes
+    if not first:  # the last bytes of the file
         if not last:
             return None
         length = min(int(last), size)
         if not length:
-            raise NotSatisfiable
-        return Part(size - length, length)
+            raise RangeNotSatisfiable
+        return ByteRange(size - length, length)
     start = int(first)
     end = min(int(last), size - 1) if last else size - 1
     if last and int(last) < start:
         return None
     if start >= size:
-        raise NotSatisfiable
-    return Part(start, end - start + 1)
+        raise RangeNotSatisfiable
+    return ByteRange(start, end - start + 1)
 
 
 def resumable(
@@ -67,9 +67,9 @@ def resumable(
     file_name: str,
     content_type: str,
 ) -> HttpResponseBase:
-    """Answers GET and HEAD with a file of `size` bytes, or with the part of it that is asked for. Closes the file.
+    """Answers GET and HEAD with a file of `size` bytes, or with the requested range of it. Closes the file.
 
-    `etag` is another one for other bytes: in quotes it is what the parts are known by that belong together.
+    `etag`, without quotes, must differ for different bytes: clients use it to join the ranges of one file.
     """
     headers = {
         "ETag": quote_etag(etag),
@@ -81,10 +81,10 @@ def resumable(
     plain = HttpResponse(headers=headers)
     answer = get_conditional_response(request, headers["ETag"], int(modified.timestamp()), plain)
     part = None
-    if answer is plain and request.method == "GET" and _is_the_same(request, headers):
+    if answer is plain and request.method == "GET" and _is_current(request, headers):
         try:
-            part = requested_part(request.headers.get("Range", ""), size)
-        except NotSatisfiable:
+            part = requested_range(request.headers.get("Range", ""), size)
+        except RangeNotSatisfiable:
             text = f"The file has {size} bytes.\n"
             content_range = {"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"}
             answer = HttpResponse(text, status=416, headers=content_range, content_type="text/plain; charset=utf-8")
@@ -92,30 +92,30 @@ def resumable(
         file.close()
         if answer is plain:
             answer["Content-Length"] = str(size)
-        assert answer is not None  # noqa: S101 - it is what was given, or what came instead
+        assert answer is not None  # noqa: S101 - it was given a response
         return answer
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.start + part.length - 1}/{size}"
-    part = part or Part(0, size)
+    part = part or ByteRange(0, size)
     headers["Content-Length"] = str(part.length)
     return _Stream(_Slice(file, part), status=206 if "Content-Range" in headers else 200, headers=headers)
 
 
-def _is_the_same(request: HttpRequest, headers: dict[str, str]) -> bool:
-    """Whether `If-Range`, where there is one, means the file as it is now."""
+def _is_current(request: HttpRequest, headers: dict[str, str]) -> bool:
+    """Whether `If-Range` is missing or names the current file."""
     condition = request.headers.get("If-Range", "").strip()
     if not condition:
         return True
     if condition.startswith(('"', "W/")):
-        return condition == headers["ETag"]  # a weak one (`W/`) never is
-    moment = parse_http_date_safe(condition)
-    return moment is not None and http_date(moment) == headers["Last-Modified"]
+        return condition == headers["ETag"]  # a weak tag (`W/`) never matches
+    modified_at = parse_http_date_safe(condition)
+    return modified_at is not None and http_date(modified_at) == headers["Last-Modified"]
 
 
 class _Slice:
-    """A part of a file, as a file."""
+    """A range of a file, with the interface of a file."""
 
-    def __init__(self, file: IO[bytes], part: Part) -> None:
+    def __init__(self, file: IO[bytes], part: ByteRange) -> None:
         file.seek(part.start)
         self._file = file
         self._left = part.length
@@ -130,9 +130,9 @@ class _Slice:
 
 
 class _Stream(FileResponse):
-    """With larger blocks than Django's 4 kB, each of which goes through the middlewares and into the server."""
+    """Streams in larger blocks than Django's 4 kB: each block passes through the middlewares and the server."""
 
     block_size = 2**18
 
     def set_headers(self, filelike: object) -> None:
-        """All of them are there."""
+        """Does nothing: `resumable` has set all headers."""

@@ -19,12 +19,12 @@ from worker.rq_batch import BatchWorker
 
 logger = logging.getLogger(__name__)
 
-# A row this young may still be on its way into the queue.
+# A younger row may not have reached the queue yet.
 RECOVER_AFTER = timedelta(seconds=10)
 
 
 class ExportWorker(BatchWorker):
-    """Writes one export after the other. Holds no model; imports TensorFlow for TFRecords only, and then ends."""
+    """Writes one export after the other. It holds no model, and ends after an export that loads TensorFlow."""
 
     def prepare(self) -> None:
         jobs.stopping.clear()
@@ -33,21 +33,21 @@ class ExportWorker(BatchWorker):
         return request_ids.logged_for(jobs)
 
     def _shutdown(self) -> None:
-        """With the first signal: what is being written goes back to the queue."""
+        """Asks the running export, at the first signal, to stop and go back to the queue."""
         super()._shutdown()
         jobs.stopping.set()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         super().execute_job(job, queue)
         if "tensorflow" in sys.modules:
-            # Half a gigabyte that nobody may need again for weeks. Who looks after this process starts it again.
-            self.log.info("Worker %s: ends, to be free of TensorFlow", self.name)
+            # It takes half a gigabyte, and may not be needed again for weeks. The supervisor restarts this process.
+            self.log.info("Worker %s: ends to free the memory of TensorFlow", self.name)
             self._stop_requested = True
 
     def handle_dropped(self, jobs: Sequence[Job]) -> None:
         super().handle_dropped(jobs)
         close_old_connections()
-        services.exports_fail([UUID(job.id) for job in jobs], "It was cancelled in the queue.")
+        services.exports_fail([UUID(job.id) for job in jobs], "Its job was cancelled in the queue.")
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()
@@ -56,6 +56,6 @@ class ExportWorker(BatchWorker):
             services.exports_recover(older_than=RECOVER_AFTER)
             services.exports_tidy()
         except DatabaseError:
-            logger.exception("Recovery has to wait: the database cannot be used.")
+            logger.exception("Recovery failed: the database is unavailable.")
         except OSError:
-            logger.exception("Drafts of exports cannot be removed.")
+            logger.exception("Cannot remove drafts of exports.")

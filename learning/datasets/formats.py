@@ -1,4 +1,4 @@
-"""The two forms of a data set. Both lie in one archive, beside the same manifest."""
+"""The two formats of a data set: folders of pictures, and TFRecords. Both come with the same manifest."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
-from learning.datasets.archive import BUFFER, Archive, Entry
-from learning.datasets.folders import folder_names
+from learning.datasets.archive import BUFFER, Archive
+from learning.datasets.folder_names import folder_names
 from learning.datasets.pictures import Picture
 
 RECORDS = "cases.tfrecord"
 
-# So much is on the disk twice while records are written.
+# This much is on the disk twice while records are written.
 _CHUNK_BYTES = 64 * 2**20
 
 
-class Writer(Protocol):
+class PictureWriter(Protocol):
     def add(self, label: str, sha256: str, picture: Picture) -> str:
-        """Takes in a picture. Returns where it lies in the archive."""
+        """Writes a picture. Returns the path of its file in the archive."""
 
 
 def classes(labels: Sequence[str]) -> list[str]:
-    """The labels in the order of their numbers: that of their folders' names, by which Keras numbers them too."""
+    """The labels in the order of their class numbers. Keras numbers classes by folder name, and so do we."""
     names = folder_names(labels)
     return sorted(names, key=lambda label: names[label])
 
 
 @contextmanager
-def image_folder(archive: Archive, labels: Sequence[str], _draft: Path) -> Iterator[Writer]:
-    """One folder for each label, also for one of which all pictures are missing: so its number stays the same."""
+def image_folder(archive: Archive, labels: Sequence[str], _draft: Path) -> Iterator[PictureWriter]:
+    """Writes one folder for each label, even if all its pictures are missing: class numbers do not shift."""
     names = folder_names(labels)
     archive.add_folder("images")
     for label in classes(labels):
@@ -51,23 +51,26 @@ class _ImageFolder:
 
 
 @contextmanager
-def tf_records(archive: Archive, labels: Sequence[str], draft: Path) -> Iterator[Writer]:
-    """One file of `tf.train.Example`s. `draft` is a path that is free for the time being."""
+def tf_records(archive: Archive, labels: Sequence[str], draft: Path) -> Iterator[PictureWriter]:
+    """Writes one file of `tf.train.Example`s. `draft` is the path of a temporary file."""
     numbers = {label: number for number, label in enumerate(classes(labels))}
-    with archive.entry(RECORDS) as entry:
+    with archive.open_entry(RECORDS) as entry:
         records = _Records(entry, numbers, draft)
         try:
             yield records
-            records.hand_over()
+            records.flush()
         finally:
             records.close()
 
 
 class _Records:
-    """TensorFlow writes records into files of its own only. One after the other is one again: they have no header."""
+    """Writes records to temporary files, as TensorFlow writes to paths only, and appends each to the archive's entry.
 
-    def __init__(self, entry: Entry, numbers: dict[str, int], draft: Path) -> None:
-        # Here and not above: it takes seconds and hundreds of megabytes, and only this form needs it.
+    Record files have no header, so several in a row are one.
+    """
+
+    def __init__(self, entry: IO[bytes], numbers: dict[str, int], draft: Path) -> None:
+        # Imported here because it takes seconds and hundreds of megabytes, and only this format needs it.
         from worker.inference.keras_runtime import tensorflow
 
         self._tensorflow = tensorflow
@@ -85,7 +88,7 @@ class _Records:
             self._writer.write(example)
         self._bytes += len(example)
         if self._bytes >= _CHUNK_BYTES:
-            self.hand_over()
+            self.flush()
         return RECORDS
 
     def _example(self, label: str, sha256: str, picture: Picture) -> bytes:
@@ -102,11 +105,11 @@ class _Records:
             "image/class/text": text(label.encode()),
         }
         example = train.Example(features=train.Features(feature=feature))
-        # What a protocol buffer holds by name has no order of its own.
+        # The order of a protocol buffer's map is otherwise undefined.
         return bytes(example.SerializeToString(deterministic=True))
 
-    def hand_over(self) -> None:
-        """Moves what was written so far into the archive."""
+    def flush(self) -> None:
+        """Moves the records written so far into the archive."""
         if self._writer is None:
             return
         with self._as_os_error():
@@ -124,11 +127,11 @@ class _Records:
 
     @contextmanager
     def _as_os_error(self) -> Iterator[None]:
-        """A full disk is a full disk, whoever meets it."""
+        """Turns TensorFlow's errors, such as a full disk, into `OSError`."""
         try:
             yield
         except self._tensorflow.errors.OpError as error:
-            raise OSError(error.message.rpartition("; ")[2]) from error  # before it stands the name of the draft
+            raise OSError(error.message.rpartition("; ")[2]) from error  # without the name of the draft
 
 
 WRITERS = {"imagefolder": image_folder, "tfrecord": tf_records}

@@ -1,4 +1,4 @@
-"""What a lead says of the data set that he wants."""
+"""The form in which a lead selects the cases of a data set."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from learning.datasets.selection import Selection, label_counts
+from learning.datasets.case_selection import CaseSelection, label_counts
 from learning.models import Export
 from predictions.exceptions import RequestRejected
 from review.models import Case
 
-# Where a rejection shows up.
+# The field that shows each rejection, by its code.
 _FIELDS = {"since-after-until": "until", "unusable-has-no-label": "labels"}
 
 
@@ -27,19 +27,22 @@ def _choices(label: str) -> forms.MultipleChoiceField:
 
 class ExportForm(forms.Form):
     format = forms.ChoiceField(
-        label="Format", choices=Export.Format.choices, initial=Export.Format.IMAGEFOLDER, widget=forms.RadioSelect
+        label="Format",
+        choices=Export.DatasetFormat.choices,
+        initial=Export.DatasetFormat.IMAGEFOLDER,
+        widget=forms.RadioSelect,
     )
     since = _day("Decided since")
     until = _day("Decided until")
     verdicts = _choices("Verdicts")
     labels = _choices("Labels")
 
-    selection: Selection  # of a form that is valid
+    selection: CaseSelection  # set if the form is valid
 
     def __init__(self, data: QueryDict | None = None) -> None:
-        """Without data, it asks for everything."""
+        """Without data, the form selects all decided cases."""
         data = data.copy() if data else QueryDict(mutable=True)
-        data.setdefault("format", Export.Format.IMAGEFOLDER)
+        data.setdefault("format", Export.DatasetFormat.IMAGEFOLDER)
         super().__init__(data)
         self.fields["verdicts"].choices = Case.Verdict.choices  # type: ignore[attr-defined]
         names = [(label, f"{label.replace('_', ' ')} ({number:,})") for label, number in label_counts()]
@@ -50,7 +53,7 @@ class ExportForm(forms.Form):
         if self.errors:
             return values
         try:
-            self.selection = Selection.parse(
+            self.selection = CaseSelection.parse(
                 since=values["since"], until=values["until"], labels=values["labels"], verdicts=values["verdicts"]
             )
         except RequestRejected as rejection:
@@ -59,15 +62,15 @@ class ExportForm(forms.Form):
 
     @property
     def label_choices(self) -> list[tuple[str, str, bool]]:
-        """Each label, how it is called, and whether it is chosen. Django's own way to a thousand boxes takes 200 ms."""
+        """Each label, its display name and whether it is chosen. Django needs 200 ms to render 1,000 checkboxes."""
         chosen = set(self.data.getlist("labels"))  # type: ignore[attr-defined]
         return [(label, name, label in chosen) for label, name in self.fields["labels"].choices]  # type: ignore[attr-defined]
 
     @property
     def fields_in_use(self) -> list[tuple[str, str]]:
-        """Names and values of what was filled in, to be asked for once more as it is.
+        """Names and values of the filled-in fields, to be submitted again unchanged.
 
-        As the form reads it: of a day that was sent twice, the last counts, also where that one is empty.
+        They are what the form reads: of a day that was sent twice, the last counts, even if it is empty.
         """
         read = {name: field.widget.value_from_datadict(self.data, {}, name) for name, field in self.fields.items()}
         values = {name: value if isinstance(value, list) else [value] for name, value in read.items()}

@@ -1,4 +1,4 @@
-"""The job that the queue of exports holds, and what becomes of it when it fails."""
+"""The job that writes an export, and its failure callback."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from worker.rq_batch import batched
 
 logger = logging.getLogger(__name__)
 
-# Set when the worker of this process is to end: an export may take hours, and nobody waits for so long.
+# Set when the worker of this process is to stop. An export may take hours, so the worker does not wait for its end.
 stopping = threading.Event()
 
 
 @batched(max_size=1)
 def write_export(arguments: list[tuple[str]]) -> list[None]:
-    """Writes one queued export, given by its id. Marked as batched for the sake of what a batch worker does then: it
-    puts back into the queue what it was stopped in, and its heartbeat knows how long it may take.
+    """Writes one queued export, given by its id.
+
+    It is a batch of one because a batch worker requeues the jobs that it was stopped in, and its heartbeat allows for
+    the job's timeout.
     """
-    close_old_connections()  # after a database error: the next try begins with a new connection
+    close_old_connections()  # a retry after a database error needs a new connection
     ((export_id,),) = arguments
     try:
         services.export_write(UUID(export_id), is_stopping=stopping.is_set)
@@ -41,12 +43,12 @@ def record_failure(
     error: BaseException,
     _traceback: TracebackType | None,
 ) -> None:
-    """RQ calls this each time the job fails; the export fails with its last try, unless there was no database."""
+    """RQ calls this each time the job fails. The last failure fails the export, unless the database was unavailable."""
     if job.should_retry:
-        logger.warning("Export %s failed (%s) and is tried again.", job.id, type(error).__name__)
+        logger.warning("Export %s failed (%s) and is retried.", job.id, type(error).__name__)
         return
     if isinstance(error, OperationalError | InterfaceError):
-        # As for predictions: it is away for longer than all tries take. `exports_recover` finds the export again.
+        # An outage may outlast all attempts. `exports_recover` queues the export again.
         logger.warning("Export %s waits for the database: %s", job.id, error)
         return
     logger.error("Export %s failed for good.", job.id, exc_info=error)

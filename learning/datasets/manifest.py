@@ -1,4 +1,4 @@
-"""The list of what is in a data set, as CSV and as JSON lines."""
+"""The manifest of a data set: one line for each case, as CSV and as JSON lines."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import json
 from dataclasses import dataclass, fields
 from typing import IO
 
-from learning.datasets.selection import SelectedCase
+from learning.datasets.case_selection import SelectedCase
 from review.csv_cells import neutral
 
 
 @dataclass(frozen=True)
-class Line:
+class ManifestLine:
     """One case.
 
-    `sha256` is of the picture as it was sent; `file` is where it lies in the archive, or empty. `decisions` counts all
-    rows of the case's history, `statements` the people who said something of it. `changed` is `converted` where the
-    picture had to be encoded anew, and `missing` says why there is none where one was expected.
+    sha256: of the picture as it was sent
+    file: the path of the picture in the archive, or empty
+    decisions: the number of rows in the case's history
+    statements: the number of people who gave feedback
+    changed: `converted` if the picture was re-encoded
+    missing: the reason why an expected picture is missing
     """
 
     sha256: str
@@ -35,7 +38,7 @@ class Line:
     missing: str
 
     @classmethod
-    def of(cls, case: SelectedCase, *, file: str = "", changed: str = "", missing: str = "") -> Line:
+    def of(cls, case: SelectedCase, *, file: str = "", changed: str = "", missing: str = "") -> ManifestLine:
         return cls(
             sha256=case.sha256,
             file=file,
@@ -53,18 +56,18 @@ class Line:
         )
 
 
-COLUMNS = tuple(field.name for field in fields(Line))
+COLUMNS = tuple(field.name for field in fields(ManifestLine))
 
 
-class Manifest:
-    """Writes both forms side by side, into two text files."""
+class DatasetManifest:
+    """Writes the manifest in both formats, each to its own text file."""
 
     def __init__(self, csv_file: IO[str], jsonl_file: IO[str]) -> None:
         self._csv = csv.writer(csv_file)
         self._jsonl = jsonl_file
         self._csv.writerow(COLUMNS)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: ManifestLine) -> None:
         values = {name: getattr(line, name) for name in COLUMNS}
         self._csv.writerow([_cell(value) for value in values.values()])
         self._jsonl.write(json.dumps(values, ensure_ascii=False) + "\n")

@@ -1,10 +1,12 @@
-"""Everything that changes an export. Admin and worker come through here."""
+"""All changes to exports. The admin and the worker call these functions."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -17,46 +19,62 @@ from django.utils import timezone
 from rq.job import JobStatus
 from rq.timeouts import JobTimeoutException
 
-from learning.datasets import queue, writing
-from learning.datasets.selection import Selection
+from learning.datasets import export_queue, writing
+from learning.datasets.case_selection import CaseSelection, SelectionSize
 from learning.models import Export, ExportQuerySet
 from predictions import queues
 from predictions.exceptions import RequestRejected
 
 logger = logging.getLogger(__name__)
 
-REPORT_SECONDS = 1  # how often a worker writes down how far it is
+REPORT_SECONDS = 1  # between two updates of an export's progress
 GIVE_UP_AFTER = timedelta(days=1)
 
-UNREACHABLE = "The queue could not be reached. Please ask for it again in a moment."
-UNEXPECTED = "Something went wrong that should not have ({what}); the log has the details."
+UNREACHABLE = "The queue cannot be reached. Please try again in a moment."
+UNEXPECTED = "Unexpected error ({what}). The log has the details."
 
 
-# --- Asking ---------------------------------------------------------------------------------------
+# --- Requesting -----------------------------------------------------------------------------------
 
 
-def export_request(*, selection: Selection, format: str, requested_by: User) -> Export:
-    """Queues a data set. If the queue cannot be reached, what comes back has failed and says so.
+@dataclass(frozen=True)
+class ExportPreview:
+    """The size of a data set that nobody has requested yet, and the space for it on the disk."""
 
-    Raises `RequestRejected`: `nothing-to-export`; `asked-for-already`, while the same one is still being made.
+    size: SelectionSize
+    free_bytes: int
+
+    @property
+    def fits(self) -> bool:
+        return self.size.archive_bytes <= self.free_bytes
+
+
+def export_preview(selection: CaseSelection) -> ExportPreview:
+    return ExportPreview(selection.size(), shutil.disk_usage(Path(settings.EXPORTS_DIR).parent).free)
+
+
+def export_request(*, selection: CaseSelection, format: str, requested_by: User) -> Export:
+    """Creates an export and queues it. If the queue cannot be reached, the export has failed and says so.
+
+    Raises `RequestRejected`: `nothing-to-export`, or `asked-for-already` while an equal export is in progress.
     """
     size = selection.size()
     if not size.cases:
-        raise RequestRejected("nothing-to-export", "No decided case fits this selection.")
+        raise RequestRejected("nothing-to-export", "No decided case matches this selection.")
     if Export.objects.waiting().filter(format=format, selection=selection.as_json()).exists():
-        raise RequestRejected("asked-for-already", "This data set is being made already.", status=409)
+        raise RequestRejected("asked-for-already", "This data set is already being made.", status=409)
     with transaction.atomic():
         export = Export.objects.create(
             format=format, selection=selection.as_json(), requested_by=requested_by, total=size.cases
         )
-        # Only a committed row may be queued: a worker is often faster than the end of a transaction.
+        # Queue it after the commit: a worker may start the job before the transaction ends.
         transaction.on_commit(lambda: _enqueue(export))
     return export
 
 
 def _enqueue(export: Export) -> None:
     try:
-        queue.enqueue(export.pk)
+        export_queue.enqueue(export.pk)
     except redis.RedisError:
         logger.exception("Could not queue export %s.", export.pk)
         exports_fail([export.pk], UNREACHABLE)
@@ -67,48 +85,48 @@ def _enqueue(export: Export) -> None:
 
 
 class Stopped(Exception):
-    """The worker is to end. What it was writing is for another one, from the beginning."""
+    """The worker is to stop. Another worker starts the export again from the beginning."""
 
 
-class _NotOurs(Exception):
-    """The export was deleted meanwhile, or another worker has taken it over."""
+class _ClaimLost(Exception):
+    """The export was deleted, or another worker has taken it over."""
 
 
 def export_write(export_id: UUID, *, is_stopping: Callable[[], bool] = lambda: False) -> None:
-    """Writes an export that still waits, and records what became of it.
+    """Writes an unsettled export and records the outcome.
 
-    What cannot be helped by trying again (a full disk, an empty selection) fails the export. Raises `Stopped` once
-    `is_stopping`, and anything unexpected; then the export still waits, and can be tried again.
+    Errors that a retry would not cure (a full disk, an empty selection) fail the export. Raises `Stopped` once
+    `is_stopping` returns true, and any unexpected error; the export stays unsettled then and can be retried.
     """
     started_at = timezone.now()
     waiting = Export.objects.waiting().filter(pk=export_id)
     if not waiting.update(state=Export.State.RUNNING, started_at=started_at, done=0, missing=0):
         return
     export = Export.objects.get(pk=export_id)
-    ours = _Ours(export, started_at, is_stopping)
+    claim = _ClaimedExport(export, started_at, is_stopping)
     try:
         export.path.parent.mkdir(exist_ok=True)
-        writing.remove_drafts(export.path)  # of a worker that was killed
-        selection = Selection.from_json(export.selection)
-        with writing.draft(selection, export.format, export.path, ours.report) as draft:
-            ours.settle_done(draft)
+        writing.remove_drafts(export.path)  # left by a worker that was killed
+        selection = CaseSelection.from_json(export.selection)
+        with writing.draft(selection, export.format, export.path, claim.report) as draft:
+            claim.settle_done(draft)
     except Stopped:
-        ours.give_back()
+        claim.give_back()
         raise
-    except _NotOurs:
-        logger.warning("Export %s is not this worker's any more.", export_id)
+    except _ClaimLost:
+        logger.warning("Export %s no longer belongs to this worker.", export_id)
     except writing.NothingToExport:
-        ours.settle_failed("No decided case is in this selection any more.")
+        claim.settle_failed("This selection no longer matches any decided case.")
     except OSError as error:
         why = str(error.strerror or error).rstrip(".")
-        if ours.settle_failed(f"It could not be written: {why}. Nothing of it was kept."):
+        if claim.settle_failed(f"It could not be written: {why}. Nothing was kept."):
             logger.exception("Export %s could not be written.", export_id)
     except JobTimeoutException:
-        ours.settle_failed(f"It took longer than {queue.TIMEOUT // 3600} hours. Select less at a time.")
+        claim.settle_failed(f"It took longer than {export_queue.TIMEOUT // 3600} hours. Select fewer cases.")
 
 
-class _Ours:
-    """An export as long as it is this worker's: who takes it over starts it anew, and at another moment."""
+class _ClaimedExport:
+    """An export that this worker is writing. A worker that takes it over sets another `started_at`."""
 
     def __init__(self, export: Export, started_at: datetime, is_stopping: Callable[[], bool]) -> None:
         self._path = export.path
@@ -117,23 +135,23 @@ class _Ours:
         self._next_at = 0.0
 
     def report(self, progress: writing.Progress) -> None:
-        """Writes down how far it is, now and then. Raises `Stopped` or `_NotOurs` where the writing is to end."""
+        """Stores the progress at intervals. Raises `Stopped` or `_ClaimLost` to end the writing."""
         if self._is_stopping():
             raise Stopped
         if time.monotonic() < self._next_at:
             return
         self._next_at = time.monotonic() + REPORT_SECONDS
-        close_old_connections()  # a database that was restarted meanwhile is met with a new connection
+        close_old_connections()  # the database may have restarted meanwhile
         try:
             updated = self._row.update(total=progress.total, done=progress.done, missing=progress.missing)
         except DatabaseError as error:
-            logger.warning("How far an export is could not be written down: %s", error)
+            logger.warning("Cannot store the progress of an export: %s", error)
             return
         if not updated:
-            raise _NotOurs
+            raise _ClaimLost
 
     def settle_done(self, draft: writing.Draft) -> None:
-        """Row and file in one step: while the row is held, nobody can delete the export or take it over."""
+        """Settles row and file together: the locked row keeps others from deleting the export or taking it over."""
         close_old_connections()
         written = draft.written
         with transaction.atomic():
@@ -147,22 +165,22 @@ class _Ours:
                 finished_at=timezone.now(),
             )
             if not settled:
-                raise _NotOurs
+                raise _ClaimLost
             draft.publish()
 
     def settle_failed(self, error: str) -> bool:
         return _fail(self._row, self._path, error)
 
     def give_back(self) -> None:
-        """It waits for the next worker, and looks like it."""
+        """Marks the export as queued again, for the next worker."""
         try:
             self._row.update(state=Export.State.QUEUED, started_at=None, done=0, missing=0)
-        except DatabaseError as error:  # it only looks as if somebody was at it
-            logger.warning("That an export waits again could not be written down: %s", error)
+        except DatabaseError as error:  # the row still says running, but the job is queued
+            logger.warning("Cannot mark an export as queued again: %s", error)
 
 
 def exports_fail(export_ids: Iterable[UUID], error: str) -> None:
-    """Gives up on these exports, where they still wait."""
+    """Fails these exports, except those that have settled."""
     for export in Export.objects.waiting().filter(pk__in=list(export_ids)):
         _fail(Export.objects.waiting().filter(pk=export.pk), export.path, error)
 
@@ -171,42 +189,42 @@ def _fail(row: ExportQuerySet, path: Path, error: str) -> bool:
     with transaction.atomic():
         failed = row.update(state=Export.State.FAILED, error=error[:500], finished_at=timezone.now())
         if failed:
-            # There is one only if a worker was killed between putting it there and saying so.
+            # It exists only if a worker was killed after publishing the file and before the commit.
             path.unlink(missing_ok=True)
     return bool(failed)
 
 
-# --- Looking after --------------------------------------------------------------------------------
+# --- Maintenance ----------------------------------------------------------------------------------
 
 
 def export_delete(export: Export) -> None:
-    """Deletes an export and its file. A worker that is writing it notices, and stops."""
+    """Deletes an export and its file. A worker that is writing it stops."""
     with transaction.atomic():
-        # While the row is held, no worker can put a file there. If all ends between the two steps, the row is still
-        # there to say that the file is gone: better than a file that nobody knows of.
+        # The locked row keeps workers from publishing a file. A crash between the two steps leaves a row without a
+        # file, which a lead sees and can delete, and not a file without a row.
         for locked in Export.objects.select_for_update().filter(pk=export.pk):
             locked.path.unlink(missing_ok=True)
             locked.delete()
 
 
 def exports_tidy() -> int:
-    """Removes the drafts that killed workers have left behind of exports that nobody writes now. How many there were.
+    """Removes drafts left by killed workers, except those of running exports. Returns their number.
 
     Raises `OSError` if one cannot be removed.
     """
-    # First the files: a draft that is there already, and in use, has a row that says so.
-    left = [(name, file) for name, file in writing.drafts(Path(settings.EXPORTS_DIR)) if _is_own_name(name)]
-    if not left:
+    # List the files before the rows: the row of a draft in use was marked as running before the draft existed.
+    found = [(name, file) for name, file in writing.drafts(Path(settings.EXPORTS_DIR)) if _is_export_name(name)]
+    if not found:
         return 0
     running = {export.path.name for export in Export.objects.filter(state=Export.State.RUNNING)}
-    abandoned = [file for name, file in left if name not in running]
+    abandoned = [file for name, file in found if name not in running]
     for file in abandoned:
         file.unlink(missing_ok=True)
     return len(abandoned)
 
 
-def _is_own_name(name: str) -> bool:
-    """Not so what `manage.py export_cases` was told to write into this folder."""
+def _is_export_name(name: str) -> bool:
+    """Whether the name is an export's. `manage.py export_cases` may write other files to this folder."""
     stem, _, suffix = name.partition(".")
     try:
         return suffix == "zip" and str(UUID(stem)) == stem
@@ -215,9 +233,9 @@ def _is_own_name(name: str) -> bool:
 
 
 def exports_recover(*, older_than: timedelta) -> int:
-    """Queues again what waits in the database but not in the queue, which can lose its memory. How many were.
+    """Queues unsettled exports again whose jobs the queue has lost, for example in a power cut. Returns their number.
 
-    As `predictions_recover` does for predictions. Raises `redis.RedisError` if the queue cannot be reached.
+    If the queue has given up on a job, its export fails. Raises `redis.RedisError` if the queue cannot be reached.
     """
     now = timezone.now()
     rows = list(Export.objects.waiting().filter(created_at__lt=now - older_than).values_list("pk", "created_at"))
@@ -228,9 +246,9 @@ def exports_recover(*, older_than: timedelta) -> int:
     for export_id, created_at in rows:
         status = statuses[str(export_id)]
         if status in queues.GIVEN_UP or (status == JobStatus.FAILED and created_at < now - GIVE_UP_AFTER):
-            exports_fail([export_id], "It was given up by the queue.")
+            exports_fail([export_id], "The queue gave up on it.")
         elif status is None or status == JobStatus.FAILED:
-            queue.enqueue(export_id)
+            export_queue.enqueue(export_id)
             recovered += 1
     if recovered:
         logger.warning("Recovery: %d exports queued again.", recovered)

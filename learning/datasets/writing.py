@@ -1,7 +1,7 @@
-"""Writing a data set: the same cases make the same bytes, however many there are, in the same memory.
+"""Writes data sets. The same cases make the same bytes.
 
-What is in it is read from the database at once and kept in a file beside. So it is of one moment, and neither a
-database connection nor a snapshot is held while the pictures are copied, which may take hours.
+The cases are first copied from the database to a temporary file. So a data set is consistent, and no database
+connection or snapshot stays open while the pictures are copied, which may take hours.
 """
 
 from __future__ import annotations
@@ -21,86 +21,90 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from learning.datasets.archive import Archive
-from learning.datasets.formats import WRITERS, Writer, classes
-from learning.datasets.manifest import Line, Manifest
+from learning.datasets.case_selection import BYTES_BESIDE, CaseSelection, SelectedCase
+from learning.datasets.formats import WRITERS, PictureWriter, classes
+from learning.datasets.manifest import DatasetManifest, ManifestLine
 from learning.datasets.pictures import MissingPicture, stored_picture
-from learning.datasets.read_me import Counts, read_me
-from learning.datasets.selection import BYTES_BESIDE, SelectedCase, Selection
+from learning.datasets.readme_text import ExportCounts, readme_text
 from worker.inference.repository.files import sha256_of, sync
 
 
 @dataclass
 class Progress:
-    """How far it is: `done` of `total` cases, and so many pictures that are missing."""
+    """The progress of an export: `done` of `total` cases are written, and `missing` pictures were not found."""
 
     total: int
     done: int = 0
     missing: int = 0
 
 
-Report = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class Written:
-    """What has become of it. `byte_size` and `sha256` are the file's."""
+class WrittenFile:
+    """The result of an export. `byte_size` and `sha256` are the file's."""
 
-    counts: Counts
+    counts: ExportCounts
     byte_size: int
     sha256: str
 
 
 class NothingToExport(Exception):
-    """No decided case is in the selection."""
+    """The selection matches no decided case."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A data set that is whole, on the disk, and not yet where somebody would look for it."""
+    """A complete data set on the disk, not yet renamed to its final path."""
 
     file: Path
     path: Path
-    written: Written
+    written: WrittenFile
 
     def publish(self) -> None:
         self.file.replace(self.path)
         sync(self.path.parent)
 
 
-def write(selection: Selection, kind: str, path: Path, report: Report = lambda progress: None) -> Written:
-    """Writes a data set to `path`, where it appears whole or not at all. Raises what `draft` raises."""
+def _ignore(progress: Progress) -> None:
+    """Does nothing: a callback for callers that need no progress."""
+
+
+def write(selection: CaseSelection, kind: str, path: Path, report: ProgressCallback = _ignore) -> WrittenFile:
+    """Writes a data set to `path`, completely or not at all. Raises what `draft` raises."""
     with draft(selection, kind, path, report) as whole:
         whole.publish()
     return whole.written
 
 
 @contextmanager
-def draft(selection: Selection, kind: str, path: Path, report: Report = lambda progress: None) -> Iterator[Draft]:
-    """Writes a data set beside `path`. What the caller does not publish is removed.
+def draft(selection: CaseSelection, kind: str, path: Path, report: ProgressCallback = _ignore) -> Iterator[Draft]:
+    """Writes a data set beside `path`. Leaving the context removes it unless the caller has published it.
 
-    `report` is told after each case; whatever it raises ends the writing. Raises `NothingToExport`, and `OSError` if
-    the file cannot be written. Pictures that are missing are counted, and named in the manifest.
+    Calls `report` after each case; an exception from it ends the writing. Raises `NothingToExport`, and `OSError` if
+    the file cannot be written. Missing pictures are counted and listed in the manifest.
     """
-    # Never the same twice: somebody else may be writing the same data set.
-    own = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    # A unique name: another process may be writing the same data set.
+    draft_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with own.open("wb") as file:
-            counts = _Export(selection, kind, file, own).write(report)
+        with draft_path.open("wb") as file:
+            counts = _ExportWriter(selection, kind, file, draft_path).write(report)
             file.flush()
-            os.fsync(file.fileno())  # before somebody is told that it is there
-        yield Draft(own, path, Written(counts, own.stat().st_size, sha256_of(own)))
+            os.fsync(file.fileno())  # before anyone learns of it
+        yield Draft(draft_path, path, WrittenFile(counts, draft_path.stat().st_size, sha256_of(draft_path)))
     finally:
-        own.unlink(missing_ok=True)
+        draft_path.unlink(missing_ok=True)
 
 
 def remove_drafts(path: Path) -> None:
-    """Removes what writers to this path have left behind that were killed."""
-    for left in path.parent.glob(f".{path.name}.*.part*"):
-        left.unlink(missing_ok=True)
+    """Removes the drafts that killed processes have left for this path."""
+    for file in path.parent.glob(f".{path.name}.*.part*"):
+        file.unlink(missing_ok=True)
 
 
 def drafts(folder: Path) -> list[tuple[str, Path]]:
-    """The drafts in a folder, each with the name of the file that it was to become."""
+    """The drafts in a folder, each with the name of its final file."""
     found = ((_DRAFT.fullmatch(file.name), file) for file in folder.glob(".*.part*"))
     return [(match["name"], file) for match, file in found if match]
 
@@ -110,7 +114,7 @@ _DRAFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.part(\.records)?")
 
 @dataclass
 class _Selected:
-    """What is to be written, on the disk: a line of JSON for each case."""
+    """The selected cases, in a temporary file with one line of JSON each."""
 
     lines: IO[str]
     total: int = 0
@@ -131,37 +135,35 @@ class _Selected:
             yield SelectedCase._make([*values[:6], datetime.fromisoformat(values[6]), *values[7:]])
 
 
-class _Export:
-    """One data set on its way into a file."""
+class _ExportWriter:
+    """Writes one data set to a file."""
 
-    def __init__(self, selection: Selection, kind: str, file: IO[bytes], draft: Path) -> None:
+    def __init__(self, selection: CaseSelection, kind: str, file: IO[bytes], draft: Path) -> None:
         self._selection = selection
         self._kind = kind
         self._file = file
         self._draft = draft
         self._pictures = self._converted = self._unusable = 0
 
-    def write(self, report: Report) -> Counts:
+    def write(self, report: ProgressCallback) -> ExportCounts:
         with ExitStack() as stack:
-            # Beside the file: what may not fit into memory may not fit into a small /tmp either.
-            scratch = [stack.enter_context(TemporaryFile(dir=self._draft.parent)) for _ in range(4)]
-            directory, *texts = scratch
+            # Beside the file, because a small /tmp may not have the space.
+            texts = [stack.enter_context(TemporaryFile(dir=self._draft.parent)) for _ in range(3)]
             lines, csv_text, jsonl_text = (TextIOWrapper(file, "utf-8", newline="") for file in texts)
             selected = self._select(lines)
             progress = Progress(selected.total)
             report(progress)
-            archive = Archive(self._file, directory)
+            archive = stack.enter_context(Archive(self._file))
             labels = sorted(selected.labels)
-            self._write_cases(archive, labels, selected, Manifest(csv_text, jsonl_text), progress, report)
-            counts = Counts(
+            self._write_cases(archive, labels, selected, DatasetManifest(csv_text, jsonl_text), progress, report)
+            counts = ExportCounts(
                 progress.total, self._pictures, len(labels), self._converted, progress.missing, self._unusable
             )
             archive.add("labels.txt", "".join(f"{label}\n" for label in classes(labels)).encode())
             for name, text, file in (("manifest.csv", csv_text, texts[1]), ("manifest.jsonl", jsonl_text, texts[2])):
                 text.flush()
                 archive.add_file(name, file)
-            archive.add("README.txt", read_me(self._selection, self._kind, counts).encode())
-            archive.finish()
+            archive.add("README.txt", readme_text(self._selection, self._kind, counts).encode())
         return counts
 
     def _select(self, lines: IO[str]) -> _Selected:
@@ -169,7 +171,7 @@ class _Export:
         for case in self._selection.rows():
             selected.add(case)
         if not selected.total:
-            raise NothingToExport("No decided case is in the selection.")
+            raise NothingToExport("The selection matches no decided case.")
         _require_space(self._draft.parent, selected.byte_size + selected.total * BYTES_BESIDE)
         return selected
 
@@ -178,9 +180,9 @@ class _Export:
         archive: Archive,
         labels: list[str],
         selected: _Selected,
-        manifest: Manifest,
+        manifest: DatasetManifest,
         progress: Progress,
-        report: Report,
+        report: ProgressCallback,
     ) -> None:
         records = self._draft.with_name(f"{self._draft.name}.records")
         with WRITERS[self._kind](archive, labels, records) as writer:
@@ -191,22 +193,22 @@ class _Export:
                 progress.missing += bool(line.missing)
                 report(progress)
 
-    def _write_case(self, case: SelectedCase, writer: Writer) -> Line:
+    def _write_case(self, case: SelectedCase, writer: PictureWriter) -> ManifestLine:
         if not case.label:
             self._unusable += 1
-            return Line.of(case)
+            return ManifestLine.of(case)
         try:
             picture = stored_picture(case.stored_file, case.sha256)
         except MissingPicture as missing:
-            return Line.of(case, missing=missing.reason)
+            return ManifestLine.of(case, missing=missing.reason)
         self._pictures += 1
         self._converted += picture.is_converted
         file = writer.add(case.label, case.sha256, picture)
-        return Line.of(case, file=file, changed="converted" if picture.is_converted else "")
+        return ManifestLine.of(case, file=file, changed="converted" if picture.is_converted else "")
 
 
 def _require_space(folder: Path, byte_size: int) -> None:
-    """Raises `OSError` if it cannot fit: a disk that is full also keeps pictures and answers from being stored."""
+    """Raises `OSError` if the data set does not fit. A full disk would also stop uploads and answers."""
     free = shutil.disk_usage(folder).free
     if byte_size > free:
         message = f"It needs at least {megabytes(byte_size)}; {megabytes(free)} are free in {folder}."
@@ -214,7 +216,7 @@ def _require_space(folder: Path, byte_size: int) -> None:
 
 
 def megabytes(size: int) -> str:
-    """A number of bytes, for people."""
+    """Formats a number of bytes for people, in kB, MB or GB."""
     if size >= 1e9:
         return f"{size / 1e9:,.1f} GB"
     return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"

@@ -35,7 +35,10 @@ class Migration(migrations.Migration):
                         max_length=11,
                     ),
                 ),
-                ("selection", models.JSONField(default=dict, help_text="which of the decided cases; see `Selection`")),
+                (
+                    "selection",
+                    models.JSONField(default=dict, help_text="which of the decided cases; see `CaseSelection`"),
+                ),
                 (
                     "state",
                     models.CharField(
@@ -49,7 +52,7 @@ class Migration(migrations.Migration):
                 (
                     "missing",
                     models.PositiveIntegerField(
-                        default=0, help_text="pictures that are not stored any more, or are damaged"
+                        default=0, help_text="pictures that are no longer stored, or are damaged"
                     ),
                 ),
                 ("byte_size", models.PositiveBigIntegerField(blank=True, null=True)),
@@ -58,7 +61,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "started_at",
-                    models.DateTimeField(blank=True, help_text="when the worker that has it began", null=True),
+                    models.DateTimeField(blank=True, help_text="when its current worker began", null=True),
                 ),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 (

@@ -69,7 +69,7 @@ def _addresses(case: Case, account: User) -> dict[str, str]:
         "predictions_prediction": case.prediction_id,
         "feedback_feedback": case.feedback.all()[0].pk,
         "review_case": case.pk,
-        "learning_export": Export.objects.create(requested_by=account, format=Export.Format.IMAGEFOLDER).pk,
+        "learning_export": Export.objects.create(requested_by=account, format=Export.DatasetFormat.IMAGEFOLDER).pk,
         "auth_user": account.pk,
         "auth_group": Group.objects.get(name=roles.REVIEWERS).pk,
     }

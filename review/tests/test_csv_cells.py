@@ -8,16 +8,16 @@ from review.csv_cells import neutral
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
-def test_what_could_be_a_formula_is_text(start: str) -> None:
+def test_formula_becomes_text(start: str) -> None:
     assert neutral(f"{start}1+1") == f"'{start}1+1"
 
 
 @given(st.text())
-def test_everything_else_stays(cell: str) -> None:
+def test_other_text_is_unchanged_and_escaping_is_idempotent(cell: str) -> None:
     assert neutral(cell) in {cell, f"'{cell}"}
     assert neutral(cell)[:1] not in {"=", "+", "-", "@", "\t", "\r", "\n"}
     assert neutral(neutral(cell)) == neutral(cell)
 
 
-def test_empty() -> None:
+def test_empty_cell_is_unchanged() -> None:
     assert neutral("") == ""

@@ -1,4 +1,4 @@
-// A data set is asked for: counts again with every change, and finds labels by typing.
+// The form for a new data set: updates the preview with every change, and filters labels.
 
 const PAUSE = 250; // milliseconds after the last key
 
@@ -6,20 +6,20 @@ const form = document.getElementById("export-form");
 const size = document.getElementById("size");
 const button = document.querySelector(".export-count");
 let timer = 0;
-let asking = new AbortController();
+let request = new AbortController();
 
-function isOutOfDate() {
+function markOutdated() {
   size.setAttribute("aria-busy", "true");
   for (const make of size.querySelectorAll("button")) make.disabled = true;
 }
 
-async function count() {
-  asking.abort();
-  asking = new AbortController();
+async function updatePreview() {
+  request.abort();
+  request = new AbortController();
   const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
   const address = `${location.pathname}?${query}`;
   try {
-    const response = await fetch(address, { signal: asking.signal, headers: { Accept: "text/html" } });
+    const response = await fetch(address, { signal: request.signal, headers: { Accept: "text/html" } });
     if (!response.ok || response.redirected) throw new Error(`${response.status}`);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     size.replaceChildren(...page.getElementById("size").childNodes);
@@ -27,15 +27,15 @@ async function count() {
     history.replaceState(null, "", address);
   } catch (error) {
     if (error.name === "AbortError") return;
-    button.hidden = false; // it works without us too, and says what is wrong
+    button.hidden = false; // submitting the form without this script shows what is wrong
   }
 }
 
 form.addEventListener("input", (event) => {
-  if (!event.target.name) return; // what labels are found by is not sent
-  isOutOfDate();
+  if (!event.target.name) return; // the label filter is not part of the selection
+  markOutdated();
   clearTimeout(timer);
-  timer = setTimeout(count, PAUSE);
+  timer = setTimeout(updatePreview, PAUSE);
 });
 button.hidden = true;
 
@@ -49,24 +49,24 @@ if (find) {
   const chosen = document.getElementById("labels-chosen");
   const none = document.getElementById("labels-none");
 
-  const tell = () => {
+  const showNumber = () => {
     const number = items.filter(({ box }) => box.checked).length;
     chosen.textContent = number ? `${number} chosen` : "";
   };
   const filter = () => {
     const wanted = find.value.trim().toLowerCase().replaceAll("_", " ");
-    let fitting = 0;
+    let matching = 0;
     for (const { item, text, box } of items) {
-      item.hidden = !text.includes(wanted) && !box.checked; // what is chosen stays in sight
-      if (!item.hidden) fitting += 1;
+      item.hidden = !text.includes(wanted) && !box.checked; // chosen labels stay visible
+      if (!item.hidden) matching += 1;
     }
-    none.hidden = fitting > 0;
+    none.hidden = matching > 0;
   };
   find.closest("[hidden]").hidden = false;
   find.addEventListener("input", filter);
   find.addEventListener("keydown", (event) => {
     if (event.key === "Enter") event.preventDefault();
   });
-  form.addEventListener("input", tell);
-  tell();
+  form.addEventListener("input", showNumber);
+  showNumber();
 }

@@ -1,7 +1,7 @@
-// How far data sets are: asks while one of them waits, and says what has become of it.
+// Shows the progress of data sets: polls while one is unfinished, and announces its outcome.
 
-const PAUSE = 1500; // milliseconds between two questions
-const MOST = 30_000; // between two that were not answered
+const PAUSE = 1500; // milliseconds between two polls
+const MAX_PAUSE = 30_000; // after failed polls
 
 const news = document.getElementById("export-news");
 
@@ -25,24 +25,24 @@ function show(element, { state, done, total, text }) {
   element.querySelector(".export-text").textContent = text;
 }
 
-/** What the page would show by now, where it shows what has changed. */
-async function renew() {
+/** Loads the page again and replaces the elements that may have changed. */
+async function refresh() {
   const response = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!response.ok || response.redirected) throw new Error(`${response.status}`);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const element of document.querySelectorAll("[data-live]")) {
     const renewed = page.getElementById(element.id);
     if (renewed) element.replaceWith(renewed);
-    else element.removeAttribute("data-export"); // deleted meanwhile
+    else element.removeAttribute("data-export"); // its data set was deleted
   }
 }
 
-async function ask() {
+async function poll() {
   const elements = waiting();
   const query = new URLSearchParams(elements.map((element) => ["id", element.dataset.export]));
   const response = await fetch(`${news.dataset.progress}?${query}`, { headers: { Accept: "application/json" } });
   if (response.redirected || response.status === 403) {
-    news.textContent = "You are not logged in any more. Load this page again.";
+    news.textContent = "You are logged out. Reload this page to log in.";
     return false;
   }
   if (!response.ok) throw new Error(`${response.status}`);
@@ -52,11 +52,11 @@ async function ask() {
     const found = exports[element.dataset.export];
     if (found?.is_waiting) show(element, found);
     else if (!found) sentences.push("A data set was deleted.");
-    else if (found.state === "done") sentences.push(`${found.name} is done: ${found.text}.`);
+    else if (found.state === "done") sentences.push(`${found.name} is ready: ${found.text}.`);
     else sentences.push(`${found.name} has failed. ${found.text}`);
   }
   if (sentences.length > 0) {
-    await renew();
+    await refresh();
     news.textContent = sentences.join(" ");
   }
   return waiting().length > 0;
@@ -68,11 +68,11 @@ async function watch() {
   while (isGoingOn) {
     await new Promise((resolve) => setTimeout(resolve, pause));
     try {
-      isGoingOn = await ask();
+      isGoingOn = await poll();
       pause = PAUSE;
     } catch {
-      // The site is started again, or the network is away: patience.
-      pause = Math.min(MOST, pause * 2);
+      // The site restarts or the network is down: try again later.
+      pause = Math.min(MAX_PAUSE, pause * 2);
     }
   }
 }

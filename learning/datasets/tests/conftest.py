@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from rq import Queue
 
-from learning.datasets import queue as exports_queue
+from learning.datasets import export_queue as export_queue
 
 
 @pytest.fixture
 def exports(queue: Queue) -> Queue:
-    """The queue of exports, empty."""
-    return exports_queue.queue()
+    """The empty queue of exports."""
+    return export_queue.queue()

@@ -1,4 +1,4 @@
-"""Decided cases to make data sets of, and looks into what was made."""
+"""Creates decided cases and exports, and reads data sets, for tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 
 from learning.datasets import writing
-from learning.datasets.selection import Selection
+from learning.datasets.case_selection import CaseSelection
 from learning.models import Export
 from predictions.models import Image
 from predictions.tests.fakes import stored_image, stored_prediction
@@ -27,7 +27,7 @@ from review import roles
 from review.models import Case
 from review.tests.cases import reviewer_named
 
-EVERYTHING = Selection()
+EVERYTHING = CaseSelection()
 DECIDED_AT = datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=UTC)
 
 _numbers = count()
@@ -40,13 +40,13 @@ def lead_named(name: str = "lea") -> User:
 def decided_case(
     label: str = "espresso", *, content: bytes | None = None, verdict: str | None = None, **changes: Any
 ) -> Case:
-    """A case that was decided: `right` where the label is what the model said (`espresso`), otherwise `corrected`.
+    """Creates a decided case: `right` if the label is the model's (`espresso`), otherwise `corrected`.
 
-    Without `content`, with a picture of its own.
+    Without `content`, its picture is a new one.
     """
-    # Of another size than those of `open_case`, which has pictures of its own too.
-    own = encoded(noise(40, 30, seed=next(_numbers) % 256), "PNG")
-    image = stored_image(own if content is None else content)
+    # Differs in size from the pictures of `open_case`.
+    new = encoded(noise(40, 30, seed=next(_numbers) % 256), "PNG")
+    image = stored_image(new if content is None else content)
     prediction = stored_prediction(image)
     verdict = verdict or ("right" if label == prediction.label else "corrected")
     values = {
@@ -66,7 +66,7 @@ def decided_case(
 
 
 def many_cases(contents: Iterable[bytes], labels: Iterable[str]) -> None:
-    """As many decided cases as there are pictures, in a few queries. All of one prediction, which nobody asks for."""
+    """Creates a decided case for each picture, in a few queries. They share one prediction."""
     images = []
     for content in contents:
         digest = sha256(content).hexdigest()
@@ -99,18 +99,18 @@ def many_cases(contents: Iterable[bytes], labels: Iterable[str]) -> None:
     )
 
 
-def write(path: Path, selection: Selection = EVERYTHING, kind: str = "imagefolder") -> writing.Written:
+def write(path: Path, selection: CaseSelection = EVERYTHING, kind: str = "imagefolder") -> writing.WrittenFile:
     return writing.write(selection, kind, path)
 
 
 def names(path: Path) -> list[str]:
-    """All files of an archive, without folders."""
+    """The files of an archive, without folders."""
     with ZipFile(path) as archive:
         return [name for name in archive.namelist() if not name.endswith("/")]
 
 
 def manifest(path: Path) -> list[dict[str, Any]]:
-    """The lines of the manifest, which both of its forms say alike."""
+    """The lines of the manifest. Asserts that both formats agree."""
     with ZipFile(path) as archive:
         lines = [json.loads(line) for line in archive.read("manifest.jsonl").decode().split("\n")[:-1]]
         rows = list(csv.DictReader(StringIO(archive.read("manifest.csv").decode(), newline="")))
@@ -118,22 +118,22 @@ def manifest(path: Path) -> list[dict[str, Any]]:
     for row, line in zip(rows, lines, strict=True):
         assert list(row) == list(line)
         for name, value in line.items():
-            said = str(value).lower() if isinstance(value, bool) else str(value)
-            assert row[name].removeprefix("'") == said
+            cell = str(value).lower() if isinstance(value, bool) else str(value)
+            assert row[name].removeprefix("'") == cell
     return lines
 
 
-# --- Exports that were asked for ------------------------------------------------------------------
+# --- Exports --------------------------------------------------------------------------------------
 
 
 def queued_export(**changes: Any) -> Export:
-    """One that waits, of everything. It is not in the queue."""
+    """Creates an export of all cases that has no job in the queue."""
     values = {"requested_by": lead_named(), "format": "imagefolder", "selection": EVERYTHING.as_json(), "total": 1}
     return Export.objects.create(**(values | changes))
 
 
 def done_export(content: bytes = b"an archive", **changes: Any) -> Export:
-    """One that is done, with such a file."""
+    """Creates a finished export with this content in its file."""
     export = queued_export(
         state=Export.State.DONE,
         done=1,
@@ -149,6 +149,6 @@ def done_export(content: bytes = b"an archive", **changes: Any) -> Export:
 
 
 def kept_files() -> list[str]:
-    """What lies in the folder of exports."""
+    """The files in the folder of exports."""
     folder = Path(settings.EXPORTS_DIR)
     return sorted(file.name for file in folder.iterdir()) if folder.exists() else []

@@ -1,9 +1,9 @@
-"""`manage.py exporter` as a process of its own, for tests that stop it in the middle of its work.
+"""Runs `manage.py exporter` in a separate process, for tests that stop it in the middle of its work.
 
     python -m learning.datasets.tests.exporter UPLOADS EXPORTS PAUSE BYTES
 
-It works with these two folders. If PAUSE is the name of a file, it makes that file when it reads its third picture, and
-goes no further as long as the file is there. Archives cannot become larger than BYTES, as on a full disk.
+It uses these two folders. If PAUSE is a path, it creates that file when it reads the third picture, and waits until the
+file is removed. Archives cannot become larger than BYTES, as on a full disk.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django.core.management import call_command
 
 django.setup()
 
-from learning.datasets import writing  # noqa: E402 - it has models, which need Django
+from learning.datasets import writing  # noqa: E402 - needs Django
 from learning.datasets.pictures import stored_picture  # noqa: E402
 
 
@@ -40,7 +40,7 @@ def pause_at_the_third(file: Path) -> None:
 
 
 def limit_archives(size: int) -> None:
-    write = writing._Export.write
+    write = writing._ExportWriter.write
 
     def limited(export: Any, report: Any) -> Any:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -48,9 +48,9 @@ def limit_archives(size: int) -> None:
         try:
             return write(export, report)
         finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)  # the database is a file too
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)  # the database file may grow
 
-    patch.object(writing._Export, "write", limited).start()
+    patch.object(writing._ExportWriter, "write", limited).start()
 
 
 if __name__ == "__main__":

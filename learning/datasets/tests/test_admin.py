@@ -1,4 +1,4 @@
-"""The pages of data sets in the admin."""
+"""The list, the details and the progress of data sets in the admin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rq import Queue
 
-from learning.datasets import queue, views
+from learning.datasets import export_queue, views
 from learning.datasets.tests.data import decided_case, done_export, kept_files, lead_named, queued_export
 from learning.models import Export
 
@@ -34,14 +34,14 @@ def _payload(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def five() -> None:
+def five_cases() -> None:
     decided_case("cup", decided_at=datetime(2026, 1, 1, tzinfo=UTC))
     for label in ("cup", "espresso", "AC/DC"):
         decided_case(label)
     decided_case(verdict="unusable")
 
 
-# --- Who may ---------------------------------------------------------------------------------------
+# --- Permissions ------------------------------------------------------------------------------------
 
 
 def _addresses(export: Export) -> list[str]:
@@ -49,7 +49,7 @@ def _addresses(export: Export) -> list[str]:
     return [URL, ADD, f"{URL}progress/", *(f"{URL}{export.pk}/{name}" for name in own)]
 
 
-def test_for_leads_only(lead: Client, reviewer: Client) -> None:
+def test_only_leads_may_open_the_pages(lead: Client, reviewer: Client) -> None:
     for address in _addresses(done_export()):
         response = lead.get(address)
         assert b"".join(response) and response.status_code == 200, address  # read to its end, which closes the file
@@ -60,12 +60,12 @@ def test_for_leads_only(lead: Client, reviewer: Client) -> None:
     assert Export.objects.count() == 1
 
 
-def test_a_reviewer_does_not_see_it(lead: Client, reviewer: Client) -> None:
+def test_reviewer_sees_no_link_to_data_sets(lead: Client, reviewer: Client) -> None:
     assert URL in _page(lead, "/admin/") and URL in _page(lead, "/admin/feedback/")
     assert URL not in _page(reviewer, "/admin/") and URL not in _page(reviewer, "/admin/feedback/")
 
 
-def test_nothing_can_be_changed(lead: Client, admin_client: Client) -> None:
+def test_export_cannot_be_edited(lead: Client, admin_client: Client) -> None:
     export = done_export()
     for client in (lead, admin_client):
         assert client.post(f"{URL}{export.pk}/change/", {"state": "failed"}).status_code == 403
@@ -76,12 +76,12 @@ def test_nothing_can_be_changed(lead: Client, admin_client: Client) -> None:
 # --- The list ---------------------------------------------------------------------------------------
 
 
-def test_no_data_set_yet(lead: Client) -> None:
+def test_empty_list_links_to_the_form(lead: Client) -> None:
     page = _page(lead)
     assert "No data set has been made yet." in page and f'href="{ADD}"' in page
 
 
-def test_the_list(lead: Client, exports: Queue) -> None:
+def test_list_shows_every_state(lead: Client, exports: Queue) -> None:
     waits = queued_export(total=12_345)
     runs = queued_export(state="running", total=12_345, done=1_234, format="tfrecord")
     done = done_export(b"x" * 1_500_000, total=2_000, missing=7)
@@ -90,7 +90,7 @@ def test_the_list(lead: Client, exports: Queue) -> None:
     gone.path.unlink()
     page = _page(lead)
     for text in (
-        "Waits for its turn",
+        "Waiting for a worker",
         "1,234 of 12,345 cases",
         f'<progress value="1234" max="12345" aria-label="{runs}"></progress>',
         f'<progress aria-label="{waits}"></progress>',
@@ -108,23 +108,23 @@ def test_the_list(lead: Client, exports: Queue) -> None:
     assert f'id="progress-{failed.pk}"' in page
 
 
-def test_whether_anybody_makes_them(lead: Client, exports: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_warns_if_no_worker_runs(lead: Client, exports: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = "No worker for data sets is running"
     done_export()
-    assert missing not in _page(lead), "nobody waits for one"
+    assert missing not in _page(lead), "no export is waiting"
     queued_export()
     assert missing in _page(lead)
-    monkeypatch.setattr(queue, "is_attended", lambda: True)
+    monkeypatch.setattr(export_queue, "has_worker", lambda: True)
     assert missing not in _page(lead)
 
 
-def test_no_queue(lead: Client, no_queue: None) -> None:
+def test_list_warns_if_the_queue_is_unreachable(lead: Client, no_queue: None) -> None:
     queued_export()
     assert "No worker for data sets is running" in _page(lead)
 
 
 @pytest.mark.parametrize("address", [URL, f"{URL}progress/"])
-def test_number_of_queries(lead: Client, exports: Queue, address: str) -> None:
+def test_number_of_queries_is_constant(lead: Client, exports: Queue, address: str) -> None:
     counts = []
     for total in (3, 20):
         while Export.objects.count() < total:
@@ -135,7 +135,7 @@ def test_number_of_queries(lead: Client, exports: Queue, address: str) -> None:
     assert counts[0] == counts[1] <= 9
 
 
-def test_no_inline_script_or_style(lead: Client, exports: Queue, five: None) -> None:
+def test_no_inline_script_or_style(lead: Client, exports: Queue, five_cases: None) -> None:
     waits, done = queued_export(), done_export()
     for address in (URL, ADD, f"{URL}{waits.pk}/change/", f"{URL}{done.pk}/delete/"):
         page = _page(lead, address)
@@ -143,10 +143,10 @@ def test_no_inline_script_or_style(lead: Client, exports: Queue, five: None) -> 
         assert not re.search(r"\son\w+=", page) and "javascript:" not in page
 
 
-# --- One of them ------------------------------------------------------------------------------------
+# --- Details and deleting ----------------------------------------------------------------------------
 
 
-def test_one_data_set(lead: Client) -> None:
+def test_details_show_the_selection_and_the_checksum(lead: Client) -> None:
     export = done_export(selection={"since": "2026-01-01", "labels": ["cup"]})
     page = _page(lead, f"{URL}{export.pk}/change/")
     for text in (export.sha256, "all decided cases, labelled cup, decided since 2026-01-01", "ImageFolder", "Done"):
@@ -154,7 +154,7 @@ def test_one_data_set(lead: Client) -> None:
     assert f'href="{URL}{export.pk}/download/"' in page and f'href="{URL}{export.pk}/delete/"' in page
 
 
-def test_delete(lead: Client) -> None:
+def test_deletes_an_export_with_its_file(lead: Client) -> None:
     export = done_export()
     page = _page(lead, f"{URL}{export.pk}/delete/")
     assert "Its file is deleted too" in page and kept_files() == [export.path.name]
@@ -162,7 +162,7 @@ def test_delete(lead: Client) -> None:
     assert not Export.objects.exists() and kept_files() == []
 
 
-def test_delete_several(lead: Client) -> None:
+def test_deletes_several_exports_with_their_files(lead: Client) -> None:
     exports = [done_export() for _ in range(3)]
     chosen = {"action": "delete_selected", "_selected_action": [exports[0].pk, exports[1].pk]}
     assert "Are you sure" in lead.post(URL, chosen).text and len(kept_files()) == 3
@@ -170,10 +170,10 @@ def test_delete_several(lead: Client) -> None:
     assert kept_files() == [exports[2].path.name] and Export.objects.get() == exports[2]
 
 
-# --- How far they are -------------------------------------------------------------------------------
+# --- Progress ---------------------------------------------------------------------------------------
 
 
-def test_progress(lead: Client) -> None:
+def test_progress_is_json(lead: Client) -> None:
     runs = queued_export(state="running", total=10, done=4)
     done, _other = done_export(), done_export()
     response = lead.get(
@@ -193,19 +193,19 @@ def test_progress(lead: Client) -> None:
     assert not found[str(done.pk)]["is_waiting"]
 
 
-def test_progress_of_very_many(lead: Client) -> None:
+def test_progress_ignores_ids_beyond_the_limit(lead: Client) -> None:
     export = queued_export()
-    many = ["x"] * views.AT_ONCE + [str(export.pk)]
+    many = ["x"] * views.MAX_PROGRESS_IDS + [str(export.pk)]
     assert lead.get(f"{URL}progress/", {"id": many}).json() == {"exports": {}}
 
 
 @pytest.mark.parametrize("name", ["progress", "download"])
-def test_it_is_only_looked_at(lead: Client, name: str) -> None:
+def test_rejects_post(lead: Client, name: str) -> None:
     export = done_export()
     address = f"{URL}progress/" if name == "progress" else f"{URL}{export.pk}/download/"
     assert lead.post(address).status_code == 405
 
 
-def test_who_asks_for_it_is_named(lead: Client, exports: Queue, five: None) -> None:
+def test_export_names_its_requester(lead: Client, exports: Queue, five_cases: None) -> None:
     lead.post(ADD, _payload())
     assert Export.objects.get().requested_by == User.objects.get(username="lead")

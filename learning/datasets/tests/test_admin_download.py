@@ -1,4 +1,4 @@
-"""Downloading a data set."""
+"""Downloads of data sets in the admin."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _text(client: Client, export: Export, status: int) -> str:
     return " ".join(_get(client, export, status).text.split())
 
 
-def test_it_works(lead: Client) -> None:
+def test_serves_the_file(lead: Client) -> None:
     export = done_export(CONTENT)
     response = _get(lead, export)
     assert b"".join(response) == CONTENT
@@ -45,8 +45,8 @@ def test_it_works(lead: Client) -> None:
     assert response["Cache-Control"] == "private, no-cache"
 
 
-def test_going_on(lead: Client) -> None:
-    """As browsers and `curl -C -` do it."""
+def test_resumes_a_broken_download(lead: Client) -> None:
+    """Uses the headers of browsers and `curl -C -`."""
     export = done_export(CONTENT)
     first = _get(lead, export)
     received, *_lost = first
@@ -55,7 +55,7 @@ def test_going_on(lead: Client) -> None:
     assert _get(lead, export, 416, Range=f"bytes={len(CONTENT)}-")["Content-Range"] == f"bytes */{len(CONTENT)}"
 
 
-def test_it_was_made_anew_meanwhile(lead: Client) -> None:
+def test_serves_all_of_a_file_that_changed(lead: Client) -> None:
     export = done_export(CONTENT)
     response = _get(lead, export, 200, **{"Range": "bytes=10-", "If-Range": '"another"'})
     assert b"".join(response) == CONTENT
@@ -72,39 +72,39 @@ def test_number_of_queries(lead: Client) -> None:
     export = done_export(CONTENT)
     with CaptureQueriesContext(connection) as queries:
         b"".join(_get(lead, export))
-    assert len(queries) <= 5  # session, user, two of permissions, and the row
+    assert len(queries) <= 5  # session, user, permissions (2), the row
 
 
-def test_the_file_is_gone(lead: Client) -> None:
+def test_missing_file_is_410(lead: Client) -> None:
     export = done_export()
     export.path.unlink()
     text = _text(lead, export, 410)
-    assert "is not there any more" in text and "Delete this data set, and ask for it again." in text
+    assert "was removed or changed outside this site" in text and "Delete this data set and make it again." in text
 
 
-def test_the_file_is_another_one(lead: Client) -> None:
+def test_file_of_another_size_is_410(lead: Client) -> None:
     export = done_export()
     export.path.write_bytes(b"longer than it was")
-    assert "or is not what was written" in _text(lead, export, 410)
+    assert "was removed or changed outside this site" in _text(lead, export, 410)
 
 
 @pytest.mark.parametrize(
     ("state", "error", "text"),
     [
-        ("queued", "", "is not made yet: Waits for its turn."),
-        ("running", "", "is not made yet: 0 of 1 cases."),
+        ("queued", "", "is not ready yet: Waiting for a worker."),
+        ("running", "", "is not ready yet: 0 of 1 cases."),
         ("failed", "No <space> left.", "could not be made. No &lt;space&gt; left."),
     ],
 )
-def test_there_is_no_file_yet(lead: Client, state: str, error: str, text: str) -> None:
-    """Also where there is one of a worker that has not finished: nobody knows what is in it."""
+def test_unfinished_export_is_404(lead: Client, state: str, error: str, text: str) -> None:
+    """Even if a file exists: its worker has not finished."""
     export = queued_export(state=state, error=error)
     export.path.parent.mkdir()
     export.path.write_bytes(CONTENT)
     assert text in _text(lead, export, 404)
 
 
-def test_no_such_data_set(lead: Client) -> None:
+def test_unknown_export_is_404(lead: Client) -> None:
     export = done_export()
     Export.objects.all().delete()
     assert lead.get(_url(export)).status_code == 404

@@ -1,4 +1,4 @@
-"""A file comes in the parts that are asked for, and they fit together again."""
+"""Range requests for a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learning.datasets import download
-from learning.datasets.download import NotSatisfiable, Part, requested_part, resumable
+from learning.datasets.download import ByteRange, RangeNotSatisfiable, requested_range, resumable
 
 CONTENT = bytes(range(100))
 MODIFIED = datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=UTC)
@@ -38,7 +38,7 @@ def _ask(method: str = "GET", **headers: str) -> tuple[HttpResponseBase, BytesIO
 
 
 def _close(response: HttpResponseBase) -> None:
-    """As the server does at the end, but for what Django's connections then do."""
+    """Closes the response like the server, but does not send Django's `request_finished` signal."""
     for close in response._resource_closers:  # type: ignore[attr-defined]
         close()
 
@@ -47,7 +47,7 @@ def _body(response: Any) -> bytes:
     return b"".join(response) if response.streaming else response.content
 
 
-def test_it_works() -> None:
+def test_serves_the_whole_file() -> None:
     response, file = _ask()
     assert response.status_code == 200
     assert _body(response) == CONTENT
@@ -76,7 +76,7 @@ def test_it_works() -> None:
         ("BYTES= 1-2 ", 1, 2),
     ],
 )
-def test_a_part(asked: str, start: int, end: int) -> None:
+def test_serves_a_range(asked: str, start: int, end: int) -> None:
     response, file = _ask(Range=asked)
     assert response.status_code == 206
     assert _body(response) == CONTENT[start : end + 1]
@@ -89,7 +89,7 @@ def test_a_part(asked: str, start: int, end: int) -> None:
 
 
 @pytest.mark.parametrize("asked", ["bytes=100-", "bytes=100-200", "bytes=-0", f"bytes={'9' * 30}-"])
-def test_nothing_of_it_is_there(asked: str) -> None:
+def test_range_beyond_the_end_is_416(asked: str) -> None:
     response, file = _ask(Range=asked)
     assert (response.status_code, response["Content-Range"]) == (416, "bytes */100")
     assert file.closed and "ETag" not in response
@@ -100,13 +100,13 @@ def test_nothing_of_it_is_there(asked: str) -> None:
     ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=2-1", "bytes=0-1,3-4", "items=0-1", "bytes=0-1x", "0-1"]
     + ["bytes=\u0661-\u0662", "bytes=1_0-", "bytes=+1-2", f"bytes={'9' * 5000}-"],
 )
-def test_what_makes_no_sense_is_ignored(asked: str) -> None:
+def test_ignores_invalid_range(asked: str) -> None:
     response, _file = _ask(Range=asked)
     assert (response.status_code, _body(response)) == (200, CONTENT)
 
 
 @pytest.mark.parametrize("condition", [ETAG, DATE])
-def test_the_rest_of_the_same_file(condition: str) -> None:
+def test_if_range_of_the_same_file_serves_the_range(condition: str) -> None:
     response, _file = _ask(Range="bytes=50-", If_Range=condition)
     assert (response.status_code, _body(response)) == (206, CONTENT[50:])
 
@@ -114,14 +114,13 @@ def test_the_rest_of_the_same_file(condition: str) -> None:
 @pytest.mark.parametrize(
     "condition", ['"abd"', f"W/{ETAG}", "abc", "Sat, 14 Mar 2026 15:09:25 GMT", "Sat, 14 Mar 2026 15:09:27 GMT", "x"]
 )
-def test_of_another_file_comes_all(condition: str) -> None:
+def test_if_range_of_another_file_serves_all(condition: str) -> None:
     for asked in ("bytes=50-", "bytes=100-"):
         response, _file = _ask(Range=asked, If_Range=condition)
         assert (response.status_code, _body(response)) == (200, CONTENT)
 
 
-def test_head() -> None:
-    """Of a part there is no HEAD."""
+def test_head_ignores_ranges() -> None:
     for headers in ({}, {"Range": "bytes=0-1"}, {"Range": "bytes=100-"}):
         response, file = _ask("HEAD", **headers)
         assert (response.status_code, _body(response), response["Content-Length"]) == (200, b"", "100")
@@ -139,14 +138,14 @@ def test_head() -> None:
         ({"If_Unmodified_Since": "Sat, 14 Mar 2026 15:09:25 GMT"}, 412),
     ],
 )
-def test_conditions(headers: dict[str, str], status: int) -> None:
+def test_conditional_requests(headers: dict[str, str], status: int) -> None:
     response, file = _ask(**headers)
     assert response.status_code == status
     assert file.closed == (status in {304, 412})
     assert status != 304 or (response["ETag"], _body(response)) == (ETAG, b"")
 
 
-def test_parts_larger_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_range_may_be_larger_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download._Stream, "block_size", 7)
     response, _file = _ask(Range="bytes=3-80")
     blocks = list(response)
@@ -159,31 +158,29 @@ def test_parts_larger_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     | st.from_regex(re.compile(r"(bytes|[a-z]*)= *[0-9]*-[0-9]*(, *[0-9]*-[0-9]*)*", re.ASCII), fullmatch=True),
     size=st.integers(0, 2000),
 )
-def test_any_header(header: str, size: int) -> None:
-    """Never more than there is, never nothing, and never anything but these two ways out."""
+def test_any_header_gives_a_range_inside_the_file(header: str, size: int) -> None:
     try:
-        part = requested_part(header, size)
-    except NotSatisfiable:
+        part = requested_range(header, size)
+    except RangeNotSatisfiable:
         return
     if part is not None:
         assert 0 <= part.start < part.start + part.length <= size
 
 
 @given(first=st.integers(0, 1500), last=st.integers(0, 1500), size=st.integers(1, 1000))
-def test_as_a_slice_would_have_it(first: int, last: int, size: int) -> None:
+def test_range_equals_a_slice(first: int, last: int, size: int) -> None:
     whole = range(size)
     expected = whole[first : last + 1]
     try:
-        part = requested_part(f"bytes={first}-{last}", size)
-    except NotSatisfiable:
+        part = requested_range(f"bytes={first}-{last}", size)
+    except RangeNotSatisfiable:
         assert first >= size
     else:
-        assert part == (None if last < first else Part(expected.start, len(expected)))
+        assert part == (None if last < first else ByteRange(expected.start, len(expected)))
 
 
 @given(cuts=st.lists(st.integers(1, 99), max_size=5))
-def test_put_together_again(cuts: list[int]) -> None:
-    """Broken off wherever, and gone on with."""
+def test_resumed_downloads_join_to_the_whole_file(cuts: list[int]) -> None:
     received = b""
     for end in [*sorted(cuts), 100]:
         response, _file = _ask(Range=f"bytes={len(received)}-", If_Range=ETAG)

@@ -1,4 +1,4 @@
-"""`manage.py export_cases`"""
+"""The command `manage.py export_cases`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
 from learning.datasets import writing
-from learning.datasets.selection import Selection
+from learning.datasets.case_selection import CaseSelection
 from learning.datasets.tests.data import decided_case, manifest
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +37,7 @@ def four() -> None:
 
 
 @pytest.fixture(autouse=True)
-def signals_as_before() -> Any:
+def restored_signals() -> Any:
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
@@ -49,13 +49,13 @@ def _run(path: Path, *arguments: str, kind: str = "imagefolder") -> tuple[str, s
     return out.getvalue(), error.getvalue()
 
 
-def _refused(path: Path, *arguments: str) -> str:
+def _error(path: Path, *arguments: str) -> str:
     with pytest.raises(CommandError) as caught:
         _run(path, *arguments)
     return str(caught.value)
 
 
-def test_it_works(path: Path, four: None) -> None:
+def test_writes_an_archive_and_reports_it(path: Path, four: None) -> None:
     out, error = _run(path)
     digest = sha256(path.read_bytes()).hexdigest()
     size = f"{path.stat().st_size / 1e3:,.1f} kB"
@@ -65,24 +65,24 @@ def test_it_works(path: Path, four: None) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["cases.zip"]
 
 
-def test_the_same_as_from_the_admin(path: Path, tmp_path: Path, four: None) -> None:
+def test_writes_the_same_bytes_as_the_admin(path: Path, tmp_path: Path, four: None) -> None:
     _run(path)
     other = tmp_path / "other.zip"
-    writing.write(Selection(), "imagefolder", other)
+    writing.write(CaseSelection(), "imagefolder", other)
     assert other.read_bytes() == path.read_bytes()
 
 
-def test_a_selection(path: Path, four: None) -> None:
+def test_options_select_cases(path: Path, four: None) -> None:
     _run(path, "--since", "2026-03-14", "--until", "2026-03-14", "--label", "cup", "--verdict", "corrected")
     assert [line["label"] for line in manifest(path)] == ["cup", "cup"]
     _run(path, "--force", "--label", "cup", "--label", "espresso", "--verdict", "right", "--verdict", "corrected")
     assert len(manifest(path)) == 3
 
 
-def test_missing_pictures(path: Path, four: None) -> None:
+def test_warns_of_missing_pictures(path: Path, four: None) -> None:
     Path(decided_case("tabby").image.file.path).unlink()
     _out, error = _run(path)
-    assert error.splitlines()[-1] == "1 pictures are missing; the manifest says which, and why."
+    assert error.splitlines()[-1] == "1 pictures are missing; the manifest lists them with the reason."
 
 
 @pytest.mark.parametrize(
@@ -91,62 +91,62 @@ def test_missing_pictures(path: Path, four: None) -> None:
         (["--since", "yesterday"], "'yesterday' is not a day: YYYY-MM-DD"),
         (["--until", "2026-02-30"], "'2026-02-30' is not a day: YYYY-MM-DD"),
         (["--since", "2026-02-01", "--until", "2026-01-01"], "The first day, 2026-02-01, is after the last one"),
-        (["--label", "no such thing"], "“no such thing” is none of the labels."),
-        (["--verdict", "wrong"], "“wrong” is none of the verdicts: right, corrected, unusable."),
+        (["--label", "no such thing"], "There is no label “no such thing”."),
+        (["--verdict", "wrong"], "There is no verdict “wrong”. Verdicts: right, corrected, unusable."),
         (["--label", "cup", "--verdict", "unusable"], "Unusable pictures have no label"),
-        (["--since", "2030-01-01"], "No decided case fits this selection."),
+        (["--since", "2030-01-01"], "No decided case matches this selection."),
     ],
 )
-def test_what_cannot_be_meant(path: Path, four: None, arguments: list[str], message: str) -> None:
-    assert message in _refused(path, *arguments)
+def test_rejects_invalid_selection(path: Path, four: None, arguments: list[str], message: str) -> None:
+    assert message in _error(path, *arguments)
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_file_that_is_there_already(path: Path, four: None) -> None:
+def test_overwrites_a_file_only_with_force(path: Path, four: None) -> None:
     path.write_text("an earlier one")
-    assert _refused(path) == f"{path} is there already; --force writes over it."
+    assert _error(path) == f"{path} already exists; use --force to overwrite it."
     assert path.read_text() == "an earlier one"
     _run(path, "--force")
     assert len(manifest(path)) == 4
 
 
-def test_what_is_no_file(path: Path, four: None) -> None:
-    assert _refused(path.parent) == f"{path.parent} is a folder; name a file."
-    assert _refused(path.parent, "--force") == f"{path.parent} is a folder; name a file."
-    assert _refused(path / "cases.zip") == f"There is no folder {path}."
+def test_rejects_folder_as_output(path: Path, four: None) -> None:
+    assert _error(path.parent) == f"{path.parent} is a folder; give a file name."
+    assert _error(path.parent, "--force") == f"{path.parent} is a folder; give a file name."
+    assert _error(path / "cases.zip") == f"The folder {path} does not exist."
 
 
-def test_a_folder_that_may_not_be_looked_into(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_a_folder_without_permission(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(_path: Path) -> bool:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "is_dir", forbidden)
-    assert _refused(path) == f"Cannot write {path}: Permission denied"
+    assert _error(path) == f"Cannot write {path}: Permission denied"
 
 
-def test_no_room(path: Path, four: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_leaves_nothing(path: Path, four: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert _refused(path) == f"Cannot write {path}: No space left on device"
+    assert _error(path) == f"Cannot write {path}: No space left on device"
     assert list(path.parent.iterdir()) == []
 
 
-def test_no_database(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_selection: Selection) -> None:
+def test_reports_a_database_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_selection: CaseSelection) -> None:
         raise OperationalError("no such table")
 
-    monkeypatch.setattr(Selection, "rows", broken)
-    assert _refused(path) == "The database cannot be read: no such table"
+    monkeypatch.setattr(CaseSelection, "rows", broken)
+    assert _error(path) == "The database cannot be read: no such table"
 
 
-# --- As a process -----------------------------------------------------------------------------------
+# --- Processes --------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted(path: Path, four: None, number: int, settings: Any) -> None:
+def test_interrupted_process_leaves_nothing(path: Path, four: None, number: int, settings: Any) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("hands the test database to other processes as a file")
     pause = path.parent.with_name("pause")

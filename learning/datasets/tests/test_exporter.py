@@ -1,4 +1,4 @@
-"""The worker of exports, in this process and in others that are stopped and killed."""
+"""The worker of exports, in this process and in processes that are stopped and killed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from learning.datasets import export_worker as rq_worker
-from learning.datasets import queue, services
+from learning.datasets import export_queue, export_worker, services
 from learning.datasets.export_worker import ExportWorker
 from learning.datasets.tests.data import decided_case, done_export, kept_files, manifest, queued_export
 from learning.models import Export
@@ -35,19 +34,19 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With which a worker would end after its first export: other tests in this process may have brought it."""
+    """A worker ends after an export if TensorFlow is loaded, as it may be by other tests in this process."""
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
 
 
 @pytest.fixture
-def five() -> None:
+def five_cases() -> None:
     for _ in range(5):
         decided_case("cup")
 
 
 def _queued() -> Export:
     export = queued_export()
-    queue.enqueue(export.pk)
+    export_queue.enqueue(export.pk)
     return export
 
 
@@ -55,7 +54,7 @@ def _work(exports: Queue) -> None:
     ExportWorker([exports]).work(burst=True)
 
 
-def test_it_works(exports: Queue, five: None) -> None:
+def test_writes_a_queued_export(exports: Queue, five_cases: None) -> None:
     export = _queued()
     _work(exports)
     export.refresh_from_db()
@@ -63,7 +62,9 @@ def test_it_works(exports: Queue, five: None) -> None:
     assert Job.fetch(str(export.pk), exports.connection, JSONSerializer).get_status().value == "finished"
 
 
-def test_the_command(exports: Queue, five: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_starts_a_worker_of_the_queue(
+    exports: Queue, five_cases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[ExportWorker] = []
     monkeypatch.setattr(ExportWorker, "work", lambda worker, **_options: made.append(worker))
     call_command("exporter", verbosity=0)
@@ -71,7 +72,7 @@ def test_the_command(exports: Queue, five: None, monkeypatch: pytest.MonkeyPatch
     assert worker.queue_names() == ["exports"] and worker.serializer is JSONSerializer
 
 
-def test_it_is_tried_three_times(exports: Queue, five: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_fails_after_three_attempts(exports: Queue, five_cases: None, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[object] = []
 
     def broken(export_id: object, **_options: object) -> None:
@@ -86,7 +87,7 @@ def test_it_is_tried_three_times(exports: Queue, five: None, monkeypatch: pytest
     assert (export.state, export.error) == ("failed", services.UNEXPECTED.format(what="RuntimeError"))
 
 
-def test_no_database_for_all_tries(exports: Queue, five: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_survives_a_database_outage(exports: Queue, five_cases: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(export_id: object, **_options: object) -> None:
         raise OperationalError("the database system is starting up")
 
@@ -102,16 +103,18 @@ def test_no_database_for_all_tries(exports: Queue, five: None, monkeypatch: pyte
     assert export.is_done
 
 
-def test_cancelled_in_the_queue(exports: Queue, five: None) -> None:
+def test_cancelled_job_fails_its_export(exports: Queue, five_cases: None) -> None:
     export = _queued()
     exports.connection.hset(Job.key_for(str(export.pk)), "status", "canceled")
     _work(exports)
     export.refresh_from_db()
-    assert (export.state, export.error) == ("failed", "It was cancelled in the queue.")
+    assert (export.state, export.error) == ("failed", "Its job was cancelled in the queue.")
 
 
-def test_it_looks_after_what_others_have_left(exports: Queue, five: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rq_worker, "RECOVER_AFTER", rq_worker.RECOVER_AFTER * 0)
+def test_recovers_lost_jobs_and_removes_drafts(
+    exports: Queue, five_cases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_worker, "RECOVER_AFTER", export_worker.RECOVER_AFTER * 0)
     lost, done = queued_export(), done_export()
     done.path.with_name(f".{done.path.name}.01234567.part").touch()
     _work(exports)
@@ -119,7 +122,9 @@ def test_it_looks_after_what_others_have_left(exports: Queue, five: None, monkey
     assert kept_files() == sorted([lost.path.name, done.path.name])
 
 
-def test_it_ends_to_be_free_of_tensorflow(exports: Queue, five: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_ends_after_loading_tensorflow(
+    exports: Queue, five_cases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = _queued(), _queued()
     monkeypatch.setitem(sys.modules, "tensorflow", sys)
     _work(exports)
@@ -134,7 +139,7 @@ def test_it_ends_to_be_free_of_tensorflow(exports: Queue, five: None, monkeypatc
 
 
 class Exporter(subprocess.Popen[bytes]):
-    """A worker that stops at the third picture, if there is a `pause`."""
+    """A worker process that waits at the third picture if `pause` is given."""
 
     def __init__(self, settings: Settings, pause: Path | None = None, limit: int | None = None) -> None:
         if connection.vendor != "sqlite":
@@ -187,10 +192,9 @@ def _is_whole(export: Export) -> bool:
     return sha256(export.path.read_bytes()).hexdigest() == export.sha256 and len(manifest(export.path)) == 5
 
 
-def test_stopped_in_the_middle(
-    start: Callable[..., Exporter], five: None, exports: Queue, lead: Client, tmp_path: Path
+def test_stopped_worker_requeues_its_export(
+    start: Callable[..., Exporter], five_cases: None, exports: Queue, lead: Client, tmp_path: Path
 ) -> None:
-    """It is given back at once, and the next worker makes it."""
     export, pause = _queued(), tmp_path / "pause"
     worker = start(pause=pause)
     _until(pause.exists)
@@ -206,8 +210,9 @@ def test_stopped_in_the_middle(
     assert _is_whole(export) and kept_files() == [export.path.name]
 
 
-def test_killed_in_the_middle(start: Callable[..., Exporter], five: None, lead: Client, tmp_path: Path) -> None:
-    """What it had written so far cannot be downloaded, and is gone when the next worker has made it anew."""
+def test_next_worker_replaces_the_draft_of_a_killed_one(
+    start: Callable[..., Exporter], five_cases: None, lead: Client, tmp_path: Path
+) -> None:
     export, pause = _queued(), tmp_path / "pause"
     worker = start(pause=pause)
     _until(pause.exists)
@@ -221,7 +226,7 @@ def test_killed_in_the_middle(start: Callable[..., Exporter], five: None, lead: 
     assert _is_whole(export) and kept_files() == [export.path.name]
 
 
-def test_killed_and_deleted(start: Callable[..., Exporter], five: None, tmp_path: Path) -> None:
+def test_draft_of_a_deleted_export_is_removed(start: Callable[..., Exporter], five_cases: None, tmp_path: Path) -> None:
     export, pause = _queued(), tmp_path / "pause"
     worker = start(pause=pause)
     _until(pause.exists)
@@ -233,14 +238,14 @@ def test_killed_and_deleted(start: Callable[..., Exporter], five: None, tmp_path
     _until(lambda: kept_files() == [])
 
 
-def test_a_disk_that_is_full(start: Callable[..., Exporter], five: None, lead: Client) -> None:
-    """Each of the pictures fits, and all of them do not. The worker goes on with the next export."""
+def test_full_disk_fails_one_export_only(start: Callable[..., Exporter], five_cases: None, lead: Client) -> None:
+    """Each picture fits, but not all of them. The worker continues with the next export."""
     export = _queued()
     start(limit=9_000)
     _until(lambda: _state(export) == "failed")
-    assert export.error == "It could not be written: File too large. Nothing of it was kept."
+    assert export.error == "It could not be written: File too large. Nothing was kept."
     assert kept_files() == [] and _cannot_be_downloaded(lead, export)
     small = queued_export(selection=export.selection | {"labels": ["tabby"]})
     decided_case("tabby")
-    queue.enqueue(small.pk)
+    export_queue.enqueue(small.pk)
     _until(lambda: _state(small) == "done")

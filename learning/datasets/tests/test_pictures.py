@@ -1,4 +1,4 @@
-"""TensorFlow sees in an exported picture what the classifier saw in the one that was sent."""
+"""TensorFlow reads from an exported picture the pixels that the classifier saw."""
 
 from __future__ import annotations
 
@@ -89,27 +89,27 @@ def _as_read(picture: Picture) -> NDArray[np.int64]:
 
 
 @pytest.mark.parametrize("content", AS_SENT.values(), ids=AS_SENT.keys())
-def test_as_they_were_sent(content: bytes) -> None:
+def test_keeps_bytes_that_tensorflow_reads_alike(content: bytes) -> None:
     result = readable(content)
     assert result.content == content and not result.is_converted
     assert result.format == ("jpeg" if content.startswith(b"\xff\xd8") else "png")
-    ours, theirs = _as_classified(content), _as_read(result)
-    assert ours.shape == theirs.shape
-    assert abs(ours - theirs).max() <= 4  # TensorFlow's JPEG decoder rounds differently from Pillow's
+    claim, theirs = _as_classified(content), _as_read(result)
+    assert claim.shape == theirs.shape
+    assert abs(claim - theirs).max() <= 4  # TensorFlow's JPEG decoder rounds differently from Pillow's
 
 
 @pytest.mark.parametrize(("content", "image_format"), CONVERTED.values(), ids=CONVERTED.keys())
-def test_converted(content: bytes, image_format: str) -> None:
+def test_converts_what_tensorflow_reads_differently(content: bytes, image_format: str) -> None:
     result = readable(content)
     assert result.is_converted and result.format == image_format
-    ours, theirs = _as_classified(content), _as_read(result)
-    assert ours.shape == theirs.shape
-    assert abs(ours - theirs).mean() <= (3 if image_format == "jpeg" else 0)
-    assert readable(content) == result, "the same bytes again"
-    assert not readable(result.content).is_converted, "once is enough"
+    claim, theirs = _as_classified(content), _as_read(result)
+    assert claim.shape == theirs.shape
+    assert abs(claim - theirs).mean() <= (3 if image_format == "jpeg" else 0)
+    assert readable(content) == result, "the conversion is deterministic"
+    assert not readable(result.content).is_converted, "a converted picture needs no conversion"
 
 
-def test_a_turned_jpeg_keeps_its_sampling() -> None:
+def test_rotated_jpeg_keeps_its_sampling() -> None:
     from PIL.JpegImagePlugin import get_sampling
 
     for subsampling, kept in ((0, 0), (2, 2)):
@@ -118,7 +118,7 @@ def test_a_turned_jpeg_keeps_its_sampling() -> None:
             assert get_sampling(image) == kept
 
 
-def test_a_colour_profile_stays() -> None:
+def test_keeps_the_colour_profile_except_of_cmyk() -> None:
     for content in (picture("WEBP", icc_profile=b"a profile"), _with_orientation(3, "JPEG", icc_profile=b"a profile")):
         with PIL.Image.open(BytesIO(readable(content).content)) as image:
             assert image.info["icc_profile"] == b"a profile"
@@ -129,13 +129,13 @@ def test_a_colour_profile_stays() -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"no picture", picture("WEBP")[:50], encoded(_palette(), "BMP"), _with_orientation(6, "PNG")[:-60]]
 )
-def test_what_cannot_be_decoded(content: bytes) -> None:
+def test_undecodable_picture_is_missing(content: bytes) -> None:
     with pytest.raises(MissingPicture) as caught:
         readable(content)
     assert caught.value.reason == "undecodable"
 
 
-def test_more_pixels_than_are_accepted_by_now(settings: Settings) -> None:
+def test_picture_above_the_pixel_limit_is_missing(settings: Settings) -> None:
     settings.UPLOAD_MAX_PIXELS = 100
     with pytest.raises(MissingPicture):
         readable(picture("WEBP"))
@@ -145,24 +145,24 @@ def _stored(content: bytes) -> str:
     return str(default_storage.save("images/some.png", ContentFile(content)))
 
 
-def test_a_stored_picture() -> None:
+def test_reads_a_stored_picture() -> None:
     content = picture()
     assert stored_picture(_stored(content), sha256(content).hexdigest()).content == content
 
 
-def test_a_file_that_is_gone() -> None:
+def test_missing_file_is_gone() -> None:
     with pytest.raises(MissingPicture) as caught:
         stored_picture("images/none.png", "0" * 64)
     assert caught.value.reason == "gone"
 
 
-def test_a_file_that_is_not_what_was_stored() -> None:
+def test_file_with_another_hash_is_damaged() -> None:
     with pytest.raises(MissingPicture) as caught:
         stored_picture(_stored(picture()), sha256(picture(seed=1)).hexdigest())
     assert caught.value.reason == "damaged"
 
 
-def test_a_folder_in_the_place_of_a_file() -> None:
+def test_folder_instead_of_a_file_is_damaged() -> None:
     default_storage.save("images/a/b.png", ContentFile(picture()))
     with pytest.raises(MissingPicture) as caught:
         stored_picture("images/a", "0" * 64)

@@ -1,4 +1,4 @@
-"""Asking for an export, and what becomes of it."""
+"""Requesting, writing, deleting and recovering exports."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from rq import Queue
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
-from learning.datasets import queue, services, writing
+from learning.datasets import export_queue, services, writing
+from learning.datasets.case_selection import CaseSelection
 from learning.datasets.pictures import stored_picture
-from learning.datasets.selection import Selection
 from learning.datasets.services import export_delete, export_request, export_write
 from learning.datasets.tests.data import (
     EVERYTHING,
@@ -34,23 +34,23 @@ from learning.models import Export, ExportQuerySet
 from predictions.exceptions import RequestRejected
 from worker.inference.repository.files import sha256_of
 
-# Commits are what some of it is about, and a worker looks after its connection, which a test's transaction forbids.
+# Some tests are about commits, and a worker closes its connection, which a test's transaction would not allow.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def three() -> None:
+def three_cases() -> None:
     for _ in range(3):
         decided_case("cup")
 
 
 @pytest.fixture
-def reports_always(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_report_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "REPORT_SECONDS", 0)
 
 
 def _at_picture(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], Any]) -> None:
-    """Something happens in the moment in which a worker reads its picture of that number."""
+    """Calls `act` when a worker reads its picture of this number."""
     seen = []
 
     def read(name: str, digest: str) -> Any:
@@ -63,7 +63,7 @@ def _at_picture(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], 
 
 
 def _at_the_end(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
-    """Something happens when all is written, and nobody looks any more whether to go on."""
+    """Calls `act` when the archive is complete and no more progress is reported."""
 
     def hashed(path: Path) -> str:
         act()
@@ -79,13 +79,13 @@ def _raise(error: BaseException) -> Callable[[], None]:
     return act
 
 
-# --- Asking ---------------------------------------------------------------------------------------
+# --- Requesting -----------------------------------------------------------------------------------
 
 
-def test_it_works(exports: Queue, three: None) -> None:
+def test_requests_and_writes_an_export(exports: Queue, three_cases: None) -> None:
     with transaction.atomic():
         export = export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named())
-        assert exports.job_ids == [], "before the commit no worker would find it"
+        assert exports.job_ids == [], "no worker would find the row before the commit"
     assert (export.state, export.total, export.done) == ("queued", 3, 0)
     assert exports.job_ids == [str(export.pk)]
 
@@ -101,25 +101,25 @@ def test_it_works(exports: Queue, three: None) -> None:
     assert kept_files() == [export.path.name]
 
 
-def test_nothing_to_export() -> None:
+def test_rejects_a_selection_without_cases() -> None:
     with pytest.raises(RequestRejected) as caught:
         export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named())
     assert caught.value.code == "nothing-to-export" and not Export.objects.exists()
 
 
-def test_asked_for_twice(exports: Queue, three: None) -> None:
+def test_rejects_equal_export_in_progress(exports: Queue, three_cases: None) -> None:
     first = export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named())
     with pytest.raises(RequestRejected) as caught:
         export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named("lou"))
     assert caught.value.code == "asked-for-already"
     export_request(selection=EVERYTHING, format="tfrecord", requested_by=lead_named())
-    export_request(selection=Selection(labels=("cup",)), format="imagefolder", requested_by=lead_named())
+    export_request(selection=CaseSelection(labels=("cup",)), format="imagefolder", requested_by=lead_named())
     services.exports_fail([first.pk], "a test")
     export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named())
     assert Export.objects.count() == 4
 
 
-def test_no_queue(no_queue: None, three: None) -> None:
+def test_export_fails_if_the_queue_is_unreachable(no_queue: None, three_cases: None) -> None:
     export = export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named())
     assert (export.state, export.error) == ("failed", services.UNREACHABLE)
 
@@ -127,7 +127,7 @@ def test_no_queue(no_queue: None, three: None) -> None:
 # --- Writing --------------------------------------------------------------------------------------
 
 
-def test_what_has_settled_is_left_alone(three: None) -> None:
+def test_does_not_write_a_settled_export(three_cases: None) -> None:
     done, failed = done_export(), queued_export(state="failed", error="a test")
     for export in (done, failed):
         export_write(export.pk)
@@ -135,7 +135,7 @@ def test_what_has_settled_is_left_alone(three: None) -> None:
     assert Export.objects.get(pk=failed.pk).state == "failed"
 
 
-def test_it_says_how_far_it_is(three: None, reports_always: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stores_the_progress(three_cases: None, no_report_interval: None, monkeypatch: pytest.MonkeyPatch) -> None:
     export = queued_export()
     seen: list[Any] = []
     _at_picture(monkeypatch, 3, lambda: seen.extend(Export.objects.values_list("state", "total", "done")))
@@ -143,7 +143,7 @@ def test_it_says_how_far_it_is(three: None, reports_always: None, monkeypatch: p
     assert seen == [("running", 3, 2)]
 
 
-def test_pictures_that_are_missing_are_counted(three: None) -> None:
+def test_counts_missing_pictures(three_cases: None) -> None:
     Path(decided_case("cup").image.file.path).unlink()
     export = queued_export()
     export_write(export.pk)
@@ -152,34 +152,34 @@ def test_pictures_that_are_missing_are_counted(three: None) -> None:
     assert export.progress_text == "4 cases; 1 pictures are missing"
 
 
-def test_nothing_left_to_export() -> None:
+def test_export_fails_if_no_case_is_left() -> None:
     export = queued_export()
     export_write(export.pk)
     export.refresh_from_db()
-    assert (export.state, export.error) == ("failed", "No decided case is in this selection any more.")
+    assert (export.state, export.error) == ("failed", "This selection no longer matches any decided case.")
 
 
-def test_a_full_disk(three: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_fails_on_a_full_disk(three_cases: None, monkeypatch: pytest.MonkeyPatch) -> None:
     export = queued_export()
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
     export_write(export.pk)
     export.refresh_from_db()
     assert export.state == "failed" and export.finished_at
     assert "It could not be written: It needs at least" in export.error and "1.0 kB are free in" in export.error
-    assert export.error.endswith(". Nothing of it was kept.")
+    assert export.error.endswith(". Nothing was kept.")
     assert kept_files() == []
 
 
-def test_too_slow(three: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_fails_after_the_timeout(three_cases: None, monkeypatch: pytest.MonkeyPatch) -> None:
     export = queued_export()
     _at_picture(monkeypatch, 2, _raise(JobTimeoutException("a test")))
     export_write(export.pk)
     export.refresh_from_db()
-    assert (export.state, export.error) == ("failed", "It took longer than 6 hours. Select less at a time.")
+    assert (export.state, export.error) == ("failed", "It took longer than 6 hours. Select fewer cases.")
     assert kept_files() == []
 
 
-def test_something_unexpected_is_tried_again(three: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_can_be_retried_after_an_unexpected_error(three_cases: None, monkeypatch: pytest.MonkeyPatch) -> None:
     export = queued_export()
     with monkeypatch.context() as patch:
         _at_picture(patch, 2, _raise(RuntimeError("a test")))
@@ -190,7 +190,7 @@ def test_something_unexpected_is_tried_again(three: None, monkeypatch: pytest.Mo
     assert Export.objects.get().is_done
 
 
-def test_stopped(three: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_export_is_queued_again(three_cases: None, monkeypatch: pytest.MonkeyPatch) -> None:
     export = queued_export()
     stopping: list[bool] = []
     _at_picture(monkeypatch, 2, lambda: stopping.append(True))
@@ -201,8 +201,9 @@ def test_stopped(three: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept_files() == []
 
 
-def test_no_database_for_a_moment(three: None, reports_always: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How far it is cannot be written down: that is no reason to give up an export of hours."""
+def test_export_survives_a_failed_progress_update(
+    three_cases: None, no_report_interval: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export = queued_export()
     update = ExportQuerySet.update
 
@@ -217,8 +218,8 @@ def test_no_database_for_a_moment(three: None, reports_always: None, monkeypatch
 
 
 @pytest.mark.parametrize("at", ["a picture", "the end"])
-def test_deleted_while_it_is_written(
-    at: str, three: None, reports_always: None, monkeypatch: pytest.MonkeyPatch
+def test_deleted_export_is_not_published(
+    at: str, three_cases: None, no_report_interval: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = queued_export()
 
@@ -233,8 +234,9 @@ def test_deleted_while_it_is_written(
     assert kept_files() == [] and not Export.objects.exists()
 
 
-def test_taken_over_by_another_worker(three: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who was thought dead, and was not, puts nothing in the place of what the other one has written."""
+def test_worker_does_not_publish_an_export_that_another_has_taken_over(
+    three_cases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export = queued_export()
 
     def take_over() -> None:
@@ -244,7 +246,7 @@ def test_taken_over_by_another_worker(three: None, monkeypatch: pytest.MonkeyPat
             export_write(export.pk)
 
     _at_the_end(monkeypatch, take_over)
-    # What the dead leave behind is removed by who takes over; this one is alive, and still needs its draft.
+    # A worker that takes over removes the drafts of the killed one. This one is alive and needs its draft.
     monkeypatch.setattr(writing, "remove_drafts", lambda _path: None)
     export_write(export.pk)
     export.refresh_from_db()
@@ -253,7 +255,9 @@ def test_taken_over_by_another_worker(three: None, monkeypatch: pytest.MonkeyPat
     assert kept_files() == [export.path.name]
 
 
-def test_whose_draft_is_gone_fails_nobody_elses(three: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_without_its_draft_does_not_fail_an_export_that_another_has_taken_over(
+    three_cases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export = queued_export()
 
     def take_over() -> None:
@@ -265,8 +269,8 @@ def test_whose_draft_is_gone_fails_nobody_elses(three: None, monkeypatch: pytest
     assert Export.objects.get().state == "running" and kept_files() == []
 
 
-def test_a_file_without_its_row_is_not_kept(three: None) -> None:
-    """A worker was killed after it had put the file there and before it could say so; then all goes wrong."""
+def test_failed_export_keeps_no_file(three_cases: None) -> None:
+    """Its worker was killed after publishing the file and before the commit."""
     export = queued_export(state="running")
     export.path.parent.mkdir()
     export.path.touch()
@@ -276,10 +280,10 @@ def test_a_file_without_its_row_is_not_kept(three: None) -> None:
     assert kept_files() == []
 
 
-# --- Looking after --------------------------------------------------------------------------------
+# --- Maintenance ----------------------------------------------------------------------------------
 
 
-def test_delete() -> None:
+def test_deletes_an_export_with_its_file() -> None:
     export, other = done_export(), done_export()
     export_delete(export)
     assert list(Export.objects.all()) == [other] and kept_files() == [other.path.name]
@@ -288,19 +292,19 @@ def test_delete() -> None:
     assert not Export.objects.exists()
 
 
-def test_drafts_of_the_dead_are_swept_up() -> None:
+def test_removes_drafts_of_exports_that_are_not_running() -> None:
     done, running = done_export(), queued_export(state="running")
     folder = done.path.parent
     stays = [
         f".{running.pk}.zip.01234567.part",
-        ".mine.zip.01234567.part",  # of `manage.py export_cases`, which may be at it
+        ".mine.zip.01234567.part",  # `manage.py export_cases` may be writing it
         f".{done.pk}.zip.notes",
         f".{done.pk}.zip.part",
     ]
     goes = [
         f".{done.pk}.zip.01234567.part",
         f".{done.pk}.zip.01234567.part.records",
-        ".9a3b5c72-54f7-4c11-9c62-0a2d1d0c4a36.zip.01234567.part",  # of one that was deleted
+        ".9a3b5c72-54f7-4c11-9c62-0a2d1d0c4a36.zip.01234567.part",  # its export was deleted
     ]
     for name in (*stays, *goes):
         folder.joinpath(name).touch()
@@ -322,10 +326,12 @@ def test_drafts_of_the_dead_are_swept_up() -> None:
         ("canceled", timedelta(minutes=1), 0, "failed"),
     ],
 )
-def test_recovery(exports: Queue, status: str | None, age: timedelta, recovered: int, state: str) -> None:
+def test_recovery_follows_the_status_of_the_job(
+    exports: Queue, status: str | None, age: timedelta, recovered: int, state: str
+) -> None:
     export = queued_export(created_at=timezone.now() - age)
     if status:
-        queue.enqueue(export.pk)
+        export_queue.enqueue(export.pk)
         exports.connection.hset(Job.key_for(str(export.pk)), "status", status)
         exports.connection.delete(exports.key)
     assert services.exports_recover(older_than=timedelta(seconds=10)) == recovered
@@ -333,6 +339,6 @@ def test_recovery(exports: Queue, status: str | None, age: timedelta, recovered:
     assert Export.objects.get().state == state
 
 
-def test_recovery_of_what_has_settled(exports: Queue) -> None:
+def test_recovery_ignores_settled_exports(exports: Queue) -> None:
     done_export(created_at=timezone.now() - timedelta(days=1))
     assert services.exports_recover(older_than=timedelta(0)) == 0

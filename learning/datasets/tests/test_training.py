@@ -1,4 +1,4 @@
-"""What it is all for: a network is trained on the data sets, loaded as their README.txt says."""
+"""Trains a model on data sets, loaded with the code of their README.txt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from learning.datasets.folders import folder_names
+from learning.datasets.folder_names import folder_names
 from learning.datasets.tests.data import decided_case, manifest, write
 from predictions.tests.pictures import encoded, noise
 from worker.inference.repository import Repository
@@ -26,7 +26,7 @@ EACH = 12
 
 @pytest.fixture
 def unpacked(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """Pictures whose class can be seen from their brightness, in every format that is accepted."""
+    """An unpacked data set. The brightness of a picture tells its class; all accepted formats occur."""
     formats = ["JPEG", "PNG", "WEBP", "GIF"]
     for number in range(EACH * len(LABELS)):
         label = LABELS[number % len(LABELS)]
@@ -43,7 +43,7 @@ def unpacked(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def _loaded(folder: Path) -> Any:
-    """What the code in the README.txt makes of it."""
+    """The data set as loaded by the code of the README.txt."""
     from worker.inference.keras_runtime import keras
 
     keras.utils.set_random_seed(0)
@@ -54,7 +54,7 @@ def _loaded(folder: Path) -> Any:
 
 
 def _losses(models: Repository, data: Any) -> list[float]:
-    """A head is trained for a few steps, on what the default model's last layer but one sees."""
+    """The losses of a few training steps of a head on the pooled features of the default model."""
     from worker.inference.keras_runtime import keras
 
     version = models.active()
@@ -69,7 +69,7 @@ def _losses(models: Repository, data: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("unpacked", ["imagefolder"], indirect=True)
-def test_an_image_folder(unpacked: Path, models: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trains_on_an_image_folder(unpacked: Path, models: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(unpacked)
     data = _loaded(unpacked)
     assert data.class_names == [folder_names(LABELS)[label] for label in _classes(unpacked)]
@@ -80,7 +80,7 @@ def test_an_image_folder(unpacked: Path, models: Repository, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("unpacked", ["tfrecord"], indirect=True)
-def test_tf_records(unpacked: Path, models: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trains_on_tf_records(unpacked: Path, models: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(unpacked)
     data = _loaded(unpacked)
     numbers = np.concatenate([labels.numpy() for _, labels in data])
@@ -90,8 +90,7 @@ def test_tf_records(unpacked: Path, models: Repository, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("unpacked", ["tfrecord"], indirect=True)
-def test_what_a_record_says(unpacked: Path) -> None:
-    """The same as the manifest, in the same order."""
+def test_records_match_the_manifest_in_order(unpacked: Path) -> None:
     from worker.inference.keras_runtime import tensorflow
 
     lines = [line for line in manifest(unpacked.parent / "cases.zip") if line["file"]]
@@ -113,15 +112,15 @@ def _classes(folder: Path) -> list[str]:
     return (folder / "labels.txt").read_text().splitlines()
 
 
-def test_folders_need_no_tensorflow(tmp_path: Path) -> None:
-    """It costs seconds and hundreds of megabytes, which the web server and a resident worker do not have to spare."""
+def test_image_folders_do_not_import_tensorflow(tmp_path: Path) -> None:
+    """It would cost the web server and the worker seconds and hundreds of megabytes."""
     code = (
         "import sys, django; django.setup()\n"
         "import feedback.admin, learning.datasets.export_worker, learning.management.commands.export_cases\n"
         "from learning.datasets import formats, archive\n"
         "from io import BytesIO\n"
         "from pathlib import Path\n"
-        "with formats.WRITERS['imagefolder'](archive.Archive(BytesIO(), BytesIO()), ['cup'], Path()) as writer:\n"
+        "with formats.WRITERS['imagefolder'](archive.Archive(BytesIO()), ['cup'], Path()) as writer:\n"
         "    from learning.datasets.pictures import Picture\n"
         "    writer.add('cup', '0', Picture(b'', 'png', False))\n"
         "heavy = {'tensorflow', 'keras', 'openvino'} & set(sys.modules)\n"

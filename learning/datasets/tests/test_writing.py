@@ -1,4 +1,4 @@
-"""What is in a data set, and when there is none."""
+"""The content of data sets, and failures to write them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
-from learning.datasets import formats, selection, writing
-from learning.datasets.selection import Selection
+from learning.datasets import case_selection, formats, writing
+from learning.datasets.case_selection import CaseSelection
 from learning.datasets.tests.data import EVERYTHING, decided_case, manifest, many_cases, names, write
 from learning.datasets.writing import NothingToExport, Progress
 from predictions.models import Image
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def five() -> list[Case]:
+def five_cases() -> list[Case]:
     return [
         decided_case("espresso"),
         decided_case("cup", content=picture("WEBP")),
@@ -46,9 +46,9 @@ def five() -> list[Case]:
     ]
 
 
-def test_it_works(path: Path, five: list[Case]) -> None:
+def test_archive_has_every_case_with_its_picture(path: Path, five_cases: list[Case]) -> None:
     written = write(path)
-    by_hash = {case.image.sha256: case for case in five}
+    by_hash = {case.image.sha256: case for case in five_cases}
     assert [line["sha256"] for line in manifest(path)] == sorted(by_hash)
     with ZipFile(path) as archive:
         assert archive.testzip() is None
@@ -74,20 +74,20 @@ def test_it_works(path: Path, five: list[Case]) -> None:
     assert path.parent.joinpath("cases.zip") in path.parent.iterdir()
 
 
-def test_it_says_what_it_is(path: Path, five: list[Case]) -> None:
-    write(path, Selection(labels=("cup",)))
+def test_readme_describes_the_data_set(path: Path, five_cases: list[Case]) -> None:
+    write(path, CaseSelection(labels=("cup",)))
     with ZipFile(path) as archive:
         text = archive.read("README.txt").decode()
     assert "Selected: all decided cases, labelled cup" in text
     assert "Cases:    2, of which 0 unusable" in text
-    assert "Pictures: 2 with 1 labels; 1 of them encoded anew" in text
+    assert "Pictures: 2 with 1 labels; 1 re-encoded" in text
     assert "image_dataset_from_directory" in text and "Missing:" not in text
     for column in manifest(path)[0]:
         assert f"  {column} " in text
 
 
-def test_what_reviewers_have_decided(path: Path) -> None:
-    """Through the desk itself; what was reopened is not in it any more."""
+def test_exports_decisions_of_the_desk_without_names_and_notes(path: Path) -> None:
+    """The decisions are made through the desk's services. A reopened case is left out."""
     reviewer = reviewer_named()
     cases = [open_case() for _ in range(4)]
     case_decide(case_id=cases[0].pk, reviewer=reviewer, verdict=Verdict("right"))
@@ -100,34 +100,34 @@ def test_what_reviewers_have_decided(path: Path) -> None:
     corrected = lines[cases[1].image.sha256]
     assert (corrected["label"], corrected["verdict"]) == ("cup", "corrected")
     assert (corrected["statements"], corrected["decisions"]) == (1, 1)
-    # People's names and what they wrote do not belong into a data set.
+    # A data set has no names and no comments.
     assert b"ada" not in path.read_bytes() and b"a note" not in path.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["imagefolder", "tfrecord"])
-def test_the_same_cases_make_the_same_bytes(tmp_path: Path, kind: str) -> None:
-    """Whenever they are written, and in whatever order the rows came."""
+def test_same_cases_make_same_bytes(tmp_path: Path, kind: str) -> None:
+    """At any time, and with the rows created in any order."""
     contents = [picture("PNG", seed=seed) for seed in range(20)] + [picture("WEBP", seed=1), picture("GIF", seed=2)]
     labels = ["cup", "espresso", "AC/DC", "Cardigan", "cardigan"]
     digests = set()
-    for turn in range(2):
+    for seed in range(2):
         order = list(range(len(contents)))
-        random.Random(turn).shuffle(order)
+        random.Random(seed).shuffle(order)
         with transaction.atomic():
             for number in order:
                 decided_case(labels[number % len(labels)], content=contents[number])
-            digests |= {write(tmp_path / f"{turn}{again}.zip", kind=kind).sha256 for again in range(2)}
+            digests |= {write(tmp_path / f"{seed}{again}.zip", kind=kind).sha256 for again in range(2)}
             transaction.set_rollback(True)
     assert len(digests) == 1
     assert len({file.read_bytes() for file in tmp_path.glob("*.zip")}) == 1
 
 
-def test_cells_that_a_spreadsheet_would_run(path: Path) -> None:
+def test_csv_escapes_formulas(path: Path) -> None:
     labels = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", 'a "quoted", label', "plain"]
     for number, label in enumerate(labels):
         decided_case(label, predicted_label=f"={number}", model_version="@x")
     write(path)
-    assert sorted(line["label"] for line in manifest(path)) == sorted(labels), "as they are in the other form"
+    assert sorted(line["label"] for line in manifest(path)) == sorted(labels), "unchanged in the JSON lines"
     with ZipFile(path) as archive:
         rows = list(csv.reader(StringIO(archive.read("manifest.csv").decode(), newline="")))
     cells = [cell for row in rows for cell in row]
@@ -135,8 +135,8 @@ def test_cells_that_a_spreadsheet_would_run(path: Path) -> None:
     assert {f"'{label}" for label in labels[:6]} | set(labels[6:]) <= set(cells)
 
 
-def test_missing_pictures_stop_nothing(path: Path, five: list[Case]) -> None:
-    gone, damaged, undecodable = Path(five[0].image.file.path), Path(five[2].image.file.path), five[1]
+def test_missing_pictures_are_listed(path: Path, five_cases: list[Case]) -> None:
+    gone, damaged, undecodable = Path(five_cases[0].image.file.path), Path(five_cases[2].image.file.path), five_cases[1]
     gone.unlink()
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     broken = picture("WEBP", seed=7)[:60]
@@ -144,20 +144,20 @@ def test_missing_pictures_stop_nothing(path: Path, five: list[Case]) -> None:
     written = write(path)
     missing = {line["sha256"]: (line["missing"], line["file"]) for line in manifest(path) if line["missing"]}
     assert missing == {
-        five[0].image.sha256: ("gone", ""),
-        five[2].image.sha256: ("damaged", ""),
+        five_cases[0].image.sha256: ("gone", ""),
+        five_cases[2].image.sha256: ("damaged", ""),
         undecodable.image.sha256: ("undecodable", ""),
     }
     assert (written.counts.missing, written.counts.pictures, written.counts.cases) == (3, 2, 6)
     with ZipFile(path) as archive:
-        # A label keeps its folder and its number.
+        # A label without pictures keeps its folder and its number.
         assert archive.read("labels.txt").decode().split() == ["AC/DC", "cup", "espresso", "tabby"]
         assert "images/tabby/" in archive.namelist()
         assert "Missing:  3 pictures" in archive.read("README.txt").decode()
 
 
-def test_progress(path: Path, five: list[Case]) -> None:
-    Path(five[0].image.file.path).unlink()
+def test_reports_progress_after_each_case(path: Path, five_cases: list[Case]) -> None:
+    Path(five_cases[0].image.file.path).unlink()
     seen: list[tuple[int, int, int]] = []
     writing.write(
         EVERYTHING, "imagefolder", path, lambda progress: seen.append((progress.total, progress.done, progress.missing))
@@ -167,7 +167,7 @@ def test_progress(path: Path, five: list[Case]) -> None:
     assert seen[-1] == (5, 5, 1)
 
 
-def test_number_of_queries(path: Path, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_writes_with_one_query(path: Path, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     for number in (3, 30):
         for _ in range(number):
             decided_case("cup")
@@ -181,7 +181,7 @@ def _stop(progress: Progress) -> None:
 
 
 @pytest.mark.parametrize("kind", ["imagefolder", "tfrecord"])
-def test_stopped_it_leaves_nothing(path: Path, five: list[Case], kind: str) -> None:
+def test_interrupted_writing_keeps_the_earlier_file(path: Path, five_cases: list[Case], kind: str) -> None:
     path.write_text("an earlier one")
     with pytest.raises(KeyboardInterrupt):
         writing.write(EVERYTHING, kind, path, _stop)
@@ -189,14 +189,14 @@ def test_stopped_it_leaves_nothing(path: Path, five: list[Case], kind: str) -> N
     assert [file.name for file in path.parent.iterdir() if "cases" in file.name] == ["cases.zip"]
 
 
-def test_nothing_to_export(path: Path) -> None:
+def test_writes_nothing_without_cases(path: Path) -> None:
     open_case()
     with pytest.raises(NothingToExport):
         write(path)
     assert not path.exists()
 
 
-def test_less_space_than_the_pictures_need(path: Path, five: list[Case]) -> None:
+def test_rejects_pictures_larger_than_the_free_space(path: Path, five_cases: list[Case]) -> None:
     free = shutil.disk_usage(path.parent).free
     many_cases((_tiny(number) for number in range(free // 2**31 + 1)), cycle(["cup"]))
     Image.objects.update(byte_size=2**31 - 1)
@@ -205,7 +205,7 @@ def test_less_space_than_the_pictures_need(path: Path, five: list[Case]) -> None
     assert not [file for file in path.parent.iterdir() if "cases" in file.name]
 
 
-def test_drafts_of_the_killed_are_removed(path: Path, five: list[Case]) -> None:
+def test_removes_drafts_of_its_own_path_only(path: Path, five_cases: list[Case]) -> None:
     others = path.with_name(".other.zip.0123abcd.part")
     mine = [path.with_name(f".cases.zip.{name}") for name in ("0123abcd.part", "0123abcd.part.records")]
     for file in (others, *mine):
@@ -215,7 +215,7 @@ def test_drafts_of_the_killed_are_removed(path: Path, five: list[Case]) -> None:
 
 
 def _tiny(number: int) -> bytes:
-    """Another picture for each number."""
+    """A different picture for each number."""
     return png(8, 8, zlib.compress(b"".join(b"\0" + number.to_bytes(8, "big") for _ in range(8))))
 
 
@@ -228,13 +228,18 @@ def _peak(write_all: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("kind", ["imagefolder", "tfrecord"])
-def test_memory_does_not_grow_with_the_number(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "CHUNK", 100)
-    monkeypatch.setattr(formats, "_CHUNK_BYTES", 20_000)
+@pytest.mark.parametrize(("kind", "bytes_per_picture"), [("imagefolder", 600), ("tfrecord", 30)])
+def test_memory_grows_only_with_the_entries_of_the_archive(
+    path: Path, kind: str, bytes_per_picture: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`zipfile` keeps about 470 bytes for each entry. Neither pictures nor rows of the manifest stay in memory."""
+    monkeypatch.setattr(case_selection, "CHUNK", 50)
+    monkeypatch.setattr(formats, "_CHUNK_BYTES", 10_000)
+    decided_case("cup")
+    write(path, kind=kind)  # imports what is needed
     peaks = []
-    for numbers in (range(500), range(500, 4000)):
+    for numbers in (range(200), range(200, 1400)):
         many_cases(map(_tiny, numbers), (f"label {number % 20}" for number in numbers))
         peaks.append(_peak(lambda: write(path, kind=kind)))
-    assert len(manifest(path)) == 4000
-    assert peaks[1] < peaks[0] + 100_000, "3,500 more pictures: 30 bytes for each would be too many"
+    assert len(manifest(path)) == 1401
+    assert peaks[1] < peaks[0] + 1200 * bytes_per_picture

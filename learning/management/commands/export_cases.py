@@ -1,4 +1,4 @@
-"""`manage.py export_cases`: decided cases as a data set, into a file."""
+"""`manage.py export_cases`: writes decided cases to a file as a data set."""
 
 from __future__ import annotations
 
@@ -13,46 +13,48 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.utils import Error as DatabaseError
 
 from learning.datasets import writing
+from learning.datasets.case_selection import CaseSelection
 from learning.datasets.formats import WRITERS
-from learning.datasets.selection import Selection
 from predictions.exceptions import RequestRejected
 from review.models import Case
 
-INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
+INTERRUPTED = 130  # the exit status a shell reports for SIGINT: 128 + 2
 
 
 class Command(BaseCommand):
-    help = "Writes the decided cases, pictures and all, into a zip file to train a network on."
+    help = "Writes decided cases with their pictures to a zip file, to train a model on."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--format", choices=sorted(WRITERS), required=True)
         parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the zip file to write")
-        parser.add_argument("--since", type=_day, metavar="DAY", help="decided on this day (YYYY-MM-DD, UTC) or later")
-        parser.add_argument("--until", type=_day, metavar="DAY", help="decided on this day or earlier")
-        parser.add_argument("--label", action="append", default=[], help="only this label; may be given again")
+        parser.add_argument(
+            "--since", type=_day, metavar="DAY", help="only cases decided on or after this day (YYYY-MM-DD, UTC)"
+        )
+        parser.add_argument("--until", type=_day, metavar="DAY", help="only cases decided until the end of this day")
+        parser.add_argument("--label", action="append", default=[], help="only this label; repeat for more")
         parser.add_argument(
             "--verdict",
             action="append",
             default=[],
             metavar="VERDICT",
-            help=f"only this verdict: {', '.join(Case.Verdict)}; may be given again",
+            help=f"only this verdict: {', '.join(Case.Verdict)}; repeat for more",
         )
-        parser.add_argument("--force", action="store_true", help="write over a file that is there already")
+        parser.add_argument("--force", action="store_true", help="overwrite an existing file")
 
     def handle(self, *args: Any, **options: Any) -> None:
         output: Path = options["output"]
-        # Something to clean up after, as with Ctrl-C.
+        # Clean up on SIGTERM as on Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self._require_writable(output, options["force"])
-            selection = Selection.parse(
+            selection = CaseSelection.parse(
                 since=options["since"], until=options["until"], labels=options["label"], verdicts=options["verdict"]
             )
-            written = writing.write(selection, options["format"], output, _Teller(self.stderr))
+            written = writing.write(selection, options["format"], output, _ProgressPrinter(self.stderr))
         except RequestRejected as rejection:
             raise CommandError(rejection.message) from rejection
         except writing.NothingToExport as error:
-            raise CommandError("No decided case fits this selection.") from error
+            raise CommandError("No decided case matches this selection.") from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be read: {error}") from error
         except OSError as error:
@@ -65,20 +67,20 @@ class Command(BaseCommand):
             f"{writing.megabytes(written.byte_size)}, SHA-256 {written.sha256}"
         )
         if counts.missing:
-            message = f"{counts.missing:,} pictures are missing; the manifest says which, and why."
+            message = f"{counts.missing:,} pictures are missing; the manifest lists them with the reason."
             self.stderr.write(self.style.WARNING(message))
 
     def _require_writable(self, output: Path, force: bool) -> None:
         if not output.parent.is_dir():
-            raise CommandError(f"There is no folder {output.parent}.")
+            raise CommandError(f"The folder {output.parent} does not exist.")
         if output.is_dir():
-            raise CommandError(f"{output} is a folder; name a file.")
+            raise CommandError(f"{output} is a folder; give a file name.")
         if output.exists() and not force:
-            raise CommandError(f"{output} is there already; --force writes over it.")
+            raise CommandError(f"{output} already exists; use --force to overwrite it.")
 
 
-class _Teller:
-    """Says how far it is: on a terminal in one line that changes, elsewhere in a line now and then."""
+class _ProgressPrinter:
+    """Prints the progress: on a terminal in one line that changes, elsewhere in a new line every ten seconds."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

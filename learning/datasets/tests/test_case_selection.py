@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from learning.datasets import selection
-from learning.datasets.selection import Selection, Size
+from learning.datasets.case_selection import CaseSelection, SelectionSize, label_counts
 from learning.datasets.tests.data import decided_case
 from predictions.exceptions import RequestRejected
 from review.models import Case
@@ -17,20 +16,20 @@ from review.tests.cases import open_case
 pytestmark = pytest.mark.django_db
 
 
-def _moment(text: str) -> datetime:
+def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @pytest.fixture
 def cases() -> dict[str, Case]:
-    """Five that are decided; one that is not."""
+    """Five decided cases. One more is open."""
     open_case()
     return {
-        "first": decided_case("espresso", decided_at=_moment("2026-01-01T00:00:00")),
-        "last minute": decided_case("cup", decided_at=_moment("2026-01-31T23:59:59.999999")),
-        "later": decided_case("cup", decided_at=_moment("2026-02-01T00:00:00")),
-        "unusable": decided_case(verdict="unusable", decided_at=_moment("2026-02-02T12:00:00")),
-        "other": decided_case("tabby", decided_at=_moment("2026-03-01T12:00:00")),
+        "first": decided_case("espresso", decided_at=_utc("2026-01-01T00:00:00")),
+        "last minute": decided_case("cup", decided_at=_utc("2026-01-31T23:59:59.999999")),
+        "later": decided_case("cup", decided_at=_utc("2026-02-01T00:00:00")),
+        "unusable": decided_case(verdict="unusable", decided_at=_utc("2026-02-02T12:00:00")),
+        "other": decided_case("tabby", decided_at=_utc("2026-03-01T12:00:00")),
     }
 
 
@@ -51,20 +50,22 @@ def cases() -> dict[str, Case]:
         ({"labels": ["cup"], "since": date(2026, 2, 1), "verdicts": ["corrected"]}, {"later"}),
     ],
 )
-def test_which_cases(cases: dict[str, Case], choice: dict[str, Any], found: set[str]) -> None:
-    chosen = Selection.parse(**choice)
+def test_selects_cases(cases: dict[str, Case], choice: dict[str, Any], found: set[str]) -> None:
+    chosen = CaseSelection.parse(**choice)
     by_hash = {case.image.sha256: name for name, case in cases.items()}
     rows = list(chosen.rows())
     assert {by_hash[row.sha256] for row in rows} == found
     assert [row.sha256 for row in rows] == sorted(row.sha256 for row in rows)
     assert chosen.size().cases == len(found)
-    assert Selection.from_json(json.loads(json.dumps(chosen.as_json()))) == chosen
+    assert CaseSelection.from_json(json.loads(json.dumps(chosen.as_json()))) == chosen
 
 
-def test_the_rows(cases: dict[str, Case], django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_rows_have_the_columns_of_a_case(
+    cases: dict[str, Case], django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
     case = cases["later"]
     with django_assert_num_queries(1):
-        (row,) = Selection(since=date(2026, 2, 1), until=date(2026, 2, 1)).rows()
+        (row,) = CaseSelection(since=date(2026, 2, 1), until=date(2026, 2, 1)).rows()
     assert (row.sha256, row.stored_file) == (case.image.sha256, case.image.file.name)
     assert row.byte_size == case.image.byte_size
     assert (row.label, row.verdict, row.decisions, row.decided_at) == ("cup", "corrected", 1, case.decided_at)
@@ -72,12 +73,12 @@ def test_the_rows(cases: dict[str, Case], django_assert_num_queries: DjangoAsser
     assert (row.statements, row.in_audit) == (0, False)
 
 
-def test_the_size(cases: dict[str, Case], django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_size_takes_one_query(cases: dict[str, Case], django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(1):
-        size = Selection().size()
+        size = CaseSelection().size()
     labelled = [case for case in cases.values() if case.label]
-    assert size == Size(5, 4, 3, sum(case.image.byte_size for case in labelled))
-    assert Selection(since=date(2030, 1, 1)).size() == Size(0, 0, 0, 0)
+    assert size == SelectionSize(5, 4, 3, sum(case.image.byte_size for case in labelled))
+    assert CaseSelection(since=date(2030, 1, 1)).size() == SelectionSize(0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -90,38 +91,38 @@ def test_the_size(cases: dict[str, Case], django_assert_num_queries: DjangoAsser
         ({"labels": ["espresso"], "verdicts": ["unusable"]}, "unusable-has-no-label"),
     ],
 )
-def test_what_cannot_be_meant(choice: dict[str, Any], code: str) -> None:
+def test_rejects_invalid_selection(choice: dict[str, Any], code: str) -> None:
     decided_case("espresso")
     with pytest.raises(RequestRejected) as caught:
-        Selection.parse(**choice)
+        CaseSelection.parse(**choice)
     assert caught.value.code == code
 
 
-def test_labels_that_the_model_knows(models: object) -> None:
-    """They may be named as people write them, and no case need have been decided with them."""
-    assert Selection.parse(labels=["coffee mug", "Eskimo dog"]).labels == ("Eskimo_dog", "coffee_mug")
+def test_resolves_labels_of_the_model(models: object) -> None:
+    """As users write them, and without a case decided with them."""
+    assert CaseSelection.parse(labels=["coffee mug", "Eskimo dog"]).labels == ("Eskimo_dog", "coffee_mug")
 
 
-def test_a_label_of_a_model_that_is_gone() -> None:
+def test_accepts_a_decided_label_that_no_model_has() -> None:
     decided_case("my own label")
-    assert Selection.parse(labels=["my own label"]).labels == ("my own label",)
+    assert CaseSelection.parse(labels=["my own label"]).labels == ("my own label",)
 
 
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        (Selection(), "all decided cases"),
-        (Selection.parse(verdicts=["corrected", "right"]), "corrected or confirmed right"),
-        (Selection(since=date(2026, 1, 1)), "all decided cases, decided since 2026-01-01"),
+        (CaseSelection(), "all decided cases"),
+        (CaseSelection.parse(verdicts=["corrected", "right"]), "corrected or confirmed right"),
+        (CaseSelection(since=date(2026, 1, 1)), "all decided cases, decided since 2026-01-01"),
         (
-            Selection(date(2026, 1, 1), date(2026, 2, 1), ("cup", "tabby"), ("right",)),
+            CaseSelection(date(2026, 1, 1), date(2026, 2, 1), ("cup", "tabby"), ("right",)),
             "confirmed right, labelled cup, tabby, decided since 2026-01-01 until 2026-02-01",
         ),
     ],
 )
-def test_in_words(chosen: Selection, words: str) -> None:
+def test_describes_the_selection(chosen: CaseSelection, words: str) -> None:
     assert str(chosen) == words
 
 
-def test_the_labels_to_choose_from(cases: dict[str, Case]) -> None:
-    assert selection.label_counts() == [("cup", 2), ("espresso", 1), ("tabby", 1)]
+def test_counts_cases_by_label(cases: dict[str, Case]) -> None:
+    assert label_counts() == [("cup", 2), ("espresso", 1), ("tabby", 1)]

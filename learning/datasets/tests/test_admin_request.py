@@ -1,4 +1,4 @@
-"""The form in which a lead asks for a data set."""
+"""The form in which a lead requests a data set."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from hypothesis.extra.django import TestCase
 from rq import Queue
 
 from learning.datasets import services
+from learning.datasets.case_selection import CaseSelection
 from learning.datasets.forms import ExportForm
-from learning.datasets.selection import Selection
 from learning.datasets.tests.data import decided_case
 from learning.models import Export
 
@@ -35,7 +35,7 @@ def _page(client: Client, **query: Any) -> str:
 
 
 def _size(page: str) -> list[str]:
-    """Cases, pictures with a label, labels."""
+    """The numbers of cases, of pictures with a label, and of labels."""
     return re.findall(r"<dd>(.*?)</dd>", page)[:3]
 
 
@@ -44,15 +44,16 @@ def _payload(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def five() -> None:
+def five_cases() -> None:
     decided_case("cup", decided_at=datetime(2026, 1, 1, tzinfo=UTC))
     for label in ("cup", "espresso", "AC/DC & <co>"):
         decided_case(label)
     decided_case(verdict="unusable")
 
 
-def test_it_works(lead: Client, exports: Queue, five: None, django_capture_on_commit_callbacks: Any) -> None:
-    """What is asked for is what was counted."""
+def test_requests_what_was_previewed(
+    lead: Client, exports: Queue, five_cases: None, django_capture_on_commit_callbacks: Any
+) -> None:
     page = _page(lead, format="tfrecord", until="2026-12-31", verdicts=["corrected"], labels=["cup", "AC/DC & <co>"])
     assert _size(page) == ["3", "3", "2"]
     form = page.partition('<form method="post" action="')[2]
@@ -66,11 +67,11 @@ def test_it_works(lead: Client, exports: Queue, five: None, django_capture_on_co
     export = Export.objects.get()
     assert exports.job_ids == [str(export.pk)]
     assert (export.format, export.total) == ("tfrecord", 3)
-    expected = Selection(None, datetime(2026, 12, 31).date(), ("AC/DC & <co>", "cup"), ("corrected",))
-    assert Selection.from_json(export.selection) == expected
+    expected = CaseSelection(None, datetime(2026, 12, 31).date(), ("AC/DC & <co>", "cup"), ("corrected",))
+    assert CaseSelection.from_json(export.selection) == expected
 
 
-def test_everything_at_first(lead: Client, five: None) -> None:
+def test_form_selects_all_cases_at_first(lead: Client, five_cases: None) -> None:
     page = _page(lead)
     assert _size(page) == ["5", "4", "3"]
     for label in ("cup (2)", "espresso (1)", "AC/DC &amp; &lt;co&gt; (1)"):
@@ -89,10 +90,10 @@ def test_everything_at_first(lead: Client, five: None) -> None:
         ({"labels": ["cup"], "verdicts": ["right"]}, []),
     ],
 )
-def test_how_much_it_is(lead: Client, five: None, query: dict[str, Any], size: list[str]) -> None:
+def test_previews_the_size(lead: Client, five_cases: None, query: dict[str, Any], size: list[str]) -> None:
     page = _page(lead, **query)
     assert _size(page) == size
-    assert ("No decided case fits this selection." in page) == (not size)
+    assert ("No decided case matches this selection." in page) == (not size)
     assert ("Make this data set" in page) == bool(size)
     assert ("a manifest and no pictures" in page) == (size[1:] == ["0", "0"])
 
@@ -111,7 +112,7 @@ def test_how_much_it_is(lead: Client, five: None, query: dict[str, Any], size: l
         ({"labels": ["cup"], "verdicts": ["unusable"]}, "Unusable pictures have no label"),
     ],
 )
-def test_what_cannot_be_meant(lead: Client, five: None, query: dict[str, Any], text: str) -> None:
+def test_rejects_invalid_selection(lead: Client, five_cases: None, query: dict[str, Any], text: str) -> None:
     page = _page(lead, **query)
     assert text in page and "Make this data set" not in page
     response = lead.post(URL, _payload(**query))
@@ -119,38 +120,40 @@ def test_what_cannot_be_meant(lead: Client, five: None, query: dict[str, Any], t
     assert not Export.objects.exists()
 
 
-def test_nothing_is_decided_yet(lead: Client) -> None:
+def test_rejects_request_without_decided_cases(lead: Client) -> None:
     page = _page(lead)
-    assert "No case has been decided with a label yet." in page and "No decided case fits this selection." in page
+    assert "No case has been decided with a label yet." in page and "No decided case matches this selection." in page
     response = lead.post(URL, _payload())
     assert response.status_code == 400 and not Export.objects.exists()
 
 
-def test_asked_for_twice(lead: Client, exports: Queue, five: None) -> None:
+def test_rejects_equal_export_in_progress(lead: Client, exports: Queue, five_cases: None) -> None:
     assert lead.post(URL, _payload()).status_code == 302
     response = lead.post(URL, _payload())
-    assert response.status_code == 409 and "This data set is being made already." in response.text
+    assert response.status_code == 409 and "This data set is already being made." in response.text
     assert Export.objects.count() == 1
 
 
-def test_no_queue(lead: Client, no_queue: None, five: None, django_capture_on_commit_callbacks: Any) -> None:
-    """The page of a test's transaction comes before its commit; so the list says it, and not the message."""
+def test_export_fails_if_the_queue_is_unreachable(
+    lead: Client, no_queue: None, five_cases: None, django_capture_on_commit_callbacks: Any
+) -> None:
+    """In a test, the response precedes the commit, so the list shows the failure and not the message."""
     with django_capture_on_commit_callbacks(execute=True):
         lead.post(URL, _payload())
     assert Export.objects.get().error == services.UNREACHABLE
     assert services.UNREACHABLE in lead.get("/admin/learning/export/").text
 
 
-def test_less_room_than_it_needs(lead: Client, five: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offers_no_request_without_disk_space(lead: Client, five_cases: None, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 4_000
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage)
     page = _page(lead)
-    assert "There is no room for it: 4.0 kB are free." in page and "Make this data set" not in page
+    assert "Not enough disk space: only 4.0 kB free." in page and "Make this data set" not in page
 
 
-def test_number_of_queries(lead: Client) -> None:
+def test_number_of_queries_is_constant(lead: Client) -> None:
     counts = []
     for number in (3, 30):
         for label in range(number):
@@ -158,30 +161,30 @@ def test_number_of_queries(lead: Client) -> None:
         with CaptureQueriesContext(connection) as queries:
             _page(lead)
         counts.append(len(queries))
-    assert counts[0] == counts[1] <= 6  # session, user, two of permissions, the labels, and the size
+    assert counts[0] == counts[1] <= 6  # session, user, permissions (2), labels, size
 
 
-def test_number_of_queries_of_many_labels(lead: Client) -> None:
+def test_many_chosen_labels_take_one_more_query(lead: Client) -> None:
     labels = [f"label {number}" for number in range(30)]
     for label in labels:
         decided_case(label)
     with CaptureQueriesContext(connection) as queries:
         assert _size(_page(lead, labels=labels)) == ["30", "30", "30"]
-    assert len(queries) <= 7  # one more: which of the labels there are
+    assert len(queries) <= 7  # the additional query checks the labels
 
 
-def test_day_sent_twice() -> None:
+def test_last_of_two_days_counts() -> None:
     assert ExportForm(QueryDict("since=0&since=")).fields_in_use == [("format", "imagefolder")]
 
 
-class AnyQuery(TestCase):
+class TestAnyQuery(TestCase):
     @given(
         query=st.dictionaries(
             st.sampled_from(["format", "since", "until", "verdicts", "labels"]),
             st.lists(st.text(max_size=12) | st.sampled_from(["cup", "right", "unusable", "2026-01-01"]), max_size=3),
         )
     )
-    def test_any_query(self, query: dict[str, list[str]]) -> None:
+    def test_form_is_valid_or_has_errors_and_round_trips(self, query: dict[str, list[str]]) -> None:
         data = QueryDict(mutable=True)
         for name, values in query.items():
             data.setlist(name, values)

@@ -1,4 +1,4 @@
-"""Which of the decided cases go into a data set."""
+"""Selects the decided cases that go into a data set."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from predictions import labels as known_labels
 from predictions.exceptions import RequestRejected
 from review.models import Case, CaseQuerySet
 
-# How many rows the database hands over at a time.
+# The number of rows fetched from the database at a time.
 CHUNK = 2000
 
 
 class SelectedCase(NamedTuple):
-    """What a data set says of a case. `stored_file` is for us, the rest is for its manifest."""
+    """A case of a data set. `stored_file` and `byte_size` are not for the manifest."""
 
     sha256: str
     stored_file: str
@@ -42,14 +42,13 @@ _COLUMNS = {
     "statements": "weight",
 }
 
-
-# What an archive holds of a case beside its picture: two lines of the manifest, and two entries of the archive's own.
+# What a case takes in an archive beside its picture: two manifest lines and two zip headers.
 BYTES_BESIDE = 900
 
 
 @dataclass(frozen=True)
-class Size:
-    """What a selection amounts to now. `byte_size`: of the pictures as they were sent."""
+class SelectionSize:
+    """The current size of a selection. `byte_size` is that of the pictures as they were sent."""
 
     cases: int
     with_label: int
@@ -58,15 +57,15 @@ class Size:
 
     @property
     def archive_bytes(self) -> int:
-        """About what its archive will need. Pictures that have to be encoded anew may turn out larger or smaller."""
+        """Estimates the size of the archive. Re-encoded pictures may be larger or smaller."""
         return self.byte_size + self.cases * BYTES_BESIDE
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Decided cases. `since` and `until` are days in UTC, both included; empty labels or verdicts mean all of them.
+class CaseSelection:
+    """Selects decided cases. `since` and `until` are inclusive days in UTC; without labels or verdicts, all match.
 
-    A case that was decided as unusable has no label, so that a choice of labels leaves it out.
+    An unusable case has no label, so it matches no choice of labels.
     """
 
     since: date | None = None
@@ -82,8 +81,8 @@ class Selection:
         until: date | None = None,
         labels: Iterable[str] = (),
         verdicts: Iterable[str] = (),
-    ) -> Selection:
-        """A selection that can be meant.
+    ) -> CaseSelection:
+        """Builds a valid selection.
 
         Raises `RequestRejected`: `since-after-until`, `unknown-verdict`, `unknown-label`, `unusable-has-no-label`.
         """
@@ -93,19 +92,19 @@ class Selection:
         for verdict in chosen:
             if verdict not in Case.Verdict:
                 raise RequestRejected(
-                    "unknown-verdict", f"“{verdict}” is none of the verdicts: {', '.join(Case.Verdict)}."
+                    "unknown-verdict", f"There is no verdict “{verdict}”. Verdicts: {', '.join(Case.Verdict)}."
                 )
         names = _labels(labels)
         if names and chosen == (Case.Verdict.UNUSABLE,):
             raise RequestRejected(
-                "unusable-has-no-label", "Unusable pictures have no label: choose labels, or that verdict."
+                "unusable-has-no-label", "Unusable pictures have no label. Choose labels or that verdict, not both."
             )
-        # All of them are no choice, so that the same data set is asked for in one way only.
+        # All verdicts mean the same as none: equal data sets have equal selections.
         return cls(since, until, names, () if set(chosen) == set(Case.Verdict) else chosen)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Selection:
-        """Reads what `as_json` has written."""
+    def from_json(cls, content: Mapping[str, Any]) -> CaseSelection:
+        """Reads the result of `as_json`."""
         since, until = (date.fromisoformat(day) if (day := content.get(name)) else None for name in ("since", "until"))
         return cls(since, until, tuple(content.get("labels", ())), tuple(content.get("verdicts", ())))
 
@@ -114,7 +113,7 @@ class Selection:
         return asdict(self) | days | {"labels": list(self.labels), "verdicts": list(self.verdicts)}
 
     def __str__(self) -> str:
-        """In words, for people."""
+        """Describes the selection to people."""
         titles = dict(Case.Verdict.choices)
         parts = [str(titles[verdict]).lower() for verdict in self.verdicts]
         words = " or ".join(parts) if parts else "all decided cases"
@@ -135,8 +134,8 @@ class Selection:
             cases = cases.filter(label__in=self.labels)
         return cases.filter(verdict__in=self.verdicts) if self.verdicts else cases
 
-    def size(self) -> Size:
-        """Counts, in one query."""
+    def size(self) -> SelectionSize:
+        """Counts the cases, in one query."""
         has_label = ~Q(label="")
         found = self.cases().aggregate(
             cases=Count("pk"),
@@ -144,13 +143,12 @@ class Selection:
             labels=Count("label", filter=has_label, distinct=True),
             byte_size=Sum("image__byte_size", filter=has_label),
         )
-        return Size(**(found | {"byte_size": found["byte_size"] or 0}))
+        return SelectionSize(**(found | {"byte_size": found["byte_size"] or 0}))
 
     def rows(self) -> Iterator[SelectedCase]:
-        """The cases as they are at this moment: one query, read bit by bit.
+        """Yields the cases, with one query that fetches rows in chunks.
 
-        In the order of their hashes. That is the same whatever the database is and whenever the rows came, and as good
-        as chance for everything else: a file that is read from the front mixes the labels.
+        Ordered by hash: every database gives the same order, and the labels are mixed as if shuffled.
         """
         columns = [_COLUMNS.get(name, name) for name in SelectedCase._fields]
         found = self.cases().order_by("image__sha256").values_list(*columns)
@@ -158,7 +156,7 @@ class Selection:
 
 
 def label_counts() -> list[tuple[str, int]]:
-    """Each label that cases were decided with, and how many were."""
+    """Each label of the decided cases, with its number of cases."""
     decided = Case.objects.filter(state=Case.State.DECIDED).exclude(label="")
     return list(decided.values_list("label").annotate(number=Count("pk")).order_by("label"))
 
@@ -168,7 +166,7 @@ def _midnight(day: date) -> datetime:
 
 
 def _labels(texts: Iterable[str]) -> tuple[str, ...]:
-    """The labels that these texts name: those that cases were decided with, or the model's."""
+    """Resolves texts to labels: those of decided cases, or the model's."""
     wanted = {text.strip() for text in texts}
     decided = Case.objects.filter(state=Case.State.DECIDED, label__in=wanted - {""})
     known = set(decided.values_list("label", flat=True).distinct()) if wanted else set()
@@ -178,4 +176,4 @@ def _labels(texts: Iterable[str]) -> tuple[str, ...]:
 def _resolved(text: str) -> str:
     if found := known_labels.resolve(text):
         return found
-    raise RequestRejected("unknown-label", f"“{text[:100]}” is none of the labels.")
+    raise RequestRejected("unknown-label", f"There is no label “{text[:100]}”.")

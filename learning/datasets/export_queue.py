@@ -1,10 +1,11 @@
-"""The queue that exports wait in: one of their own, so that no prediction waits for them."""
+"""The queue of exports, separate so that predictions never wait for an export."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 import django_rq
+import redis
 from rq import Callback, Queue, Retry
 
 from predictions import queues, request_ids
@@ -18,12 +19,12 @@ _ON_FAILURE = Callback("learning.datasets.jobs.record_failure")
 
 
 def queue() -> Queue:
-    """On the connection of the predictions' queue, which has bounded patience with a server that is not there."""
+    """Uses the connection of the predictions' queue, which has short timeouts."""
     return django_rq.get_queue(NAME, connection=queues.connection(), commit_mode="auto")
 
 
 def enqueue(export_id: UUID) -> None:
-    """Puts an export into the queue, under its own id. Raises `redis.RedisError` if the queue cannot be reached."""
+    """Queues an export; the job's id is the export's. Raises `redis.RedisError` if the queue cannot be reached."""
     queue().enqueue(
         "learning.datasets.jobs.write_export",
         args=(str(export_id),),
@@ -38,6 +39,9 @@ def enqueue(export_id: UUID) -> None:
     )
 
 
-def is_attended() -> bool:
-    """Whether a worker is there that takes exports. Raises `redis.RedisError` if the queue cannot be reached."""
-    return bool(live_workers(queue()))
+def has_worker() -> bool:
+    """Whether a live worker takes exports from the queue, and the queue can be reached."""
+    try:
+        return bool(live_workers(queue()))
+    except redis.RedisError:
+        return False

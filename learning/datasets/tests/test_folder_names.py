@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from learning.datasets.folders import folder_names
+from learning.datasets.folder_names import folder_names
 
 LABELS = st.text(min_size=1, max_size=200)
 
@@ -36,11 +36,11 @@ def _name(label: str) -> str:
         ("C:\\x", "C%3A%5Cx"),
     ],
 )
-def test_names(label: str, name: str) -> None:
+def test_keeps_or_escapes_characters(label: str, name: str) -> None:
     assert _name(label) == name
 
 
-def test_labels_that_differ_in_their_capitals_only() -> None:
+def test_labels_that_differ_only_in_case_get_a_hash() -> None:
     names = folder_names(["cardigan", "Cardigan", "CARDIGAN"])
     assert names["CARDIGAN"] == "CARDIGAN"
     assert names["Cardigan"].startswith("Cardigan~") and names["cardigan"].startswith("cardigan~")
@@ -48,7 +48,7 @@ def test_labels_that_differ_in_their_capitals_only() -> None:
     assert _name("cardigan") == "cardigan"
 
 
-def test_a_long_label() -> None:
+def test_long_labels_end_with_a_hash() -> None:
     one, other = "ä" * 150, "ä" * 149 + "b"
     names = folder_names([one, other])
     assert names[one] != names[other]
@@ -58,10 +58,10 @@ def test_a_long_label() -> None:
 @given(st.lists(LABELS, max_size=6))
 @example(["é", "e\u0301", "E\u0301", "Å", "\u212b"])
 @example(["ß", "ss", "SS"])
-def test_each_label_has_a_safe_folder_of_its_own(labels: list[str]) -> None:
+def test_names_are_safe_and_unique(labels: list[str]) -> None:
     names = folder_names(labels)
     assert set(names) == set(labels)
-    # As the pickiest of file systems compares them.
+    # The strictest comparison of any file system.
     folded = {unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold()) for name in names.values()}
     assert len(folded) == len(names)
     for name in names.values():
@@ -71,6 +71,6 @@ def test_each_label_has_a_safe_folder_of_its_own(labels: list[str]) -> None:
 
 
 @given(st.lists(LABELS, max_size=6), st.randoms())
-def test_the_order_does_not_matter(labels: list[str], random: object) -> None:
+def test_names_do_not_depend_on_the_order(labels: list[str], random: object) -> None:
     mixed = sorted(labels, key=lambda _: random.random())  # type: ignore[attr-defined]
     assert folder_names(labels) == folder_names(mixed)

@@ -1,0 +1,86 @@
+"""The README.txt of a data set. It has no date, so that the same cases make the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from learning.datasets.case_selection import CaseSelection
+
+_LOAD = {
+    "imagefolder": """\
+images/ has one folder of pictures for each label. A picture's name is the SHA-256 of the bytes that were sent. To load:
+
+    import keras
+
+    data = keras.utils.image_dataset_from_directory("images", image_size=(224, 224))
+    print(data.class_names)
+
+A folder is named for its label, with the characters escaped that file systems do not allow. The manifest has the labels
+unchanged.
+""",
+    "tfrecord": """\
+cases.tfrecord has one tf.train.Example for each picture, in mixed order. To load it:
+
+    import tensorflow as tf
+
+    features = {"image/encoded": tf.io.FixedLenFeature([], tf.string),
+                "image/class/label": tf.io.FixedLenFeature([], tf.int64)}
+
+    def read(record):
+        example = tf.io.parse_single_example(record, features)
+        picture = tf.io.decode_image(example["image/encoded"], channels=3, expand_animations=False)
+        return tf.image.resize(picture, (224, 224)), example["image/class/label"]
+
+    data = tf.data.TFRecordDataset("cases.tfrecord").map(read).batch(32)
+
+Further features: image/format (jpeg or png), image/sha256, image/class/text (the label itself).
+""",
+}
+
+_REST = """\
+labels.txt has one label on each line, in the order of the class numbers. The first is number 0.
+
+manifest.csv and manifest.jsonl list all cases, including those without a picture in this archive:
+  sha256           of the picture as it was sent
+  file             the path of the picture in this archive, or empty
+  label            the label a reviewer decided on; empty if the picture is unusable
+  verdict          right (the model's label), corrected, or unusable
+  decisions        the number of rows in the case's history
+  decided_at       when it was decided, in UTC
+  model_version    the model that classified the picture
+  predicted_label  the label it predicted
+  score            the probability it gave that label, 0 to 1
+  statements       the number of people who gave feedback
+  in_audit         whether the picture was in the random sample; use only these for unbiased statistics
+  changed          "converted" if the picture was re-encoded (see below)
+  missing          why the picture is missing: gone, damaged or undecodable
+
+In the CSV file, an apostrophe precedes each text that a spreadsheet would read as a formula.
+
+Pictures have the bytes that were sent, with these exceptions. JPEGs with an EXIF orientation are rotated, and CMYK
+JPEGs are converted to RGB (quality 95). WebP, GIF (the first frame) and partly transparent pictures (on white, as the
+model saw them) are converted to PNG.
+"""
+
+
+@dataclass(frozen=True)
+class ExportCounts:
+    cases: int
+    pictures: int
+    labels: int
+    converted: int
+    missing: int
+    unusable: int
+
+
+def readme_text(selection: CaseSelection, kind: str, counts: ExportCounts) -> str:
+    lines = [
+        "Pictures with labels that reviewers have decided on.",
+        "",
+        f"Selected: {selection}",
+        f"Cases:    {counts.cases:,}, of which {counts.unusable:,} unusable",
+        f"Pictures: {counts.pictures:,} with {counts.labels:,} labels; {counts.converted:,} re-encoded",
+    ]
+    if counts.missing:
+        lines.append(f"Missing:  {counts.missing:,} pictures that are no longer stored, or are damaged")
+    return "\n".join(lines) + "\n\n" + _LOAD[kind] + "\n" + _REST
