@@ -28,7 +28,7 @@ def is_sampled(sha256: str) -> bool:
     return int.from_bytes(digest[:8], "big") < rate * 2**64
 
 
-def cases_open(predictions: Iterable[Prediction], *, source: Case.Source) -> list[Case]:
+def cases_open(predictions: Iterable[Prediction], *, source: Case.OpenedBy) -> list[Case]:
     """Opens a case for each of these answers whose picture has none. Takes in what was said of those pictures before.
 
     Call it in a transaction. An audit marks also the cases that are there already. Returns the new cases.
@@ -39,7 +39,7 @@ def cases_open(predictions: Iterable[Prediction], *, source: Case.Source) -> lis
     # Statements about these images wait until this transaction ends, so that each of them meets the case.
     list(Image.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk").values_list("pk"))
     there = set(Case.objects.filter(image_id__in=wanted).values_list("image_id", flat=True))
-    if source == Case.Source.AUDIT and there:
+    if source == Case.OpenedBy.AUDIT and there:
         Case.objects.filter(image_id__in=there, in_audit=False).update(in_audit=True)
     new = [image_id for image_id in wanted if image_id not in there]
     # Where another process opens the same one at this moment, its row stays.
@@ -50,11 +50,11 @@ def cases_open(predictions: Iterable[Prediction], *, source: Case.Source) -> lis
     return cases
 
 
-def _case(prediction: Prediction, source: Case.Source) -> Case:
+def _case(prediction: Prediction, source: Case.OpenedBy) -> Case:
     return Case(
         image_id=prediction.image_id,
         source=source,
-        in_audit=source == Case.Source.AUDIT,
+        in_audit=source == Case.OpenedBy.AUDIT,
         **answer_columns(prediction),
     )
 

@@ -32,8 +32,8 @@ def open_cases_for_answers(answers: Sequence[Answered], **_: Any) -> None:
     try:
         with transaction.atomic():
             found = Prediction.objects.select_related("image").in_bulk(sampled | uncertain)
-            opening.cases_open([found[pk] for pk in sampled], source=Case.Source.AUDIT)
-            opening.cases_open([found[pk] for pk in uncertain - sampled], source=Case.Source.LOW_SCORE)
+            opening.cases_open([found[pk] for pk in sampled], source=Case.OpenedBy.AUDIT)
+            opening.cases_open([found[pk] for pk in uncertain - sampled], source=Case.OpenedBy.LOW_SCORE)
     except DatabaseError:
         logger.exception("No cases were opened for %d answers.", len(sampled | uncertain))
 
@@ -56,4 +56,4 @@ def count_feedback(feedback: Feedback, prediction: Prediction, **_: Any) -> None
     if case is not None:
         opening.case_count_feedback(case, feedback)
     elif feedback.verdict != Feedback.Verdict.RIGHT:
-        opening.cases_open([prediction], source=Case.Source.FEEDBACK)
+        opening.cases_open([prediction], source=Case.OpenedBy.FEEDBACK)

@@ -164,13 +164,13 @@ def _prediction(choice: random.Random, image: Image, label: str, second: str, mo
 
 
 def _case(choice: random.Random, prediction: Prediction, expected: str, moment: datetime, statements: int) -> Case:
-    source = Case.Source.FEEDBACK if statements else choice.choice([Case.Source.AUDIT, Case.Source.LOW_SCORE])
+    source = Case.OpenedBy.FEEDBACK if statements else choice.choice([Case.OpenedBy.AUDIT, Case.OpenedBy.LOW_SCORE])
     wrong = (statements + 1) // 2
     return Case(
         image=prediction.image,
         prediction=prediction,
         source=source,
-        in_audit=source == Case.Source.AUDIT,
+        in_audit=source == Case.OpenedBy.AUDIT,
         opened_at=moment,
         predicted_label=prediction.label,
         score=prediction.score or 0.0,

@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from feedback.models import Feedback
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision
 from review.tests.cases import reviewer_named
 
@@ -70,7 +70,7 @@ def test_an_author_of_their_own(client: Client, prediction: Prediction) -> None:
 
 def test_after_a_decision(client: Client, prediction: Prediction) -> None:
     _post(client, _payload(prediction, author="ada"))
-    verdict = Verdict(Decision.Kind.UNUSABLE)
+    verdict = DecisionRequest(Decision.Kind.UNUSABLE)
     case_decide(case_id=Case.objects.get().pk, reviewer=reviewer_named(), verdict=verdict)
     response = _post(client, _payload(prediction, author="ada", verdict="right"))
     assert (response.status_code, response.json()["code"]) == (409, "decided")

@@ -19,7 +19,7 @@ from feedback.forms import FeedbackForm
 from feedback.models import Feedback
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision
 from review.tests.cases import reviewer_named
 
@@ -131,7 +131,9 @@ def test_what_may_be_meant_by_an_unknown_label(client: Client, prediction: Predi
 
 def test_after_a_decision(client: Client, prediction: Prediction) -> None:
     _give(client, prediction)
-    case_decide(case_id=Case.objects.get().pk, reviewer=reviewer_named(), verdict=Verdict(Decision.Kind.UNUSABLE))
+    case_decide(
+        case_id=Case.objects.get().pk, reviewer=reviewer_named(), verdict=DecisionRequest(Decision.Kind.UNUSABLE)
+    )
     response = _give(client, prediction, verdict="right")
     assert "A reviewer has decided this already." in client.get(response["Location"]).text
     assert Feedback.objects.get().verdict == "wrong"

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision
 from review.tests.cases import own_prediction, reviewer_named
 
@@ -31,7 +31,7 @@ def _say(client: Client, prediction: Prediction, verdict: str = "wrong", **value
 
 def _decide(prediction: Prediction, kind: Decision.Kind, label: str = "") -> None:
     case = Case.objects.get(image=prediction.image)
-    case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=Verdict(kind, label))
+    case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=DecisionRequest(kind, label))
 
 
 def _page(client: Client, prediction: Prediction) -> str:
@@ -117,6 +117,8 @@ def test_a_decision_on_another_answer_to_the_same_picture(client: Client, predic
 def test_flagged_is_not_decided(client: Client, prediction: Prediction) -> None:
     _say(client, prediction)
     case = Case.objects.get(image=prediction.image)
-    case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=Verdict(Decision.Kind.FLAGGED, note="Look again."))
+    case_decide(
+        case_id=case.pk, reviewer=reviewer_named(), verdict=DecisionRequest(Decision.Kind.FLAGGED, note="Look again.")
+    )
     page = _page(client, prediction)
     assert 'class="decision"' not in page and "<summary>Change</summary>" in page

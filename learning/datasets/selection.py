@@ -91,17 +91,17 @@ class Selection:
             raise RequestRejected("since-after-until", f"The first day, {since}, is after the last one, {until}.")
         chosen = tuple(sorted(set(verdicts)))
         for verdict in chosen:
-            if verdict not in Case.Verdict:
+            if verdict not in Case.Outcome:
                 raise RequestRejected(
-                    "unknown-verdict", f"“{verdict}” is none of the verdicts: {', '.join(Case.Verdict)}."
+                    "unknown-verdict", f"“{verdict}” is none of the verdicts: {', '.join(Case.Outcome)}."
                 )
         names = _labels(labels)
-        if names and chosen == (Case.Verdict.UNUSABLE,):
+        if names and chosen == (Case.Outcome.UNUSABLE,):
             raise RequestRejected(
                 "unusable-has-no-label", "Unusable pictures have no label: choose labels, or that verdict."
             )
         # All of them are no choice, so that the same data set is asked for in one way only.
-        return cls(since, until, names, () if set(chosen) == set(Case.Verdict) else chosen)
+        return cls(since, until, names, () if set(chosen) == set(Case.Outcome) else chosen)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Selection:
@@ -115,7 +115,7 @@ class Selection:
 
     def __str__(self) -> str:
         """In words, for people."""
-        titles = dict(Case.Verdict.choices)
+        titles = dict(Case.Outcome.choices)
         parts = [str(titles[verdict]).lower() for verdict in self.verdicts]
         words = " or ".join(parts) if parts else "all decided cases"
         if self.labels:

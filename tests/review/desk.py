@@ -93,8 +93,8 @@ class Desk:
 
     def clear(self) -> None:
         """No cases, and nothing said: for the next test. The answers stay."""
-        for table in ("decision", "skip", "feedback", "case", "export"):
-            self.rows(f"DELETE FROM feedback_{table}")
+        for table in ("review_decision", "review_skip", "feedback_feedback", "review_case", "learning_export"):
+            self.rows(f"DELETE FROM {table}")
 
 
 def _answer(response: requests.Response) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def test_a_comment_is_text_and_nothing_else(desk: Desk, sit: Sit, scripts: bool)
     desk.say(1, "", comment="")
     lead = sit("lead", java_script_enabled=scripts)
     lead.goto(f"{desk.url}/{case}/focus/")
-    words = lead.locator(".voices .words").inner_text()
+    words = lead.locator(".comments .words").inner_text()
     assert "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'> {{ 7 }}" in words
     assert "[U+202E]gnp.exe[U+2028]=HYPERLINK" in words, "what turns the writing is shown, and turns nothing"
     assert not re.search("[\x00-\x08\x0b-\x1f\u202e\u2028]", words)
@@ -92,9 +92,9 @@ def test_a_long_comment_can_be_unfolded(desk: Desk, sit: Sit) -> None:
     case = desk.say(0, "cup", comment="word " * 399 + "end")
     tab = sit("ada")
     tab.goto(f"{desk.url}/{case}/focus/")
-    whole = tab.locator(".voices details > .words")
+    whole = tab.locator(".comments details > .words")
     assert not whole.is_visible()
-    tab.locator(".voices summary").click()
+    tab.locator(".comments summary").click()
     assert whole.inner_text().endswith("end")
 
 

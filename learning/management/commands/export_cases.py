@@ -35,7 +35,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="VERDICT",
-            help=f"only this verdict: {', '.join(Case.Verdict)}; may be given again",
+            help=f"only this verdict: {', '.join(Case.Outcome)}; may be given again",
         )
         parser.add_argument("--force", action="store_true", help="write over a file that is there already")
 
