@@ -169,7 +169,7 @@ def test_an_answer_that_comes_too_late(tab) -> None:
 def test_the_server_is_away(tab) -> None:
     tab.route("**/api/labels?*", lambda route: route.fulfill(body="a page of some proxy's"))
     _field(tab).fill("cup")
-    tab.get_by_text("The list cannot be loaded just now.").wait_for()
+    tab.get_by_text("Suggestions aren't available.").wait_for()
     _field(tab).press("Enter")
     tab.get_by_text("You said: no, it is “cup”.").wait_for()
 

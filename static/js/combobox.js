@@ -1,17 +1,17 @@
-/* A text field that offers labels while somebody types: an editable combobox with a list, as the ARIA Authoring
- * Practices describe it (https://www.w3.org/WAI/ARIA/apg/patterns/combobox/).
+/* A text field that suggests labels: an editable combobox with a list, as the ARIA Authoring Practices describe it
+ * (https://www.w3.org/WAI/ARIA/apg/patterns/combobox/).
  *
- * Any <input data-combobox="/api/labels" data-prediction="uuid"> becomes one when this module is loaded; the second
- * attribute may be missing. Without the module it stays a text field, with the suggestions of its <datalist>. Whatever
- * was taken or typed is the field's value, and the server finds out which label it names. Looks: combobox.css.
+ * Every <input data-combobox="/api/labels" data-prediction="uuid"> becomes one when this module is loaded; the second
+ * attribute is optional. Without the module it stays a text field with the suggestions of its <datalist>. The field's
+ * value is the text that was typed or chosen; the server resolves it to a label. Styles: combobox.css.
  */
 
-const TYPING_PAUSE = 120; // milliseconds without a key, after which a search is worth its request
-const KEY = Symbol.for("mlsite.combobox"); // at the field, so that a second copy of this module finds it as well
+const TYPING_PAUSE = 120; // milliseconds without a key before a search starts
+const KEY = Symbol.for("mlsite.combobox"); // a property of the field, so that a second copy of this module finds it
 let count = 0;
 
 /**
- * Makes a combobox of a text field, or changes the callback of one that is one already.
+ * Turns a text field into a combobox, or changes the callback of an existing one.
  * `onTake(choice)` is called after a choice was taken, with its entry of `GET /api/labels`.
  */
 export function enhance(input, { onTake } = {}) {
@@ -22,20 +22,20 @@ export function enhance(input, { onTake } = {}) {
 class Combobox {
   onTake = () => {};
   choices = [];
-  active = -1; // the place of the option that Enter takes
-  request = null; // the search under way, if any: an AbortController
+  active = -1; // index of the option that Enter takes
+  request = null; // the AbortController of the current search, if any
 
   constructor(input) {
     this.input = input;
     do this.id = `combobox-${(count += 1)}`;
-    while (document.getElementById(`${this.id}-list`)); // of that second copy
+    while (document.getElementById(`${this.id}-list`)); // of a second copy
     this.list = element("div", "combobox-list", { id: `${this.id}-list`, role: "listbox", "aria-label": "Labels" });
-    this.list.tabIndex = -1; // or Tab would stop at it, as at anything that scrolls
+    this.list.tabIndex = -1; // otherwise Tab would stop at it, because it scrolls
     this.list.hidden = true;
     this.status = element("div", "combobox-status", { role: "status" });
 
     const label = input.closest("label");
-    // The list is going to be inside of it too, and is no part of the field's name.
+    // The list will be inside the label, too, and must not become part of the field's name.
     if (label && !input.ariaLabel) input.ariaLabel = label.textContent.trim();
     const focused = document.activeElement === input;
     const box = element("div", "combobox");
@@ -43,7 +43,7 @@ class Combobox {
     box.append(input, this.list, this.status);
     if (focused) input.focus();
 
-    input.removeAttribute("list"); // two lists at once would be one too many
+    input.removeAttribute("list"); // the browser would show a second list
     for (const [name, value] of Object.entries({
       role: "combobox",
       "aria-autocomplete": "list",
@@ -59,10 +59,10 @@ class Combobox {
     input.addEventListener("click", () => this.isOpen || this.search());
     input.addEventListener("blur", () => this.close());
     input.addEventListener("keydown", (event) => this.press(event));
-    // The field keeps the focus, and a phone its keyboard, while somebody points at the list.
+    // Keeps the focus in the field, and the keyboard of a phone open, during a click on the list.
     this.list.addEventListener("mousedown", (event) => event.preventDefault());
     this.list.addEventListener("click", (event) => {
-      event.preventDefault(); // in a <label>, it would be a click on the field as well
+      event.preventDefault(); // in a <label>, it would also click the field
       const option = event.target.closest("[role=option]");
       if (option) this.take(this.choices[Number(option.dataset.place)]);
     });
@@ -81,7 +81,7 @@ class Combobox {
       Escape: () => this.escape(),
     }[event.key]?.();
     if (handled) {
-      event.preventDefault(); // no form is sent, no dialog closed
+      event.preventDefault(); // sends no form, closes no dialog
       event.stopPropagation();
     }
   }
@@ -105,10 +105,10 @@ class Combobox {
     return true;
   }
 
-  /** Asks for the labels that fit and shows them; whatever was asked before does not matter any more. */
+  /** Loads and shows the matching labels; cancels the search before. */
   async search({ pause = 0, then = () => {} } = {}) {
     this.cancel();
-    this.activate(-1); // the options still to be seen are those of another text: Enter takes none of them
+    this.activate(-1); // the visible options belong to another text: Enter must not take one
     const request = (this.request = new AbortController());
     try {
       if (pause) await new Promise((resolve) => setTimeout(resolve, pause));
@@ -119,9 +119,9 @@ class Combobox {
       then();
     } catch (error) {
       if (request.signal.aborted) return;
-      console.warn("The labels cannot be loaded:", error);
+      console.warn("Could not load the labels:", error);
       this.close();
-      this.say("The list cannot be loaded just now. What you type is taken all the same.", { visible: true });
+      this.say("Suggestions aren't available. You can still type a label.", { visible: true });
     } finally {
       if (this.request === request) this.request = null;
     }
@@ -141,7 +141,7 @@ class Combobox {
     this.list.replaceChildren(...labels.map((choice, place) => this.option(choice, place, query)));
     if (labels.length === 0) {
       this.close();
-      this.say(query ? `No label fits “${query}”.` : "There are no labels.", { visible: true });
+      this.say(query ? `No label matches “${query}”.` : "There are no labels.", { visible: true });
       return;
     }
     this.say(labels.length === 1 ? "1 label to choose." : `${labels.length} labels to choose from.`);
@@ -169,7 +169,7 @@ class Combobox {
     return option;
   }
 
-  /** Shows the list, all of it: where there is too little room below the field, the page moves up. */
+  /** Shows the list; scrolls the page if there is too little room below the field. */
   open() {
     this.list.hidden = false;
     this.list.scrollTop = 0;
@@ -177,7 +177,7 @@ class Combobox {
     this.input.setAttribute("aria-expanded", "true");
   }
 
-  /** Makes one option the one that Enter takes: after the last comes the first, and before the first (-1) none. */
+  /** Activates the option that Enter takes: after the last one comes the first; -1 means none. */
   activate(place) {
     const options = this.list.children;
     options[this.active]?.setAttribute("aria-selected", "false");
@@ -218,8 +218,8 @@ class Combobox {
   }
 
   /**
-   * To those who hear the page; `visible`: to all, under the field. That stays when the field is left: if it went,
-   * whatever somebody is about to click would move away.
+   * Announces a text to screen readers; if `visible`, also shows it under the field. It stays when the field loses the
+   * focus: otherwise the button that is being clicked would move.
    */
   say(text, { visible = false } = {}) {
     this.status.classList.toggle("combobox-says", visible);
@@ -234,7 +234,7 @@ function element(name, className, attributes = {}) {
   return made;
 }
 
-/** The text with that part of it in <b> which somebody has typed. */
+/** Returns the text with the typed part in <b>. */
 function marked(text, typed) {
   const wanted = typed.replace(/[\s_-]+/g, " ").trim().toLowerCase();
   const start = wanted ? text.replaceAll("-", " ").toLowerCase().indexOf(wanted) : -1;
@@ -244,7 +244,7 @@ function marked(text, typed) {
   return [text.slice(0, start), part, text.slice(start + wanted.length)];
 }
 
-/** As the pages write a score: never rounded up to a certainty that is not there. */
+/** Formats a score as the pages do: only a score of 1 becomes 100 %. */
 function percent(score) {
   return `${((score < 1 ? Math.min(score, 0.999) : 1) * 100).toFixed(1)}%`;
 }
