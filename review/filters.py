@@ -52,7 +52,7 @@ class Filter:
     """One filter of the queue.
 
     `choices`: its values with their titles; if `None`, every value of the column `name` is one.
-    `condition`: the condition for a value; if `None`, the column `name` equals the value.
+    `condition`: the condition for one of the `choices`; if `None`, the column `name` equals the value.
     `takes_label`: any label can be typed, too.
     `of_decided`: only decided cases have a value.
     """
