@@ -79,7 +79,7 @@ def _desk(page: Any, site: RunningSite) -> None:
     for number in range(6):
         page.get_by_role("checkbox").nth(number).check()
     _keep(page, "grid")
-    page.get_by_role("button", name="Look at what will happen").click()
+    page.get_by_role("button", name="Preview").click()
     _keep(page, "preview")
 
 

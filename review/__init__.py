@@ -1,1 +1,1 @@
-"""The reviewing desk: cases open, are queued, claimed and decided."""
+"""The reviewing desk: cases are opened, queued, claimed and decided."""

@@ -1,4 +1,4 @@
-"""The reviewing desk: the queue of cases, and the views that a reviewer works in."""
+"""The reviewing desk in the admin: the list of cases, its bulk actions, and the addresses of the desk's own views."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from feedback.models import Feedback
 from predictions.admin import ReadOnlyAdmin
-from review.decisions import MOST_AT_ONCE, Verdict
-from review.facets import facets, orders, state_counts, states
-from review.filters import Filters
+from review.bulk import MAX_CASES
+from review.counting import state_counts
+from review.decisions import DecisionRequest
+from review.facets import facets, orders, states
+from review.filters import FILTERS, Filters
 from review.models import Case
+from review.selectors import cases_found
 from review.statistics import views as statistics
 from review.views import focus, grid
 
-FILTERS = frozenset(vars(Filters()))
-
 
 class CaseList(ChangeList):
-    """Django's list, filtered and ordered by what the rest of the desk understands too."""
+    """Django's list with the filters and the orders of the desk."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Case]:
         self.filters = Filters.from_query(request.GET)
@@ -37,7 +37,8 @@ class CaseList(ChangeList):
         return super().get_queryset(request, exclude_parameters)
 
     def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        return {name: value for name, value in super().get_filters_params(params).items() if name not in FILTERS}
+        own = {"state", "order", *FILTERS}
+        return {name: value for name, value in super().get_filters_params(params).items() if name not in own}
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         return list(self.filters.columns)
@@ -46,12 +47,12 @@ class CaseList(ChangeList):
         query = self.filters.query_string
         return f"{result.get_absolute_url()}{'?' if query else ''}{query}"
 
-    # What the template asks for.
+    # for the template
 
     @cached_property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[CaseRow]:
         now = timezone.now()
-        return [Row(case, self.url_for_result(case), now) for case in self.result_list]
+        return [CaseRow(case, self.url_for_result(case), now) for case in self.result_list]
 
     @cached_property
     def orders(self) -> Any:
@@ -67,16 +68,16 @@ class CaseList(ChangeList):
 
 
 class KnownCountPaginator(Paginator):  # type: ignore[type-arg] # generic in its type stubs only
-    """Pages of a list whose length was counted for the filters already."""
+    """A paginator that is told the number of cases."""
 
     def __init__(self, cases: QuerySet[Case], per_page: int, count: int) -> None:
         super().__init__(cases, per_page)
-        self.__dict__["count"] = count  # where the cached property keeps what it has counted
+        self.__dict__["count"] = count  # the cached property `count` stores its value here
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the list. Django's own way to lines takes three times as long, half of the whole page's time."""
+class CaseRow:
+    """One row of the list. Django's own rows take three times as long, half of the page's time."""
 
     case: Case
     url: str
@@ -94,7 +95,7 @@ class Row:
     @property
     def state(self) -> str:
         case, state = self.case, self.case.state_at(self.now)
-        if case.label and case.verdict != Case.Verdict.RIGHT:
+        if case.label and case.verdict != Case.Outcome.RIGHT:
             return f"{state}: {case.label.replace('_', ' ')}"
         return f"{state} by {case.claimed_by}" if state == "Claimed" else state
 
@@ -108,19 +109,19 @@ class Row:
 
 @admin.register(Case)
 class CaseAdmin(ReadOnlyAdmin):
-    list_display = ("__str__",)  # the columns stand in the template: see `Row`
+    list_display = ("__str__",)  # the template has the columns: see `CaseRow`
     search_fields = ("predicted_label", "expected_label", "label", "image__sha256", "comment")
-    search_help_text = "label, beginning of the picture's SHA-256, or words of a comment"
+    search_help_text = "A label, words of a comment, or the beginning of the picture's SHA-256"
     list_per_page = 50
     list_select_related = ("claimed_by",)
     show_full_result_count = False
-    preserve_filters = False  # they stand in the addresses themselves
+    preserve_filters = False  # every address carries them
     actions = ("confirm", "accept", "unusable", "reopen")
 
     class Media:
         css: ClassVar = {"all": ["css/combobox.css", "review/queue.css"]}
 
-    # --- Who may do what --------------------------------------------------------------------------
+    # --- Permissions ------------------------------------------------------------------------------
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("review.decide_case")
@@ -137,7 +138,7 @@ class CaseAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: Any, per_page: int, *arguments: Any, **options: Any
     ) -> Paginator[Any]:
         filters = Filters.from_query(request.GET)
-        if filters.has_only_state and not request.GET.get(SEARCH_VAR):
+        if not filters.values and not request.GET.get(SEARCH_VAR):
             number = state_counts()[filters.state or "open"]
             return KnownCountPaginator(queryset, per_page, number)
         return super().get_paginator(request, queryset, per_page, *arguments, **options)
@@ -145,23 +146,9 @@ class CaseAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Case], search_term: str
     ) -> tuple[QuerySet[Case], bool]:
-        """Cases that a label, a hash or a comment leads to. All words of it have to be in one of them."""
-        text = " ".join(search_term.split())
-        if not text:
-            return queryset, False
-        label = text.replace(" ", "_")
-        said = Feedback.objects.filter(Q(comment__icontains=text) | Q(expected_words__icontains=text))
-        found = (
-            Q(predicted_label__icontains=label)
-            | Q(expected_label__icontains=label)
-            | Q(label__icontains=label)
-            | Q(image__in=said.filter(image__isnull=False).values("image"))
-        )
-        if all(letter in "0123456789abcdef" for letter in text):
-            found |= Q(image__sha256__startswith=text)
-        return queryset.filter(found), False
+        return cases_found(queryset, search_term), False
 
-    # --- Many at once -----------------------------------------------------------------------------
+    # --- Bulk actions -----------------------------------------------------------------------------
 
     @admin.action(description="Confirm: the model was right…", permissions=["decide"])
     def confirm(self, request: HttpRequest, cases: QuerySet[Case]) -> HttpResponse | None:
@@ -180,23 +167,23 @@ class CaseAdmin(ReadOnlyAdmin):
         return self._preview(request, cases, "reopen")
 
     def _preview(self, request: HttpRequest, cases: QuerySet[Case], kind: str) -> HttpResponse | None:
-        """Nothing is decided before the reviewer has seen what will happen."""
-        chosen = list(cases.values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
-        if len(chosen) > MOST_AT_ONCE:
-            messages.error(request, f"Up to {MOST_AT_ONCE} cases at once. Narrow the list down first.")
+        """Shows what the action would do; the reviewer confirms it there."""
+        chosen = list(cases.values_list("pk", flat=True)[: MAX_CASES + 1])
+        if len(chosen) > MAX_CASES:
+            messages.error(request, f"At most {MAX_CASES} cases at once. Narrow the list down first.")
             return None
-        return grid.preview_page(request, chosen, Verdict(kind))
+        return grid.preview_page(request, chosen, DecisionRequest(kind))
 
     # --- The desk's own views ---------------------------------------------------------------------
 
     def change_view(self, request: HttpRequest, object_id: str, *arguments: Any, **options: Any) -> HttpResponse:
-        """Links from elsewhere in the admin lead to the page where a case is worked on."""
+        """Redirects the admin's links to the focus view."""
         if not object_id.isdecimal():
             return super().change_view(request, object_id, *arguments, **options)
         return redirect(reverse("admin:review_case_focus", args=[object_id]))
 
     def get_urls(self) -> list[URLPattern]:
-        """The desk's own views, each behind the admin's login and the permission that it names."""
+        """Adds the desk's own views, each behind the admin's login and the permission that it names."""
         return [*self._own_urls(), *super().get_urls()]
 
     def _own_urls(self) -> list[URLPattern]:

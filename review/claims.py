@@ -1,9 +1,9 @@
-"""Claims: a case that a reviewer looks at is kept from the others for a while."""
+"""Claims: a case that a reviewer looks at is reserved for them for a while."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -13,40 +13,31 @@ from django.db.models import Q
 from django.utils import timezone
 
 from predictions.exceptions import RequestRejected
+from review.filters import Filters
 from review.models import Case, CaseQuerySet, Skip
-from review.orders import DEFAULT_ORDER, ORDERS
 
 
-def claim_next(
-    reviewer: User,
-    *,
-    order: str = DEFAULT_ORDER,
-    state: str = Case.State.OPEN,
-    within: CaseQuerySet | None = None,
-    besides: Collection[int] = (),
-) -> Case | None:
-    """Claims the case that `reviewer` should look at next; `None` if there is none.
+def claim_next(reviewer: User, *, filters: Filters | None = None, besides: Collection[int] = ()) -> Case | None:
+    """Claims the case that `reviewer` should look at next. Returns `None` if there is none.
 
-    `within` narrows the choice (the filters of the queue), `state` says whether it is of the open ones or of those that
-    somebody has flagged; `besides` leaves out the case he looks at now. What he has claimed already comes first; what
-    he has skipped comes last, when there is nothing else. Two reviewers never get the same case: the row is locked
-    where the database can pass over the locked rows of others, and where it cannot (SQLite) transactions that write
-    come one after the other.
+    `filters` narrow and order the choice. They choose among the flagged cases if they ask for that state, otherwise
+    among the open ones. `besides` are cases to leave out. A case that the reviewer has claimed already comes first;
+    cases that they have skipped come last. Two reviewers never get the same case: PostgreSQL locks the row and skips
+    locked ones, and SQLite runs writing transactions one after the other.
     """
-    cases = Case.objects.all() if within is None else within
-    choice = cases.filter(state=state).exclude(pk__in=besides).order_by(*ORDERS[order].columns)
+    filters = (filters or Filters()).of_undecided()
+    state = Case.State.FLAGGED if filters.state == Case.State.FLAGGED else Case.State.OPEN
+    cases = filters.apply_values(Case.objects.filter(state=state)).exclude(pk__in=besides).order_by(*filters.columns)
     with transaction.atomic():
         now = timezone.now()
-        mine = set(Case.objects.filter(claimed_by=reviewer, claimed_until__gt=now).values_list("pk", flat=True))
-        # Asked for by their keys: SQLite would rather read the whole queue in its order than sort these few.
         found = (
-            (_first(choice.filter(pk__in=mine)) if mine.difference(besides) else None)
-            or _first(choice.free(now).not_skipped_by(reviewer))
-            or _first(choice.free(now).order_by("skips__created_at").filter(skips__reviewer=reviewer))
+            _first(cases.filter(claimed_by=reviewer, claimed_until__gt=now))
+            or _first(cases.free(now).not_skipped_by(reviewer))
+            or _first(cases.free(now).order_by("skips__created_at").filter(skips__reviewer=reviewer))
         )
         if found is None:
             return None
-        Case.objects.filter(pk=found).update(claimed_by=reviewer, claimed_until=_until(now))
+        Case.objects.filter(pk=found).update(claimed_by=reviewer, claimed_until=now + _duration())
     return Case.objects.select_related("image", "prediction").get(pk=found)
 
 
@@ -57,43 +48,44 @@ def _first(cases: CaseQuerySet) -> int | None:
 
 
 def claim(case: Case, reviewer: User) -> bool:
-    """Keeps the case for `reviewer`, from now on for a while. Whether it is his: another's claim stands.
+    """Claims or renews a case for `reviewer`. Returns whether they have it: nobody takes another reviewer's claim.
 
-    A case that is decided already needs no claim.
+    A decided case cannot be claimed. A claim that has more than half of its time left is not renewed.
     """
     now = timezone.now()
-    mine = Case.objects.filter(Q(claimed_by=reviewer) | Q(claimed_until__isnull=True) | Q(claimed_until__lte=now))
-    is_mine = (
-        mine.filter(pk=case.pk).exclude(state=Case.State.DECIDED).update(claimed_by=reviewer, claimed_until=_until(now))
-    )
-    if is_mine:
-        case.claimed_by, case.claimed_until = reviewer, _until(now)
-    return bool(is_mine)
+    if case.state == Case.State.DECIDED:
+        return False
+    if case.claimed_by_id == reviewer.pk and case.is_claimed_at(now + _duration() / 2):
+        return True
+    available = Q(claimed_by=reviewer) | Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
+    undecided = Case.objects.filter(available, pk=case.pk).exclude(state=Case.State.DECIDED)
+    is_claimed = bool(undecided.update(claimed_by=reviewer, claimed_until=now + _duration()))
+    if is_claimed:
+        case.claimed_by, case.claimed_until = reviewer, now + _duration()
+    return is_claimed
 
 
 def require_free(case: Case, reviewer: User) -> None:
-    """Raises `RequestRejected` `claimed` if somebody else looks at the case just now."""
+    """Raises `RequestRejected` `claimed` if somebody else has claimed the case."""
     if case.is_claimed_at(timezone.now()) and case.claimed_by_id != reviewer.pk:
-        who = case.claimed_by.get_username() if case.claimed_by else "Somebody else"
-        raise RequestRejected("claimed", f"{who} is looking at this case now.", status=409)
+        name = case.claimed_by.get_username() if case.claimed_by else "Somebody else"
+        raise RequestRejected("claimed", f"{name} is looking at this case now.", status=409)
 
 
 def case_skip(*, case_id: int, reviewer: User, decision_count: int | None = None, key: UUID | None = None) -> None:
-    """Gives the case back to the queue, and to this reviewer last of all.
+    """Releases the case and shows it to this reviewer after all others.
 
-    A retry with the same `key` changes nothing. Neither does a skip of a case whose history no longer has the
-    `decision_count` rows that the reviewer saw.
-
-    Raises `RequestRejected` `no-such-case`.
+    Changes nothing if an earlier attempt had the same `key`, or if the case's history does not have the
+    `decision_count` rows that the reviewer saw. Raises `RequestRejected` `no-such-case`.
     """
     with transaction.atomic():
         case = Case.objects.select_for_update(of=("self",)).filter(pk=case_id).first()
         if case is None:
-            raise RequestRejected("no-such-case", "There is no such case any more.", status=404)
+            raise RequestRejected("no-such-case", "This case no longer exists.", status=404)
         has_changed = decision_count is not None and decision_count != case.decision_count
         if has_changed or (key is not None and case.skips.filter(reviewer=reviewer, key=key).exists()):
             return
-        # One round trip, whether the reviewer has skipped it before or not.
+        # One round trip, whether or not the reviewer has skipped the case before.
         Skip.objects.bulk_create(
             [Skip(case=case, reviewer=reviewer, key=key)],
             update_conflicts=True,
@@ -104,9 +96,9 @@ def case_skip(*, case_id: int, reviewer: User, decision_count: int | None = None
 
 
 def release(case_id: int, reviewer: User) -> None:
-    """Gives the case back to the queue, if it is his."""
+    """Ends the reviewer's claim of a case, if they have one."""
     Case.objects.filter(pk=case_id, claimed_by=reviewer).update(claimed_by=None, claimed_until=None)
 
 
-def _until(now: datetime) -> datetime:
-    return now + timedelta(minutes=settings.REVIEW_CLAIM_MINUTES)
+def _duration() -> timedelta:
+    return timedelta(minutes=settings.REVIEW_CLAIM_MINUTES)

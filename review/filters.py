@@ -1,22 +1,28 @@
-"""Which cases a reviewer wants to see: what the queue, the grid and "next for me" have in their addresses."""
+"""The filters of the queue. The list, the grid and "next for me" all read them from their address.
+
+To add a filter, add an entry to `FILTERS`: the pages, their counts and the addresses follow from it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Self
 from urllib.parse import urlencode
 
+from django.db.models import Q
 from django.db.models.functions import Coalesce
+from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
 from review.models import Case, CaseQuerySet
 from review.orders import DEFAULT_ORDER, ORDERS
 
 CLAIMED = "claimed"
+VALUE_MAX_LENGTH = 200
 
-# The states that one can ask for. Each one's name is that of its part of the queue, a claim being a state too.
+# The states that the queue can show. A claim and each verdict count as states of their own.
 STATES = {
     "open": "Open",
     CLAIMED: "Claimed now",
@@ -28,41 +34,84 @@ STATES = {
     "all": "All",
 }
 
-# Those that are counted in the one before them, too.
-PARTS = frozenset({CLAIMED, *Case.Verdict.values})
+# States that are also counted in the state before them.
+PARTS = frozenset({CLAIMED, *Case.Outcome.values})
 
+# value: title, limit, whether cases must be older than the limit or younger
 AGES = {
-    "hour": ("Less than an hour", None, timedelta(hours=1)),
-    "day": ("Less than a day", None, timedelta(days=1)),
-    "week": ("Less than a week", None, timedelta(days=7)),
-    "older": ("A week and more", timedelta(days=7), None),
-    "month": ("30 days and more", timedelta(days=30), None),
+    "hour": ("Less than an hour", timedelta(hours=1), False),
+    "day": ("Less than a day", timedelta(days=1), False),
+    "week": ("Less than a week", timedelta(days=7), False),
+    "older": ("A week and more", timedelta(days=7), True),
+    "month": ("30 days and more", timedelta(days=30), True),
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One filter of the queue.
+
+    `choices`: its values with their titles; if `None`, every value of the column `name` is one.
+    `condition`: the condition for one of the `choices`; if `None`, the column `name` equals the value.
+    `takes_label`: any label can be typed, too.
+    `of_decided`: only decided cases have a value.
+    """
+
+    name: str
+    title: str
+    choices: Mapping[str, str] | None = None
+    condition: Callable[[str], Q] | None = None
+    takes_label: bool = False
+    of_decided: bool = False
+
+    def where(self, value: str) -> Q:
+        return self.condition(value) if self.condition else Q(**{self.name: value})
+
+
+def _has_age(age: str) -> Q:
+    _title, limit, is_older = AGES[age]
+    since = timezone.now() - limit
+    if not is_older:
+        return Q(opened_at__gt=since)
+    # Most cases are that old. COALESCE keeps SQLite from reading their rows by the index of `opened_at`: with 20,000
+    # cases the counts by source take 8 ms instead of 43, those by model version 12 instead of 70.
+    return Q(LessThanOrEqual(Coalesce("opened_at", "opened_at"), since))
+
+
+FILTERS = {
+    entry.name: entry
+    for entry in (
+        Filter("predicted_label", "The model said", takes_label=True),
+        Filter("expected_label", "People expect", takes_label=True),
+        Filter("label", "Decided as", takes_label=True, of_decided=True),
+        Filter("source", "Source", choices=dict(Case.OpenedBy.choices)),
+        Filter("model_version", "Model version"),
+        Filter("age", "Age", choices={age: title for age, (title, *_limit) in AGES.items()}, condition=_has_age),
+    )
 }
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Empty means everything, but for `state`, where it means the open ones, and `order`, the default one.
+    """The cases that a reviewer wants to see: their state, their order and the value of each filter that is set.
 
-    What is not known is ignored: an address that somebody kept must not break.
+    An empty `state` means the open cases, an empty `order` the default order.
     """
 
     state: str = ""
-    predicted_label: str = ""
-    expected_label: str = ""
-    label: str = ""
-    model_version: str = ""
-    source: str = ""
-    age: str = ""
     order: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
-        values = {field.name: query.get(field.name, "").replace("\x00", "")[:200] for field in fields(cls)}
-        known = {"state": STATES, "source": Case.Source.values, "age": AGES, "order": ORDERS}
-        return cls(
-            **{name: "" if name in known and value not in known[name] else value for name, value in values.items()}
-        )
+        """Reads the parameters of an address. Ignores unknown values, so that bookmarks keep working."""
+
+        def known(name: str, choices: Mapping[str, object] | None) -> str:
+            value = query.get(name, "").replace("\x00", "")[:VALUE_MAX_LENGTH]
+            return value if choices is None or value in choices else ""
+
+        values = {name: value for name, entry in FILTERS.items() if (value := known(name, entry.choices))}
+        return cls(known("state", STATES), known("order", ORDERS), values)
 
     @property
     def order_key(self) -> str:
@@ -74,41 +123,44 @@ class Filters:
 
     @property
     def query_string(self) -> str:
-        """As it stands in an address: only what is not empty, without a question mark."""
+        """The parameters for an address, without a question mark."""
         return urlencode(self.items())
 
     @property
-    def has_only_state(self) -> bool:
-        return not any(value for name, value in self.items() if name not in {"state", "order"})
+    def shows_decided(self) -> bool:
+        return self.state not in {"", "open", CLAIMED, "flagged"}
 
     def items(self) -> list[tuple[str, str]]:
-        """Name and value of each that is not empty, for a form."""
-        return [(name, value) for name, value in asdict(self).items() if value]
+        """Name and value of everything that is set."""
+        values = [(name, self.values[name]) for name in FILTERS if name in self.values]
+        return [(name, value) for name, value in [("state", self.state), *values, ("order", self.order)] if value]
+
+    def replaced(self, name: str, value: str) -> Filters:
+        """The same filters with another value for one of them; an empty value removes it."""
+        others = {key: other for key, other in self.values.items() if key != name}
+        return replace(self, values=others | {name: value} if value else others)
 
     def without(self, name: str) -> Filters:
-        return Filters(**(asdict(self) | {name: ""}))
+        return self.replaced(name, "")
+
+    def of_undecided(self) -> Filters:
+        """The same filters without those that no undecided case can match."""
+        return replace(
+            self, values={name: value for name, value in self.values.items() if not FILTERS[name].of_decided}
+        )
 
     def apply(self, cases: CaseQuerySet) -> CaseQuerySet:
-        """Those of `cases` that fit, in the order of `cases`."""
-        cases = self.within_state(cases)
-        for name in ("predicted_label", "expected_label", "label", "model_version", "source"):
-            if value := getattr(self, name):
-                cases = cases.filter(**{name: value})
-        if self.age:
-            _title, at_least, less_than = AGES[self.age]
-            now = timezone.now()
-            if at_least:
-                # Most are that old. An expression keeps SQLite from reading all of them, to sort them by another order.
-                cases = cases.annotate(opened=Coalesce("opened_at", "opened_at")).filter(opened__lte=now - at_least)
-            if less_than:
-                cases = cases.filter(opened_at__gt=now - less_than)
+        """Narrows `cases` to those that match; keeps their order."""
+        return self.apply_values(_IN_STATE[self.state or "open"](cases))
+
+    def apply_values(self, cases: CaseQuerySet) -> CaseQuerySet:
+        """Narrows `cases` as `apply` does, but in every state."""
+        for name, value in self.values.items():
+            cases = cases.filter(FILTERS[name].where(value))
         return cases
 
-    def within_state(self, cases: CaseQuerySet) -> CaseQuerySet:
-        return _WITHIN[self.state or "open"](cases)
 
-
-_WITHIN: dict[str, Callable[[CaseQuerySet], CaseQuerySet]] = (
+_IN_STATE: dict[str, Callable[[CaseQuerySet], CaseQuerySet]] = (
     {
         "open": lambda cases: cases.open(),
         CLAIMED: lambda cases: cases.claimed(timezone.now()),
@@ -117,6 +169,6 @@ _WITHIN: dict[str, Callable[[CaseQuerySet], CaseQuerySet]] = (
     | {state: lambda cases, state=state: cases.filter(state=state) for state in ("flagged", "decided")}
     | {
         verdict: lambda cases, verdict=verdict: cases.filter(state="decided", verdict=verdict)
-        for verdict in Case.Verdict.values
+        for verdict in Case.Outcome.values
     }
 )

@@ -1,4 +1,4 @@
-"""Cases, what was decided of them, and by whom."""
+"""Cases, the decisions on them, and the cases that reviewers skip."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from predictions.models import Image, Prediction
 
 class CaseQuerySet(models.QuerySet["Case"]):
     def open(self) -> CaseQuerySet:
-        """Those that nobody has decided, claimed or not."""
+        """Cases that are neither decided nor flagged, claimed or not."""
         return self.filter(state=Case.State.OPEN)
 
     def claimed(self, now: datetime) -> CaseQuerySet:
-        """Open ones that somebody looks at at that moment."""
-        # Said in these words SQLite reads those few, and not all that are open.
-        return self.filter(claimed_until__gt=now).exclude(state__in=[Case.State.DECIDED, Case.State.FLAGGED])
+        """Open cases that somebody is looking at."""
+        return self.open().filter(claimed_until__gt=now)
 
     def free(self, now: datetime) -> CaseQuerySet:
-        """Those that nobody keeps for himself at that moment."""
+        """Cases that nobody has claimed."""
         return self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now))
 
     def not_skipped_by(self, reviewer: User) -> CaseQuerySet:
@@ -34,10 +33,10 @@ class CaseQuerySet(models.QuerySet["Case"]):
 
 
 class Case(models.Model):
-    """One picture that a reviewer should look at, with everything that was answered and said of it.
+    """One image under review.
 
-    The statements and the decisions are the truth. What stands here of them is a copy, written in the same
-    transaction, that the queue can be ordered and filtered by.
+    Feedback and decisions are the source of truth. The columns that repeat them are updated in the same transaction;
+    the queue is ordered and filtered by these columns.
     """
 
     class State(models.TextChoices):
@@ -45,12 +44,12 @@ class Case(models.Model):
         DECIDED = "decided", "Decided"
         FLAGGED = "flagged", "Flagged"
 
-    class Verdict(models.TextChoices):
+    class Outcome(models.TextChoices):
         RIGHT = "right", "Confirmed right"
         CORRECTED = "corrected", "Corrected"
         UNUSABLE = "unusable", "Unusable"
 
-    class Source(models.TextChoices):
+    class OpenedBy(models.TextChoices):
         FEEDBACK = "feedback", "Feedback"
         LOW_SCORE = "low-score", "Low score"
         AUDIT = "audit", "Audit sample"
@@ -59,34 +58,34 @@ class Case(models.Model):
     prediction = models.ForeignKey(
         Prediction, on_delete=models.PROTECT, related_name="+", help_text="the answer under review"
     )
-    source = models.CharField(max_length=9, choices=Source, help_text="what opened it first")
+    source = models.CharField(max_length=9, choices=OpenedBy, help_text="what opened it first")
     in_audit = models.BooleanField(
-        default=False, help_text="in the random sample of all pictures, whatever else was said of it"
+        default=False, help_text="in the random sample of all pictures, with or without feedback"
     )
     opened_at = models.DateTimeField(default=timezone.now)
 
-    # of the answer under review
+    # from the answer under review
     predicted_label = models.CharField(max_length=200)
     score = models.FloatField(help_text="probability of the predicted label, 0 to 1")
-    margin = models.FloatField(help_text="by how much the best label's probability exceeds the second best's, 0 to 1")
+    margin = models.FloatField(help_text="probability of the best label minus that of the second best, 0 to 1")
     model_version = models.CharField(max_length=120)
 
-    # of the current statements
-    weight = models.PositiveIntegerField(default=0, help_text="how many people said something of this picture")
+    # from the current feedback
+    weight = models.PositiveIntegerField(default=0, help_text="how many people gave feedback on this picture")
     wrong_count = models.PositiveIntegerField(default=0)
     is_disputed = models.BooleanField(default=False, help_text="somebody says that the answer is wrong")
     expected_label = models.CharField(max_length=200, blank=True, help_text="the label that most people expect")
     last_statement_at = models.DateTimeField(null=True, blank=True)
 
-    # of the decisions
+    # from the decisions
     state = models.CharField(max_length=7, choices=State, default=State.OPEN)
-    verdict = models.CharField(max_length=9, choices=Verdict, blank=True)
-    label = models.CharField(max_length=200, blank=True, help_text="what a reviewer says it is")
+    verdict = models.CharField(max_length=9, choices=Outcome, blank=True)
+    label = models.CharField(max_length=200, blank=True, help_text="the label that a reviewer decided on")
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     decided_at = models.DateTimeField(null=True, blank=True)
-    decision_count = models.PositiveIntegerField(default=0, help_text="all rows of its history, undone ones too")
+    decision_count = models.PositiveIntegerField(default=0, help_text="all rows of its history, including undone ones")
 
-    # while a reviewer looks at it
+    # while a reviewer looks at the case
     claimed_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="claimed_cases")
     claimed_until = models.DateTimeField(null=True, blank=True)
 
@@ -115,8 +114,8 @@ class Case(models.Model):
             models.Index(fields=["state", "-is_disputed", "-score", "id"], name="case_confidently_wrong"),
             models.Index(fields=["state", "margin", "id"], name="case_smallest_margin"),
             models.Index(fields=["state", "opened_at", "id"], name="case_oldest"),
-            # the filters of the queue, and the numbers beside them, which are counted without reading a row:
-            # of one label in the small ones, of one and whatever else is chosen in the wide ones
+            # the filters of the queue and the counts beside them, which read no row: the narrow indexes serve a label
+            # alone, the wide ones a label combined with other filters
             models.Index(fields=["state", "predicted_label"], name="case_predicted_label"),
             models.Index(fields=["state", "expected_label"], name="case_expected_label"),
             models.Index(
@@ -130,7 +129,7 @@ class Case(models.Model):
             models.Index(fields=["state", "source", "model_version", "opened_at"], name="case_by_source"),
             models.Index(fields=["state", "label"], name="case_by_label"),
             models.Index(fields=["state", "verdict"], name="case_by_verdict"),
-            # who looks at what just now: few rows, and they are asked for all the time
+            # current claims: few rows that almost every page asks for
             models.Index(fields=["claimed_until"], condition=Q(claimed_until__isnull=False), name="case_claimed"),
         ]
 
@@ -142,31 +141,31 @@ class Case(models.Model):
 
     @property
     def feedback(self) -> FeedbackQuerySet:
-        """Everything that was said about the image, replaced statements too."""
+        """All feedback on the image, including replaced statements."""
         return Feedback.objects.filter(image_id=self.image_id)
 
-    def is_claimed_at(self, moment: datetime) -> bool:
-        return self.claimed_until is not None and self.claimed_until > moment
+    def is_claimed_at(self, at: datetime) -> bool:
+        return self.claimed_until is not None and self.claimed_until > at
 
-    def state_at(self, moment: datetime) -> str:
-        """The state in words, with what derives from the time: whether somebody is looking at it."""
+    def state_at(self, at: datetime) -> str:
+        """The state in words: a verdict, or "Claimed" if an open case is claimed at that time."""
         if self.state == self.State.DECIDED:
             return str(self.get_verdict_display())
-        if self.state == self.State.OPEN and self.is_claimed_at(moment):
+        if self.state == self.State.OPEN and self.is_claimed_at(at):
             return "Claimed"
         return str(self.get_state_display())
 
 
 class AppendOnlyQuerySet(models.QuerySet["Decision"]):
     def update(self, **_columns: Any) -> NoReturn:
-        raise TypeError("Decisions are only ever added.")
+        raise TypeError("Decisions are append-only.")
 
     def delete(self) -> NoReturn:
-        raise TypeError("Decisions are only ever added.")
+        raise TypeError("Decisions are append-only.")
 
 
 class Decision(models.Model):
-    """What one reviewer did to a case. Only ever added: taking something back is another row."""
+    """What one reviewer did to a case. Append-only: an undo is another row."""
 
     class Kind(models.TextChoices):
         RIGHT = "right", "Confirmed right"
@@ -188,11 +187,11 @@ class Decision(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     undoes = models.OneToOneField("self", on_delete=models.PROTECT, null=True, blank=True, related_name="undone_by")
     bulk = models.UUIDField(
-        null=True, blank=True, db_index=True, help_text="the same for all that were decided at once"
+        null=True, blank=True, db_index=True, help_text="the same for all decisions of one bulk write"
     )
-    key = models.UUIDField(null=True, blank=True, help_text="of the write that stored it: a retry has the same one")
+    key = models.UUIDField(null=True, blank=True, help_text="of the write that stored it; a retry has the same key")
 
-    # What the model had said, as it stood before the reviewer's eyes.
+    # the answer that the reviewer saw
     prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, related_name="+")
     predicted_label = models.CharField(max_length=200)
     score = models.FloatField()
@@ -203,9 +202,9 @@ class Decision(models.Model):
     class Meta:
         ordering = ("case", "number")
         constraints: ClassVar = [
-            # Two reviewers who decide at the same moment: the second one meets this.
+            # When two reviewers decide at the same time, the second insert fails.
             models.UniqueConstraint(fields=["case", "number"], name="decision_numbers_are_unique"),
-            # A write changes a case once, however often it is sent. Its rows are found by this index.
+            # A write changes a case once, however often it is sent. Retries find its rows by this index.
             models.UniqueConstraint(fields=["reviewer", "key", "case"], name="decision_once_for_each_key"),
             models.CheckConstraint(
                 condition=Q(kind__in=["right", "corrected", "unusable", "flagged", "undo", "reopen"]),
@@ -217,7 +216,7 @@ class Decision(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # undo: the newest of one reviewer's
+            # undo: the newest decision of a reviewer
             models.Index(fields=["reviewer", "-id"], name="decision_newest_of_reviewer"),
         ]
 
@@ -226,20 +225,20 @@ class Decision(models.Model):
 
     def save(self, **options: Any) -> None:
         if not self._state.adding:
-            raise TypeError("Decisions are only ever added.")
+            raise TypeError("Decisions are append-only.")
         super().save(**options)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> NoReturn:
-        raise TypeError("Decisions are only ever added.")
+        raise TypeError("Decisions are append-only.")
 
 
 class Skip(models.Model):
-    """A reviewer leaves a case to others. It comes back to him when he has seen all the rest."""
+    """A reviewer leaves a case to others. They see it again when no other case is left."""
 
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="skips")
     reviewer = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
-    key = models.UUIDField(null=True, blank=True, help_text="of the write that stored it: a retry has the same one")
+    key = models.UUIDField(null=True, blank=True, help_text="of the write that stored it; a retry has the same key")
 
     class Meta:
         constraints: ClassVar = [

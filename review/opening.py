@@ -1,4 +1,4 @@
-"""How a case opens, and how what people say reaches it."""
+"""Opening cases, and keeping them up to date with the feedback."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from review.models import Case
 
 
 def is_sampled(sha256: str) -> bool:
-    """Whether the picture with this hash is in the audit sample.
+    """Whether the image with this hash is in the audit sample.
 
-    Decided by a keyed hash of the picture: the same picture is always in it or never, in every process and however
-    often it is sent; nobody outside can tell which are; and a higher rate only adds to the sample.
+    A keyed hash decides, so that the result is the same in every process and each time the image is sent, nobody
+    outside can predict it, and a higher rate only adds images to the sample.
     """
     rate = settings.REVIEW_SAMPLE_RATE
     if not rate:
@@ -28,21 +28,21 @@ def is_sampled(sha256: str) -> bool:
     return int.from_bytes(digest[:8], "big") < rate * 2**64
 
 
-def cases_open(predictions: Iterable[Prediction], *, source: Case.Source) -> list[Case]:
-    """Opens a case for each of these answers whose picture has none. Takes in what was said of those pictures before.
+def cases_open(predictions: Iterable[Prediction], *, source: Case.OpenedBy) -> list[Case]:
+    """Opens a case for each of these predictions whose image has none. Counts earlier feedback. Returns the new cases.
 
-    Call it in a transaction. An audit marks also the cases that are there already. Returns the new cases.
+    Call it in a transaction. With the source `AUDIT` it also adds existing cases to the audit sample.
     """
     wanted = {prediction.image_id: _case(prediction, source) for prediction in predictions if prediction.is_done}
     if not wanted:
         return []
-    # Statements about these images wait until this transaction ends, so that each of them meets the case.
+    # New feedback on these images waits until this transaction ends, and then finds the case.
     list(Image.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk").values_list("pk"))
-    there = set(Case.objects.filter(image_id__in=wanted).values_list("image_id", flat=True))
-    if source == Case.Source.AUDIT and there:
-        Case.objects.filter(image_id__in=there, in_audit=False).update(in_audit=True)
-    new = [image_id for image_id in wanted if image_id not in there]
-    # Where another process opens the same one at this moment, its row stays.
+    existing = set(Case.objects.filter(image_id__in=wanted).values_list("image_id", flat=True))
+    if source == Case.OpenedBy.AUDIT and existing:
+        Case.objects.filter(image_id__in=existing, in_audit=False).update(in_audit=True)
+    new = [image_id for image_id in wanted if image_id not in existing]
+    # If another process opens the same case at the same time, its row stays.
     Case.objects.bulk_create([wanted[image_id] for image_id in new], ignore_conflicts=True)
     cases = list(Case.objects.select_for_update(of=("self",)).filter(image_id__in=new))
     for case in cases:
@@ -50,43 +50,48 @@ def cases_open(predictions: Iterable[Prediction], *, source: Case.Source) -> lis
     return cases
 
 
-def _case(prediction: Prediction, source: Case.Source) -> Case:
+def _case(prediction: Prediction, source: Case.OpenedBy) -> Case:
     return Case(
         image_id=prediction.image_id,
         source=source,
-        in_audit=source == Case.Source.AUDIT,
+        in_audit=source == Case.OpenedBy.AUDIT,
         **answer_columns(prediction),
     )
 
 
 def answer_columns(prediction: Prediction) -> dict[str, object]:
-    """What a case says of the answer under review."""
+    """Returns the columns of a case that describe the answer under review."""
     scores = [score for _label, score in prediction.top]
     return {
         "prediction_id": prediction.pk,
         "predicted_label": prediction.label,
         "score": prediction.score,
-        # An answer that names one label only leaves nothing to mistake it for.
+        # An answer with a single label has no second best.
         "margin": max(0.0, scores[0] - scores[1]) if len(scores) > 1 else 1.0,
         "model_version": prediction.model_version,
     }
 
 
 def case_count_feedback(case: Case, feedback: Feedback) -> None:
-    """Counts a new statement in, which is stored already. `case` is locked by this transaction.
+    """Updates `case`, which this transaction has locked, for a new statement that is already stored.
 
-    If nobody looks at the case just now, the answer that was complained of becomes the one under review.
+    If the statement is a complaint and nobody has claimed the case, its answer becomes the one under review.
     """
-    complains = feedback.verdict != Feedback.Verdict.RIGHT
-    is_at_rest = case.state == Case.State.OPEN and not case.is_claimed_at(timezone.now())
-    if complains and is_at_rest and feedback.prediction is not None and feedback.prediction_id != case.prediction_id:
+    is_complaint = feedback.verdict != Feedback.Verdict.RIGHT
+    is_unclaimed = case.state == Case.State.OPEN and not case.is_claimed_at(timezone.now())
+    if (
+        is_complaint
+        and is_unclaimed
+        and feedback.prediction is not None
+        and feedback.prediction_id != case.prediction_id
+    ):
         for column, value in answer_columns(feedback.prediction).items():
             setattr(case, column, value)
     case_recount(case)
 
 
 def case_recount(case: Case) -> None:
-    """Writes down anew what the current statements about a case say together."""
+    """Recomputes the columns of a case that summarize its current feedback."""
     counted = case.feedback.current().values("verdict", "expected_label").annotate(number=Count("pk"))
     rows = [
         (row["verdict"], row["expected_label"], row["number"], row["latest"])
@@ -100,7 +105,7 @@ def case_recount(case: Case) -> None:
     case.weight = sum(number for _verdict, _label, number, _latest in rows)
     case.wrong_count = sum(number for verdict, _label, number, _latest in rows if verdict == Feedback.Verdict.WRONG)
     case.is_disputed = case.wrong_count > 0
-    # The label that most expect; of two that are named equally often the one that was named last.
+    # The most frequent label; of two equally frequent ones, the one that was named last.
     case.expected_label = max(expected, key=lambda label: expected[label]) if expected else ""
     case.last_statement_at = max((latest for *_, latest in rows), default=None)
     case.save()

@@ -1,4 +1,4 @@
-"""The order in which cases wait for reviewers."""
+"""The orders of the queue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Order:
-    """`columns` are those of an index that begins with `state`, so that the first page needs no sorting."""
+    """`columns` follow `state` in an index of `Case`, so that the first page needs no sorting."""
 
     title: str
     columns: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the reviewing desk does when something happens in the packages below: it opens cases and counts statements."""
+"""Receivers of the signals of the packages below: they open cases and count feedback."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 def open_cases_for_answers(answers: Sequence[Answered], **_: Any) -> None:
     """Receives `predictions.signals.answered`: opens cases for uncertain answers and for the audit sample.
 
-    Runs in the transaction that stores the answers, so that a killed worker does not lose the case. An error here is
-    logged and does not keep an answer from being stored.
+    Runs in the transaction that stores the answers, so that a killed worker does not lose the case. Logs database
+    errors, because the answers must be stored anyway.
     """
     sampled = {answer.id for answer in answers if opening.is_sampled(answer.sha256)}
     uncertain = {answer.id for answer in answers if answer.score < settings.REVIEW_BELOW_SCORE}
@@ -32,14 +32,14 @@ def open_cases_for_answers(answers: Sequence[Answered], **_: Any) -> None:
     try:
         with transaction.atomic():
             found = Prediction.objects.select_related("image").in_bulk(sampled | uncertain)
-            opening.cases_open([found[pk] for pk in sampled], source=Case.Source.AUDIT)
-            opening.cases_open([found[pk] for pk in uncertain - sampled], source=Case.Source.LOW_SCORE)
+            opening.cases_open([found[pk] for pk in sampled], source=Case.OpenedBy.AUDIT)
+            opening.cases_open([found[pk] for pk in uncertain - sampled], source=Case.OpenedBy.LOW_SCORE)
     except DatabaseError:
-        logger.exception("No cases were opened for %d answers.", len(sampled | uncertain))
+        logger.exception("Could not open cases for %d answers.", len(sampled | uncertain))
 
 
 def reject_feedback_after_decision(prediction: Prediction, replaces: bool, **_: Any) -> None:
-    """Receives `feedback.signals.feedback_storing`: what was said before a decision stays as it was.
+    """Receives `feedback.signals.feedback_storing`: nobody can replace their feedback after a decision.
 
     Locks the case until the statement is stored. Raises `RequestRejected` `decided`.
     """
@@ -56,4 +56,4 @@ def count_feedback(feedback: Feedback, prediction: Prediction, **_: Any) -> None
     if case is not None:
         opening.case_count_feedback(case, feedback)
     elif feedback.verdict != Feedback.Verdict.RIGHT:
-        opening.cases_open([prediction], source=Case.Source.FEEDBACK)
+        opening.cases_open([prediction], source=Case.OpenedBy.FEEDBACK)

@@ -1,4 +1,4 @@
-"""The two roles of the reviewing desk: groups with their permissions, written after each `migrate`."""
+"""The two roles of the reviewing desk: groups whose permissions are set after each `migrate`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS
 REVIEWERS = "Reviewers"
 LEADS = "Leads"
 
-# (app label, model): codenames of permissions. Rows that record the past can be viewed, never edited.
+# (app label, model): codenames of permissions. Records of the past can only be viewed.
 _REVIEWER: dict[tuple[str, str], tuple[str, ...]] = {
     ("predictions", "image"): ("view_image",),
     ("predictions", "prediction"): ("view_prediction",),
@@ -25,19 +25,19 @@ _LEAD = _REVIEWER | {
     ("auth", "user"): ("view_user", "add_user", "change_user"),
 }
 
-# Packages above this one add their own models when they are loaded.
+# Packages above this one add the permissions of their own models at start.
 ROLES = {REVIEWERS: dict(_REVIEWER), LEADS: dict(_LEAD)}
 
 
 def on_post_migrate(using: str = DEFAULT_DB_ALIAS, **_: Any) -> None:
-    """Receives `post_migrate`. The tables of all applications are there, whichever application it was sent for."""
+    """Receives `post_migrate`, which is sent when the tables of all applications exist."""
     create_roles(using)
 
 
 def create_roles(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Creates both groups if they are missing, and sets their permissions to those of `ROLES`."""
+    """Creates both groups if they are missing, and sets their permissions as `ROLES` says."""
     labels = {app_label for models in ROLES.values() for app_label, _model in models}
-    for app_label in sorted(labels):  # Django may not have come to all applications yet
+    for app_label in sorted(labels):  # Django may not have created all of them yet
         create_permissions(apps.get_app_config(app_label), verbosity=0, using=using)
     for name, models in ROLES.items():
         group, _created = Group.objects.using(using).get_or_create(name=name)

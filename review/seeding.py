@@ -1,4 +1,4 @@
-"""Made-up work for the reviewing desk: to try it out, and to measure it at a size that one does not have yet."""
+"""Sample cases for the reviewing desk, to try it or to measure it at a realistic size."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from review.models import Case, Decision
 from worker import inference
 from worker.inference.classifier import Classification, Classifier
 
-Progress = Callable[[int, int], None]  # how many of how many
+Progress = Callable[[int, int], None]  # done, total
 T = TypeVar("T")
 
 CHUNK = 1000  # rows written at a time
 BATCH = 16  # pictures classified at a time
-DAYS = 90  # that generated cases are spread over
+DAYS = 90  # the period of the generated cases
 MODEL_VERSIONS = ("efficientnet-lite0@1", "efficientnet-lite2@1", "resnet50@1")
 COMMENTS = ("", "", "", "It is not that at all.", "Look at the left corner.", "Close, but no.", "I took this myself.")
 LABELS = Path(inference.__file__).parent / "data" / "imagenet_labels.tsv"
 
 
 def seed_photos(photos: Sequence[tuple[str, bytes]], classifier: Classifier, progress: Progress) -> int:
-    """Real photos (file name, bytes), really classified; a few people say something of each. How many cases there are.
+    """Classifies photos (file name, bytes) and gives feedback on each. Returns the number of cases in the database.
 
-    Everything goes the way that it goes when people do it, but for the queue.
+    Uses the same services as a running site, except the queue.
     """
     choice = random.Random(0)  # noqa: S311 - for variety, not for secrets
     for start in range(0, len(photos), BATCH):
-        part = photos[start : start + BATCH]
-        classified = classifier.classify([content for _name, content in part])
-        for (name, content), answer in zip(part, classified.answers, strict=True):
+        batch = photos[start : start + BATCH]
+        classified = classifier.classify([content for _name, content in batch])
+        for (name, content), answer in zip(batch, classified.answers, strict=True):
             if isinstance(answer, Classification):
-                _talk_about(_answered(name, content, answer, str(classifier.version)), choice)
-        progress(start + len(part), len(photos))
+                _give_feedback(_answered(name, content, answer, str(classifier.version)), choice)
+        progress(start + len(batch), len(photos))
     return Case.objects.count()
 
 
@@ -72,7 +72,7 @@ def _answered(name: str, content: bytes, answer: Classification, model_version: 
         )
 
 
-def _talk_about(prediction: Prediction, choice: random.Random) -> None:
+def _give_feedback(prediction: Prediction, choice: random.Random) -> None:
     others = [label for label, _score in prediction.top[1:]]
     for number in range(choice.choice((1, 1, 1, 2, 2, 3, 5))):
         verdict = choice.choices(("wrong", "unsure", "right"), (6, 2, 1))[0] if number else "wrong"
@@ -90,33 +90,35 @@ def _talk_about(prediction: Prediction, choice: random.Random) -> None:
 
 
 def seed_generated(cases: int, statements: int, reviewer: User, progress: Progress) -> None:
-    """Many cases of small generated pictures, with labels as unevenly spread as real ones, and statements about them.
+    """Adds cases of small generated pictures and statements about them; labels are as unevenly distributed as in use.
 
-    Nine in ten are open; of the others most are decided. The pictures are real files, with their real hashes.
+    Nine in ten cases are open; most of the others are decided. The pictures are real files with their real hashes.
     """
     choice = random.Random(1)  # noqa: S311 - for variety, not for secrets
     labels = [line.split("\t")[1] for line in LABELS.read_text(encoding="utf-8").splitlines()]
     labels = list(dict.fromkeys(labels))
-    weights = [1 / rank for rank in range(1, len(labels) + 1)]  # Zipf's law, as good as any for what people send
+    weights = [1 / rank for rank in range(1, len(labels) + 1)]  # Zipf's law
     for start in range(0, cases, CHUNK):
         number = min(CHUNK, cases - start)
-        said = statements * (start + number) // cases - statements * start // cases
+        part = statements * (start + number) // cases - statements * start // cases
         chosen = choice.choices(labels, weights, k=number * 2)
         with transaction.atomic():
-            _generate(choice, chosen[:number], chosen[number:], said, reviewer)
+            _generate(choice, chosen[:number], chosen[number:], part, reviewer)
         progress(start + number, cases)
 
 
-def _generate(choice: random.Random, said: list[str], expected: list[str], statements: int, reviewer: User) -> None:
-    rows = Image.objects.bulk_create(_pictures(choice, len(said)))
+def _generate(
+    choice: random.Random, predicted: list[str], expected: list[str], statements: int, reviewer: User
+) -> None:
+    rows = Image.objects.bulk_create(_pictures(choice, len(predicted)))
     now = timezone.now()
-    moments = [now - timedelta(seconds=choice.uniform(0, DAYS * 86_400)) for _ in rows]
+    times = [now - timedelta(seconds=choice.uniform(0, DAYS * 86_400)) for _ in rows]
     predictions = Prediction.objects.bulk_create(
-        _prediction(choice, *values) for values in zip(rows, said, expected, moments, strict=True)
+        _prediction(choice, *values) for values in zip(rows, predicted, expected, times, strict=True)
     )
     counts = _shares(choice, len(rows), statements)
     cases = Case.objects.bulk_create(
-        _case(choice, *values) for values in zip(predictions, expected, moments, counts, strict=True)
+        _case(choice, *values) for values in zip(predictions, expected, times, counts, strict=True)
     )
     for chunk in _chunks(_statements(choice, cases, counts)):
         Feedback.objects.bulk_create(chunk)
@@ -127,7 +129,7 @@ def _generate(choice: random.Random, said: list[str], expected: list[str], state
 
 
 def _pictures(choice: random.Random, number: int) -> Iterator[Image]:
-    """Written without syncing each: what is made up may be lost."""
+    """Generates pictures. Does not sync the files: sample data may be lost."""
     for _ in range(number):
         colours = [tuple(choice.randrange(256) for _ in range(3)) for _ in range(4)]
         small = PIL.Image.new("RGB", (2, 2))
@@ -145,7 +147,7 @@ def _pictures(choice: random.Random, number: int) -> Iterator[Image]:
         yield image
 
 
-def _prediction(choice: random.Random, image: Image, label: str, second: str, moment: datetime) -> Prediction:
+def _prediction(choice: random.Random, image: Image, label: str, second: str, at: datetime) -> Prediction:
     score = choice.betavariate(4, 2)
     top = [[label, score], [second, (1 - score) * choice.uniform(0.2, 0.9)]]
     return Prediction(
@@ -158,21 +160,21 @@ def _prediction(choice: random.Random, image: Image, label: str, second: str, mo
         score=score,
         top=sorted(top, key=lambda pair: -float(str(pair[1]))),
         model_version=choice.choices(MODEL_VERSIONS, (6, 3, 1))[0],
-        created_at=moment,
-        started_at=moment,
-        finished_at=moment,
+        created_at=at,
+        started_at=at,
+        finished_at=at,
     )
 
 
-def _case(choice: random.Random, prediction: Prediction, expected: str, moment: datetime, statements: int) -> Case:
-    source = Case.Source.FEEDBACK if statements else choice.choice([Case.Source.AUDIT, Case.Source.LOW_SCORE])
+def _case(choice: random.Random, prediction: Prediction, expected: str, at: datetime, statements: int) -> Case:
+    source = Case.OpenedBy.FEEDBACK if statements else choice.choice([Case.OpenedBy.AUDIT, Case.OpenedBy.LOW_SCORE])
     wrong = (statements + 1) // 2
     return Case(
         image=prediction.image,
         prediction=prediction,
         source=source,
-        in_audit=source == Case.Source.AUDIT,
-        opened_at=moment,
+        in_audit=source == Case.OpenedBy.AUDIT,
+        opened_at=at,
         predicted_label=prediction.label,
         score=prediction.score or 0.0,
         margin=abs(prediction.top[0][1] - prediction.top[1][1]),
@@ -181,12 +183,12 @@ def _case(choice: random.Random, prediction: Prediction, expected: str, moment: 
         wrong_count=wrong,
         is_disputed=wrong > 0,
         expected_label=expected if wrong else "",
-        last_statement_at=moment if statements else None,
+        last_statement_at=at if statements else None,
     )
 
 
 def _shares(choice: random.Random, parts: int, whole: int) -> list[int]:
-    """`whole` in so many parts, most of them small and a few large."""
+    """Splits `whole` into `parts` numbers, most of them small and a few large."""
     weights = [choice.expovariate(1) if choice.random() < 0.9 else 0.0 for _ in range(parts)]
     total = sum(weights) or 1.0
     shares, done, reached = [], 0, 0.0
@@ -209,7 +211,7 @@ def _statements(choice: random.Random, cases: Sequence[Case], counts: Sequence[i
                 comment=choice.choice(COMMENTS),
                 author=f"seed {number}",
                 created_at=case.opened_at + timedelta(minutes=number),
-                mirrored_at=case.opened_at,  # made-up statements have no place in the mirror
+                mirrored_at=case.opened_at,  # sample statements are not mirrored
             )
 
 
@@ -225,13 +227,13 @@ def _decide(choice: random.Random, case: Case, reviewer: User) -> Decision:
     )[0]
     if kind == Decision.Kind.CORRECTED and label in {"", case.predicted_label}:
         kind, label = Decision.Kind.RIGHT, case.predicted_label
-    moment = min(timezone.now(), case.opened_at + timedelta(hours=choice.expovariate(1 / 48)))
+    at = min(timezone.now(), case.opened_at + timedelta(hours=choice.expovariate(1 / 48)))
     case.decision_count = 1
     if kind == Decision.Kind.FLAGGED:
         case.state = Case.State.FLAGGED
     else:
         case.state, case.verdict, case.label = Case.State.DECIDED, str(kind), label
-        case.decided_by, case.decided_at = reviewer, moment
+        case.decided_by, case.decided_at = reviewer, at
     return Decision(
         case=case,
         number=1,
@@ -239,7 +241,7 @@ def _decide(choice: random.Random, case: Case, reviewer: User) -> Decision:
         label=label,
         note="What is this?" if kind == Decision.Kind.FLAGGED else "",
         reviewer=reviewer,
-        created_at=moment,
+        created_at=at,
         prediction=case.prediction,
         predicted_label=case.predicted_label,
         score=case.score,

@@ -1,4 +1,4 @@
-"""What a reviewer is shown of one case: the answer, what people said of it, what was decided of it and of its like."""
+"""What the pages of the desk show: one case with its feedback, its history and similar cases; search; what is left."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth.models import User
-from django.db.models import Count
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from feedback.models import Feedback
-from review.decisions import effective
+from review.history import effective
 from review.models import Case, Decision
 
-VOICES = 10  # statements with words in them, newest first
-OTHERS = 6  # thumbnails in one row
-HISTORY = 50  # decisions; more than that is a dispute that no page will settle
+MAX_COMMENTS = 10
+MAX_SIMILAR_CASES = 6  # thumbnails in one row
+MAX_HISTORY = 50  # rows; a longer history is a dispute that no page will settle
 
 
 @dataclass(frozen=True)
-class Choice:
+class LabelChoice:
     """One of the model's best labels. `people`: how many expect it."""
 
     number: int
@@ -30,82 +30,101 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the current statements say together.
+class FeedbackSummary:
+    """The current feedback on a case.
 
-    `verdicts`: (title, how many) for each that somebody gave. `expected`: (label, how many), most first.
-    `voices`: the newest statements that say more than can be counted; `voices_more`: whether there are older ones.
+    `verdicts`: (title, count) of each verdict that was given. `expected`: (label, count), most frequent first.
+    `comments`: the newest statements with a comment or words; `has_more_comments`: whether there are older ones.
     """
 
     verdicts: list[tuple[str, int]]
     expected: list[tuple[str, int]]
-    voices: list[Feedback]
-    voices_more: bool
+    comments: list[Feedback]
+    has_more_comments: bool
 
 
 @dataclass(frozen=True)
 class CaseView:
-    """One case as the focus view shows it. `history`: newest first."""
+    """One case as the focus view shows it to `reviewer`. `history`: newest first."""
 
     case: Case
-    choices: list[Choice]
-    said: Said
-    others: list[Case]
+    reviewer: User
+    choices: list[LabelChoice]
+    feedback: FeedbackSummary
+    similar_cases: list[Case]
     history: list[Decision]
     has_picture: bool
     now: datetime
 
     @property
     def expected_people(self) -> int:
-        """How many people expect the label that most expect."""
-        return dict(self.said.expected).get(self.case.expected_label, 0)
+        """How many people expect the case's expected label."""
+        return dict(self.feedback.expected).get(self.case.expected_label, 0)
 
     @property
     def other_expected(self) -> list[tuple[str, int]]:
-        """What people expect besides that label and what the model offers anyway."""
+        """The expected labels, with their counts, that no other button offers."""
         offered = {self.case.expected_label, *(choice.label for choice in self.choices)}
-        return [(label, people) for label, people in self.said.expected if label not in offered]
+        return [(label, people) for label, people in self.feedback.expected if label not in offered]
 
     @property
     def standing(self) -> Decision | None:
-        """The decision that the case's state comes from."""
+        """The decision that gives the case its state."""
         decisions = effective(reversed(self.history))
         return decisions[-1] if decisions else None
 
     @property
     def undone(self) -> set[int]:
-        """The keys of the decisions that were taken back."""
+        """The ids of the decisions that were undone."""
         return {decision.undoes_id for decision in self.history if decision.undoes_id is not None}
 
-    def claimed_by_other(self, reviewer: User) -> bool:
-        return self.case.is_claimed_at(self.now) and self.case.claimed_by_id != reviewer.pk
+    @property
+    def is_claimed_by_other(self) -> bool:
+        return self.case.is_claimed_at(self.now) and self.case.claimed_by_id != self.reviewer.pk
+
+    @property
+    def may_decide(self) -> bool:
+        return self.reviewer.has_perm("review.decide_case")
+
+    @property
+    def can_decide(self) -> bool:
+        return self.may_decide and self.case.state != Case.State.DECIDED and not self.is_claimed_by_other
+
+    @property
+    def can_undo(self) -> bool:
+        return self.may_decide and self.standing is not None and self.standing.reviewer_id == self.reviewer.pk
+
+    @property
+    def can_reopen(self) -> bool:
+        return self.case.state != Case.State.OPEN and self.reviewer.has_perm("review.reopen_case")
 
 
 def case_find(case_id: int) -> Case | None:
-    """The case, with everything that belongs to it once. One query."""
+    """Returns the case with its related rows. One query."""
     related = ("image", "prediction", "claimed_by", "decided_by")
     return Case.objects.select_related(*related).filter(pk=case_id).first()
 
 
-def case_view(case: Case) -> CaseView:
-    """Six queries at most, however many statements and cases there are. `case` comes from `case_find`."""
-    said = _said(case)
-    people = dict(said.expected)
+def case_view(case: Case, reviewer: User) -> CaseView:
+    """Returns everything that the focus view shows. `case` comes from `case_find`. At most six queries."""
+    feedback = _summary(case)
+    people = dict(feedback.expected)
     return CaseView(
         case=case,
+        reviewer=reviewer,
         choices=[
-            Choice(number, label, score, people.get(label, 0))
+            LabelChoice(number, label, score, people.get(label, 0))
             for number, (label, score) in enumerate(case.prediction.top[:5], start=1)
         ],
-        said=said,
-        others=_others(case),
-        history=list(case.decisions.select_related("reviewer").order_by("-number")[:HISTORY]),
+        feedback=feedback,
+        similar_cases=_similar_cases(case),
+        history=list(case.decisions.select_related("reviewer").order_by("-number")[:MAX_HISTORY]),
         has_picture=case.image.file.storage.exists(str(case.image.file.name)),
         now=timezone.now(),
     )
 
 
-def _said(case: Case) -> Said:
+def _summary(case: Case) -> FeedbackSummary:
     current = case.feedback.current()
     counted = current.order_by().values_list("verdict", "expected_label").annotate(number=Count("pk"))
     verdicts: dict[str, int] = {}
@@ -114,39 +133,69 @@ def _said(case: Case) -> Said:
         verdicts[verdict] = verdicts.get(verdict, 0) + number
         if label:
             expected[label] = expected.get(label, 0) + number
-    voices = list(current.exclude(comment="", expected_words="").order_by("-created_at", "-id")[: VOICES + 1])
-    return Said(
+    comments = list(current.exclude(comment="", expected_words="").order_by("-created_at", "-id")[: MAX_COMMENTS + 1])
+    return FeedbackSummary(
         verdicts=[(title, verdicts[verdict]) for verdict, title in Feedback.Verdict.choices if verdict in verdicts],
         expected=sorted(expected.items(), key=lambda item: (-item[1], item[0])),
-        voices=voices[:VOICES],
-        voices_more=len(voices) > VOICES,
+        comments=comments[:MAX_COMMENTS],
+        has_more_comments=len(comments) > MAX_COMMENTS,
     )
 
 
-def _others(case: Case) -> list[Case]:
-    """Cases with the same answer or the same expectation: decided ones first, as they show how such cases go.
+def _similar_cases(case: Case) -> list[Case]:
+    """Returns cases with the same predicted or expected label; decided ones first, because they serve as precedents.
 
-    Each query reads the end of one index, in the order of that index, and no more.
+    Each query reads only the end of one index.
     """
-    alike = Case.objects.exclude(pk=case.pk).order_by("-id").select_related(None)
-    decided = alike.filter(state=Case.State.DECIDED)
-    found = _unique(decided.filter(predicted_label=case.predicted_label)[:OTHERS])
+    others = Case.objects.exclude(pk=case.pk).order_by("-id").select_related(None)
+    decided = others.filter(state=Case.State.DECIDED)
+    found = _by_id(decided.filter(predicted_label=case.predicted_label)[:MAX_SIMILAR_CASES])
     if case.expected_label:
-        same_expectation = _unique(decided.filter(expected_label=case.expected_label)[:OTHERS])
-        # Those that are alike in both respects tell the most.
+        same_expectation = _by_id(decided.filter(expected_label=case.expected_label)[:MAX_SIMILAR_CASES])
+        # Cases that have both labels in common are the best precedents.
         both = {pk: other for pk, other in found.items() if pk in same_expectation}
         found = both | _alternating(found, same_expectation)
-    if len(found) < OTHERS:
-        found |= _unique(alike.filter(state=Case.State.OPEN, predicted_label=case.predicted_label)[:OTHERS])
-    return list(found.values())[:OTHERS]
+    if len(found) < MAX_SIMILAR_CASES:
+        undecided = others.filter(state=Case.State.OPEN, predicted_label=case.predicted_label)
+        found |= _by_id(undecided[:MAX_SIMILAR_CASES])
+    return list(found.values())[:MAX_SIMILAR_CASES]
 
 
-def _unique(cases: Iterable[Case]) -> dict[int, Case]:
+def _by_id(cases: Iterable[Case]) -> dict[int, Case]:
     return {case.pk: case for case in cases}
 
 
-def _alternating(some: dict[int, Case], others: dict[int, Case]) -> dict[int, Case]:
-    """Both, one after the other from each, so that neither crowds out the other."""
-    places = [(place, which, pk) for which, cases in enumerate((some, others)) for place, pk in enumerate(cases)]
-    everything = some | others
+def _alternating(first: dict[int, Case], second: dict[int, Case]) -> dict[int, Case]:
+    """Returns the cases of both, taken in turns, so that neither crowds out the other."""
+    places = [(place, which, pk) for which, cases in enumerate((first, second)) for place, pk in enumerate(cases)]
+    everything = first | second
     return {pk: everything[pk] for _place, _which, pk in sorted(places)}
+
+
+def cases_found(cases: QuerySet[Case], text: str) -> QuerySet[Case]:
+    """Narrows `cases` to those with `text` in a label or a comment, or at the beginning of the image's SHA-256."""
+    text = " ".join(text.split())
+    if not text:
+        return cases
+    label = text.replace(" ", "_")
+    commented = Feedback.objects.filter(Q(comment__icontains=text) | Q(expected_words__icontains=text))
+    found = (
+        Q(predicted_label__icontains=label)
+        | Q(expected_label__icontains=label)
+        | Q(label__icontains=label)
+        | Q(image__in=commented.filter(image__isnull=False).values("image"))
+    )
+    if all(letter in "0123456789abcdef" for letter in text):
+        found |= Q(image__sha256__startswith=text)
+    return cases.filter(found)
+
+
+def remaining_counts(reviewer: User) -> dict[str, int]:
+    """Returns how many cases are `open`, `flagged`, and claimed by `others`: for a reviewer who has none left."""
+    undecided = Case.objects.filter(state__in=[Case.State.OPEN, Case.State.FLAGGED]).order_by().values_list("state")
+    by_state = dict(undecided.annotate(number=Count("pk")))
+    return {
+        "others": Case.objects.claimed(timezone.now()).exclude(claimed_by=reviewer).count(),
+        "flagged": by_state.get(Case.State.FLAGGED, 0),
+        "open": by_state.get(Case.State.OPEN, 0),
+    }

@@ -145,7 +145,7 @@ def test_chooses_by_mouse(tab) -> None:
 
 def test_says_that_no_label_fits(tab) -> None:
     _field(tab).fill("no such thing")
-    tab.get_by_text("No label fits “no such thing”.").wait_for()
+    tab.get_by_text("No label matches “no such thing”.").wait_for()
     assert _field(tab).get_attribute("aria-expanded") == "false"
     assert tab.get_by_role("status").bounding_box()["height"] > 10, "visible"
     _field(tab).fill("cup")

@@ -90,17 +90,17 @@ class CaseSelection:
             raise RequestRejected("since-after-until", f"The first day, {since}, is after the last one, {until}.")
         chosen = tuple(sorted(set(verdicts)))
         for verdict in chosen:
-            if verdict not in Case.Verdict:
+            if verdict not in Case.Outcome:
                 raise RequestRejected(
-                    "unknown-verdict", f"There is no verdict “{verdict}”. Verdicts: {', '.join(Case.Verdict)}."
+                    "unknown-verdict", f"There is no verdict “{verdict}”. Verdicts: {', '.join(Case.Outcome)}."
                 )
         names = _labels(labels)
-        if names and chosen == (Case.Verdict.UNUSABLE,):
+        if names and chosen == (Case.Outcome.UNUSABLE,):
             raise RequestRejected(
                 "unusable-has-no-label", "Unusable pictures have no label. Choose labels or that verdict, not both."
             )
         # All verdicts mean the same as none: equal data sets have equal selections.
-        return cls(since, until, names, () if set(chosen) == set(Case.Verdict) else chosen)
+        return cls(since, until, names, () if set(chosen) == set(Case.Outcome) else chosen)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> CaseSelection:
@@ -114,7 +114,7 @@ class CaseSelection:
 
     def __str__(self) -> str:
         """Describes the selection to people."""
-        titles = dict(Case.Verdict.choices)
+        titles = dict(Case.Outcome.choices)
         parts = [str(titles[verdict]).lower() for verdict in self.verdicts]
         words = " or ".join(parts) if parts else "all decided cases"
         if self.labels:

@@ -44,7 +44,7 @@ class ExportForm(forms.Form):
         data = data.copy() if data else QueryDict(mutable=True)
         data.setdefault("format", Export.DatasetFormat.IMAGEFOLDER)
         super().__init__(data)
-        self.fields["verdicts"].choices = Case.Verdict.choices  # type: ignore[attr-defined]
+        self.fields["verdicts"].choices = Case.Outcome.choices  # type: ignore[attr-defined]
         names = [(label, f"{label.replace('_', ' ')} ({number:,})") for label, number in label_counts()]
         self.fields["labels"].choices = sorted(names, key=lambda name: name[1].casefold())  # type: ignore[attr-defined]
 

@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from mlsite import accounts
 from review import roles
-from review.decisions import Verdict, case_decide, undo_last
+from review.decisions import DecisionRequest, case_decide
 from review.models import Decision
 from review.tests.cases import open_case, reviewer_named
+from review.undoing import undo_last
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/auth/user/"
@@ -209,7 +210,7 @@ def test_lists_accounts(lead: Client, admin_client: Client) -> None:
     User.objects.filter(pk=ada.pk).update(last_login=timezone.now())
     User.objects.create_user("cy", is_staff=True)
     for _ in range(3):
-        case_decide(case_id=open_case().pk, reviewer=ada, verdict=Verdict(Decision.Kind.RIGHT))
+        case_decide(case_id=open_case().pk, reviewer=ada, verdict=DecisionRequest(Decision.Kind.RIGHT))
     undo_last(ada)
     page = lead.get(URL).text
     assert _cells(page, "username") == ["ada", "bob", "cy", "lead"]
@@ -243,7 +244,7 @@ def test_number_of_queries_does_not_grow(lead: Client) -> None:
     for total in (3, 30):
         while User.objects.count() < total:
             ada = reviewer_named(f"ada-{User.objects.count()}")
-            case_decide(case_id=open_case().pk, reviewer=ada, verdict=Verdict(Decision.Kind.RIGHT))
+            case_decide(case_id=open_case().pk, reviewer=ada, verdict=DecisionRequest(Decision.Kind.RIGHT))
         with CaptureQueriesContext(connection) as queries:
             assert len(_cells(lead.get(URL).text, "username")) == total
         counts.append(len(queries))

@@ -10,7 +10,7 @@ from django.test import Client
 
 from mlsite import accounts
 from review import roles
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Decision
 from review.tests.cases import open_case, reviewer_named
 
@@ -137,7 +137,7 @@ def test_accounts_that_may_do_more_are_read_only(lead: Client, how: str, rights:
 
 def test_lead_cannot_delete_accounts(lead: Client) -> None:
     ada = reviewer_named()
-    case_decide(case_id=open_case().pk, reviewer=ada, verdict=Verdict(Decision.Kind.RIGHT))
+    case_decide(case_id=open_case().pk, reviewer=ada, verdict=DecisionRequest(Decision.Kind.RIGHT))
     page = lead.get(f"{URL}{ada.pk}/change/").text
     assert "deletelink" not in page and "Deactivate instead of deleting" in page
     assert lead.get(f"{URL}{ada.pk}/delete/").status_code == 403
@@ -213,7 +213,7 @@ def test_superusers_keep_djangos_forms(admin_client: Client) -> None:
 
 def test_superuser_cannot_delete_an_account_with_decisions(admin_client: Client) -> None:
     ada = reviewer_named()
-    case_decide(case_id=open_case().pk, reviewer=ada, verdict=Verdict(Decision.Kind.RIGHT))
+    case_decide(case_id=open_case().pk, reviewer=ada, verdict=DecisionRequest(Decision.Kind.RIGHT))
     assert "Cannot delete user" in admin_client.post(f"{URL}{ada.pk}/delete/").text
     admin_client.post(URL, {"action": "delete_selected", "_selected_action": [ada.pk], "post": "yes"})
     assert User.objects.filter(username="ada").exists()

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 (
                     "in_audit",
                     models.BooleanField(
-                        default=False, help_text="in the random sample of all pictures, whatever else was said of it"
+                        default=False, help_text="in the random sample of all pictures, with or without feedback"
                     ),
                 ),
                 ("opened_at", models.DateTimeField(default=django.utils.timezone.now)),
@@ -44,14 +44,12 @@ class Migration(migrations.Migration):
                 ("score", models.FloatField(help_text="probability of the predicted label, 0 to 1")),
                 (
                     "margin",
-                    models.FloatField(
-                        help_text="by how much the best label's probability exceeds the second best's, 0 to 1"
-                    ),
+                    models.FloatField(help_text="probability of the best label minus that of the second best, 0 to 1"),
                 ),
                 ("model_version", models.CharField(max_length=120)),
                 (
                     "weight",
-                    models.PositiveIntegerField(default=0, help_text="how many people said something of this picture"),
+                    models.PositiveIntegerField(default=0, help_text="how many people gave feedback on this picture"),
                 ),
                 ("wrong_count", models.PositiveIntegerField(default=0)),
                 ("is_disputed", models.BooleanField(default=False, help_text="somebody says that the answer is wrong")),
@@ -76,11 +74,14 @@ class Migration(migrations.Migration):
                         max_length=9,
                     ),
                 ),
-                ("label", models.CharField(blank=True, help_text="what a reviewer says it is", max_length=200)),
+                (
+                    "label",
+                    models.CharField(blank=True, help_text="the label that a reviewer decided on", max_length=200),
+                ),
                 ("decided_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "decision_count",
-                    models.PositiveIntegerField(default=0, help_text="all rows of its history, undone ones too"),
+                    models.PositiveIntegerField(default=0, help_text="all rows of its history, including undone ones"),
                 ),
                 ("claimed_until", models.DateTimeField(blank=True, null=True)),
                 (
@@ -153,7 +154,7 @@ class Migration(migrations.Migration):
                 (
                     "bulk",
                     models.UUIDField(
-                        blank=True, db_index=True, help_text="the same for all that were decided at once", null=True
+                        blank=True, db_index=True, help_text="the same for all decisions of one bulk write", null=True
                     ),
                 ),
                 ("predicted_label", models.CharField(max_length=200)),

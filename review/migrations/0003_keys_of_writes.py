@@ -9,14 +9,14 @@ class Migration(migrations.Migration):
             model_name="decision",
             name="key",
             field=models.UUIDField(
-                blank=True, help_text="of the write that stored it: a retry has the same one", null=True
+                blank=True, help_text="of the write that stored it; a retry has the same key", null=True
             ),
         ),
         migrations.AddField(
             model_name="skip",
             name="key",
             field=models.UUIDField(
-                blank=True, help_text="of the write that stored it: a retry has the same one", null=True
+                blank=True, help_text="of the write that stored it; a retry has the same key", null=True
             ),
         ),
         migrations.AddConstraint(

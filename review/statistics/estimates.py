@@ -23,7 +23,7 @@ def _by(key: Callable[[CaseCount], str], counts: Iterable[CaseCount]) -> dict[st
     return groups
 
 
-def _share(counts: Iterable[CaseCount], verdict: Case.Verdict) -> Proportion:
+def _share(counts: Iterable[CaseCount], verdict: Case.Outcome) -> Proportion:
     """How many of the usable ones have this verdict."""
     total = successes = 0
     for count in counts:
@@ -53,8 +53,8 @@ def complaints(counts: Iterable[CaseCount], model_version: str = "") -> Complain
     disputed = [count for count in counts if count.is_disputed]
     return Complaints(
         model_version,
-        corrected=_share(disputed, Case.Verdict.CORRECTED),
-        unusable=sum(count.number for count in disputed if count.verdict == Case.Verdict.UNUSABLE),
+        corrected=_share(disputed, Case.Outcome.CORRECTED),
+        unusable=sum(count.number for count in disputed if count.verdict == Case.Outcome.UNUSABLE),
         undecided=sum(count.number for count in disputed if not count.is_decided),
     )
 
@@ -102,10 +102,10 @@ def precision(counts: Sequence[CaseCount], name: str = "") -> Precision:
     audited = [count for count in counts if count.in_audit]
     return Precision(
         name,
-        decided=_share(counts, Case.Verdict.RIGHT),
-        audited=_share(audited, Case.Verdict.RIGHT),
+        decided=_share(counts, Case.Outcome.RIGHT),
+        audited=_share(audited, Case.Outcome.RIGHT),
         audited_undecided=sum(count.number for count in audited if not count.is_decided),
-        unusable=sum(count.number for count in counts if count.verdict == Case.Verdict.UNUSABLE),
+        unusable=sum(count.number for count in counts if count.verdict == Case.Outcome.UNUSABLE),
     )
 
 
@@ -142,7 +142,7 @@ def confusions(counts: Iterable[CaseCount]) -> list[Confusion]:
     for count in counts:
         if count.is_usable:
             decided[count.predicted_label] += count.number
-        if count.verdict == Case.Verdict.CORRECTED:
+        if count.verdict == Case.Outcome.CORRECTED:
             pairs[count.predicted_label, count.label] += count.number
     found = [Confusion(said, is_, Proportion(number, decided[said])) for (said, is_), number in pairs.items()]
     return sorted(found, key=lambda one: (-one.share.successes, one.predicted_label, one.label))

@@ -105,7 +105,7 @@ class CaseCount(NamedTuple):
     @property
     def is_usable(self) -> bool:
         """Decided, and the picture shows something that has a label."""
-        return self.verdict in {Case.Verdict.RIGHT, Case.Verdict.CORRECTED}
+        return self.verdict in {Case.Outcome.RIGHT, Case.Outcome.CORRECTED}
 
     @property
     def is_decided(self) -> bool:

@@ -232,7 +232,7 @@ class Report:
 
     def _cases_url(self, **query: str) -> str:
         """Decided cases in the queue, of the selected version; the queue has no filter for the time."""
-        filters = Filters(state="decided", model_version=self.selection.model_version, **query)
+        filters = Filters.from_query({"state": "decided", "model_version": self.selection.model_version, **query})
         return f"{reverse('admin:review_case_changelist')}?{filters.query_string}"
 
     def versions_table(self) -> Table:

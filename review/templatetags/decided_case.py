@@ -10,6 +10,6 @@ register = template.Library()
 
 @register.simple_tag
 def decided_case(prediction: Prediction) -> Case | None:
-    """The case of a prediction's image if a reviewer has decided it, with its `verdict` and `label`."""
+    """Returns the decided case of a prediction's image with its `verdict` and `label`, if there is one."""
     decided = Case.objects.filter(image_id=prediction.image_id, state=Case.State.DECIDED)
     return decided.only("verdict", "label").first()

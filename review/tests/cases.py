@@ -1,4 +1,4 @@
-"""Cases, and people, to test with."""
+"""Creates cases and reviewers for tests."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def reviewer_named(name: str = "ada", role: str = roles.REVIEWERS) -> User:
 
 
 def own_prediction(**changes: Any) -> Prediction:
-    """An answered prediction of a picture that no other one has."""
+    """Stores an answered prediction of a new image."""
     return stored_prediction(stored_image(picture(seed=next(_numbers) % 256)), **changes)
 
 
 def open_case(*, statements: int = 1, expected: str = "cup", **changes: Any) -> Case:
-    """A case with that many people who say `expected`; without any, one of the audit sample."""
+    """Opens a case on which so many people expect `expected`; without statements, a case of the audit sample."""
     prediction = own_prediction(**changes)
     for number in range(statements):
         feedback_give(prediction=prediction, author=f"author {number}", verdict="wrong", expected_label=expected)
     if not statements:
-        opening.cases_open([prediction], source=Case.Source.AUDIT)
+        opening.cases_open([prediction], source=Case.OpenedBy.AUDIT)
     return Case.objects.get(image=prediction.image)

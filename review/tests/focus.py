@@ -1,4 +1,4 @@
-"""The forms of the focus view, as a browser without JavaScript finds and sends them."""
+"""Sends the forms of the focus view as a browser without JavaScript does."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def page(client: Client, address: str, status: int = 200) -> str:
 
 
 def fields(case: Case, **changes: Any) -> dict[str, Any]:
-    """What the hidden fields of a case's page say now, and a button."""
+    """Returns the hidden fields of a case's current page, with those of a button."""
     case.refresh_from_db()
     return key() | {"seen_decisions": case.decision_count, "seen_prediction": case.prediction_id} | changes
 
 
 def key() -> dict[str, Any]:
-    """The hidden field that every form has, as it is on a page that was loaded just now."""
+    """Returns the hidden key of a newly loaded form."""
     return {"key": uuid4()}
 
 
@@ -49,6 +49,6 @@ def me(client: Client) -> User:
 
 
 def last() -> tuple[str, str, str]:
-    """Kind, label and note of the newest decision."""
+    """Returns kind, label and note of the newest decision."""
     decision = Decision.objects.order_by("-id")[0]
     return decision.kind, decision.label, decision.note

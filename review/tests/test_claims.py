@@ -1,4 +1,4 @@
-"""Who gets which case next."""
+"""Claims: which case a reviewer gets next, and for how long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from review.claims import case_skip, claim, claim_next, release
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
+from review.filters import Filters
 from review.models import Case
 from review.tests.cases import open_case, reviewer_named
 
@@ -29,7 +30,7 @@ def grace() -> User:
     return reviewer_named("grace")
 
 
-def test_it_works(ada: User, grace: User, settings: Settings) -> None:
+def test_next_case_is_the_first_unclaimed_one(ada: User, grace: User, settings: Settings) -> None:
     few, many = open_case(statements=1), open_case(statements=3)
     first = claim_next(ada)
     assert first == many and first.claimed_by == ada and first.claimed_until is not None
@@ -44,19 +45,19 @@ def test_it_works(ada: User, grace: User, settings: Settings) -> None:
     ("order", "expected"),
     [("reported", [1, 0, 2]), ("confident", [1, 0, 2]), ("margin", [2, 0, 1]), ("oldest", [0, 1, 2])],
 )
-def test_orders(ada: User, order: str, expected: list[int]) -> None:
+def test_next_case_follows_each_order(ada: User, order: str, expected: list[int]) -> None:
     cases = [
         open_case(statements=1, score=0.6, top=[["espresso", 0.6], ["cup", 0.4]]),
         open_case(statements=2, score=0.9, top=[["espresso", 0.9], ["cup", 0.1]]),
         open_case(statements=0, score=0.99, top=[["espresso", 0.5], ["cup", 0.49]]),
     ]
     got: list[int] = []
-    while case := claim_next(ada, order=order, besides=[cases[number].pk for number in got]):
+    while case := claim_next(ada, filters=Filters(order=order), besides=[cases[number].pk for number in got]):
         got.append(cases.index(case))
     assert got == expected
 
 
-def test_ones_own_claim_comes_first(ada: User) -> None:
+def test_own_claim_comes_first(ada: User) -> None:
     open_case(statements=3)
     mine = open_case()
     assert claim(mine, ada)
@@ -64,13 +65,13 @@ def test_ones_own_claim_comes_first(ada: User) -> None:
     assert claim_next(ada, besides=[mine.pk]) != mine
 
 
-def test_within_a_filter(ada: User) -> None:
+def test_next_case_matches_the_filters(ada: User) -> None:
     open_case(statements=3)
     other = open_case(label="cup", top=[["cup", 0.9]], score=0.9)
-    assert claim_next(ada, within=Case.objects.filter(predicted_label="cup")) == other
+    assert claim_next(ada, filters=Filters(values={"predicted_label": "cup"})) == other
 
 
-def test_a_claim_runs_out(ada: User, grace: User) -> None:
+def test_expired_claim_is_available_to_others(ada: User, grace: User) -> None:
     case = open_case()
     claim_next(ada)
     assert not claim(case, grace) and claim_next(grace) is None
@@ -87,24 +88,24 @@ def test_skipped_cases_come_last(ada: User, grace: User) -> None:
     release(first.pk, grace)
     assert claim_next(ada) == second
     case_skip(case_id=second.pk, reviewer=ada)
-    assert claim_next(ada) == first, "the one that was skipped first"
+    assert claim_next(ada) == first, "the case that was skipped first"
 
 
-def test_what_is_decided_or_flagged_is_nobodys_next(ada: User) -> None:
-    for verdict in (Verdict("right"), Verdict("flagged", "", "?")):
+def test_decided_and_flagged_cases_are_never_next(ada: User) -> None:
+    for verdict in (DecisionRequest("right"), DecisionRequest("flagged", "", "?")):
         case_decide(case_id=open_case().pk, reviewer=ada, verdict=verdict)
     assert claim_next(ada) is None
 
 
-def test_number_of_queries(ada: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_next_case_takes_six_queries(ada: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     for _ in range(5):
         open_case()
-    with django_assert_num_queries(6):  # savepoint, mine, free, claim, end of it, the case
+    with django_assert_num_queries(6):  # savepoint, own claims, free cases, claim, end of savepoint, the case
         claim_next(ada)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_reviewers_at_the_same_moment_get_different_cases() -> None:
+def test_concurrent_reviewers_get_different_cases() -> None:
     reviewers = [reviewer_named(f"reviewer {number}") for number in range(8)]
     for _ in range(20):
         open_case()

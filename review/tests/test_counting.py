@@ -1,4 +1,4 @@
-"""The numbers beside the filters: anew where that costs little, and else a little older than the request."""
+"""Counts beside the filters: repeated at once if they are fast, in a thread if they are slow."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import threading
 from itertools import count
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
-from review import facets
+from review import counting
+from review.claims import claim_next
+from review.models import Case
+from review.tests.cases import open_case, reviewer_named
 
-# Nothing is counted in a thread within a transaction, which the tests that can be rolled back are.
+# Within a transaction, as in other tests, nothing is counted in a thread.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever was counted is too old for the next request."""
-    monkeypatch.setattr(facets, "FRESH_SECONDS", -1)
+    """Makes every count too old for the next request."""
+    monkeypatch.setattr(counting, "FRESH_SECONDS", -1)
 
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything takes long to count."""
-    monkeypatch.setattr(facets, "SLOW_SECONDS", -1)
+    """Makes every count a slow one."""
+    monkeypatch.setattr(counting, "SLOW_SECONDS", -1)
 
 
 def _wait_for_threads() -> None:
@@ -33,18 +37,18 @@ def _wait_for_threads() -> None:
             assert not thread.is_alive()
 
 
-def test_what_costs_little_is_counted_anew() -> None:
+def test_repeats_a_fast_count() -> None:
     numbers = count()
-    assert [facets.counted_lately("x", lambda: next(numbers)) for _ in range(3)] == [0, 1, 2]
+    assert [counting.counted_lately("x", lambda: next(numbers)) for _ in range(3)] == [0, 1, 2]
 
 
-def test_for_some_seconds_nothing_is_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facets, "FRESH_SECONDS", 60)
+def test_keeps_a_fresh_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "FRESH_SECONDS", 60)
     numbers = count()
-    assert [facets.counted_lately("x", lambda: next(numbers)) for _ in range(3)] == [0, 0, 0]
+    assert [counting.counted_lately("x", lambda: next(numbers)) for _ in range(3)] == [0, 0, 0]
 
 
-def test_what_takes_long_is_counted_beside_the_request(slow: None) -> None:
+def test_repeats_a_slow_count_in_one_thread(slow: None) -> None:
     numbers, may_go_on = count(), threading.Event()
 
     def number() -> int:
@@ -52,22 +56,22 @@ def test_what_takes_long_is_counted_beside_the_request(slow: None) -> None:
         assert found == 0 or may_go_on.wait(10)
         return found
 
-    assert facets.counted_lately("x", number) == 0
-    assert facets.counted_lately("x", number) == 0, "answered at once, though counting has not ended"
-    assert facets.counted_lately("x", number) == 0, "and nobody counts beside the one who does"
+    assert counting.counted_lately("x", number) == 0
+    assert counting.counted_lately("x", number) == 0, "the old count, while the thread counts"
+    assert counting.counted_lately("x", number) == 0, "no second thread"
     may_go_on.set()
     _wait_for_threads()
-    assert facets.counted_lately("x", number) == 1
+    assert counting.counted_lately("x", number) == 1
     _wait_for_threads()
 
 
-def test_in_a_transaction_its_own_rows_count(slow: None) -> None:
+def test_repeats_a_slow_count_at_once_within_a_transaction(slow: None) -> None:
     numbers = count()
     with transaction.atomic():
-        assert [facets.counted_lately("x", lambda: next(numbers)) for _ in range(2)] == [0, 1]
+        assert [counting.counted_lately("x", lambda: next(numbers)) for _ in range(2)] == [0, 1]
 
 
-def test_a_database_that_fails_meanwhile_is_tried_again(slow: None) -> None:
+def test_counts_again_after_a_database_error(slow: None) -> None:
     numbers = count()
 
     def number() -> int:
@@ -76,9 +80,25 @@ def test_a_database_that_fails_meanwhile_is_tried_again(slow: None) -> None:
             raise DatabaseError
         return found
 
-    assert facets.counted_lately("x", number) == 0
+    assert counting.counted_lately("x", number) == 0
     for _ in range(2):
-        assert facets.counted_lately("x", number) == 0
+        assert counting.counted_lately("x", number) == 0
         _wait_for_threads()
-    assert facets.counted_lately("x", number) == 2
+    assert counting.counted_lately("x", number) == 2
     _wait_for_threads()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL collects its statistics itself")
+def test_counting_updates_sqlites_planner_statistics() -> None:
+    for _ in range(3):
+        open_case(statements=0)
+    claim_next(reviewer_named())
+    claimed = Case.objects.claimed(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("DELETE FROM sqlite_stat1")
+    connection.close()
+    assert "case_claimed" not in claimed.explain()
+    counting.state_counts()
+    connection.close()  # a connection reads the statistics when it opens
+    assert "case_claimed" in claimed.explain()

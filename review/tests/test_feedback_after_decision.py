@@ -11,7 +11,7 @@ from django.test import Client
 from feedback.models import Feedback
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision
 from review.tests.cases import own_prediction, reviewer_named
 
@@ -31,7 +31,7 @@ def _say(client: Client, prediction: Prediction, verdict: str = "wrong", **value
 
 def _decide(prediction: Prediction, kind: Decision.Kind, label: str = "", note: str = "") -> None:
     case = Case.objects.get(image=prediction.image)
-    case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=Verdict(kind, label, note=note))
+    case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=DecisionRequest(kind, label, note=note))
 
 
 def _page(client: Client, prediction: Prediction) -> str:

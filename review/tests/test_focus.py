@@ -1,4 +1,4 @@
-"""The page of one case: what a reviewer is shown of it, and who may see what."""
+"""The page of one case: what it shows, and to whom."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 from feedback.models import Feedback
 from feedback.services import feedback_give
 from review.claims import claim
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import key, me, page, url
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.django_db
 
 def _decided(as_label: str = "cup", **changes: Any) -> Case:
     case = open_case(**changes)
-    case_decide(case_id=case.pk, reviewer=reviewer_named("grace"), verdict=Verdict("corrected", as_label))
+    case_decide(case_id=case.pk, reviewer=reviewer_named("grace"), verdict=DecisionRequest("corrected", as_label))
     case.refresh_from_db()
     return case
 
 
-def test_it_works(reviewer: Client) -> None:
+def test_shows_answer_feedback_and_buttons(reviewer: Client) -> None:
     case = open_case(statements=3)
     text = page(reviewer, url(case))
     for part in (
@@ -50,14 +50,14 @@ def test_it_works(reviewer: Client) -> None:
     assert "<script>" not in text and " style=" not in text and " onclick=" not in text
 
 
-def test_looking_at_it_claims_it(reviewer: Client) -> None:
+def test_opening_a_case_claims_it(reviewer: Client) -> None:
     case = open_case()
     page(reviewer, url(case))
     case.refresh_from_db()
     assert case.claimed_by == me(reviewer) and case.is_claimed_at(timezone.now())
 
 
-def test_a_claim_is_renewed_when_half_of_it_is_over(reviewer: Client) -> None:
+def test_renews_a_claim_when_half_its_time_is_over(reviewer: Client) -> None:
     case = open_case()
     for minutes, is_renewed in ((14, False), (2, True), (-1, True)):
         until = timezone.now() + timedelta(minutes=minutes)
@@ -67,14 +67,14 @@ def test_a_claim_is_renewed_when_half_of_it_is_over(reviewer: Client) -> None:
         assert (case.claimed_until != until) is is_renewed
 
 
-def test_a_browser_that_only_guesses_claims_nothing(reviewer: Client) -> None:
+def test_prefetching_claims_nothing(reviewer: Client) -> None:
     case = open_case()
     assert reviewer.get(url(case), headers={"Sec-Purpose": "prefetch;prerender"}).status_code == 200
     case.refresh_from_db()
     assert case.claimed_by is None
 
 
-def test_claimed_by_somebody_else(reviewer: Client) -> None:
+def test_shows_no_verdicts_for_a_case_that_somebody_else_claimed(reviewer: Client) -> None:
     case = open_case()
     claim(case, reviewer_named("grace"))
     text = page(reviewer, url(case))
@@ -84,7 +84,7 @@ def test_claimed_by_somebody_else(reviewer: Client) -> None:
     assert case.claimed_by == reviewer_named("grace")
 
 
-def test_decided(reviewer: Client, lead: Client) -> None:
+def test_decided_case_can_only_be_reopened_by_a_lead(reviewer: Client, lead: Client) -> None:
     case = _decided()
     text = page(reviewer, url(case))
     assert "Corrected to “cup”" in text and "by grace" in text
@@ -95,17 +95,17 @@ def test_decided(reviewer: Client, lead: Client) -> None:
     assert case.claimed_by is None
 
 
-def test_the_own_decision_can_be_undone_from_its_page(reviewer: Client) -> None:
+def test_reviewer_can_undo_their_decision_on_its_page(reviewer: Client) -> None:
     case = open_case()
-    decision = case_decide(case_id=case.pk, reviewer=me(reviewer), verdict=Verdict("unusable"))
+    decision = case_decide(case_id=case.pk, reviewer=me(reviewer), verdict=DecisionRequest("unusable"))
     text = page(reviewer, url(case))
     assert "Undo this" in text and f'name="decision" value="{decision.pk}"' in text
 
 
-def test_history(reviewer: Client, lead: Client) -> None:
+def test_history_is_shown_newest_first(reviewer: Client, lead: Client) -> None:
     case = _decided()
     lead.post(url(case, "reopen"), key() | {"note": "<b>look</b> again"})
-    case_decide(case_id=case.pk, reviewer=me(reviewer), verdict=Verdict("flagged", note="which\nof them?"))
+    case_decide(case_id=case.pk, reviewer=me(reviewer), verdict=DecisionRequest("flagged", note="which\nof them?"))
     text = page(reviewer, url(case)).partition('class="history"')[2]
     order = [
         text.index(part) for part in ("by reviewer", "which<br>of them?", "Reopened", "Corrected: cup", "Opened (")
@@ -114,27 +114,27 @@ def test_history(reviewer: Client, lead: Client) -> None:
     assert "&lt;b&gt;look&lt;/b&gt; again" in text
 
 
-def test_people_who_expect_something_else(reviewer: Client) -> None:
+def test_shows_other_expected_labels_and_words(reviewer: Client) -> None:
     case = open_case(statements=2)
     feedback_give(prediction=case.prediction, author="x", verdict="unsure")
     feedback_give(prediction=case.prediction, author="y", verdict="wrong", expected_words="a “Bialetti”")
     Feedback.objects.filter(author="author 0").update(expected_label="coffee_mug")
     text = page(reviewer, url(case))
     assert "<strong>1</strong> not sure" in text and "Something else: “a “Bialetti””" in text
-    assert 'name="label" value="coffee_mug"' in text, "one click takes it too"
+    assert 'name="label" value="coffee_mug"' in text, "it has a button"
 
 
-def test_long_comments_are_folded_and_many_are_cut(reviewer: Client) -> None:
+def test_folds_long_comments_and_shows_the_newest(reviewer: Client) -> None:
     case = open_case()
     for number in range(12):
         feedback_give(prediction=case.prediction, author=f"x{number}", verdict="wrong", comment=f"no {number}")
     feedback_give(prediction=case.prediction, author="long", verdict="wrong", comment="word " * 2000)
     text = page(reviewer, url(case))
-    assert "no 11" in text and "no 0<" not in text and "there are older ones" in text
+    assert "no 11" in text and "no 0<" not in text and "Only the newest comments are shown." in text
     assert text.count("word ") >= 2000 and "<details><summary>" in text
 
 
-def test_what_people_say_cannot_do_anything(reviewer: Client) -> None:
+def test_escapes_comments_and_shows_invisible_characters(reviewer: Client) -> None:
     case = open_case()
     comment = "<script>alert(1)</script> \u202etxet\u202c \x07bell \u2028 end"
     Feedback.objects.create(prediction=case.prediction, image=case.image, verdict="wrong", comment=comment)
@@ -144,12 +144,12 @@ def test_what_people_say_cannot_do_anything(reviewer: Client) -> None:
     assert not any(sign in text for sign in "\u202e\u202c\x07\u2028")
 
 
-def test_nobody_said_anything(reviewer: Client) -> None:
+def test_case_without_feedback_says_why_it_is_open(reviewer: Client) -> None:
     text = page(reviewer, url(open_case(statements=0)))
-    assert "The case is of the audit sample." in text and "Accept “" not in text
+    assert "This case is part of the audit sample." in text and "Accept “" not in text
 
 
-def test_others_of_the_same_labels(reviewer: Client) -> None:
+def test_similar_cases_are_ordered_by_what_they_have_in_common(reviewer: Client) -> None:
     alike = _decided("cup")
     elsewhere = _decided("coffee_mug", label="airship", expected="cup")
     strange = _decided("coffee_mug", label="airship", expected="coffee_mug")
@@ -157,12 +157,12 @@ def test_others_of_the_same_labels(reviewer: Client) -> None:
     case = open_case()
     text = page(reviewer, url(case)).partition("Like this one")[2].partition("History")[0]
     order = [text.index(f"/case/{other.pk}/focus/") for other in (alike, elsewhere, waiting)]
-    assert order == sorted(order), "those that are alike in both respects lead, those that nobody has decided are last"
+    assert order == sorted(order), "both labels in common first, undecided last"
     assert f"/case/{strange.pk}/" not in text and f"/case/{case.pk}/" not in text
     assert "→ cup" in text and "espresso?" in text
 
 
-def test_a_picture_that_is_gone(reviewer: Client) -> None:
+def test_says_that_the_picture_is_missing(reviewer: Client) -> None:
     case = open_case()
     case.image.file.storage.delete(case.image.file.name or "")
     text = page(reviewer, url(case))
@@ -170,11 +170,11 @@ def test_a_picture_that_is_gone(reviewer: Client) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 10**6, 10**30])
-def test_no_such_case(reviewer: Client, number: int) -> None:
+def test_404_for_unknown_case(reviewer: Client, number: int) -> None:
     page(reviewer, f"/admin/review/case/{number}/focus/", 404)
 
 
-def test_who_may_see_it(client: Client) -> None:
+def test_permissions(client: Client) -> None:
     case = open_case()
     assert client.get(url(case))["Location"] == f"/admin/login/?next={url(case)}"
     user = User.objects.create_user("clerk", is_staff=True)

@@ -1,4 +1,4 @@
-"""The buttons of the focus view, without JavaScript and with it; and everything that can be in their way."""
+"""The buttons of the focus view, as forms and as JSON, and everything that can prevent a decision."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from review.bulk import cases_decide
 from review.claims import claim
-from review.decisions import NOTE_MAX_LENGTH, Verdict, case_decide, cases_decide
+from review.decisions import DecisionRequest, case_decide
+from review.history import NOTE_MAX_LENGTH
 from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import NEXT, UNDO, fields, key, last, me, page, send, send_json, url
@@ -36,7 +38,7 @@ def case() -> Case:
         ({"verdict": "flagged", "note": " a\r\nb\x00 "}, ("flagged", "", "a\nb\ufffd"), "flagged"),
     ],
 )
-def test_it_works(
+def test_each_button_decides_and_leads_to_the_next_case(
     reviewer: Client, case: Case, button: dict[str, str], decision: tuple[str, str, str], said: str
 ) -> None:
     following = open_case()
@@ -50,18 +52,18 @@ def test_it_works(
     assert last() == decision and Decision.objects.count() == 1
 
 
-def test_skip(reviewer: Client, case: Case) -> None:
-    for _ in range(2):  # a second time is no error
+def test_skipped_case_comes_back_when_no_other_is_left(reviewer: Client, case: Case) -> None:
+    for _ in range(2):  # skipping again is allowed
         page(reviewer, url(case))
         response = send(reviewer, case, verdict="skip")
         assert response["Location"] == f"{NEXT}?besides={case.pk}"
     assert "Nothing left to review" in page(reviewer, response["Location"])
     case.refresh_from_db()
     assert (case.state, case.claimed_by, case.skips.count()) == ("open", None, 1)
-    assert reviewer.get(NEXT)["Location"] == url(case), "it comes back when there is nothing else"
+    assert reviewer.get(NEXT)["Location"] == url(case), "no other case is left"
 
 
-def test_a_script_gets_json(reviewer: Client, case: Case) -> None:
+def test_script_gets_json(reviewer: Client, case: Case) -> None:
     response = send_json(reviewer, case, label="cup")
     decision = Decision.objects.get()
     assert response.status_code == 200
@@ -71,34 +73,36 @@ def test_a_script_gets_json(reviewer: Client, case: Case) -> None:
         "decision": decision.pk,
         "address": NEXT,
     }
-    assert "messages" not in reviewer.cookies, "nothing that a later page would say again"
+    assert "messages" not in reviewer.cookies, "a later page would repeat it"
 
 
-def test_a_script_gets_its_refusals_too(reviewer: Client, case: Case) -> None:
+def test_script_gets_rejections_as_json(reviewer: Client, case: Case) -> None:
     response = send_json(reviewer, case, verdict="corrected", label="a thing")
     assert response.status_code == 400
-    assert response.json() == {"code": "unknown-label", "message": "“a thing” is none of the labels."}
+    assert response.json() == {"code": "unknown-label", "message": "We have no label “a thing”."}
 
 
 @pytest.mark.parametrize(
     ("sent", "status", "message", "kept"),
     [
-        ({"verdict": "corrected", "label": '<i>"thing"'}, 400, "is none of the labels", 'value="&lt;i&gt;&quot;thing'),
+        ({"verdict": "corrected", "label": '<i>"thing"'}, 400, "We have no label", 'value="&lt;i&gt;&quot;thing'),
         ({"verdict": "corrected", "label": " "}, 400, "Which label is it?", ""),
         ({"verdict": "corrected"}, 400, "Which label is it?", ""),
         ({}, 400, "Which label is it?", ""),
         ({"verdict": "flagged", "note": " \n "}, 400, "A flag needs a note", ""),
-        ({"verdict": "flagged", "note": "n" * 10_000}, 400, f"up to {NOTE_MAX_LENGTH} are kept", "n" * 10_000),
+        ({"verdict": "flagged", "note": "n" * 10_000}, 400, f"at most {NOTE_MAX_LENGTH} are allowed", "n" * 10_000),
         ({"verdict": "corrected", "label": "cup" + " " * 197 + "or"}, 400, "is longer than any label", " or"),
-        ({"verdict": "undo"}, 400, "“undo” is no verdict", ""),
-        ({"verdict": "right", "seen_decisions": "x"}, 400, "load the page again", ""),
-        ({"verdict": "right", "seen_prediction": "x"}, 400, "load the page again", ""),
+        ({"verdict": "undo"}, 400, "“undo” is not a verdict", ""),
+        ({"verdict": "right", "seen_decisions": "x"}, 400, "reload the page", ""),
+        ({"verdict": "right", "seen_prediction": "x"}, 400, "reload the page", ""),
         ({"verdict": "right", "key": "x"}, 400, "The form has no key.", ""),
-        ({"verdict": "right", "seen_prediction": uuid4()}, 409, "has changed meanwhile", ""),
-        ({"verdict": "right", "seen_decisions": 7}, 409, "has changed meanwhile", ""),
+        ({"verdict": "right", "seen_prediction": uuid4()}, 409, "has changed since you opened it", ""),
+        ({"verdict": "right", "seen_decisions": 7}, 409, "has changed since you opened it", ""),
     ],
 )
-def test_bad_input(reviewer: Client, case: Case, sent: dict[str, Any], status: int, message: str, kept: str) -> None:
+def test_rejects_bad_input_and_shows_what_was_typed(
+    reviewer: Client, case: Case, sent: dict[str, Any], status: int, message: str, kept: str
+) -> None:
     page(reviewer, url(case))
     response = send(reviewer, case, **sent)
     text = response.content.decode()
@@ -110,19 +114,19 @@ def test_bad_input(reviewer: Client, case: Case, sent: dict[str, Any], status: i
     assert case.claimed_by == me(reviewer)
 
 
-def test_decided_by_somebody_else_meanwhile(reviewer: Client, case: Case) -> None:
+def test_rejects_case_that_somebody_else_decided(reviewer: Client, case: Case) -> None:
     page(reviewer, url(case))
     sent = fields(case, verdict="flagged", note="my <note>")
     Case.objects.update(claimed_by=None, claimed_until=None)
-    case_decide(case_id=case.pk, reviewer=reviewer_named("grace"), verdict=Verdict("unusable"))
+    case_decide(case_id=case.pk, reviewer=reviewer_named("grace"), verdict=DecisionRequest("unusable"))
     response = reviewer.post(url(case, "decide"), sent)
     assert response.status_code == 409
-    assert "Decided meanwhile by grace (Unusable)" in response.text
-    assert "my &lt;note&gt;" in response.text, "what was typed is not lost"
+    assert "Already decided by grace (Unusable)" in response.text
+    assert "my &lt;note&gt;" in response.text, "the typed note is not lost"
     assert 'data-key="n"' in response.text and Decision.objects.count() == 1
 
 
-def test_claimed_by_somebody_else_meanwhile(reviewer: Client, case: Case) -> None:
+def test_rejects_case_that_somebody_else_claimed(reviewer: Client, case: Case) -> None:
     page(reviewer, url(case))
     Case.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
     case.refresh_from_db()
@@ -132,7 +136,7 @@ def test_claimed_by_somebody_else_meanwhile(reviewer: Client, case: Case) -> Non
     assert not Decision.objects.exists()
 
 
-def test_a_claim_that_has_run_out_is_no_reason(reviewer: Client, case: Case) -> None:
+def test_expired_claim_does_not_prevent_a_decision(reviewer: Client, case: Case) -> None:
     page(reviewer, url(case))
     Case.objects.update(claimed_until=timezone.now() - timedelta(hours=1))
     assert send(reviewer, case, verdict="right").status_code == 303
@@ -142,7 +146,7 @@ def test_a_claim_that_has_run_out_is_no_reason(reviewer: Client, case: Case) -> 
     "button",
     [{"label": "cup"}, {"verdict": "right"}, {"verdict": "flagged", "note": "a\r\nb "}, {"verdict": "unusable"}],
 )
-def test_the_same_form_twice_is_one_decision(reviewer: Client, case: Case, button: dict[str, str]) -> None:
+def test_form_sent_twice_is_one_decision(reviewer: Client, case: Case, button: dict[str, str]) -> None:
     sent = fields(case, **button)
     for _ in range(2):
         assert reviewer.post(url(case, "decide"), sent).status_code == 303
@@ -151,7 +155,7 @@ def test_the_same_form_twice_is_one_decision(reviewer: Client, case: Case, butto
     assert reviewer.post(url(case, "decide"), other).status_code == 409
 
 
-def test_undo_steps_back(reviewer: Client) -> None:
+def test_undo_goes_back_decision_by_decision(reviewer: Client) -> None:
     first, second = open_case(), open_case()
     send(reviewer, first, label="cup")
     send(reviewer, second, verdict="unusable")
@@ -160,12 +164,12 @@ def test_undo_steps_back(reviewer: Client) -> None:
         assert (response.status_code, response["Location"]) == (303, f"{url(case)}?order=margin")
         assert f"Case {case.pk}: undone ({words})." in page(reviewer, response["Location"])
     response = reviewer.post(UNDO, key() | {"case": first.pk})
-    assert response.status_code == 409 and "There is nothing that you could undo." in response.text
+    assert response.status_code == 409 and "There is nothing to undo." in response.text
     assert f"Case {first.pk}" in response.text
     assert reviewer.post(UNDO, key()).status_code == 409
 
 
-def test_undo_of_what_is_named(reviewer: Client, lead: Client) -> None:
+def test_undo_of_a_named_decision(reviewer: Client, lead: Client) -> None:
     first, second = open_case(), open_case()
     send(reviewer, first, label="cup")
     decision = Decision.objects.get()
@@ -177,45 +181,45 @@ def test_undo_of_what_is_named(reviewer: Client, lead: Client) -> None:
     assert Case.objects.get(pk=second.pk).state == "decided"
 
 
-def test_undo_of_many_says_so(reviewer: Client) -> None:
+def test_undo_of_a_bulk_says_how_many(reviewer: Client) -> None:
     cases = [open_case() for _ in range(3)]
-    cases_decide(seen={case.pk: None for case in cases}, reviewer=me(reviewer), verdict=Verdict("right"))
+    cases_decide(seen={case.pk: None for case in cases}, reviewer=me(reviewer), verdict=DecisionRequest("right"))
     response = reviewer.post(UNDO, key(), headers={"Accept": "application/json"})
-    assert "3 together, are undone" in response.json()["said"]
+    assert "and 2 more that were decided with it." in response.json()["said"]
 
 
-def test_reopen(reviewer: Client, lead: Client, case: Case) -> None:
+def test_lead_can_reopen(reviewer: Client, lead: Client, case: Case) -> None:
     send(reviewer, case, label="cup")
     assert reviewer.post(url(case, "reopen")).status_code == 403
     response = lead.post(url(case, "reopen"), key() | {"note": "look \x00 again"})
     assert (response.status_code, response["Location"]) == (303, url(case))
     assert last() == ("reopen", "", "look \ufffd again")
     response = lead.post(url(case, "reopen"), {"note": "n" * (NOTE_MAX_LENGTH + 1)} | key())
-    assert response.status_code == 400 and f"up to {NOTE_MAX_LENGTH} are kept" in response.text
-    assert Decision.objects.count() == 2, "a note that is cut short would say something else"
+    assert response.status_code == 400 and f"at most {NOTE_MAX_LENGTH} are allowed" in response.text
+    assert Decision.objects.count() == 2, "a shortened note could have another meaning"
     response = lead.post(url(case, "reopen"), key())
-    assert response.status_code == 409 and "open already" in response.text
+    assert response.status_code == 409 and "already open" in response.text
 
 
 @pytest.mark.parametrize("name", ["decide", "reopen"])
-def test_a_case_that_is_not_there(lead: Client, case: Case, name: str) -> None:
+def test_404_for_missing_case(lead: Client, case: Case, name: str) -> None:
     sent = fields(case, verdict="right")
     for verdict in ("right", "skip"):
         response = lead.post(url(Case(pk=case.pk + 1), name), sent | {"verdict": verdict})
-        assert response.status_code == 404 and "There is no such case any more" in response.text
+        assert response.status_code == 404 and "This case no longer exists" in response.text
 
 
-def test_a_form_sent_after_logging_out(client: Client, reviewer: Client, case: Case) -> None:
-    """The login leads back to the address of the form, with GET."""
+def test_form_sent_after_logging_out(client: Client, reviewer: Client, case: Case) -> None:
+    """The login page redirects to the address of the form with GET."""
     address = client.post(url(case, "decide"), fields(case, verdict="right"))["Location"].partition("next=")[2]
     response = reviewer.get(address)
     assert (response.status_code, response["Location"]) == (302, url(case))
-    assert "You had been logged out: what you sent was not stored." in page(reviewer, url(case))
+    assert "You had been logged out, so nothing was saved." in page(reviewer, url(case))
     assert reviewer.get(UNDO).status_code == 302
     assert not Decision.objects.exists()
 
 
-def test_a_foreign_page_decides_nothing(case: Case) -> None:
+def test_other_sites_cannot_send_forms(case: Case) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(reviewer_named())
     for address in (url(case, "decide"), UNDO, NEXT):

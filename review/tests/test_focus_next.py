@@ -1,4 +1,4 @@
-"""Next for me: within the filters, never the same for two, and what is said when nothing is left. And what it costs."""
+"""Next for me: it follows the filters, gives no case to two reviewers, and says when none is left. Query counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from review.claims import claim
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import NEXT, RELEASE, UNDO, fields, key, me, page, url
@@ -16,7 +16,7 @@ from review.tests.focus import NEXT, RELEASE, UNDO, fields, key, me, page, url
 pytestmark = pytest.mark.django_db
 
 
-def test_it_works(reviewer: Client) -> None:
+def test_redirects_to_a_claimed_case(reviewer: Client) -> None:
     case = open_case()
     for response in (reviewer.get(NEXT), reviewer.post(NEXT)):
         assert (response.status_code, response["Location"]) == (303, url(case))
@@ -24,12 +24,12 @@ def test_it_works(reviewer: Client) -> None:
     assert Case.objects.get().claimed_by == me(reviewer)
 
 
-def test_two_reviewers_never_get_the_same(reviewer: Client, lead: Client) -> None:
+def test_two_reviewers_get_different_cases(reviewer: Client, lead: Client) -> None:
     cases = {url(open_case()) for _ in range(2)}
     assert {reviewer.get(NEXT)["Location"], lead.get(NEXT)["Location"]} == cases
 
 
-def test_the_order_is_that_of_the_queue(reviewer: Client) -> None:
+def test_next_follows_the_order_of_the_queue(reviewer: Client) -> None:
     sure, reported = open_case(score=0.9), open_case(statements=2, score=0.2)
     for order, case in (("", reported), ("nonsense", reported), ("confident", sure), ("oldest", sure)):
         Case.objects.update(claimed_by=None, claimed_until=None)
@@ -43,12 +43,12 @@ def test_the_order_is_that_of_the_queue(reviewer: Client) -> None:
         ("predicted_label=espresso", False),
         ("expected_label=coffee_mug&source=feedback&age=day&model_version=fake-net%401", True),
         ("age=older", False),
-        ("label=cup&predicted_label=airship", True),  # what is undecided has no label: that filter is not for it
+        ("label=cup&predicted_label=airship", True),  # undecided cases have no label, so that filter is ignored
         ("state=decided&predicted_label=airship", True),
         ("state=nonsense&source=%00", True),
     ],
 )
-def test_the_filters_are_those_of_the_queue(reviewer: Client, query: str, finds: bool) -> None:
+def test_next_follows_the_filters_of_the_queue(reviewer: Client, query: str, finds: bool) -> None:
     case = open_case(label="airship", expected="coffee_mug")
     response = reviewer.get(f"{NEXT}?{query}")
     if finds:
@@ -61,9 +61,9 @@ def test_the_filters_are_those_of_the_queue(reviewer: Client, query: str, finds:
         assert "within these filters" in response.text and "<strong>1</strong> open" in response.text
 
 
-def test_flagged_ones_have_a_next_too(reviewer: Client, lead: Client) -> None:
+def test_next_flagged_case(reviewer: Client, lead: Client) -> None:
     case = open_case()
-    case_decide(case_id=case.pk, reviewer=me(reviewer), verdict=Verdict("flagged", note="which?"))
+    case_decide(case_id=case.pk, reviewer=me(reviewer), verdict=DecisionRequest("flagged", note="which?"))
     text = page(lead, NEXT)
     assert "Nothing left to review" in text and "?state=flagged" in text
     response = lead.get(f"{NEXT}?state=flagged")
@@ -72,19 +72,19 @@ def test_flagged_ones_have_a_next_too(reviewer: Client, lead: Client) -> None:
     assert Case.objects.get().state == "decided"
 
 
-def test_besides(reviewer: Client) -> None:
+def test_leaves_out_cases_named_besides(reviewer: Client) -> None:
     first, second = open_case(), open_case()
     assert reviewer.post(NEXT, {"besides": [first.pk, "x", "9" * 40]})["Location"] == url(second)
     assert "Nothing left" in reviewer.post(NEXT, {"besides": [first.pk, second.pk]}).text
 
 
-def test_nothing_left(reviewer: Client) -> None:
+def test_nothing_left_names_cases_that_others_have_claimed(reviewer: Client) -> None:
     claim(open_case(), reviewer_named("grace"))
     text = page(reviewer, NEXT)
     assert "Others are looking" in text and "<strong>1</strong>" in text
 
 
-def test_a_browser_that_only_guesses_gets_nothing(reviewer: Client) -> None:
+def test_prefetching_claims_nothing(reviewer: Client) -> None:
     open_case()
     for header in ("Sec-Purpose", "Purpose"):
         assert reviewer.get(NEXT, headers={header: "prefetch"}).status_code == 503
@@ -92,15 +92,15 @@ def test_a_browser_that_only_guesses_gets_nothing(reviewer: Client) -> None:
     assert Case.objects.get().claimed_by is None
 
 
-# --- What it costs: twelve queries, session, user and permissions among them -----------------------
+# --- Query counts, including session, user and permissions -----------------------------------------
 
 
 @pytest.fixture
 def busy() -> Case:
-    """A case with much said of it, among many others."""
+    """A case with much feedback, among many others."""
     for _ in range(4):
         done = open_case()
-        case_decide(case_id=done.pk, reviewer=reviewer_named("grace"), verdict=Verdict("right"))
+        case_decide(case_id=done.pk, reviewer=reviewer_named("grace"), verdict=DecisionRequest("right"))
     for _ in range(5):
         case = open_case(statements=6)
     return case
@@ -140,7 +140,7 @@ def test_queries_of_undo(reviewer: Client, busy: Case, django_assert_max_num_que
         assert reviewer.post(UNDO, key() | {"case": busy.pk}).status_code == 303
 
 
-def test_who_leaves_gives_back_what_was_claimed_beforehand(reviewer: Client) -> None:
+def test_releases_only_own_claims(reviewer: Client) -> None:
     ahead, others = open_case(), open_case()
     claim(ahead, me(reviewer))
     claim(others, reviewer_named("grace"))
@@ -149,5 +149,5 @@ def test_who_leaves_gives_back_what_was_claimed_beforehand(reviewer: Client) -> 
     ahead.refresh_from_db()
     others.refresh_from_db()
     assert ahead.claimed_by is None and ahead.claimed_until is None
-    assert others.claimed_by is not None, "which is not his to give back"
+    assert others.claimed_by is not None, "another reviewer's claim"
     assert reviewer.get(RELEASE).status_code == 405

@@ -1,4 +1,4 @@
-"""The grid: one verdict for many cases, after a look at what will happen."""
+"""The grid: a preview, then one verdict for many cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from review.claims import claim
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import key
@@ -25,7 +25,7 @@ def _preview(client: Client, cases: list[Case], kind: str = "accept", label: str
 
 
 def _decide(client: Client, preview: Any) -> str:
-    """Presses the button of the preview, and goes where that leads."""
+    """Sends the form of the preview; returns the page that follows."""
     fields: dict[str, list[str]] = {}
     for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview.text):
         fields.setdefault(name, []).append(value)
@@ -43,7 +43,7 @@ def cases() -> list[Case]:
     return [open_case() for _ in range(3)]
 
 
-def test_it_works(reviewer: Client, cases: list[Case]) -> None:
+def test_decides_selected_cases_after_a_preview_and_undoes_them(reviewer: Client, cases: list[Case]) -> None:
     page = reviewer.get(URL).text
     assert all(f'name="case" value="{case.pk}"' in page for case in cases)
     preview = _preview(reviewer, cases[:2])
@@ -57,7 +57,7 @@ def test_it_works(reviewer: Client, cases: list[Case]) -> None:
     assert Case.objects.open().count() == 3 and Decision.objects.count() == 4
 
 
-def test_who_looks_at_what(reviewer: Client, cases: list[Case]) -> None:
+def test_shows_who_has_claimed_a_case(reviewer: Client, cases: list[Case]) -> None:
     claim(cases[1], reviewer_named("grace"))
     assert re.findall(r"Case (\d+): claimed by grace", reviewer.get(URL).text) == [str(cases[1].pk)]
 
@@ -66,7 +66,7 @@ def test_who_looks_at_what(reviewer: Client, cases: list[Case]) -> None:
     ("kind", "label", "expected"),
     [("right", "", "espresso"), ("corrected", "coffee_mug", "coffee_mug"), ("unusable", "", "")],
 )
-def test_verdicts(reviewer: Client, cases: list[Case], kind: str, label: str, expected: str) -> None:
+def test_every_verdict_can_be_given(reviewer: Client, cases: list[Case], kind: str, label: str, expected: str) -> None:
     _decide(reviewer, _preview(reviewer, cases, kind, label))
     assert set(Case.objects.values_list("state", "label")) == {("decided", expected)}
 
@@ -74,85 +74,84 @@ def test_verdicts(reviewer: Client, cases: list[Case], kind: str, label: str, ex
 @pytest.mark.parametrize(
     ("kind", "label", "message"),
     [
-        ("corrected", "no such thing", "none of the labels"),
+        ("corrected", "no such thing", "We have no label"),
         ("corrected", "", "Which label is it?"),
-        ("undo", "", "is no verdict"),
+        ("undo", "", "is not a verdict"),
         ("flagged", "", "needs a note"),
     ],
 )
-def test_bad_verdicts(reviewer: Client, cases: list[Case], kind: str, label: str, message: str) -> None:
+def test_rejects_invalid_verdicts(reviewer: Client, cases: list[Case], kind: str, label: str, message: str) -> None:
     response = _preview(reviewer, cases, kind, label)
     assert response.status_code == 400 and message in response.text
-    # What was chosen and typed is there still.
+    # The selection and the typed label are kept.
     assert (
         response.text.count('name="case"') == len(re.findall(r'name="case" value="\d+" checked>', response.text)) == 3
     )
     assert f'name="verdict_label" value="{label}"' in response.text
-    # The page stands at the form's address: no link of it may be one to there.
+    # The page is at the form's address, so none of its links may be relative to it.
     assert re.findall(r'(?:href|action)="\?', response.text) == []
 
 
-def test_what_cannot_be_decided_is_left_as_it_is(reviewer: Client, cases: list[Case]) -> None:
+def test_preview_names_cases_that_stay_unchanged(reviewer: Client, cases: list[Case]) -> None:
     grace = reviewer_named("grace")
     claim(cases[0], grace)
     nobody_expects = open_case(expected="")
     page = _preview(reviewer, [*cases, nobody_expects])
-    assert "Decide 2 cases" in page.text and "Left as they are: 2" in page.text
+    assert "Decide 2 cases" in page.text and "Unchanged: 2" in page.text
     assert "grace is looking at this case now." in page.text and "Nobody has said what it is." in page.text
 
 
-def test_decided_by_someone_else_between_preview_and_button(reviewer: Client, cases: list[Case]) -> None:
+def test_case_decided_by_somebody_else_after_the_preview_stays_unchanged(reviewer: Client, cases: list[Case]) -> None:
     preview = _preview(reviewer, cases)
-    case_decide(case_id=cases[1].pk, reviewer=reviewer_named("grace"), verdict=Verdict("unusable"))
+    case_decide(case_id=cases[1].pk, reviewer=reviewer_named("grace"), verdict=DecisionRequest("unusable"))
     page = _decide(reviewer, preview)
-    assert "2 cases decided." in page and f"Case {cases[1].pk} was left as it is." in page and "grace" in page
+    assert "2 cases decided." in page and f"Case {cases[1].pk} is unchanged." in page and "grace" in page
     assert Case.objects.get(pk=cases[1].pk).verdict == "unusable"
 
 
-def test_undo_is_for_who_decided(reviewer: Client, lead: Client, cases: list[Case]) -> None:
+def test_others_cannot_undo_a_bulk(reviewer: Client, lead: Client, cases: list[Case]) -> None:
     undo = _undo_address(_decide(reviewer, _preview(reviewer, cases)))
-    assert "nothing left of it" in lead.post(undo, key(), follow=True).text
-    case_decide_again = Case.objects.get(pk=cases[0].pk)
-    assert case_decide_again.state == "decided"
+    assert "nothing left to undo" in lead.post(undo, key(), follow=True).text
+    assert Case.objects.get(pk=cases[0].pk).state == "decided"
 
 
-def test_reopen(lead: Client, reviewer: Client, cases: list[Case]) -> None:
+def test_lead_can_reopen_many(lead: Client, reviewer: Client, cases: list[Case]) -> None:
     _decide(reviewer, _preview(reviewer, cases[:2]))
     assert _preview(reviewer, cases, "reopen").status_code == 403
     preview = _preview(lead, cases, "reopen")
-    assert "Reopen 2 cases" in preview.text and "is open already" in preview.text
+    assert "Reopen 2 cases" in preview.text and "is already open" in preview.text
     assert "2 cases reopened." in _decide(lead, preview)
     assert Case.objects.open().count() == 3
 
 
-def test_nothing_chosen(reviewer: Client) -> None:
+def test_asks_for_a_selection(reviewer: Client) -> None:
     response = reviewer.post(f"{URL}preview/", {"kind": "right"})
-    assert response.status_code == 400 and "Choose some cases first." in response.text
+    assert response.status_code == 400 and "Select some cases first." in response.text
 
 
 @pytest.mark.parametrize("tokens", [["", "x:y:z", "1:2", "9" * 30 + ":0:0"], []])
-def test_forms_that_are_not_ours(reviewer: Client, tokens: list[str]) -> None:
+def test_rejects_malformed_forms(reviewer: Client, tokens: list[str]) -> None:
     page = reviewer.post(f"{URL}decide/", {"case": tokens, "kind": "right"}, follow=True)
-    assert page.status_code == 200 and ("The form does not say what you have seen." in page.text) == bool(tokens)
+    assert page.status_code == 200 and ("The form does not say what you saw." in page.text) == bool(tokens)
     response = reviewer.post(f"{URL}preview/", {"case": ["x", "-1", "9" * 40], "kind": "right"})
-    assert "Choose some cases first." in response.text
+    assert "Select some cases first." in response.text
 
 
-def test_pages_keep_the_filters(reviewer: Client, cases: list[Case]) -> None:
+def test_pages_follow_the_filters(reviewer: Client, cases: list[Case]) -> None:
     page = reviewer.get(f"{URL}?predicted_label=espresso&p=999").text
     assert "Page 1 of 1, 3 cases" in page
     assert "No cases here." in reviewer.get(f"{URL}?predicted_label=cup").text
 
 
-def test_a_verdict_is_no_filter(reviewer: Client, cases: list[Case]) -> None:
-    """Both speak of a label."""
+def test_label_of_a_verdict_is_not_a_filter(reviewer: Client, cases: list[Case]) -> None:
+    """Both have a field for a label."""
     page = _decide(reviewer, _preview(reviewer, cases[:1], "corrected", "coffee_mug"))
     assert "1 case decided." in page and page.count('name="case"') == 2
     chosen = {"case": [cases[1].pk], "kind": "unusable", "label": "coffee_mug"}
     assert 'name="label" value="coffee_mug"' in reviewer.post(f"{URL}preview/", chosen).text
 
 
-def test_back_to_the_same_page(reviewer: Client) -> None:
+def test_returns_to_the_same_page(reviewer: Client) -> None:
     cases = [open_case(statements=0) for _ in range(62)]
     chosen = {"case": [cases[0].pk], "kind": "right", "p": "2", "order": "oldest"}
     preview = reviewer.post(f"{URL}preview/", chosen)
@@ -169,7 +168,7 @@ def test_number_of_queries(reviewer: Client, django_assert_max_num_queries: Djan
         _preview(reviewer, many, "right")
 
 
-def test_who_may(cases: list[Case]) -> None:
+def test_permissions(cases: list[Case]) -> None:
     onlooker = Client()
     onlooker.force_login(User.objects.create_user("onlooker", is_staff=True))
     assert onlooker.get(URL).status_code == 403

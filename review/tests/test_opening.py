@@ -1,4 +1,4 @@
-"""What opens a case, and what it knows of the statements."""
+"""What opens a case, and what the case records of its feedback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _answered(number: int = 1) -> list[Prediction]:
     return waiting
 
 
-def test_it_works() -> None:
+def test_complaint_opens_a_case() -> None:
     prediction = own_prediction()
     _say(prediction, "a", "right")
     assert not Case.objects.exists()
@@ -43,13 +43,13 @@ def test_it_works() -> None:
     assert case.feedback.count() == 2
 
 
-def test_unsure_opens_one_too() -> None:
+def test_unsure_feedback_opens_a_case() -> None:
     _say(own_prediction(), "a", "unsure")
     case = Case.objects.get()
     assert (case.weight, case.wrong_count, case.is_disputed) == (1, 0, False)
 
 
-def test_same_bytes_same_case() -> None:
+def test_predictions_of_one_image_share_a_case() -> None:
     image = stored_image()
     first, second = stored_prediction(image), stored_prediction(image, label="cup", score=0.5, model_version="net@2")
     _say(first, "a", label="cup")
@@ -57,22 +57,22 @@ def test_same_bytes_same_case() -> None:
     _say(second, "b", label="coffee_mug")
     case = Case.objects.get()
     assert (case.weight, case.wrong_count) == (3, 2)
-    assert (case.prediction, case.predicted_label) == (second, "cup"), "the answer that was last complained of"
+    assert (case.prediction, case.predicted_label) == (second, "cup"), "the answer of the latest complaint"
 
 
-def test_the_label_that_most_expect() -> None:
+def test_expected_label_is_the_most_frequent_one() -> None:
     prediction = own_prediction()
     for author, label in (("a", "cup"), ("b", "coffee_mug"), ("c", "cup"), ("d", "")):
         _say(prediction, author, label=label)
     assert Case.objects.get().expected_label == "cup"
 
 
-def test_one_statement_of_each_author() -> None:
+def test_counts_only_the_current_statement_of_an_author() -> None:
     prediction = own_prediction()
     first = _say(prediction, "a", label="cup")
     second = _say(prediction, "a", label="coffee_mug")
     first.refresh_from_db()
-    assert (first.is_current, second.is_current) == (False, True), "underneath, both are there"
+    assert (first.is_current, second.is_current) == (False, True), "both are stored"
     case = Case.objects.get()
     assert (case.weight, case.expected_label) == (1, "coffee_mug")
     _say(prediction, "a", "right")
@@ -81,27 +81,27 @@ def test_one_statement_of_each_author() -> None:
 
 
 @pytest.mark.parametrize(("below", "opened"), [(0.0, 0), (0.95, 0), (0.96, 2)])
-def test_low_scores(queue: Queue, settings: Settings, below: float, opened: int) -> None:
+def test_low_score_opens_a_case(queue: Queue, settings: Settings, below: float, opened: int) -> None:
     settings.REVIEW_BELOW_SCORE = below
     _answered(2)
     assert Case.objects.filter(source="low-score", in_audit=False, weight=0).count() == opened
 
 
-def test_audit(queue: Queue, settings: Settings) -> None:
+def test_audit_sample_opens_a_case(queue: Queue, settings: Settings) -> None:
     settings.REVIEW_SAMPLE_RATE = settings.REVIEW_BELOW_SCORE = 1.0
     (prediction,) = _answered()
     case = Case.objects.get()
     assert (case.source, case.in_audit, case.prediction) == ("audit", True, prediction)
 
 
-def test_a_case_that_is_there_joins_the_sample() -> None:
+def test_existing_case_joins_the_audit_sample() -> None:
     case = open_case()
-    opening.cases_open([case.prediction], source=Case.Source.AUDIT)
+    opening.cases_open([case.prediction], source=Case.OpenedBy.AUDIT)
     case.refresh_from_db()
     assert (case.source, case.in_audit, Case.objects.count()) == ("feedback", True, 1)
 
 
-def test_the_sample_is_the_same_everywhere_and_only_grows(settings: Settings) -> None:
+def test_sample_is_deterministic_and_grows_with_its_rate(settings: Settings) -> None:
     hashes = [f"{number:064x}" for number in range(4000)]
     samples = []
     for rate in (0.01, 0.1, 0.5):
@@ -109,11 +109,11 @@ def test_the_sample_is_the_same_everywhere_and_only_grows(settings: Settings) ->
         samples.append({sha256 for sha256 in hashes if opening.is_sampled(sha256)})
         assert len(samples[-1]) == pytest.approx(4000 * rate, rel=0.5)
     assert samples[0] < samples[1] < samples[2]
-    settings.SECRET_KEY = "another"  # who does not know the key cannot tell which pictures are looked at
+    settings.SECRET_KEY = "another"  # nobody can predict the sample without the key
     assert {sha256 for sha256 in hashes if opening.is_sampled(sha256)} != samples[2]
 
 
-def test_an_answer_is_stored_even_if_no_case_can_be(
+def test_answer_is_stored_even_if_its_case_cannot_be(
     queue: Queue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.REVIEW_SAMPLE_RATE = 1.0
@@ -127,16 +127,16 @@ def test_an_answer_is_stored_even_if_no_case_can_be(
     assert prediction.is_done and not Case.objects.exists()
 
 
-def test_what_was_said_before_the_case_opened_belongs_to_it() -> None:
+def test_new_case_counts_earlier_feedback() -> None:
     prediction = own_prediction()
     _say(prediction, "a", "right")
-    opening.cases_open([prediction], source=Case.Source.AUDIT)
+    opening.cases_open([prediction], source=Case.OpenedBy.AUDIT)
     case = Case.objects.get()
     assert (case.weight, case.wrong_count) == (1, 0)
 
 
-def test_labels_are_known_ones() -> None:
-    with pytest.raises(RequestRejected) as refused:
+def test_rejects_unknown_label() -> None:
+    with pytest.raises(RequestRejected) as rejected:
         _say(own_prediction(), "a", label="<b>no label</b>")
-    assert refused.value.code == "unknown-label"
+    assert rejected.value.code == "unknown-label"
     assert not Feedback.objects.exists() and not Case.objects.exists()

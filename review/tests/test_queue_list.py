@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from review.claims import claim
-from review.decisions import Verdict, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case
 from review.tests.cases import open_case, reviewer_named
 
@@ -26,7 +26,7 @@ def _page(client: Client, query: str = "") -> str:
 
 
 def _cases(client: Client, query: str = "") -> list[int]:
-    """The numbers of the cases in the list, in their order."""
+    """Returns the ids of the listed cases, in their order."""
     return [int(pk) for pk in re.findall(r'alt="Picture of case (\d+)"', _page(client, query))]
 
 
@@ -41,7 +41,7 @@ def espresso() -> Case:
     return open_case(statements=1, expected="cup")
 
 
-def test_it_works(reviewer: Client, cup: Case, espresso: Case) -> None:
+def test_lists_cases_with_answers_and_feedback(reviewer: Client, cup: Case, espresso: Case) -> None:
     page = _page(reviewer)
     for text in (
         "60.0%",
@@ -59,14 +59,14 @@ def test_it_works(reviewer: Client, cup: Case, espresso: Case) -> None:
     assert f"/predictions/{cup.prediction_id}/thumbnail" in page
 
 
-def test_orders(reviewer: Client, cup: Case, espresso: Case) -> None:
+def test_each_order(reviewer: Client, cup: Case, espresso: Case) -> None:
     assert _cases(reviewer) == _cases(reviewer, "?order=reported") == [cup.pk, espresso.pk]
     assert _cases(reviewer, "?order=confident") == [espresso.pk, cup.pk]
     assert _cases(reviewer, "?order=margin") == [cup.pk, espresso.pk]
     assert _cases(reviewer, "?order=oldest") == [cup.pk, espresso.pk]
 
 
-def test_filters(reviewer: Client, cup: Case, espresso: Case) -> None:
+def test_each_filter(reviewer: Client, cup: Case, espresso: Case) -> None:
     audit = open_case(statements=0)
     for query, expected in (
         ("?predicted_label=cup", {cup.pk}),
@@ -83,12 +83,12 @@ def test_filters(reviewer: Client, cup: Case, espresso: Case) -> None:
         assert set(_cases(reviewer, query)) == expected, query
 
 
-def test_states(reviewer: Client, cup: Case, espresso: Case) -> None:
+def test_each_state(reviewer: Client, cup: Case, espresso: Case) -> None:
     ada = reviewer_named("ada")
     flagged, right, claimed = open_case(), open_case(), open_case()
-    case_decide(case_id=flagged.pk, reviewer=ada, verdict=Verdict("flagged", "", "?"))
-    case_decide(case_id=right.pk, reviewer=ada, verdict=Verdict("right"))
-    case_decide(case_id=cup.pk, reviewer=ada, verdict=Verdict("accept"))
+    case_decide(case_id=flagged.pk, reviewer=ada, verdict=DecisionRequest("flagged", "", "?"))
+    case_decide(case_id=right.pk, reviewer=ada, verdict=DecisionRequest("right"))
+    case_decide(case_id=cup.pk, reviewer=ada, verdict=DecisionRequest("accept"))
     claim(claimed, ada)
     for state, expected in (
         ("", {espresso.pk, claimed.pk}),
@@ -118,11 +118,11 @@ def test_counts_beside_the_filters(reviewer: Client, cup: Case, espresso: Case) 
     assert everything["?predicted_label=cup"] == "1" and everything["?predicted_label=espresso"] == "2"
     assert (everything["?source=feedback"], everything["?source=audit"]) == ("2", "1")
     assert everything["?age=hour"] == "3" and everything["?age=older"] == "0"
-    # Of the other filters with this one: how many it would show.
+    # A count combines the choice with the filters that are set.
     assert counts("?source=audit")["?predicted_label=espresso&amp;source=audit"] == "1"
 
 
-def test_search(reviewer: Client, cup: Case, espresso: Case) -> None:
+def test_search_finds_labels_comments_and_hashes(reviewer: Client, cup: Case, espresso: Case) -> None:
     cup.feedback.filter(author="author 0").update(comment="A <b>mug</b>, 100% sure")
     for text, expected in (
         ("CUP", {cup.pk, espresso.pk}),
@@ -136,27 +136,25 @@ def test_search(reviewer: Client, cup: Case, espresso: Case) -> None:
         assert found == expected, text
 
 
-def test_the_filters_travel_along(reviewer: Client, cup: Case) -> None:
+def test_links_keep_the_filters(reviewer: Client, cup: Case) -> None:
     page = _page(reviewer, "?predicted_label=cup&order=margin")
     assert f'/admin/review/case/{cup.pk}/focus/?predicted_label=cup&amp;order=margin"' in page
     assert '/admin/review/case/grid/?predicted_label=cup&amp;order=margin"' in page
 
 
-def test_the_start_page_leads_to_the_desk(reviewer: Client, lead: Client) -> None:
-    """As far as one may go; who has no role here finds nothing of it."""
-
-    def ways(client: Client) -> list[str]:
+def test_start_page_links_to_permitted_pages(reviewer: Client, lead: Client) -> None:
+    def links(client: Client) -> list[str]:
         page = client.get("/admin/").text
         return re.findall(r'href="/admin/(\S+?)/"', page.partition("object-tools")[2].partition("</ul>")[0])
 
-    assert ways(reviewer) == ["review/case/next", "review/case", "review/case/grid"]
-    assert ways(lead) == [*ways(reviewer), "review/case/statistics", "learning/export"]
+    assert links(reviewer) == ["review/case/next", "review/case", "review/case/grid"]
+    assert links(lead) == [*links(reviewer), "review/case/statistics", "learning/export"]
     other = Client()
     other.force_login(User.objects.create_user("other", is_staff=True))
-    assert ways(other) == []
+    assert links(other) == []
 
 
-def test_links_from_elsewhere_lead_to_the_case(reviewer: Client, cup: Case) -> None:
+def test_admin_links_redirect_to_the_focus_view(reviewer: Client, cup: Case) -> None:
     response = reviewer.get(f"{URL}{cup.pk}/change/")
     assert response["Location"] == f"{URL}{cup.pk}/focus/"
 
@@ -172,7 +170,7 @@ def test_number_of_queries(reviewer: Client, cases: int, django_assert_max_num_q
         _page(reviewer)
 
 
-def test_bulk_actions_show_what_will_happen_first(reviewer: Client, cup: Case, espresso: Case) -> None:
+def test_bulk_actions_show_a_preview_first(reviewer: Client, cup: Case, espresso: Case) -> None:
     chosen = [cup.pk, espresso.pk]
     for action, texts in (
         ("confirm", ("Confirmed right: cup", "Confirmed right: espresso")),
@@ -186,8 +184,8 @@ def test_bulk_actions_show_what_will_happen_first(reviewer: Client, cup: Case, e
     assert "Decide 2 cases" in reviewer.post(URL, everything).text
 
 
-def test_who_may_do_what(reviewer: Client, lead: Client, cup: Case) -> None:
-    case_decide(case_id=cup.pk, reviewer=reviewer_named("ada"), verdict=Verdict("right"))
+def test_permissions(reviewer: Client, lead: Client, cup: Case) -> None:
+    case_decide(case_id=cup.pk, reviewer=reviewer_named("ada"), verdict=DecisionRequest("right"))
     reopen = {"action": "reopen", "_selected_action": [cup.pk]}
     assert "Reopen 1 case" in lead.post(f"{URL}?state=all", reopen).text
     assert "Reopen 1 case" not in reviewer.post(f"{URL}?state=all", reopen, follow=True).text
@@ -197,6 +195,6 @@ def test_who_may_do_what(reviewer: Client, lead: Client, cup: Case) -> None:
     assert Client().get(URL).status_code == 302
 
 
-def test_an_old_case_tells_its_age(reviewer: Client, cup: Case) -> None:
+def test_shows_the_age_of_an_old_case(reviewer: Client, cup: Case) -> None:
     Case.objects.update(opened_at=timezone.now() - timezone.timedelta(days=40))  # type: ignore[attr-defined]
     assert "40 d" in _page(reviewer) and _cases(reviewer, "?age=month") == [cup.pk]

@@ -1,4 +1,4 @@
-"""Forms of the desk that are sent again because their answer was lost: each is carried out once."""
+"""Forms that a browser sends again because the response was lost: each is carried out once."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from review.decisions import Verdict, case_decide, cases_decide
+from review.bulk import cases_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision, Skip
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import UNDO, fields, key, page, send, url
 
 pytestmark = pytest.mark.django_db
-RIGHT = Verdict("right")
+RIGHT = DecisionRequest("right")
 GRID = "/admin/review/case/grid/"
 HIDDEN_KEY = re.compile(r'<input type="hidden" name="key" value="([^"]+)">')
 FORM = re.compile(r'<form[^>]* method="post".*?</form>', re.DOTALL)
@@ -30,7 +31,7 @@ def _open() -> list[int]:
 
 
 def _twice(client: Client, address: str, sent: dict[str, Any]) -> str:
-    """Sends a form, and once more; the answer, which is the same."""
+    """Sends a form twice; returns the response, which must be the same both times."""
     answers = []
     for _ in range(2):
         response = client.post(address, sent, headers={"Accept": "application/json"})
@@ -45,7 +46,7 @@ def _without_token(text: str) -> str:
     return re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", text)
 
 
-def test_the_form_of_undo(reviewer: Client, cases: list[Case]) -> None:
+def test_undo_form_sent_twice_undoes_once(reviewer: Client, cases: list[Case]) -> None:
     for case in cases:
         send(reviewer, case, verdict="right")
     assert f"Case {cases[2].pk}: undone" in _twice(reviewer, UNDO, key())
@@ -56,17 +57,17 @@ def test_the_form_of_undo(reviewer: Client, cases: list[Case]) -> None:
 
 
 @pytest.mark.parametrize("verdict", ["right", "skip"])
-def test_the_forms_of_a_case(reviewer: Client, cases: list[Case], verdict: str) -> None:
+def test_decide_form_sent_twice_decides_once(reviewer: Client, cases: list[Case], verdict: str) -> None:
     _twice(reviewer, url(cases[0], "decide"), fields(cases[0], verdict=verdict))
 
 
-def test_the_form_that_reopens(reviewer: Client, lead: Client, cases: list[Case]) -> None:
+def test_reopen_form_sent_twice_reopens_once(reviewer: Client, lead: Client, cases: list[Case]) -> None:
     send(reviewer, cases[0], verdict="right")
     _twice(lead, url(cases[0], "reopen"), key())
     assert Decision.objects.filter(kind="reopen").count() == 1
 
 
-def test_the_forms_of_the_grid(lead: Client, cases: list[Case]) -> None:
+def test_grid_forms_sent_twice_change_cases_once(lead: Client, cases: list[Case]) -> None:
     tokens = [f"{case.pk}:0:{case.prediction_id}" for case in cases]
     text = _twice(lead, f"{GRID}decide/", key() | {"case": tokens, "kind": "right"})
     assert "3 cases decided." in text and Decision.objects.count() == 3
@@ -76,7 +77,7 @@ def test_the_forms_of_the_grid(lead: Client, cases: list[Case]) -> None:
     assert "1 case reopened." in _twice(lead, f"{GRID}decide/", key() | {"case": tokens, "kind": "reopen"})
 
 
-def test_every_form_has_a_key_of_its_own(lead: Client, cases: list[Case]) -> None:
+def test_every_form_has_its_own_key(lead: Client, cases: list[Case]) -> None:
     preview = {"case": [cases[0].pk], "kind": "right"}
     send(lead, cases[1], verdict="right")
     pages = [
@@ -108,5 +109,5 @@ def test_a_form_without_a_key_changes_nothing(lead: Client, cases: list[Case], s
         (f"{GRID}decide/", {"case": f"{cases[0].pk}:1:{cases[0].prediction_id}", "kind": "reopen"}),
         (f"{GRID}{bulk}/undo/", {}),
     ):
-        assert "The form has no key. Please load the page again." in lead.post(address, more | sent, follow=True).text
+        assert "The form has no key. Please reload the page." in lead.post(address, more | sent, follow=True).text
     assert (list(Decision.objects.values_list("pk")), _open()) == before and not Skip.objects.exists()

@@ -1,9 +1,8 @@
-"""Many cases at a glance, and one verdict for all that are chosen."""
+"""The grid: many cases on one page, and one verdict for all that are selected."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +10,6 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import permission_required
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -23,24 +21,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from predictions.exceptions import RequestRejected
-from review.decisions import (
-    Seen,
-    Verdict,
-    bulk_undo,
-    cases_decide,
-    cases_reopen,
-    outcome,
-    require_not_too_many,
-)
+from review.bulk import REOPEN, BulkResult, cases_decide, cases_plan, cases_reopen
+from review.decisions import DecisionRequest, SeenState
 from review.facets import orders
-from review.filters import Filters
-from review.models import Case, Decision
-from review.views.keys import sent_key
+from review.filters import FILTERS, Filters
+from review.models import Case
+from review.undoing import bulk_undo
+from review.views.forms import reviewer, row_ids, sent_key
 
 PER_PAGE = 60
-REOPEN = "reopen"
 PAGE = "p"
-LABEL = "verdict_label"  # `label` is the name of a filter, and both are in one form
+LABEL = "verdict_label"  # the same form has a filter named `label`
+MAX_WARNINGS = 5
 
 KINDS = {
     "accept": "Accept the label that people expect",
@@ -49,19 +41,8 @@ KINDS = {
     "unusable": "Unusable",
 }
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What would happen to one case: `before` and `after` in words, or why nothing will."""
-
-    case: Case
-    after: str
-    problem: str
-
-    @property
-    def token(self) -> str:
-        """Case and what was seen of it, for the form that carries the plan out."""
-        return f"{self.case.pk}:{self.case.decision_count}:{self.case.prediction_id}"
+# The filters that the grid shows as text fields.
+LABEL_FILTERS = [entry for entry in FILTERS.values() if entry.takes_label and not entry.of_decided]
 
 
 @never_cache
@@ -74,34 +55,33 @@ def grid(request: HttpRequest) -> HttpResponse:
 @require_POST
 @permission_required("review.decide_case", raise_exception=True)
 def preview(request: HttpRequest) -> HttpResponse:
-    """What a verdict would do to the chosen cases. Changes nothing."""
-    chosen = [int(pk) for pk in request.POST.getlist("case") if pk.isdecimal() and len(pk) < 19]
+    """Shows what a verdict would do to the selected cases. Changes nothing."""
+    chosen = row_ids(request.POST.getlist("case"))
     filters = Filters.from_query(request.POST)
-    verdict = Verdict(request.POST.get("kind", ""), request.POST.get(LABEL, ""))
+    verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL, ""))
     if not chosen:
-        messages.error(request, "Choose some cases first.")
+        messages.error(request, "Select some cases first.")
         return _grid_page(request, filters, request.POST.get(PAGE, ""), verdict=verdict, status=HTTPStatus.BAD_REQUEST)
     return preview_page(request, chosen, verdict, filters)
 
 
 def preview_page(
-    request: HttpRequest, case_ids: Sequence[int], verdict: Verdict, filters: Filters | None = None
+    request: HttpRequest, case_ids: Sequence[int], verdict: DecisionRequest, filters: Filters | None = None
 ) -> HttpResponse:
-    """The page that shows what will happen before it happens. Also for the actions of the list."""
+    """Shows what a verdict or a reopening would do to these cases. The actions of the list use it, too."""
     filters = filters or Filters.from_query(request.GET)
     page_number = request.POST.get(PAGE, "")
     _require_permission(request, verdict.kind)
     try:
-        require_not_too_many(case_ids)
-        plans = _plans(request.user, case_ids, verdict)  # type: ignore[arg-type] # the admin lets nobody else in
+        plans = cases_plan(case_ids=case_ids, reviewer=reviewer(request), verdict=verdict)
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
-        # What was chosen, which may have taken a while, is chosen still.
+        # The selection stays: making it may have taken a while.
         return _grid_page(request, filters, page_number, chosen=case_ids, verdict=verdict, status=rejection.status)
     return _page(
         request,
         "preview",
-        "What will happen",
+        "Preview",
         filters=filters,
         page_number=page_number,
         back=_grid(filters, page_number),
@@ -114,15 +94,22 @@ def preview_page(
 @require_POST
 @permission_required("review.decide_case", raise_exception=True)
 def decide(request: HttpRequest) -> HttpResponse:
-    """Carries out what the preview has shown, as far as nothing has happened to the cases meanwhile."""
-    verdict = Verdict(request.POST.get("kind", ""), request.POST.get(LABEL, ""))
+    """Carries out what the preview showed, except on cases that have changed since."""
+    verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL, ""))
     _require_permission(request, verdict.kind)
     try:
         seen = _seen(request.POST.getlist("case"))
         if verdict.kind == REOPEN:
-            _reopen(request, seen)
+            result = cases_reopen(case_ids=seen, reviewer=reviewer(request), key=sent_key(request))
+            done = f"{_cases(len(result.stored))} reopened."
         else:
-            _decide(request, seen, verdict)
+            result = cases_decide(seen=seen, reviewer=reviewer(request), verdict=verdict, key=sent_key(request))
+            done = format_html(
+                '{} decided. <button class="link-button" form="undo" formaction="{}">Undo</button>',
+                _cases(len(result.stored)),
+                reverse("admin:review_case_grid_undo", args=[result.bulk]),
+            )
+        _report(request, result, done)
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
     return redirect(_grid(Filters.from_query(request.POST), request.POST.get(PAGE, "")))
@@ -132,79 +119,31 @@ def decide(request: HttpRequest) -> HttpResponse:
 @permission_required("review.decide_case", raise_exception=True)
 def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
     try:
-        undone = bulk_undo(bulk, request.user, sent_key(request))  # type: ignore[arg-type]
+        undone = bulk_undo(bulk, reviewer(request), sent_key(request))
         messages.success(request, f"Undone: {_cases(len(undone))} open again.")
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
     return redirect(_grid(Filters.from_query(request.POST), request.POST.get(PAGE, "")))
 
 
-def _decide(request: HttpRequest, seen: Mapping[int, Seen], verdict: Verdict) -> None:
-    """Raises `RequestRejected`."""
-    result = cases_decide(
-        seen=seen,
-        reviewer=request.user,  # type: ignore[arg-type]
-        verdict=verdict,
-        key=sent_key(request),
-    )
+def _report(request: HttpRequest, result: BulkResult, done: str) -> None:
     if result.stored:
-        message = format_html(
-            '{} decided. <button class="link-button" form="undo" formaction="{}">Undo</button>',
-            _cases(len(result.stored)),
-            reverse("admin:review_case_grid_undo", args=[result.bulk]),
-        )
-        messages.success(request, message)
-    _tell_refused(request, result.refused)
+        messages.success(request, done)
+    for case_id, rejection in result.rejected[:MAX_WARNINGS]:
+        messages.warning(request, f"Case {case_id} is unchanged. {rejection.message}")
+    if len(result.rejected) > MAX_WARNINGS:
+        messages.warning(request, f"{_cases(len(result.rejected) - MAX_WARNINGS)} more are unchanged.")
 
 
-def _reopen(request: HttpRequest, case_ids: Collection[int]) -> None:
-    """Raises `RequestRejected`."""
-    result = cases_reopen(
-        case_ids=case_ids,
-        reviewer=request.user,  # type: ignore[arg-type]
-        key=sent_key(request),
-    )
-    if result.stored:
-        messages.success(request, f"{_cases(len(result.stored))} reopened.")
-    _tell_refused(request, result.refused)
-
-
-def _tell_refused(request: HttpRequest, refused: Sequence[tuple[int, RequestRejected]]) -> None:
-    for case_id, rejection in refused[:5]:
-        messages.warning(request, f"Case {case_id} was left as it is. {rejection.message}")
-    if len(refused) > 5:
-        messages.warning(request, f"{_cases(len(refused) - 5)} more were left as they are.")
-
-
-def _plans(reviewer: User, case_ids: Sequence[int], verdict: Verdict) -> list[Plan]:
-    cases = Case.objects.select_related("prediction", "claimed_by", "decided_by").in_bulk(list(case_ids))
-    return [_plan(cases[pk], reviewer, verdict) for pk in dict.fromkeys(case_ids) if pk in cases]
-
-
-def _plan(case: Case, reviewer: User, verdict: Verdict) -> Plan:
-    try:
-        if verdict.kind == REOPEN:
-            if case.state == Case.State.OPEN:
-                raise RequestRejected("not-decided", "The case is open already.")
-            return Plan(case, "open again", "")
-        kind, label = outcome(case, reviewer, verdict)
-        after = f"{Decision.Kind(kind).label}: {label.replace('_', ' ')}" if label else str(Decision.Kind(kind).label)
-        return Plan(case, after, "")
-    except RequestRejected as rejection:
-        if rejection.code in {"unknown-label", "label-needed", "unknown-verdict", "note-needed"}:
-            raise  # true of all of them: there is nothing to look at
-        return Plan(case, "", rejection.message)
-
-
-def _seen(tokens: Sequence[str]) -> dict[int, Seen]:
-    """What was seen of each case. Raises `RequestRejected` `malformed` for a form that the preview has not made."""
-    seen = {}
+def _seen(tokens: Sequence[str]) -> dict[int, SeenState | None]:
+    """Reads the tokens of a preview. Raises `RequestRejected` `malformed`."""
+    seen: dict[int, SeenState | None] = {}
     try:
         for token in tokens:
             case_id, count, prediction = token.split(":")
-            seen[int(case_id)] = Seen(int(count), UUID(prediction))
+            seen[int(case_id)] = SeenState(int(count), UUID(prediction))
     except ValueError as error:
-        message = "The form does not say what you have seen. Nothing was stored; please choose the cases again."
+        message = "The form does not say what you saw. Nothing was saved; please select the cases again."
         raise RequestRejected("malformed", message) from error
     return seen
 
@@ -219,7 +158,7 @@ def _cases(number: int) -> str:
 
 
 def _grid(filters: Filters, page_number: str = "") -> str:
-    """The grid's address."""
+    """Returns the grid's address."""
     items = [*filters.items(), *([(PAGE, page_number)] if page_number.isdecimal() else [])]
     return reverse("admin:review_case_grid") + (f"?{urlencode(items)}" if items else "")
 
@@ -230,10 +169,10 @@ def _grid_page(
     page_number: str,
     *,
     chosen: Collection[int] = (),
-    verdict: Verdict | None = None,
+    verdict: DecisionRequest | None = None,
     status: int = HTTPStatus.OK,
 ) -> HttpResponse:
-    """`chosen` and `verdict`: what the form says already."""
+    """Shows the grid; its form is filled in with the `chosen` cases and the `verdict`."""
     cases = filters.apply(Case.objects.all()).order_by(*filters.columns).select_related("claimed_by")
     return _page(
         request,
@@ -241,13 +180,15 @@ def _grid_page(
         "Grid of cases",
         status,
         filters=filters,
-        grid_url=reverse("admin:review_case_grid"),  # the page may be the answer to a form of another address
+        other_filters=[item for item in filters.items() if item[0] not in {entry.name for entry in LABEL_FILTERS}],
+        label_fields=[(entry, filters.values.get(entry.name, "")) for entry in LABEL_FILTERS],
+        grid_url=reverse("admin:review_case_grid"),  # a rejected form shows the grid at its own address
         orders=orders(filters),
         page=Paginator(cases, PER_PAGE).get_page(page_number),
         now=timezone.now(),
         kinds=KINDS,
         chosen=frozenset(chosen),
-        verdict=verdict or Verdict(Verdict.ACCEPT),
+        verdict=verdict or DecisionRequest(DecisionRequest.ACCEPT),
         can_decide=request.user.has_perm("review.decide_case"),
     )
 

@@ -119,7 +119,7 @@ class Combobox {
       then();
     } catch (error) {
       if (request.signal.aborted) return;
-      console.warn("The labels cannot be loaded:", error);
+      console.warn("Could not load the labels:", error);
       this.close();
       this.say("Suggestions aren't available. You can still type a label.", { visible: true });
     } finally {
@@ -141,7 +141,7 @@ class Combobox {
     this.list.replaceChildren(...labels.map((choice, index) => this.option(choice, index, query)));
     if (labels.length === 0) {
       this.close();
-      this.say(query ? `No label fits “${query}”.` : "No labels are available.", { visible: true });
+      this.say(query ? `No label matches “${query}”.` : "No labels are available.", { visible: true });
       return;
     }
     this.say(labels.length === 1 ? "1 label to choose." : `${labels.length} labels to choose from.`);

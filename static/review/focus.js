@@ -1,29 +1,29 @@
-/* One case after the other, without waiting: the page works without this module, only slower.
+/* The focus view: one case after the other, without waiting. The page works without this module, only slower.
  *
- * Every button is a form. Here it is sent in the background while the next case, loaded and claimed beforehand, takes
- * the place of this one. Keys press the buttons that name them in `data-key`.
+ * Every button belongs to a form. This module sends the form in the background and shows the next case, which it has
+ * claimed and loaded in advance. keys.js handles the keys, outbox.js sends the forms, zoom.js shows the picture.
  */
 
-import { enhance } from "./combobox.js";
-import { csrf, Outbox, Refused, why } from "./outbox.js";
+import { enhance } from "../js/combobox.js";
+import { listenToKeys } from "./keys.js";
+import { csrf, Outbox, Rejected, why } from "./outbox.js";
 import { Zoom } from "./zoom.js";
 
-const A_DOUBLE_CLICK = 300; // milliseconds in which a second click is no second thought
-const DONE = "review-done"; // in the tab's storage: how many were decided in it
+const DOUBLE_CLICK = 300; // milliseconds
+const DONE = "review-done"; // key in the tab's session storage: how many cases were decided in this tab
 
 const alerts = document.getElementById("review-alerts");
 const status = document.querySelector(".review-status");
-const keys = document.querySelector(".review-keys");
 
 const outbox = new Outbox({ onStuck: tellStuck, onMoving: () => stuck?.remove() });
-const steps = []; // what was done from this page, newest last: the `decision` that was stored, or the page that was skipped
-const ahead = []; // promises of the cases that come next
-let latest = Promise.resolve(true); // whether what was sent last has been stored
-let stuck = null; // the alert that says what is not stored
+const steps = []; // what was done on this page, newest last: a stored `decision`, or the `page` that was skipped
+const ahead = []; // promises of the next pages
+let latest = Promise.resolve(true); // whether the form that was sent last has been stored
+let stuck = null; // the alert that names the cases that are not saved yet
 let current = { section: document.getElementById("review"), title: document.title, address: location.href };
-let isReady = false; // whether the case on the page has been painted: nothing decides one that nobody has seen
+let isReady = false; // whether the case has been painted; nobody can decide a case that they have not seen
 let shownAt = 0;
-let told = ""; // what was said last, without how many are done
+let told = ""; // the latest status, without the number of decided cases
 
 // --- Showing a case -------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ async function load(address, options = {}) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const loaded = page.getElementById("review");
   if (!loaded) throw new Error(why(response));
-  // A copy, because pictures in a parsed document are not loaded.
+  // A copy: browsers do not load the pictures of a parsed document.
   const section = document.importNode(loaded, true);
   const claimEnds = Date.now() + 1000 * Number(section.dataset.claimSeconds ?? Infinity);
   const result = { section, title: page.title, address: response.url, claimEnds };
@@ -42,7 +42,7 @@ async function load(address, options = {}) {
   return result;
 }
 
-/** What a section needs once, before it is shown. */
+/** Sets up a page before it is first shown. */
 function prepare(page) {
   const { section } = page;
   const image = section.querySelector(".picture-frame img");
@@ -54,14 +54,14 @@ function prepare(page) {
   if (input) enhance(input, { onTake: () => input.form.requestSubmit() });
 }
 
-/** Returns when the picture can be painted. Without a picture, the page says so. */
+/** Resolves when the picture can be painted. If it is missing, the page says so. */
 async function picture(section) {
   const image = section.querySelector(".picture-frame img");
   if (!image) return;
   try {
     await image.decode();
   } catch {
-    if (image.complete && image.naturalWidth) return; // only not decoded beforehand
+    if (image.complete && image.naturalWidth) return; // loaded, but not decoded in advance
     section.querySelector(".picture-frame").hidden = true;
     section.querySelector(".picture-missing").hidden = false;
   }
@@ -93,17 +93,17 @@ function busy(is) {
   current.section.setAttribute("aria-busy", String(is));
 }
 
-// --- What comes next ------------------------------------------------------------------------------
+// --- The next case --------------------------------------------------------------------------------
 
-/** Claims and loads the next case while somebody looks at this one. */
+/** Claims and loads the next case while the reviewer looks at this one. */
 function lookAhead() {
   if (ahead.length || !current.section.querySelector("#decide")) return;
   const loading = loadNext([current.section.dataset.case]);
-  loading.catch(() => {}); // said when it is wanted
+  loading.catch(() => {}); // reported when the page is needed
   ahead.push(loading);
 }
 
-/** `besides`: cases that it must not be. Those on their way to the server are still open there. */
+/** `besides`: cases to leave out. Cases in the outbox are left out too: on the server they are still open. */
 function loadNext(besides) {
   const body = new URLSearchParams();
   for (const number of [...besides, ...outbox.jobs.map((job) => job.number)]) if (number) body.append("besides", number);
@@ -116,7 +116,7 @@ async function goOn() {
   busy(true);
   try {
     let page = await ahead.shift()?.catch(() => null);
-    // A claim may have run out, cases may have come, the network may be back.
+    // The claim may have expired, there may be new cases, or the network may be back.
     if (!page?.section.dataset.case || page.claimEnds < Date.now()) page = await loadNext([left]);
     show(page);
   } catch (error) {
@@ -141,7 +141,7 @@ async function decide(form, button) {
   const number = page.section.dataset.case;
   page.alert?.remove();
   const isSkip = "uncounted" in (button?.dataset ?? {});
-  const waits = "waits" in form.dataset; // what was typed may not be right: then it must still be there
+  const waits = "waits" in form.dataset; // typed text may be rejected: the page stays until it is accepted
   const sent = outbox.post(form.action, new URLSearchParams(new FormData(form, button)), { number });
   latest = sent.then(
     () => true,
@@ -161,20 +161,20 @@ async function decide(form, button) {
     if (!waits) return;
     tell(said);
     goOn();
-  } catch (refused) {
+  } catch (rejected) {
     if (!isSkip) count(-1);
-    tell(told.startsWith(`Case ${number}:`) ? `Case ${number}: not stored.` : told);
+    tell(told.startsWith(`Case ${number}:`) ? `Case ${number}: not saved.` : told);
     if (waits) {
       busy(false);
       painted();
       form.querySelector("input[type=text], textarea").focus();
     }
     const link = page === current ? undefined : [`Look at case ${number}`, page.address];
-    page.alert = warn(`Case ${number} was not stored. ${refused.message}`, { link });
+    page.alert = warn(`Case ${number} wasn't saved. ${rejected.message}`, { link });
   }
 }
 
-/** Takes back what this page says, or else the last thing that was done; and goes back there. */
+/** Undoes the decision that this page names, or else the last step, and shows its case. */
 async function undo(form) {
   const page = current;
   const body = new URLSearchParams(new FormData(form));
@@ -183,7 +183,7 @@ async function undo(form) {
   try {
     const isStored = await latest;
     latest = Promise.resolve(true);
-    if (!isStored) return; // the alert says so: there is nothing to take back of it
+    if (!isStored) return; // there is nothing to undo; an alert says that it was not saved
     const step = body.has("decision") ? null : steps.at(-1);
     if (step?.decision) body.set("decision", step.decision);
     const answer = step?.page
@@ -192,14 +192,14 @@ async function undo(form) {
     if (step) steps.pop();
     if (!step?.page) count(-1);
     const again = await load(answer.address);
-    // What was left comes back after it.
+    // The case that was on the page comes next.
     if (page.section.querySelector("#decide") && page.section.dataset.case !== again.section.dataset.case) {
       ahead.unshift(Promise.resolve(page));
     }
     show(again);
     tell(answer.said);
   } catch (error) {
-    warn(error instanceof Refused ? error.message : `The case could not be loaded. ${error.message}`);
+    warn(error instanceof Rejected ? error.message : `The case could not be loaded. ${error.message}`);
   } finally {
     if (page === current) {
       busy(false);
@@ -208,7 +208,7 @@ async function undo(form) {
   }
 }
 
-// --- Telling --------------------------------------------------------------------------------------
+// --- Messages -------------------------------------------------------------------------------------
 
 function count(by) {
   sessionStorage.setItem(DONE, Math.max(0, Number(sessionStorage.getItem(DONE)) + by));
@@ -220,7 +220,7 @@ function tell(text) {
   status.textContent = done ? `${text} ${done} done in this session.` : text;
 }
 
-/** `link`: text and address; `action`: text and what it does. Stays until somebody takes it away. */
+/** Shows an alert until the reviewer closes it. `link`: text and address; `action`: text and callback. */
 function warn(text, { link, action } = {}) {
   const box = document.createElement("div");
   const sentence = document.createElement("p");
@@ -248,9 +248,9 @@ function warn(text, { link, action } = {}) {
 function tellStuck(jobs, reason) {
   stuck?.remove();
   const numbers = jobs.map((job) => job.number).filter(Boolean).join(", ");
-  const what = numbers ? `Not stored: case ${numbers}.` : "Not done.";
+  const what = numbers ? `Not saved: case ${numbers}.` : "Not done.";
   const link = reason.includes("logged in") ? ["Log in in another tab", current.address] : undefined;
-  stuck = warn(`${what} ${reason} Nothing is lost as long as this page stays open.`, {
+  stuck = warn(`${what} ${reason} Nothing is lost while this page stays open.`, {
     link,
     action: ["Retry", () => outbox.retry()],
   });
@@ -262,107 +262,36 @@ addEventListener("beforeunload", (event) => {
   if (!outbox.isEmpty) event.preventDefault();
 });
 
-// --- Keys -----------------------------------------------------------------------------------------
-
-document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return;
-  const field = event.target.closest("input, textarea, select");
-  if (field) type(event, field);
-  else if (event.repeat) return;
-  else if (press(event)) event.preventDefault();
-});
-
-function type(event, field) {
-  if (event.key === "Escape") {
-    leave(field);
-    event.preventDefault();
-  } else if (event.key === "Enter" && field.matches("#note") && !event.shiftKey) {
-    event.preventDefault();
-    field.form.requestSubmit(field.form.querySelector("[type=submit]"));
-  }
-}
-
-function leave(field) {
-  const flag = field.closest("details");
-  if (flag) flag.open = false;
-  current.section.querySelector("h1").focus({ preventScroll: true });
-}
-
-/** Whether the key means something here. */
-function press(event) {
-  const { zoom } = current;
-  const others = {
-    "?": () => (keys.open = !keys.open),
-    Escape: () => (keys.open ? (keys.open = false) : zoom?.isZoomed && zoom.toggle()),
-    "+": () => zoom?.step(1.5),
-    "=": () => zoom?.step(1.5),
-    "-": () => zoom?.step(1 / 1.5),
-    ...(zoom?.isZoomed && {
-      ArrowLeft: () => zoom.pan(-0.2, 0),
-      ArrowRight: () => zoom.pan(0.2, 0),
-      ArrowUp: () => zoom.pan(0, -0.2),
-      ArrowDown: () => zoom.pan(0, 0.2),
-    }),
-  };
-  if (others[event.key]) {
-    others[event.key]();
-    return true;
-  }
-  const control = [...current.section.querySelectorAll("[data-key]")].find((one) => one.dataset.key === letter(event));
-  if (!control) return false;
-  if (!isReady) return true;
-  if (control.matches("summary")) {
-    control.parentElement.open = true;
-    control.parentElement.querySelector("textarea").focus();
-  } else if (control.matches("input")) {
-    control.focus();
-  } else {
-    control.click();
-  }
-  return true;
-}
-
-/**
- * The letter or digit on a key; its place on the keyboard decides where the layout has no such letter. After 1 to 5, an
- * O is easily read as a zero: that means it too.
- */
-function letter({ key, code, shiftKey }) {
-  if (key === "0") return "o";
-  if (/^[a-z0-9]$/i.test(key) || shiftKey) return key.toLowerCase();
-  return code.replace(/^(Key|Digit|Numpad)/, "").toLowerCase();
-}
-
-// --- The mouse, and the way back ------------------------------------------------------------------
+// --- Double clicks, leaving and coming back -------------------------------------------------------
 
 document.addEventListener(
   "click",
   (event) => {
-    const isSecond = event.detail > 1 && Date.now() - shownAt < A_DOUBLE_CLICK;
+    const isSecond = event.detail > 1 && Date.now() - shownAt < DOUBLE_CLICK;
     if (isSecond && event.target.closest("#review [type=submit]")) event.preventDefault();
-    if (keys.open && !keys.contains(event.target)) keys.open = false;
   },
   { capture: true },
 );
 
-// Who leaves does not look at what was claimed beforehand. What he has decided meanwhile is no claim any more.
+// Leaving the page releases the cases that it has claimed in advance.
 addEventListener("pagehide", () => {
-  for (const loading of ahead.splice(0)) loading.then(giveBack, () => {});
+  for (const loading of ahead.splice(0)) loading.then(releaseClaim, () => {});
 });
 
-function giveBack({ section }) {
+function releaseClaim({ section }) {
   const { case: number, release } = section.dataset;
   if (!number || number === current.section.dataset.case) return;
   const body = new URLSearchParams({ case: number });
-  fetch(release, { method: "POST", body, headers: csrf(), keepalive: true }).catch(() => {}); // it runs out by itself
+  fetch(release, { method: "POST", body, headers: csrf(), keepalive: true }).catch(() => {}); // the claim expires anyway
 }
 
-// Back on this page, as the browser has kept it.
+// The browser shows the page from its back/forward cache.
 addEventListener("pageshow", (event) => {
   if (event.persisted) lookAhead();
 });
 
 addEventListener("popstate", async () => {
-  if (new URL(current.address).href.split("#")[0] === location.href.split("#")[0]) return; // a jump within the page
+  if (new URL(current.address).href.split("#")[0] === location.href.split("#")[0]) return; // only the fragment has changed
   busy(true);
   try {
     show(await load(location.href), { push: false });
@@ -372,5 +301,6 @@ addEventListener("popstate", async () => {
   }
 });
 
+listenToKeys({ page: () => current, isReady: () => isReady });
 prepare(current);
 picture(current.section).then(painted).then(lookAhead);

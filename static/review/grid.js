@@ -1,4 +1,4 @@
-// The grid of cases: with Shift, everything between two clicks is chosen; the number is said.
+// The grid of cases: Shift-click selects a range, and the number of selected cases is shown.
 
 const form = document.getElementById("grid-form");
 const boxes = form ? [...form.querySelectorAll('input[name="case"]')] : [];
@@ -7,14 +7,14 @@ let last = -1;
 
 function tell() {
   const number = boxes.filter((box) => box.checked).length;
-  chosen.textContent = number ? `${number} chosen` : "";
+  chosen.textContent = number ? `${number} selected` : "";
 }
 
-// A click on a label is passed on to its box without saying whether Shift was down, so it is noted on the way.
+// A click on a label reaches its checkbox without the state of Shift, so remember it.
 let withShift = false;
 form?.addEventListener("pointerdown", (event) => { withShift = event.shiftKey; });
 form?.addEventListener("keydown", (event) => { withShift = event.shiftKey; });
-// With Shift a browser would mark text up to here.
+// Otherwise Shift-click would select text.
 form?.addEventListener("mousedown", (event) => { if (event.shiftKey && event.target.closest(".case-tile")) event.preventDefault(); });
 
 for (const [place, box] of boxes.entries()) {

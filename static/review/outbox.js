@@ -1,12 +1,12 @@
-/* Forms on their way to the server: one after the other, in the order in which they were sent, and none of them lost
- * without a word. What the server refuses is over; what does not reach it waits here until somebody tries again. Each has
- * a key of its own: if only the answer was lost, the server knows the next try by it, and does nothing twice.
+/* Sends forms to the server one after the other, and loses none silently. A form that the server rejects is done; a
+ * form that does not reach the server waits here until the reviewer retries. Each form has a key, by which the server
+ * recognizes a retry whose first response was lost, so that nothing is done twice.
  */
 
-const PAUSES = [500, 1500, 4000]; // milliseconds before the second, third and fourth try
+const PAUSES = [500, 1500, 4000]; // milliseconds before the second, third and fourth attempt
 
-/** What the server does not accept: `code`, `message` and `status` are those of its refusal. */
-export class Refused extends Error {
+/** The server rejected a form. `code`, `message` and `status` come from its response. */
+export class Rejected extends Error {
   constructor({ code, message }, status) {
     super(message);
     this.code = code;
@@ -15,10 +15,10 @@ export class Refused extends Error {
 }
 
 export class Outbox {
-  jobs = []; // those that are not stored yet, oldest first
+  jobs = []; // forms that are not stored yet, oldest first
   isStuck = false;
 
-  /** `onStuck(jobs, reason)`: nothing goes on before `retry`. `onMoving()`: it does again. */
+  /** `onStuck(jobs, reason)`: sending has stopped until `retry` is called. `onMoving()`: sending continues. */
   constructor({ onStuck, onMoving }) {
     this.onStuck = onStuck;
     this.onMoving = onMoving;
@@ -28,9 +28,9 @@ export class Outbox {
     return this.jobs.length === 0;
   }
 
-  /** Sends `body` to `address`. Returns the server's answer, sooner or later; throws `Refused`. */
+  /** Sends `body` to `address`. Resolves to the server's response, however long it takes; throws `Rejected`. */
   post(address, body, about = {}) {
-    body.set("key", newKey()); // not the one of the form: a form can be sent again and mean something else
+    body.set("key", newKey()); // not the key of the form, which may be sent again with another meaning
     return new Promise((resolve, reject) => {
       this.jobs.push({ address, body, ...about, resolve, reject });
       if (this.jobs.length === 1) this.work();
@@ -53,7 +53,7 @@ export class Outbox {
         this.jobs.shift();
         job.resolve(answer);
       } catch (error) {
-        if (!(error instanceof Refused)) {
+        if (!(error instanceof Rejected)) {
           this.isStuck = true;
           this.reason = error.message;
           this.onStuck(this.jobs, this.reason);
@@ -70,21 +70,21 @@ export class Outbox {
       try {
         return await post(address, body);
       } catch (error) {
-        if (pause === null || error instanceof Refused || error instanceof NotUnderstood) throw error;
+        if (pause === null || error instanceof Rejected || error instanceof UnexpectedResponse) throw error;
         await new Promise((resolve) => setTimeout(resolve, pause));
       }
     }
   }
 }
 
-/** 128 random bits in hexadecimal digits. `crypto.randomUUID` is missing where the site has no HTTPS. */
+/** Returns 128 random bits as hexadecimal digits. Without HTTPS there is no `crypto.randomUUID`. */
 function newKey() {
   const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
   return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** An answer that another try would not change: a login page, or a page that says "forbidden". */
-class NotUnderstood extends Error {}
+/** The response is not JSON, and another attempt would not change it: a login page, or "forbidden". */
+class UnexpectedResponse extends Error {}
 
 async function post(address, body) {
   let response;
@@ -93,25 +93,25 @@ async function post(address, body) {
       method: "POST",
       body,
       headers: { Accept: "application/json", ...csrf() },
-      keepalive: true, // also while the page is being left
+      keepalive: true, // even while the reviewer leaves the page
     });
   } catch {
     throw new Error("The server cannot be reached.");
   }
   if (response.status >= 500) throw new Error(`The server answered ${response.status}.`);
-  if (!response.headers.get("Content-Type")?.startsWith("application/json")) throw new NotUnderstood(why(response));
+  if (!response.headers.get("Content-Type")?.startsWith("application/json")) throw new UnexpectedResponse(why(response));
   const answer = await response.json();
-  if (!response.ok) throw new Refused(answer, response.status);
+  if (!response.ok) throw new Rejected(answer, response.status);
   return answer;
 }
 
-/** Why a response is not what was asked for. */
+/** Says why a response is not the expected one. */
 export function why(response) {
-  if (response.redirected && response.url.includes("/login/")) return "You are not logged in any more.";
+  if (response.redirected && response.url.includes("/login/")) return "You are no longer logged in.";
   return `The server answered ${response.status}.`;
 }
 
-/** The header that Django wants. The cookie is read each time: a new login brings a new one. */
+/** Returns Django's CSRF header. Reads the cookie each time, because a new login changes it. */
 export function csrf() {
   const token = document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? "";
   return { "X-CSRFToken": token };

@@ -1,6 +1,6 @@
-// The list and the grid of cases: labels are found by typing.
+// The list and the grid of cases: text fields suggest labels.
 
-import { enhance } from "./combobox.js";
+import { enhance } from "../js/combobox.js";
 
 for (const input of document.querySelectorAll("[data-combobox]")) {
   enhance(input, {

@@ -1,13 +1,13 @@
-/* A picture that can be looked at closely: the wheel, a click, keys and dragging. The frame is a link to the whole
- * picture, and stays one for who opens it with the keyboard or in another tab.
+/* Zooms a picture by wheel, click, keys and dragging. The frame remains a link to the full-size picture, for the
+ * keyboard and for other tabs.
  */
 
-const MOST = 16; // times its size in the frame
-const A_DRAG = 4; // pixels that a hand may tremble before a click becomes one
+const MAX_SCALE = 16;
+const MIN_DRAG = 4; // pixels; a shorter movement is a click
 
 export class Zoom {
-  scale = 1; // 1: the whole picture, as large as the frame allows
-  x = 0; // where the frame's left upper corner of the picture is, in pixels of the frame; 0 or less
+  scale = 1; // 1: the whole picture fits the frame
+  x = 0; // position of the picture's upper left corner in the frame, in pixels; 0 or less
   y = 0;
   drag = null;
 
@@ -28,7 +28,7 @@ export class Zoom {
     return this.scale > 1.001;
   }
 
-  /** From the whole picture to its own pixels, or to twice the size if that is more; and back. */
+  /** Switches between the whole picture and its natural size, or twice the fitted size if that is larger. */
   toggle(point = this.middle()) {
     const { width, height } = this.frame.getBoundingClientRect();
     const own = Math.max(this.image.naturalWidth / width, this.image.naturalHeight / height);
@@ -39,7 +39,7 @@ export class Zoom {
     this.to(this.scale * factor, this.middle(), { smooth: true });
   }
 
-  /** Moves the part that is seen; in parts of the frame. */
+  /** Moves the visible part by fractions of the frame. */
   pan(right, down) {
     const { width, height } = this.frame.getBoundingClientRect();
     this.x -= right * width;
@@ -47,10 +47,10 @@ export class Zoom {
     this.show({ smooth: true });
   }
 
-  /** What is at `point` of the frame stays there. */
+  /** Changes the scale; what is at `point` of the frame stays there. */
   to(scale, point, options) {
     const before = this.scale;
-    this.scale = Math.min(MOST, Math.max(1, scale));
+    this.scale = Math.min(MAX_SCALE, Math.max(1, scale));
     this.x = point.x - ((point.x - this.x) / before) * this.scale;
     this.y = point.y - ((point.y - this.y) / before) * this.scale;
     this.show(options);
@@ -84,7 +84,7 @@ export class Zoom {
   }
 
   wheel(event) {
-    if (!this.isZoomed && event.deltaY >= 0) return; // nothing to make smaller: the page scrolls
+    if (!this.isZoomed && event.deltaY >= 0) return; // already the smallest: let the page scroll
     event.preventDefault();
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : 1;
     this.to(this.scale * Math.exp(-event.deltaY * lines * 0.002), this.at(event));
@@ -100,7 +100,7 @@ export class Zoom {
   move(event) {
     if (!this.drag) return;
     const { x, y, from } = this.drag;
-    if (Math.hypot(event.clientX - from.clientX, event.clientY - from.clientY) > A_DRAG) this.dragged = true;
+    if (Math.hypot(event.clientX - from.clientX, event.clientY - from.clientY) > MIN_DRAG) this.dragged = true;
     if (!this.dragged) return;
     this.frame.classList.add("is-dragged");
     this.x = event.clientX - x;

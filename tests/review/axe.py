@@ -1,4 +1,4 @@
-"""What axe-core finds on a page."""
+"""Accessibility checks of a page with axe-core."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast", "link-in
 
 
 class Findings(list[str]):
-    """What axe finds on pages, each with its place. In the dark nothing but the colours is another."""
+    """Violations that axe finds, each with its page. In the dark scheme only the colours are checked."""
 
     def __init__(self, scheme: str) -> None:
         super().__init__()

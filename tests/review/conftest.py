@@ -1,4 +1,4 @@
-"""Fixtures of the reviewing desk's tests: one site and one browser for all of them, and seats at the desk."""
+"""Fixtures of the reviewing desk's tests: one site and one browser for all of them, and tabs of reviewers."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,7 +22,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="package")
 def busy_desk(tmp_path_factory: pytest.TempPathFactory, models: Repository) -> Iterator[Desk]:
-    """Its own database and queue, whatever the tests were told to use: they look into it, and empty it."""
+    """A site with its own database and queue, because the tests read and empty them."""
     folder = folder_with_model(tmp_path_factory.mktemp("desk"), models.root)
     with RunningSite(folder, DATABASE_URL="", REDIS_URL="", REVIEW_BELOW_SCORE="0") as site:
         yield Desk(site)
@@ -30,7 +30,7 @@ def busy_desk(tmp_path_factory: pytest.TempPathFactory, models: Repository) -> I
 
 @pytest.fixture(scope="package")
 def logins(busy_desk: Desk, browser: Any) -> dict[str, Any]:
-    """For each account the cookies of somebody who has logged in. The lead makes the reviewers' accounts."""
+    """The cookies of each account after a login. The lead adds the reviewers' accounts."""
     cookies = {}
     for name in ("lead", *REVIEWERS):
         context = browser.new_context()
@@ -46,7 +46,7 @@ def logins(busy_desk: Desk, browser: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def desk(busy_desk: Desk) -> Iterator[Desk]:
-    """The desk with nothing on it."""
+    """The desk without cases."""
     busy_desk.clear()
     yield busy_desk
     busy_desk.clear()
@@ -57,9 +57,9 @@ Sit = Callable[..., Any]
 
 @pytest.fixture
 def sit(desk: Desk, browser: Any, logins: dict[str, Any]) -> Iterator[Sit]:
-    """Opens a tab in a browser of its own: `sit("ada")`; nobody is logged in with `sit("")`.
+    """Opens a tab with its own cookies: `sit("ada")` is logged in, `sit("")` is not.
 
-    Whatever its console complains of fails the test, but for what `expects` names.
+    An error in its console fails the test, unless `expects` matches it.
     """
     seats = []
 

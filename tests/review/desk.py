@@ -1,4 +1,4 @@
-"""A reviewing desk to test with: cases that people made, and reviewers who sit at it."""
+"""A running site for the tests of the reviewing desk, and what visitors and reviewers do there."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from review.sample_photos import samples
 
 PHOTOS = 24
 
-# What the policy keeps from happening, as the page itself hears of it.
+# Reports violations of the content security policy to the console.
 REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
     console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));"""
 
 
 class Desk:
-    """A running site as its people use it: over HTTP. Only what time would do is done to its database."""
+    """A running site, used over HTTP. The tests write to its database only to let time pass and to clear it."""
 
     def __init__(self, site: RunningSite) -> None:
         self.site = site
@@ -30,12 +30,12 @@ class Desk:
         photos = [content for _name, content in samples(PHOTOS)]
         self.answers = [_answer(site.predict(photo)) for photo in photos]
 
-    # --- What people do ---------------------------------------------------------------------------
+    # --- Visitors ---------------------------------------------------------------------------------
 
     def say(
         self, photo: int, expected: str = "", *, comment: str = "", verdict: str = "wrong", author: str = ""
     ) -> int:
-        """Somebody says something of the answer to that photo. The number of its case."""
+        """Gives feedback on the answer to a photo. Returns the id of its case."""
         statement = {
             "prediction": self.answers[photo]["id"],
             "verdict": verdict,
@@ -48,14 +48,14 @@ class Desk:
         return self.case_of(photo)
 
     def open_cases(self, number: int, expected: str = "cup") -> list[int]:
-        """The numbers of so many new cases, in the order in which they are reviewed."""
+        """Opens cases; returns their ids in the order of the queue."""
         return [self.say(photo, expected) for photo in range(number)]
 
     def labels(self, photo: int) -> list[str]:
-        """What the model takes the photo for, best first."""
+        """Returns the model's labels for the photo, best first."""
         return [entry["label"] for entry in self.answers[photo]["labels"]]
 
-    # --- What the database says -------------------------------------------------------------------
+    # --- Database ---------------------------------------------------------------------------------
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.site.data_dir / "db.sqlite3", timeout=20)) as database, database:
@@ -67,7 +67,7 @@ class Desk:
         return int(self.rows(query, prediction)[0][0])
 
     def decisions(self, case: int | None = None) -> list[tuple[str, str, str]]:
-        """(kind, label, reviewer) of all decisions, or of those of one case, oldest first."""
+        """Returns (kind, label, reviewer) of all decisions, or of those of one case, oldest first."""
         return self.rows(
             "SELECT kind, label, username FROM review_decision d JOIN auth_user u ON u.id = reviewer_id"
             " WHERE ? IS NULL OR case_id = ? ORDER BY d.id",
@@ -83,7 +83,7 @@ class Desk:
         return self.rows(query, case)[0][0]  # type: ignore[no-any-return]
 
     def let_claims_expire(self) -> None:
-        """What passes otherwise in `REVIEW_CLAIM_MINUTES`."""
+        """Lets `REVIEW_CLAIM_MINUTES` pass."""
         self.rows("UPDATE review_case SET claimed_until = '2020-01-01 00:00:00' WHERE claimed_until IS NOT NULL")
 
     def picture_file(self, photo: int) -> Path:
@@ -92,9 +92,9 @@ class Desk:
         return self.site.data_dir / "uploads" / str(name)
 
     def clear(self) -> None:
-        """No cases, and nothing said: for the next test. The answers stay."""
-        for table in ("decision", "skip", "feedback", "case", "export"):
-            self.rows(f"DELETE FROM feedback_{table}")
+        """Deletes cases and feedback, but not the predictions, for the next test."""
+        for table in ("review_decision", "review_skip", "feedback_feedback", "review_case", "learning_export"):
+            self.rows(f"DELETE FROM {table}")
 
 
 def _answer(response: requests.Response) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _answer(response: requests.Response) -> dict[str, Any]:
 
 
 class Complaints(list[str]):
-    """What a tab's console complains of: errors of scripts, broken policies, files that are missing."""
+    """The errors in a tab's console: scripts, policy violations, missing files."""
 
     def __init__(self, tab: Any) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Complaints(list[str]):
         tab.on("pageerror", lambda error: self.append(str(error)))
 
     def besides(self, expected: str) -> list[str]:
-        # Chromium starts all requests again when the machine gets or loses a network, as with containers it does.
+        # Chromium repeats requests when the machine's network changes, for example when a container starts.
         return [complaint for complaint in self if not re.search(f"{expected}|ERR_NETWORK_CHANGED", complaint)]
 
 
@@ -127,14 +127,14 @@ def log_in(tab: Any, desk: Desk, name: str) -> None:
 
 
 def add_reviewer(lead: Any, desk: Desk, name: str) -> None:
-    """As a lead does it: the password is made up, and shown once."""
+    """Adds an account as a lead; the site generates the password and shows it once."""
     lead.goto(f"{desk.site.url}/admin/auth/user/add/")
     lead.get_by_label("Username:").fill(name)
     lead.get_by_role("button", name="Save", exact=True).click()
     desk.passwords[name] = lead.locator(".messagelist strong").inner_text()
 
 
-# After the next picture has been painted, a key decides about it; what is pressed before is ignored.
+# Keys are ignored until the picture has been painted.
 PAINTED = """async () => {
     await document.querySelector(".picture-frame img")?.decode().catch(() => {});
     const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
@@ -144,11 +144,11 @@ PAINTED = """async () => {
 
 
 def case_on(tab: Any) -> int:
-    """The case that a tab shows."""
+    """Returns the id of the case that a tab shows."""
     return int(tab.locator("#review[data-case]").get_attribute("data-case"))
 
 
 def wait_for_case(tab: Any, case: int) -> None:
-    """Until the tab shows that case, and a key would decide about it. Needs JavaScript."""
+    """Waits until the tab shows the case and accepts keys. Needs JavaScript."""
     tab.locator(f'#review[data-case="{case}"]').wait_for()
     tab.evaluate(PAINTED)

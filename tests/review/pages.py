@@ -1,4 +1,4 @@
-"""Every page of the desk, with something on it."""
+"""Every page of the desk, with content."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ LONG = "It stands on a saucer, and there is a spoon beside it. " * 10
 
 @dataclass(frozen=True)
 class Pages:
-    """`paths`: name and path of each page that one can go to, as the lead sees it."""
+    """`paths`: the name and the path of each page that a lead can open."""
 
     paths: dict[str, str]
     open_case: int
 
 
 def furnish(desk: Desk, sit: Sit) -> Pages:
-    """Cases in every state, made by two reviewers: open, flagged, each verdict, undone, claimed by another."""
+    """Makes cases in every state: open, flagged, with each verdict, undone, claimed by somebody else."""
     cases = [desk.say(photo, "teapot", comment=LONG if photo == 0 else "No.", author="one") for photo in range(9)]
     desk.say(0, "cup", comment="A cup.\n<b>Really</b>", author="two")
     desk.say(0, verdict="unsure", author="three")
-    grace = sit("grace", java_script_enabled=False)  # claims nothing beforehand
+    grace = sit("grace", java_script_enabled=False)  # claims nothing in advance
     for case, button in zip(
         cases[1:5], ("Accept “teapot”", "The model was right", "Unusable", "Unusable"), strict=True
     ):

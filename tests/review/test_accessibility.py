@@ -1,4 +1,4 @@
-"""axe-core finds nothing to complain of on any page of the desk, in its light colours and in its dark ones."""
+"""axe-core finds no violation on any page of the desk, in light and dark colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page(desk: Desk, sit: Sit, scheme: str) -> None:
+def test_no_violations_on_any_page(desk: Desk, sit: Sit, scheme: str) -> None:
     pages = furnish(desk, sit)
     findings = Findings(scheme)
     tab = sit("lead", color_scheme=scheme, reduced_motion="reduce")
@@ -24,8 +24,8 @@ def test_every_page(desk: Desk, sit: Sit, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_opens_on_the_pages(desk: Desk, sit: Sit, scheme: str) -> None:
-    """Lists of labels, the keys, the form for a flag, what went wrong, what will happen."""
+def test_no_violations_in_lists_dialogs_and_alerts(desk: Desk, sit: Sit, scheme: str) -> None:
+    """The list of labels, the keys, the form for a flag, alerts, the preview."""
     pages = furnish(desk, sit)
     findings = Findings(scheme)
     tab = sit("lead", color_scheme=scheme, reduced_motion="reduce", expects="status of 4(00|09)")
@@ -46,15 +46,15 @@ def test_what_opens_on_the_pages(desk: Desk, sit: Sit, scheme: str) -> None:
     tab.keyboard.press("Escape")
     tab.keyboard.type("x")
     tab.keyboard.press("Enter")
-    tab.get_by_role("alert").get_by_text("is none of the labels.").wait_for()
+    tab.get_by_role("alert").get_by_text("We have no label").wait_for()
     findings.look(tab, "alert")
 
     tab.goto(desk.site.url + pages.paths["grid"])
     tab.locator("input[name=case]").first.check()
     tab.locator("input[name=case]").last.check()
     findings.look(tab, "grid with a choice")
-    tab.get_by_role("button", name="Look at what will happen").click()
-    findings.look(tab, "what will happen")
+    tab.get_by_role("button", name="Preview").click()
+    findings.look(tab, "preview")
     tab.get_by_role("button", name="Decide").click()
     tab.get_by_role("button", name="Undo").wait_for()
     findings.look(tab, "grid with what was done")

@@ -1,4 +1,4 @@
-"""Nobody waits: the next case is there already, and what is decided finds its way to the server by itself."""
+"""The next case is loaded in advance, and decisions are sent in the background."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.review.desk import Desk, case_on, wait_for_case
 
 pytestmark = pytest.mark.browser
 
-# Whether the picture that is on the page can be seen, without any request for it.
+# Whether the picture is loaded.
 HAS_PICTURE = "image => image.complete && image.naturalWidth > 0"
 
 
 class Line:
-    """The line between a tab and the site."""
+    """The network between a tab and the site."""
 
     def __init__(self, tab: Any) -> None:
         self.tab = tab
@@ -25,7 +25,7 @@ class Line:
         self.held: list[Any] = []
 
     def hold(self) -> None:
-        """Nothing is answered from now on."""
+        """Delays every request from now on."""
         self.is_held = True
         self.tab.route("**/*", lambda route: self.held.append(route) if self.is_held else route.continue_())
 
@@ -49,7 +49,7 @@ def cases(desk: Desk) -> list[int]:
 def _sit_down(tab: Any, desk: Desk, cases: list[int]) -> Line:
     tab.goto(f"{desk.url}/next/")
     wait_for_case(tab, cases[0])
-    eventually(lambda: desk.claimed_by(cases[1]) == "ada", "the next case is claimed beforehand")
+    eventually(lambda: desk.claimed_by(cases[1]) == "ada", "the next case is claimed in advance")
     tab.wait_for_load_state("networkidle")
     return Line(tab)
 
@@ -63,7 +63,7 @@ def test_the_next_case_needs_no_request(desk: Desk, sit: Sit, cases: list[int]) 
     assert tab.locator(".picture-frame img").evaluate(HAS_PICTURE)
     assert desk.decisions() == [], "no answer has come yet"
     assert tab.url.endswith(f"/{cases[1]}/focus/")
-    tab.keyboard.press("x")  # one may go on deciding; now there is something to wait for
+    tab.keyboard.press("x")  # the reviewer goes on; now there is something to wait for
     tab.locator('#review[aria-busy="true"]').wait_for()
     line.release()
     wait_for_case(tab, cases[2])
@@ -71,20 +71,20 @@ def test_the_next_case_needs_no_request(desk: Desk, sit: Sit, cases: list[int]) 
     assert desk.decisions() == [("corrected", "teapot", "ada"), ("unusable", "", "ada")]
 
 
-def test_nothing_is_lost_while_the_server_is_away(desk: Desk, sit: Sit, cases: list[int]) -> None:
+def test_decisions_wait_until_the_server_is_back(desk: Desk, sit: Sit, cases: list[int]) -> None:
     tab = sit(expects="ERR_FAILED")
     line = _sit_down(tab, desk, cases)
     tab.clock.install()
     line.cut()
     tab.keyboard.press("a")
     wait_for_case(tab, cases[1])
-    alert = tab.get_by_role("alert").get_by_text(f"Not stored: case {cases[0]}. The server cannot be reached.")
-    for _ in range(20):  # it tries by itself, later and later
+    alert = tab.get_by_role("alert").get_by_text(f"Not saved: case {cases[0]}. The server cannot be reached.")
+    for _ in range(20):  # it retries by itself, with growing pauses
         if alert.count():
             break
         tab.clock.run_for(1000)
     alert.wait_for()
-    with tab.expect_event("dialog") as asks:  # whoever leaves the page is asked first
+    with tab.expect_event("dialog") as asks:  # leaving the page asks for confirmation
         tab.close(run_before_unload=True)
     asks.value.dismiss()
     line.mend()
@@ -93,21 +93,20 @@ def test_nothing_is_lost_while_the_server_is_away(desk: Desk, sit: Sit, cases: l
     alert.wait_for(state="detached")
 
 
-def test_a_session_that_ended_meanwhile(desk: Desk, sit: Sit, cases: list[int]) -> None:
+def test_decision_is_sent_after_a_new_login(desk: Desk, sit: Sit, cases: list[int]) -> None:
     tab = sit(expects="status of 403")
     _sit_down(tab, desk, cases)
     cookies = tab.context.cookies()
     tab.context.clear_cookies()
     tab.keyboard.press("a")
-    tab.get_by_role("alert").get_by_text(f"Not stored: case {cases[0]}.").wait_for()
+    tab.get_by_role("alert").get_by_text(f"Not saved: case {cases[0]}.").wait_for()
     tab.context.add_cookies(cookies)  # logged in again, in another tab
     tab.get_by_role("button", name="Retry").click()
     eventually(lambda: desk.decisions() == [("corrected", "teapot", "ada")], "the decision")
     assert case_on(tab) == cases[1]
 
 
-def test_back_and_forward(desk: Desk, sit: Sit, cases: list[int]) -> None:
-    """The browser's own buttons lead through what was looked at."""
+def test_browser_history_leads_through_the_cases(desk: Desk, sit: Sit, cases: list[int]) -> None:
     tab = sit()
     _sit_down(tab, desk, cases)
     tab.keyboard.press("a")
@@ -121,12 +120,12 @@ def test_back_and_forward(desk: Desk, sit: Sit, cases: list[int]) -> None:
     tab.get_by_role("button", name="The model was right").wait_for()
 
 
-def test_who_leaves_gives_back_what_was_claimed_beforehand(desk: Desk, sit: Sit, cases: list[int]) -> None:
+def test_leaving_releases_the_case_claimed_in_advance(desk: Desk, sit: Sit, cases: list[int]) -> None:
     tab = sit()
     _sit_down(tab, desk, cases)
     tab.goto(desk.url)
-    eventually(lambda: desk.claimed_by(cases[1]) is None, "the next case is anybody's again")
-    assert desk.claimed_by(cases[0]) == "ada", "what he was looking at is still his"
+    eventually(lambda: desk.claimed_by(cases[1]) is None, "the next case is free")
+    assert desk.claimed_by(cases[0]) == "ada", "the case on the page is still claimed"
     tab.go_back()
     wait_for_case(tab, cases[0])
     eventually(lambda: desk.claimed_by(cases[1]) == "ada", "back at the desk, the next case is claimed again")

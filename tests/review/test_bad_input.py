@@ -1,4 +1,4 @@
-"""What goes wrong, and what is meant to: a clear message, nothing lost, nothing executed."""
+"""Bad and hostile input: a clear message, nothing lost, nothing executed."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def _ran(tab: Any) -> bool:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_comment_is_text_and_nothing_else(desk: Desk, sit: Sit, scripts: bool) -> None:
+def test_comment_is_shown_as_text(desk: Desk, sit: Sit, scripts: bool) -> None:
     case = desk.say(0, "cup", comment=HOSTILE)
     desk.say(1, "", comment="")
     lead = sit("lead", java_script_enabled=scripts)
     lead.goto(f"{desk.url}/{case}/focus/")
-    words = lead.locator(".voices .words").inner_text()
+    words = lead.locator(".comments .words").inner_text()
     assert "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'> {{ 7 }}" in words
-    assert "[U+202E]gnp.exe[U+2028]=HYPERLINK" in words, "what turns the writing is shown, and turns nothing"
+    assert "[U+202E]gnp.exe[U+2028]=HYPERLINK" in words, "characters that change the direction are shown as text"
     assert not re.search("[\x00-\x08\x0b-\x1f\u202e\u2028]", words)
     for path in ("", "?q=window.ran", "grid/", f"{case}/focus/"):
         lead.goto(f"{desk.url}/{path}")
@@ -42,8 +42,8 @@ def test_a_comment_is_text_and_nothing_else(desk: Desk, sit: Sit, scripts: bool)
     assert "<script>window.ran = 1</script>" in lead.locator("#result_list").inner_text() and not _ran(lead)
 
 
-def test_what_was_typed_comes_back_as_text(desk: Desk, sit: Sit) -> None:
-    """In the form that is asked again, in what the visitor said, and in the reviewer's own note."""
+def test_typed_text_is_shown_as_text(desk: Desk, sit: Sit) -> None:
+    """In a rejected form, in the visitor's statement, and in a reviewer's note."""
     visitor = sit("", expects="status of 400")
     visitor.goto(desk.answers[0]["links"]["page"])
     visitor.get_by_label("No", exact=True).check()
@@ -70,14 +70,14 @@ def test_what_was_typed_comes_back_as_text(desk: Desk, sit: Sit) -> None:
     assert not _ran(reviewer)
 
 
-def test_ten_thousand_characters(desk: Desk, sit: Sit) -> None:
-    """More than is kept: said so, by page and API, and given back to be shortened."""
+def test_rejects_too_long_comment_and_keeps_it(desk: Desk, sit: Sit) -> None:
+    """On the page, where it can be shortened, and by the API."""
     comment = "It is a cup. " * 770
     visitor = sit("", expects="status of 400")
     visitor.goto(desk.answers[0]["links"]["page"])
     visitor.get_by_label("No", exact=True).check()
     field = visitor.get_by_label("Anything to add?")
-    field.evaluate("field => field.removeAttribute('maxlength')")  # as a browser may that knows none
+    field.evaluate("field => field.removeAttribute('maxlength')")  # a client may ignore it
     field.fill(comment)
     visitor.get_by_role("button", name="Send", exact=True).click()
     visitor.get_by_role("alert").get_by_text("at most 2000 characters").wait_for()
@@ -88,25 +88,25 @@ def test_ten_thousand_characters(desk: Desk, sit: Sit) -> None:
     assert desk.rows("SELECT id FROM feedback_feedback") == []
 
 
-def test_a_long_comment_can_be_unfolded(desk: Desk, sit: Sit) -> None:
+def test_long_comment_can_be_unfolded(desk: Desk, sit: Sit) -> None:
     case = desk.say(0, "cup", comment="word " * 399 + "end")
     tab = sit("ada")
     tab.goto(f"{desk.url}/{case}/focus/")
-    whole = tab.locator(".voices details > .words")
+    whole = tab.locator(".comments details > .words")
     assert not whole.is_visible()
-    tab.locator(".voices summary").click()
+    tab.locator(".comments summary").click()
     assert whole.inner_text().endswith("end")
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_label_that_nobody_knows(desk: Desk, sit: Sit, scripts: bool) -> None:
+def test_rejects_unknown_label(desk: Desk, sit: Sit, scripts: bool) -> None:
     case, after = desk.open_cases(2)
     tab = sit("ada", java_script_enabled=scripts, expects="status of 400")
     tab.goto(f"{desk.url}/{case}/focus/")
     field = tab.get_by_label("Another label")
     field.fill("<b>no such</b>")
     tab.get_by_role("button", name="It is this").click()
-    tab.get_by_role("alert").get_by_text("“<b>no such</b>” is none of the labels.").wait_for()
+    tab.get_by_role("alert").get_by_text("We have no label “<b>no such</b>”.").wait_for()
     assert field.input_value() == "<b>no such</b>" and desk.decisions() == []
     field.fill("tabby")
     tab.get_by_role("button", name="It is this").click()
@@ -115,8 +115,8 @@ def test_a_label_that_nobody_knows(desk: Desk, sit: Sit, scripts: bool) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_picture_that_was_deleted(desk: Desk, sit: Sit, scripts: bool) -> None:
-    """Before somebody looks: the page says so, the lists too have room for it, and the case can be put away."""
+def test_missing_picture(desk: Desk, sit: Sit, scripts: bool) -> None:
+    """The page says so, the lists still work, and the case can be marked as unusable."""
     case, after = desk.open_cases(2)
     file = desk.picture_file(0)
     kept = file.rename(file.with_suffix(".kept"))
@@ -132,8 +132,8 @@ def test_a_picture_that_was_deleted(desk: Desk, sit: Sit, scripts: bool) -> None
         kept.rename(file)
 
 
-def test_a_picture_that_is_deleted_while_its_case_waits(desk: Desk, sit: Sit) -> None:
-    """Between the page and its picture: the tab finds out by itself, and the keys go on working."""
+def test_picture_deleted_after_the_page_was_made(desk: Desk, sit: Sit) -> None:
+    """The page reports it, and the keys still work."""
     cases = desk.open_cases(2)
     tab = sit("ada", expects="status of 404")
     tab.route(f"**/{desk.answers[0]['id']}/picture", lambda route: route.fulfill(status=404))

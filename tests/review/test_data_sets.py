@@ -1,4 +1,4 @@
-"""A lead makes a data set of what was decided, in the browser: with JavaScript and without."""
+"""A lead makes a data set of decided cases in the browser, with and without JavaScript."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_from_the_queue_to_a_file(desk: Desk, sit: Sit, tmp_path: Path, scripts: bool) -> None:
+def test_lead_makes_and_downloads_a_data_set(desk: Desk, sit: Sit, tmp_path: Path, scripts: bool) -> None:
     cases = desk.open_cases(3, "teapot")
     tab = sit("lead", java_script_enabled=scripts)
     for case, button in zip(cases, ("Accept “teapot”", "The model was right"), strict=False):
@@ -34,11 +34,11 @@ def test_from_the_queue_to_a_file(desk: Desk, sit: Sit, tmp_path: Path, scripts:
     tab.get_by_role("button", name="Make this data set").click()
 
     download = tab.get_by_role("link", name="Download")
-    if scripts:  # the page finds out by itself
+    if scripts:  # the page updates by itself
         download.wait_for()
         findings.look(tab, "data sets")
     else:
-        tab.get_by_role("heading", name="Data sets").wait_for()  # not while it is still on its way there
+        tab.get_by_role("heading", name="Data sets").wait_for()  # wait for the page before reloading it
         eventually(lambda: tab.reload() and download.count(), "the data set")
     with tab.expect_download() as downloading:
         download.click()
@@ -52,7 +52,7 @@ def test_from_the_queue_to_a_file(desk: Desk, sit: Sit, tmp_path: Path, scripts:
     assert not findings, "\n".join(findings)
 
 
-def test_it_is_for_leads(desk: Desk, sit: Sit) -> None:
+def test_reviewers_cannot_make_data_sets(desk: Desk, sit: Sit) -> None:
     tab = sit("ada", expects="status of 403")
     tab.goto(f"{desk.url}/")
     assert tab.get_by_role("link", name="Data sets").count() == 0

@@ -1,4 +1,4 @@
-"""A reviewer who never touches the mouse."""
+"""The focus view by keyboard alone."""
 
 from __future__ import annotations
 
@@ -31,15 +31,14 @@ class Keyboard:
 
 @pytest.fixture
 def seat(desk: Desk, sit: Sit) -> Keyboard:
-    """A reviewer at the first of `CASES` cases, all of which somebody expects to be a teapot."""
+    """The first of `CASES` cases; on each somebody expects a teapot."""
     desk.open_cases(CASES, "teapot")
     tab = sit("ada")
     tab.goto(f"{desk.url}/next/")
     return Keyboard(tab)
 
 
-def test_twenty_cases(desk: Desk, seat: Keyboard) -> None:
-    """One key decides, and brings the next case."""
+def test_one_key_decides_each_of_twenty_cases(desk: Desk, seat: Keyboard) -> None:
     wanted = []
     cases = sorted(case for (case,) in desk.rows("SELECT id FROM review_case"))
     for case, key in zip(cases, cycle("ar25x"), strict=False):
@@ -64,7 +63,7 @@ def test_twenty_cases(desk: Desk, seat: Keyboard) -> None:
 
 @pytest.fixture
 def few(desk: Desk, sit: Sit) -> tuple[Keyboard, list[int]]:
-    """A reviewer at the first of three cases. 409: an undo too many."""
+    """The first of three cases. 409: there is nothing left to undo."""
     cases = desk.open_cases(3, "teapot")
     tab = sit("ada", expects="status of 409")
     tab.goto(f"{desk.url}/next/")
@@ -72,7 +71,7 @@ def few(desk: Desk, sit: Sit) -> tuple[Keyboard, list[int]]:
     return Keyboard(tab), cases
 
 
-def test_another_label(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+def test_types_another_label(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     seat, cases = few
     seat.press("o", *"husk")
     options = seat.tab.get_by_role("option")
@@ -81,17 +80,17 @@ def test_another_label(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     seat.press("ArrowDown", "Enter")
     wait_for_case(seat.tab, cases[1])
     assert desk.decisions(cases[0]) == [("corrected", "Siberian_husky", "ada")]
-    seat.press("0", *"tabby")  # after 1 to 5, an O reads like a zero
+    seat.press("0", *"tabby")  # zero means O
     options.first.wait_for()
     seat.press("Enter")  # an exact name needs no arrow
     wait_for_case(seat.tab, cases[2])
     assert desk.decisions(cases[1]) == [("corrected", "tabby", "ada")]
-    seat.press("o", "Escape", "Escape", "r")  # out of the field again, where keys decide
+    seat.press("o", "Escape", "Escape", "r")  # leaves the field: keys decide again
     seat.tab.get_by_role("heading", name="Nothing left").wait_for()
     eventually(lambda: desk.decisions(cases[2]) == [("right", desk.labels(2)[0], "ada")], "the last decision")
 
 
-def test_undo_steps_back(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+def test_undo_goes_back_case_by_case(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     seat, cases = few
     seat.press("a")
     wait_for_case(seat.tab, cases[1])
@@ -105,22 +104,22 @@ def test_undo_steps_back(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     assert [kind for kind, _label, _who in desk.decisions()] == ["corrected", "unusable", "undo", "undo"]
     assert [desk.state(case) for case in cases] == ["open"] * 3
     seat.press("u")
-    alert = seat.tab.get_by_role("alert").get_by_text("There is nothing that you could undo.")
+    alert = seat.tab.get_by_role("alert").get_by_text("There is nothing to undo.")
     alert.wait_for()
-    for case in cases:  # and on, in the same order
+    for case in cases:  # and forward, in the same order
         wait_for_case(seat.tab, case)
         seat.press("r")
     eventually(lambda: {desk.state(case) for case in cases} == {"decided"}, "all decided")
 
 
-def test_skip(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+def test_skipped_case_comes_last(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     seat, cases = few
     seat.press("s")
     wait_for_case(seat.tab, cases[1])
-    seat.press("u")  # a skip can be taken back too
+    seat.press("u")  # a skip can be undone, too
     wait_for_case(seat.tab, cases[0])
     seat.press("s")
-    for case in (*cases[1:], cases[0]):  # what was skipped comes last of all
+    for case in (*cases[1:], cases[0]):  # the skipped case comes last
         wait_for_case(seat.tab, case)
         assert desk.claimed_by(case) == "ada"
         seat.press("r")
@@ -128,19 +127,19 @@ def test_skip(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     eventually(lambda: len(desk.decisions()) == 3, "the last decision")
 
 
-def test_flag_with_a_note(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+def test_flags_with_a_note(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     seat, cases = few
-    seat.press("f", *"half", "Escape")  # not that after all
+    seat.press("f", *"half", "Escape")  # cancel
     assert not seat.tab.get_by_label("What should somebody look at?").is_visible()
     seat.press("f", *" a cup?", "Enter")
     wait_for_case(seat.tab, cases[1])
     assert desk.rows("SELECT kind, note FROM review_decision") == [("flagged", "half a cup?")]
     assert desk.state(cases[0]) == "flagged"
-    seat.press("f", "Enter")  # an empty note says nothing: the browser asks for one
+    seat.press("f", "Enter")  # the browser asks for a note
     assert case_on(seat.tab) == cases[1] and desk.decisions(cases[1]) == []
 
 
-def test_the_keys_are_shown(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+def test_help_lists_every_key(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     seat, cases = few
     table = seat.tab.get_by_role("table", name="One key decides")
     assert not table.is_visible()

@@ -1,4 +1,4 @@
-"""The server does what it is asked, and its answer is lost on the way: the page asks again, and it is done once."""
+"""The server carries out a write and its response is lost: the page sends it again, and it is done once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cases(desk: Desk) -> list[int]:
 
 @pytest.fixture
 def tab(desk: Desk, sit: Sit, cases: list[int]) -> Any:
-    """A reviewer who has decided two cases, and has loaded the page of the third one again since."""
+    """A tab in which two cases were decided and the page of the third was reloaded."""
     tab = sit(expects="ERR_FAILED")
     tab.goto(f"{desk.url}/next/")
     for case, key in zip(cases, "ax", strict=False):
@@ -33,8 +33,8 @@ def tab(desk: Desk, sit: Sit, cases: list[int]) -> Any:
     return tab
 
 
-class LosesAnswer:
-    """Loses the first answer of an address, after the server has carried out the request."""
+class LostResponse:
+    """Drops the first response of an address after the server has carried out the request."""
 
     def __init__(self, tab: Any, address: str) -> None:
         self.statuses: list[int] = []
@@ -50,11 +50,11 @@ class LosesAnswer:
 
 
 def test_undo_after_a_reload_takes_back_one_decision(desk: Desk, tab: Any, cases: list[int]) -> None:
-    answers = LosesAnswer(tab, "**/undo/**")
+    answers = LostResponse(tab, "**/undo/**")
     tab.keyboard.press("u")
     wait_for_case(tab, cases[1])
     assert tab.get_by_role("status").first.inner_text().startswith(f"Case {cases[1]}: undone (unusable).")
-    assert answers.statuses == [200, 200], "the page asked again"
+    assert answers.statuses == [200, 200], "the page sent it again"
     assert [kind for kind, _label, _who in desk.decisions()] == ["corrected", "unusable", "undo"]
     assert [desk.state(case) for case in cases] == ["decided", "open", "open", "open"]
     tab.keyboard.press("u")  # another press is another undo
@@ -63,22 +63,22 @@ def test_undo_after_a_reload_takes_back_one_decision(desk: Desk, tab: Any, cases
 
 
 @pytest.mark.parametrize("key", ["r", "s"])
-def test_a_verdict_and_a_skip(desk: Desk, tab: Any, cases: list[int], key: str) -> None:
-    answers = LosesAnswer(tab, f"**/{cases[2]}/decide/**")
-    with tab.expect_response(f"**/{cases[2]}/decide/**"):  # the first one fails, and is none
+def test_decision_and_skip_are_stored_once(desk: Desk, tab: Any, cases: list[int], key: str) -> None:
+    answers = LostResponse(tab, f"**/{cases[2]}/decide/**")
+    with tab.expect_response(f"**/{cases[2]}/decide/**"):  # the first response is dropped
         tab.keyboard.press(key)
     wait_for_case(tab, cases[3])
-    assert answers.statuses == [200, 200], "the page asked again"
-    assert tab.get_by_role("alert").get_by_text("not stored").count() == 0
+    assert answers.statuses == [200, 200], "the page sent it again"
+    assert tab.get_by_role("alert").get_by_text("wasn't saved").count() == 0
     assert len(desk.decisions(cases[2])) == (1 if key == "r" else 0)
     assert len(desk.rows("SELECT id FROM review_skip")) == (0 if key == "r" else 1)
 
 
-def test_undo_without_javascript(desk: Desk, tab: Any, sit: Sit, cases: list[int]) -> None:
-    """The browser shows an error of its own, and its reload sends the form again."""
+def test_undo_sent_twice_without_javascript_undoes_once(desk: Desk, tab: Any, sit: Sit, cases: list[int]) -> None:
+    """The browser shows its own error page; reloading sends the form again."""
     plain = sit(java_script_enabled=False, expects="ERR_FAILED")
     plain.goto(f"{desk.url}/{cases[2]}/focus/")
-    answers = LosesAnswer(plain, "**/undo/**")
+    answers = LostResponse(plain, "**/undo/**")
     plain.get_by_role("button", name="Undo").click()
     plain.wait_for_url("chrome-error://**")
     plain.reload()

@@ -1,4 +1,4 @@
-"""A reviewer who never touches the keyboard."""
+"""The focus view by mouse alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_one_click_decides(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.get_by_role("button", name="Unusable").click()
     wait_for_case(tab, cases[2])
     tab.get_by_role("combobox", name="Another label").click()
-    tab.get_by_role("option").nth(1).click()  # of the model's own, which come first
+    tab.get_by_role("option").nth(1).click()  # the model's labels come first
     wait_for_case(tab, cases[3])
     tab.get_by_role("button", name="Skip").click()
     eventually(lambda: len(desk.decisions()) == 5, "all decisions")
@@ -52,7 +52,7 @@ def test_one_click_decides(desk: Desk, tab: Any, cases: list[int]) -> None:
 
 
 def test_a_double_click_decides_once(desk: Desk, tab: Any, cases: list[int]) -> None:
-    tab.wait_for_load_state("networkidle")  # so that the next case takes the place of this one at once
+    tab.wait_for_load_state("networkidle")  # so that the next case appears at once
     tab.get_by_role("button", name="The model was right").dblclick()
     wait_for_case(tab, cases[1])
     eventually(lambda: desk.state(cases[0]) == "decided", "the decision")
@@ -66,12 +66,12 @@ def _scale(tab: Any) -> float:
 
 
 def _corner(tab: Any) -> tuple[float, float]:
-    """Where the left upper corner of the picture is."""
+    """Returns the position of the picture's upper left corner."""
     box = tab.locator(".picture-frame img").evaluate("image => image.getBoundingClientRect().toJSON()")
     return box["x"], box["y"]
 
 
-def test_zoom(desk: Desk, tab: Any, cases: list[int]) -> None:
+def test_zooms_by_click_drag_wheel_and_button(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.emulate_media(reduced_motion="reduce")
     frame = tab.locator(".picture-frame")
     button = tab.get_by_role("button", name="Zoom")
@@ -88,8 +88,8 @@ def test_zoom(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.mouse.move(middle[0] + 60, middle[1] + 40, steps=4)
     tab.mouse.up()
     moved = round(before[0] + 60), round(before[1] + 40)
-    eventually(lambda: tuple(map(round, _corner(tab))) == moved, "it follows the hand")
-    assert _scale(tab) >= 2, "the end of a drag is no click"
+    eventually(lambda: tuple(map(round, _corner(tab))) == moved, "it follows the mouse")
+    assert _scale(tab) >= 2, "the end of a drag is not a click"
 
     scale = _scale(tab)
     tab.mouse.wheel(0, -200)
@@ -102,11 +102,10 @@ def test_zoom(desk: Desk, tab: Any, cases: list[int]) -> None:
     eventually(lambda: _scale(tab) >= 2, "by the button")
     tab.get_by_role("button", name="The model was right").click()
     wait_for_case(tab, cases[1])
-    assert _scale(tab) == 1, "the next one is shown whole"
+    assert _scale(tab) == 1, "the next picture is shown whole"
 
 
-def test_others_like_it(desk: Desk, tab: Any, cases: list[int]) -> None:
-    """A click on a case of the same labels leads there, and back."""
+def test_similar_case_can_be_opened(desk: Desk, tab: Any, cases: list[int]) -> None:
     alike = next(photo for photo in range(4, PHOTOS) if desk.labels(photo)[0] == desk.labels(0)[0])
     other = desk.say(alike, "teapot")
     tab.reload()

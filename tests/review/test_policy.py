@@ -1,4 +1,4 @@
-"""A policy that forbids everything inline, and pages that need nothing of it."""
+"""The content security policy forbids inline scripts and styles, and no page has any."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _policy(response: Any) -> dict[str, str]:
     return {name: value for name, _space, value in (directive.strip().partition(" ") for directive in directives)}
 
 
-def test_every_page(desk: Desk, sit: Sit) -> None:
-    """That no console complains is checked for every tab of these tests."""
+def test_every_page_has_a_strict_policy_and_nothing_inline(desk: Desk, sit: Sit) -> None:
+    """The fixture `sit` checks that no console reports a violation."""
     pages = furnish(desk, sit)
     tab = sit("lead")
     for name, path in pages.paths.items():
@@ -34,8 +34,8 @@ def test_every_page(desk: Desk, sit: Sit) -> None:
         assert INLINE.findall(response.text()) == [], name
 
 
-def test_the_tests_would_notice(desk: Desk, sit: Sit) -> None:
-    """A script and a style that come in all the same do nothing, and the console says so."""
+def test_violations_are_blocked_and_reported(desk: Desk, sit: Sit) -> None:
+    """An inline script or style does nothing, and the console reports it."""
     (case,) = desk.open_cases(1)
     tab = sit(expects="policy|Content Security Policy")
     violations: list[str] = []

@@ -1,4 +1,4 @@
-"""Two reviewers at once: never the same case, and never one over the other."""
+"""Two reviewers at once never get the same case and never overwrite each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _open(tab: Any, desk: Desk, case: int) -> None:
     wait_for_case(tab, case)
 
 
-def test_never_the_same_case(desk: Desk, sit: Sit) -> None:
+def test_two_reviewers_get_different_cases(desk: Desk, sit: Sit) -> None:
     cases = desk.open_cases(CASES)
     tabs = {name: sit(name) for name in ("ada", "grace")}
     seen: dict[str, list[int]] = {name: [] for name in tabs}
@@ -43,7 +43,7 @@ def test_never_the_same_case(desk: Desk, sit: Sit) -> None:
         assert all(desk.decisions(case)[0][2] == name for case in own)
 
 
-def test_a_case_that_somebody_else_looks_at(desk: Desk, sit: Sit) -> None:
+def test_claimed_case_shows_no_verdicts(desk: Desk, sit: Sit) -> None:
     (case,) = desk.open_cases(1)
     ada, grace = sit("ada"), sit("grace")
     _open(ada, desk, case)
@@ -58,12 +58,12 @@ def test_a_case_that_somebody_else_looks_at(desk: Desk, sit: Sit) -> None:
     assert desk.decisions() == []
 
 
-def test_decided_by_somebody_else_meanwhile(desk: Desk, sit: Sit) -> None:
-    """The claim has run out, somebody else has taken the case and decided it. Nothing is overwritten."""
+def test_rejects_case_that_somebody_else_decided(desk: Desk, sit: Sit) -> None:
+    """The claim expires, and somebody else claims and decides the case. Nothing is overwritten."""
     case, after = desk.open_cases(2)
     ada, grace = sit("ada", expects="status of 409"), sit("grace")
     _open(ada, desk, case)
-    eventually(lambda: desk.claimed_by(after) == "ada", "the next case is claimed beforehand")
+    eventually(lambda: desk.claimed_by(after) == "ada", "the next case is claimed in advance")
     desk.let_claims_expire()
     _open(grace, desk, case)
     grace.keyboard.press("a")
@@ -71,17 +71,17 @@ def test_decided_by_somebody_else_meanwhile(desk: Desk, sit: Sit) -> None:
 
     ada.keyboard.press("x")
     alert = ada.get_by_role("alert")
-    alert.get_by_text(f"Case {case} was not stored. Decided meanwhile by grace (Corrected: cup).").wait_for()
+    alert.get_by_text(f"Case {case} wasn't saved. Already decided by grace (Corrected: cup).").wait_for()
     assert desk.decisions(case) == [("corrected", "cup", "grace")]
-    assert ada.locator(".review-status").inner_text() == f"Case {case}: not stored.", "and it does not count"
+    assert ada.locator(".review-status").inner_text() == f"Case {case}: not saved.", "it is not counted"
     alert.get_by_role("link", name=f"Look at case {case}").click()
     ada.get_by_text("Corrected to “cup” by grace").wait_for()
-    ada.keyboard.press("u")  # there is no button for it: what another decided is not his to undo
+    ada.keyboard.press("u")  # there is no button to undo another reviewer's decision
     assert desk.decisions(case) == [("corrected", "cup", "grace")]
 
 
-def test_taken_by_somebody_else_meanwhile(desk: Desk, sit: Sit) -> None:
-    """The claim has run out, and somebody else looks at the case now."""
+def test_rejects_case_that_somebody_else_claimed(desk: Desk, sit: Sit) -> None:
+    """The claim expires, and somebody else opens the case."""
     case, _after = desk.open_cases(2)
     ada, grace = sit("ada", expects="status of 409"), sit("grace")
     _open(ada, desk, case)
@@ -92,8 +92,8 @@ def test_taken_by_somebody_else_meanwhile(desk: Desk, sit: Sit) -> None:
     assert desk.decisions() == [] and desk.claimed_by(case) == "grace"
 
 
-def test_a_claim_that_has_run_out_does_no_harm(desk: Desk, sit: Sit) -> None:
-    """As long as nobody else was there, what took long to look at can be decided."""
+def test_expired_claim_does_not_prevent_a_decision(desk: Desk, sit: Sit) -> None:
+    """Unless somebody else has claimed the case."""
     (case,) = desk.open_cases(1)
     ada = sit("ada")
     _open(ada, desk, case)
@@ -102,13 +102,16 @@ def test_a_claim_that_has_run_out_does_no_harm(desk: Desk, sit: Sit) -> None:
     eventually(lambda: desk.decisions() == [("corrected", "cup", "ada")], "the decision")
 
 
-def test_what_was_claimed_beforehand_is_asked_for_again(desk: Desk, sit: Sit) -> None:
-    """A page that was left open over lunch: its next case has become somebody else's, and is not shown."""
+def test_expired_claim_in_advance_is_renewed_or_replaced(desk: Desk, sit: Sit) -> None:
+    """A page stays open over lunch; somebody else claims its next case, so that another one is shown."""
     first, second, third = desk.open_cases(3)
-    ada, grace = sit("ada"), sit("grace", java_script_enabled=False)  # without, she claims only what she looks at
+    ada, grace = (
+        sit("ada"),
+        sit("grace", java_script_enabled=False),
+    )  # claims only the case on the page
     ada.clock.install()
     _open(ada, desk, first)
-    eventually(lambda: desk.claimed_by(second) == "ada", "the next case is claimed beforehand")
+    eventually(lambda: desk.claimed_by(second) == "ada", "the next case is claimed in advance")
     ada.wait_for_load_state("networkidle")
     desk.let_claims_expire()
     grace.goto(f"{desk.url}/{second}/focus/")

@@ -15,14 +15,14 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def visitor(desk: Desk, sit: Sit) -> Any:
-    """Somebody who looks at an answer, with the keyboard only."""
+    """A visitor's tab with an answer."""
     tab = sit("")
     tab.goto(desk.answers[0]["links"]["page"])
     return tab
 
 
 def _say_no(tab: Any, typed: str) -> None:
-    """From the question to the sent form: the keys that the page itself leads through."""
+    """Answers the question and sends the form by keyboard."""
     tab.get_by_role("radio", name="Yes").focus()
     tab.keyboard.press("ArrowRight")
     tab.keyboard.press("Tab")
@@ -33,7 +33,7 @@ def _say_no(tab: Any, typed: str) -> None:
     tab.keyboard.press("Enter")
 
 
-def test_a_statement_is_replaced_until_it_is_decided(desk: Desk, visitor: Any, sit: Sit) -> None:
+def test_feedback_can_be_replaced_until_the_case_is_decided(desk: Desk, visitor: Any, sit: Sit) -> None:
     _say_no(visitor, "siamese")
     visitor.get_by_text("You said: no, it is “Siamese cat”.").wait_for()
     case = desk.case_of(0)
@@ -45,7 +45,7 @@ def test_a_statement_is_replaced_until_it_is_decided(desk: Desk, visitor: Any, s
     visitor.get_by_role("button", name="Send", exact=True).click()
     visitor.get_by_text("You said: no, it is “tabby”.").wait_for()
     said = desk.rows("SELECT expected_label, is_current FROM feedback_feedback ORDER BY id")
-    assert said == [("Siamese_cat", 0), ("tabby", 1)], "the earlier statement is kept, and does not count"
+    assert said == [("Siamese_cat", 0), ("tabby", 1)], "the earlier statement is stored, but not current"
 
     reviewer = sit("ada")
     reviewer.goto(f"{desk.url}/next/")
@@ -71,7 +71,7 @@ def test_a_statement_is_replaced_until_it_is_decided(desk: Desk, visitor: Any, s
         ("Unusable", "A reviewer looked at this: the picture cannot be used."),
     ],
 )
-def test_later_the_page_tells_what_was_decided(desk: Desk, visitor: Any, sit: Sit, button: str, told: str) -> None:
+def test_result_page_shows_the_decision(desk: Desk, visitor: Any, sit: Sit, button: str, told: str) -> None:
     visitor.get_by_label("Not sure").check()
     visitor.get_by_role("button", name="Send", exact=True).click()
     visitor.get_by_text("Thank you. A reviewer will look at it.").wait_for()
@@ -83,12 +83,12 @@ def test_later_the_page_tells_what_was_decided(desk: Desk, visitor: Any, sit: Si
     visitor.reload()
     assert visitor.get_by_text(told).is_visible()
     reviewer.keyboard.press("u")
-    eventually(lambda: len(desk.decisions()) == 2, "it is taken back")
+    eventually(lambda: len(desk.decisions()) == 2, "the undo")
     visitor.reload()
     assert visitor.get_by_text(told).count() == 0
 
 
-def test_two_visitors_say_two_things(desk: Desk, sit: Sit) -> None:
+def test_two_visitors_give_two_statements(desk: Desk, sit: Sit) -> None:
     for label in ("cup", "teapot"):
         tab = sit("")
         tab.goto(desk.answers[0]["links"]["page"])

@@ -1,4 +1,4 @@
-"""The whole desk in a browser that runs no scripts: every button is a form, and every page follows from one."""
+"""The desk in a browser without JavaScript: every button belongs to a form."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _said(tab: Any) -> str:
     return str(tab.get_by_role("status").first.inner_text())
 
 
-def test_decide_skip_flag_undo(desk: Desk, tab: Any, cases: list[int]) -> None:
+def test_decides_skips_flags_and_undoes(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.goto(f"{desk.url}/")
     tab.get_by_role("link", name="Next for me").click()
     assert case_on(tab) == cases[0]
     _click(tab, "Accept “teapot”")
     assert (case_on(tab), _said(tab)) == (cases[1], f"Case {cases[0]}: corrected to “teapot”.")
     _click(tab, "Skip")
-    assert (case_on(tab), _said(tab)) == (cases[2], f"Case {cases[1]}: skipped. It comes back to you last of all.")
+    assert (case_on(tab), _said(tab)) == (cases[2], f"Case {cases[1]}: skipped. You'll see it again at the end.")
     tab.get_by_text("Flag…").click()
     tab.get_by_label("What should somebody look at?").fill("Two things.\nWhich one?")
     _click(tab, "Flag")
@@ -49,19 +49,19 @@ def test_decide_skip_flag_undo(desk: Desk, tab: Any, cases: list[int]) -> None:
     _click(tab, re.compile(f"^{desk.labels(2)[1].replace('_', ' ')} "))
     assert case_on(tab) == cases[3]
     _click(tab, "Unusable")
-    assert case_on(tab) == cases[1], "what was skipped, at last"
+    assert case_on(tab) == cases[1], "the skipped case comes last"
     _click(tab, "The model was right")
     assert tab.get_by_role("heading", name="Nothing left to review").is_visible()
     kinds = [kind for kind, _label, _who in desk.decisions()]
     assert kinds == ["corrected", "flagged", "undo", "corrected", "unusable", "right"]
 
 
-def test_another_label(desk: Desk, tab: Any, cases: list[int]) -> None:
+def test_types_another_label(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.goto(f"{desk.url}/{cases[0]}/focus/")
     field = tab.get_by_label("Another label")
     field.fill("no such thing")
     _click(tab, "It is this")
-    assert tab.get_by_role("alert").get_by_text("“no such thing” is none of the labels.").is_visible()
+    assert tab.get_by_role("alert").get_by_text("We have no label “no such thing”.").is_visible()
     assert field.input_value() == "no such thing" and field.get_attribute("aria-invalid") == "true"
     field.fill("Eskimo dog")
     _click(tab, "It is this")
@@ -69,7 +69,7 @@ def test_another_label(desk: Desk, tab: Any, cases: list[int]) -> None:
     assert desk.decisions() == [("corrected", "Eskimo_dog", "ada")]
 
 
-def test_decided_by_somebody_else_meanwhile(desk: Desk, tab: Any, sit: Sit, cases: list[int]) -> None:
+def test_rejects_case_that_somebody_else_decided(desk: Desk, tab: Any, sit: Sit, cases: list[int]) -> None:
     tab.goto(f"{desk.url}/{cases[0]}/focus/")
     tab.get_by_text("Flag…").click()
     tab.get_by_label("What should somebody look at?").fill("a long thought")
@@ -79,14 +79,14 @@ def test_decided_by_somebody_else_meanwhile(desk: Desk, tab: Any, sit: Sit, case
     _click(grace, "Unusable")
     _click(tab, "Flag")
     alert = tab.locator(".review-alert").inner_text()
-    assert "Decided meanwhile by grace (Unusable). Your verdict was not stored." in alert
-    assert "a long thought" in alert, "what was typed is not lost"
+    assert "Already decided by grace (Unusable). Your verdict wasn't saved; theirs stands." in alert
+    assert "a long thought" in alert, "the typed note is not lost"
     assert desk.decisions(cases[0]) == [("unusable", "", "grace")]
     tab.get_by_role("link", name="Next for me").click()
-    assert case_on(tab) == cases[2], "the one after is hers"
+    assert case_on(tab) == cases[2], "grace has claimed the one in between"
 
 
-def test_list_and_bulk_action(desk: Desk, tab: Any, cases: list[int]) -> None:
+def test_search_filter_and_bulk_action(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.goto(f"{desk.url}/")
     tab.locator("#searchbar").fill("teapot")
     tab.get_by_role("button", name="Search").click()
@@ -95,9 +95,9 @@ def test_list_and_bulk_action(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.get_by_role("search", name="The model said").get_by_role("button").click()
     same = [case for photo, case in enumerate(cases) if desk.labels(photo)[0] == desk.labels(0)[0]]
     assert tab.locator("#result_list tbody tr").count() == len(same)
-    tab.get_by_role("link", name="(take this filter away)").first.click()
+    tab.get_by_role("link", name="(remove this filter)").first.click()
     for case in cases[1:3]:
-        tab.get_by_label(f"Choose case {case}", exact=True).check()
+        tab.get_by_label(f"Select case {case}", exact=True).check()
     tab.get_by_label("Action:").select_option(label="Mark as unusable…")
     tab.get_by_role("button", name="Go").click()
     assert tab.get_by_text("→ Unusable").count() == 2 and desk.decisions() == []
@@ -109,13 +109,13 @@ def test_list_and_bulk_action(desk: Desk, tab: Any, cases: list[int]) -> None:
     assert {desk.state(case) for case in cases} == {"open"}
 
 
-def test_grid(desk: Desk, tab: Any, cases: list[int]) -> None:
+def test_grid_decides_and_undoes(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.goto(f"{desk.url}/grid/")
     tab.get_by_alt_text(f"Picture of case {cases[0]}", exact=True).click()
     tab.get_by_alt_text(f"Picture of case {cases[3]}", exact=True).click()
     tab.get_by_label("It is…").check()
-    tab.get_by_label("The label that it is").fill("tabby")
-    _click(tab, "Look at what will happen")
+    tab.get_by_label("The correct label").fill("tabby")
+    _click(tab, "Preview")
     assert tab.get_by_text("→ Corrected: tabby").count() == 2
     _click(tab, "Decide 2 cases")
     assert desk.decisions() == [("corrected", "tabby", "ada")] * 2

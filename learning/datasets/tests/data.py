@@ -50,7 +50,7 @@ def decided_case(
     prediction = stored_prediction(image)
     verdict = verdict or ("right" if label == prediction.label else "corrected")
     values = {
-        "source": Case.Source.AUDIT,
+        "source": Case.OpenedBy.AUDIT,
         "predicted_label": prediction.label,
         "score": prediction.score,
         "margin": 0.5,
@@ -81,13 +81,13 @@ def many_cases(contents: Iterable[bytes], labels: Iterable[str]) -> None:
             Case(
                 image=image,
                 prediction=prediction,
-                source=Case.Source.AUDIT,
+                source=Case.OpenedBy.AUDIT,
                 predicted_label="espresso",
                 score=0.5,
                 margin=0.5,
                 model_version="fake-net@1",
                 state=Case.State.DECIDED,
-                verdict=Case.Verdict.CORRECTED,
+                verdict=Case.Outcome.CORRECTED,
                 label=label,
                 decided_by=reviewer,
                 decided_at=DECIDED_AT,

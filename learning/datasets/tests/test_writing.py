@@ -23,9 +23,10 @@ from learning.datasets.tests.data import EVERYTHING, decided_case, manifest, man
 from learning.datasets.writing import NothingToExport, Progress
 from predictions.models import Image
 from predictions.tests.pictures import picture, png
-from review.decisions import Verdict, case_decide, case_reopen
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case
 from review.tests.cases import open_case, reviewer_named
+from review.undoing import case_reopen
 
 pytestmark = pytest.mark.django_db
 
@@ -90,9 +91,11 @@ def test_exports_decisions_of_the_desk_without_names_and_notes(path: Path) -> No
     """The decisions are made through the desk's services. A reopened case is left out."""
     reviewer = reviewer_named()
     cases = [open_case() for _ in range(4)]
-    case_decide(case_id=cases[0].pk, reviewer=reviewer, verdict=Verdict("right"))
-    case_decide(case_id=cases[1].pk, reviewer=reviewer, verdict=Verdict("corrected", "cup", "a note, ada@example.org"))
-    case_decide(case_id=cases[2].pk, reviewer=reviewer, verdict=Verdict("right"))
+    case_decide(case_id=cases[0].pk, reviewer=reviewer, verdict=DecisionRequest("right"))
+    case_decide(
+        case_id=cases[1].pk, reviewer=reviewer, verdict=DecisionRequest("corrected", "cup", "a note, ada@example.org")
+    )
+    case_decide(case_id=cases[2].pk, reviewer=reviewer, verdict=DecisionRequest("right"))
     case_reopen(case_id=cases[2].pk, reviewer=reviewer)
     write(path)
     lines = {line["sha256"]: line for line in manifest(path)}

@@ -37,7 +37,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="VERDICT",
-            help=f"only this verdict: {', '.join(Case.Verdict)}; repeat for more",
+            help=f"only this verdict: {', '.join(Case.Outcome)}; repeat for more",
         )
         parser.add_argument("--force", action="store_true", help="overwrite an existing file")
 

@@ -1,4 +1,4 @@
-"""`manage.py seed_review`: made-up cases, to try the reviewing desk out or to measure it."""
+"""`manage.py seed_review`: adds sample cases, to try the reviewing desk or to measure it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from review.models import Case
 from worker.inference.engines import EngineError
 from worker.inference.repository import RepositoryError
 
-LARGE = 2000  # cases; beyond, classifying real photos would take minutes
+LARGE = 2000  # cases; classifying more photos would take minutes
 
 
 class Command(BaseCommand):
     help = (
-        "Adds made-up cases to this database: real photos that the active model really classifies, or, beyond "
-        f"{LARGE} cases, small generated pictures. Nothing takes them out again: use a database for trying out."
+        "Adds sample cases to this database: photos that the active model classifies or, for more than "
+        f"{LARGE} cases, small generated pictures. They cannot be removed: use a database that you can throw away."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--cases", type=int, default=200, help="default: 200")
-        parser.add_argument("--statements", type=int, help="of generated cases; default: five for each")
-        parser.add_argument("--photos", type=Path, help="a folder of photos; default: cuts of scikit-image's samples")
-        parser.add_argument("--generated", action="store_true", help="generated pictures for few cases too")
-        parser.add_argument("--force", action="store_true", help="also where there are cases already")
+        parser.add_argument(
+            "--statements", type=int, help="number of statements on generated cases; default: five per case"
+        )
+        parser.add_argument("--photos", type=Path, help="folder of photos; default: crops of scikit-image's samples")
+        parser.add_argument("--generated", action="store_true", help="use generated pictures for any number of cases")
+        parser.add_argument("--force", action="store_true", help="add sample cases even if the database has cases")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["cases"] < 1:
             raise CommandError("--cases must be at least 1.")
         if Case.objects.exists() and not options["force"]:
-            raise CommandError("There are cases already. With --force the made-up ones come beside them, for good.")
+            raise CommandError("The database has cases already. --force adds sample cases; they cannot be removed.")
         if options["generated"] or options["cases"] > LARGE:
             statements = options["statements"] if options["statements"] is not None else 5 * options["cases"]
             seeding.seed_generated(options["cases"], statements, _reviewer(), self.progress)
@@ -67,7 +69,7 @@ def _photos(number: int, folder: Path | None) -> list[tuple[str, bytes]]:
 
 
 def _reviewer() -> User:
-    """Whoever decided the generated cases: nobody can log in with it."""
+    """Returns the account that decides the generated cases. Nobody can log in with it."""
     roles.create_roles()
     reviewer, is_new = User.objects.get_or_create(username="seed", defaults={"is_active": False})
     if is_new:

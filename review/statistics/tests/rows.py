@@ -30,7 +30,7 @@ def case(
     """An open case, unless `changes` say otherwise."""
     prediction = answer(said, model_version)
     given = {
-        "source": Case.Source.FEEDBACK,
+        "source": Case.OpenedBy.FEEDBACK,
         "opened_at": timezone.now() - (age or timedelta(0)),
         "predicted_label": said,
         "score": 0.9,
@@ -42,7 +42,7 @@ def case(
 
 def decided(said: str, label: str, **changes: Any) -> Case:
     """`label` is what reviewers say; empty if the picture is unusable."""
-    verdict = Case.Verdict.RIGHT if label == said else Case.Verdict.CORRECTED if label else Case.Verdict.UNUSABLE
+    verdict = Case.Outcome.RIGHT if label == said else Case.Outcome.CORRECTED if label else Case.Outcome.UNUSABLE
     given: dict[str, Any] = {"state": "decided", "verdict": verdict, "label": label}
     return case(said, **(given | {"decided_by": reviewer_named(), "decided_at": timezone.now()} | changes))
 

@@ -1,0 +1,110 @@
+"""Deciding or reopening many cases at once, and a preview of it. Retries work as in `decisions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from predictions.exceptions import RequestRejected
+from review.decisions import DecisionRequest, SeenState, decide_within, outcome
+from review.history import adding_to_history, rows_with_key
+from review.models import Case, Decision
+from review.undoing import reopen_within, require_not_open
+
+MAX_CASES = 500
+REOPEN = "reopen"  # besides the kinds of a `DecisionRequest`
+
+# Rejections that do not depend on the case: they concern the whole request.
+_OF_THE_REQUEST = frozenset({"unknown-label", "label-needed", "unknown-verdict", "note-needed"})
+
+
+@dataclass
+class BulkResult:
+    """The rows that a bulk write `stored`, and the reason for each case that it `rejected`."""
+
+    bulk: UUID
+    stored: list[Decision] = field(default_factory=list)
+    rejected: list[tuple[int, RequestRejected]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a bulk write would do to one case: its state `after` in words, or the `problem` that prevents it."""
+
+    case: Case
+    after: str = ""
+    problem: str = ""
+
+    @property
+    def token(self) -> str:
+        """The case and the state in which it was seen, for the form that carries the plan out."""
+        return f"{self.case.pk}:{self.case.decision_count}:{self.case.prediction_id}"
+
+
+def cases_plan(*, case_ids: Sequence[int], reviewer: User, verdict: DecisionRequest) -> list[Plan]:
+    """Returns what `cases_decide` or, for the kind `REOPEN`, `cases_reopen` would do. Changes nothing.
+
+    Raises `RequestRejected`: `too-many`, or what makes the request invalid for every case.
+    """
+    require_not_too_many(case_ids)
+    cases = Case.objects.select_related("prediction", "claimed_by", "decided_by").in_bulk(list(case_ids))
+    return [_plan(cases[pk], reviewer, verdict) for pk in dict.fromkeys(case_ids) if pk in cases]
+
+
+def _plan(case: Case, reviewer: User, verdict: DecisionRequest) -> Plan:
+    try:
+        if verdict.kind == REOPEN:
+            require_not_open(case)
+            return Plan(case, after="open again")
+        kind, label = outcome(case, reviewer, verdict)
+        title = str(Decision.Kind(kind).label)
+        return Plan(case, after=f"{title}: {label.replace('_', ' ')}" if label else title)
+    except RequestRejected as rejection:
+        if rejection.code in _OF_THE_REQUEST:
+            raise
+        return Plan(case, problem=rejection.message)
+
+
+def cases_decide(
+    *, seen: Mapping[int, SeenState | None], reviewer: User, verdict: DecisionRequest, key: UUID | None = None
+) -> BulkResult:
+    """Gives many cases, named by their ids, the same verdict. Cases that cannot be decided stay unchanged.
+
+    Raises `RequestRejected` `too-many`.
+    """
+    bulk = key or uuid4()
+    return _for_each(seen, reviewer, bulk, lambda pk: decide_within(pk, reviewer, verdict, seen[pk], bulk, bulk))
+
+
+def cases_reopen(*, case_ids: Collection[int], reviewer: User, key: UUID | None = None) -> BulkResult:
+    """Puts many cases back into the queue. Raises `RequestRejected` `too-many`."""
+    bulk = key or uuid4()
+    return _for_each(case_ids, reviewer, bulk, lambda pk: reopen_within(pk, reviewer, bulk))
+
+
+def require_not_too_many(case_ids: Collection[int]) -> None:
+    """Raises `RequestRejected` `too-many`."""
+    if len(case_ids) > MAX_CASES:
+        raise RequestRejected("too-many", f"At most {MAX_CASES} cases at once; you selected {len(case_ids)}.")
+
+
+def _for_each(case_ids: Collection[int], reviewer: User, key: UUID, change: Callable[[int], Decision]) -> BulkResult:
+    """Applies `change` to each case. A retry changes no case that the first attempt could not change."""
+    require_not_too_many(case_ids)
+    result = BulkResult(key)
+    with transaction.atomic():
+        earlier = set(rows_with_key(reviewer, key).values_list("pk", flat=True))
+        for case_id in sorted(case_ids):  # in a fixed order, so that two bulk writes cannot deadlock
+            try:
+                with adding_to_history():
+                    row = change(case_id)
+                    if earlier and row.pk not in earlier:
+                        raise RequestRejected("left-out", "The first attempt could not change it.", status=409)
+                result.stored.append(row)
+            except RequestRejected as rejection:
+                result.rejected.append((case_id, rejection))
+    return result

@@ -1,0 +1,107 @@
+"""Counts of cases, kept for a short time because every page of the queue shows many of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from django.core.cache import cache
+from django.db import DatabaseError, connection, connections
+from django.db.models import Count, Value
+from django.utils import timezone
+
+from review.filters import CLAIMED, STATES
+from review.models import Case
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS = 5
+SLOW_SECONDS = 0.02  # counts that take longer may be older than `FRESH_SECONDS`
+OLDEST_SECONDS = 300
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Counted(Generic[T]):
+    """A count. `at`: when it was made, in seconds since 1970. `seconds`: how long it took."""
+
+    value: T
+    at: float
+    seconds: float
+
+
+def counted_lately(name: str, count: Callable[[], T]) -> T:
+    """Returns what `count` returns, or what it returned recently in this process.
+
+    A slow count may be older: a thread repeats it for the next request. Nobody notices that the last of a hundred
+    thousand cases is missing; everybody notices the last of twenty.
+    """
+    key = f"cases:{name}"
+    known: _Counted[T] | None = cache.get(key)
+    now = time.time()
+    if known is not None and now - known.at < FRESH_SECONDS:
+        return known.value
+    # The thread has another connection, which would not see what this transaction has written.
+    if known is not None and known.seconds > SLOW_SECONDS and not connection.in_atomic_block:
+        if cache.add(f"{key}:counting", True, OLDEST_SECONDS):
+            threading.Thread(target=_count_in_thread, args=(key, count), name="count cases", daemon=True).start()
+        return known.value
+    return _count_now(key, count)
+
+
+def _count_now(key: str, count: Callable[[], T]) -> T:
+    started = time.monotonic()
+    value = count()
+    cache.set(key, _Counted(value, time.time(), time.monotonic() - started), OLDEST_SECONDS)
+    return value
+
+
+def _count_in_thread(key: str, count: Callable[[], T]) -> None:
+    try:
+        _count_now(key, count)
+    except DatabaseError:
+        logger.warning("Cases could not be counted.", exc_info=True)
+    finally:
+        cache.delete(f"{key}:counting")
+        connections.close_all()
+
+
+def state_counts() -> dict[str, int]:
+    """Returns the number of cases in each of `STATES`."""
+    return counted_lately("states", _count_states)
+
+
+def _count_states() -> dict[str, int]:
+    counts = dict.fromkeys(STATES, 0)
+    everything = Case.objects.order_by().values_list("state", "verdict").annotate(number=Count("*"))
+    claimed = Case.objects.claimed(timezone.now()).order_by().annotate(part=Value(CLAIMED), none=Value(""))
+    claimed_now = claimed.values_list("part", "none").annotate(number=Count("*"))
+    for state, verdict, number in everything.union(claimed_now, all=True):
+        counts[state] += number
+        if verdict:
+            counts[verdict] += number
+        if state != CLAIMED:
+            counts["all"] += number
+    update_planner_statistics()
+    return counts
+
+
+def update_planner_statistics() -> None:
+    """Runs ANALYZE where SQLite finds that its planner needs it; PostgreSQL's autovacuum does so by itself.
+
+    Without statistics SQLite guesses among the indexes that begin with `state`. With 20,000 cases it then reads all
+    open ones for a page of old cases (17 ms instead of 1.4) or for the counts within a label (19 ms instead of 1.6).
+    ANALYZE takes 70 ms once, and again when the table has grown 25-fold; the check takes less than 0.1 ms.
+    """
+    if connection.vendor != "sqlite":
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA optimize")
+    except DatabaseError:  # another connection is writing: the next count tries again
+        logger.debug("SQLite's statistics were not updated.", exc_info=True)

@@ -1,0 +1,33 @@
+"""What the forms of the desk send, parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+
+from predictions.exceptions import RequestRejected
+
+
+def reviewer(request: HttpRequest) -> User:
+    """Returns the user who is logged in."""
+    assert isinstance(request.user, User)  # noqa: S101 - the admin lets nobody else in
+    return request.user
+
+
+def sent_key(request: HttpRequest) -> UUID:
+    """Returns the key of the write that a form asks for. A form that is sent again has the same key.
+
+    Raises `RequestRejected` `malformed`.
+    """
+    try:
+        return UUID(request.POST["key"])
+    except (KeyError, ValueError) as error:
+        raise RequestRejected("malformed", "The form has no key. Please reload the page.") from error
+
+
+def row_ids(texts: Iterable[str]) -> list[int]:
+    """Returns the ids among `texts`; ignores what cannot be the id of a row."""
+    return [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19]
