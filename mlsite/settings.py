@@ -194,12 +194,12 @@ UPLOAD_MAX_PIXELS = env("UPLOAD_MAX_PIXELS", cast=number(int, 1, 500_000_000), d
 # --- Review ---------------------------------------------------------------------------------------
 
 REVIEW_BELOW_SCORE = env("REVIEW_BELOW_SCORE", cast=number(float, 0, 1), default=0.1)  # a less sure answer opens a case
-REVIEW_SAMPLE_RATE: float = env("REVIEW_SAMPLE_RATE", cast=number(float, 0, 1), default=0.01)  # of all pictures
+REVIEW_SAMPLE_RATE = env("REVIEW_SAMPLE_RATE", cast=number(float, 0, 1), default=0.01)  # of all pictures
 REVIEW_CLAIM_MINUTES = env("REVIEW_CLAIM_MINUTES", cast=number(int, 1, 1440), default=15)
 
 # --- Web server -----------------------------------------------------------------------------------
 
-WEB_THREADS: int = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each current request holds one
+WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each current request holds one
 
 # --- Files ----------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ def is_sampled(sha256: str) -> bool:
     A keyed hash decides, so that the result is the same in every process and each time the image is sent, nobody
     outside can predict it, and a higher rate only adds images to the sample.
     """
-    rate = settings.REVIEW_SAMPLE_RATE
+    rate: float = settings.REVIEW_SAMPLE_RATE
     if not rate:
         return False
     digest = hmac.digest(settings.SECRET_KEY.encode(), b"review-sample:" + sha256.encode(), "sha256")

@@ -99,7 +99,8 @@ class WaitSlots:
 
     @property
     def limit(self) -> int:
-        return max(1, settings.WEB_THREADS - FREE_THREADS)
+        threads: int = settings.WEB_THREADS
+        return max(1, threads - FREE_THREADS)
 
     @property
     def is_exhausted(self) -> bool:
