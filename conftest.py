@@ -235,7 +235,7 @@ def _built_models() -> Path:
     """The folder in which the first process of a parallel run has built the model; the others wait for it."""
     folder = Path(django_settings.DATA_DIR).parent / "models" if XDIST_WORKER else Path(django_settings.MODELS_DIR)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with folder.with_suffix(".lock").open("w") as lock:  # beside the folder: the repository has a lock in it
         fcntl.flock(lock, fcntl.LOCK_EX)
         repository = Repository(folder)
         if not repository.versions():
