@@ -15,7 +15,7 @@ from review.filters import Filters
 from review.statistics import estimates, queries
 from review.statistics.estimates import Complaints, Confusion, Precision
 from review.statistics.intervals import Proportion
-from review.statistics.plots import Bar, Plot, Row, bars_plot, intervals_plot, statements_plot
+from review.statistics.plots import Bar, Plot, PlotRow, bars_plot, intervals_plot, statements_plot
 from review.statistics.queries import CaseCount, Day, Queue
 from review.statistics.selection import Selection
 from review.statistics.tables import Cell, Column, Table, Text
@@ -120,8 +120,8 @@ class Report:
         return statements_plot(self.days)
 
     def complaints_plot(self) -> Plot:
-        rows = [Row("All versions", (self.complaints.corrected,), is_overall=True)] if self._is_compared else []
-        rows += [Row(one.model_version, (one.corrected,)) for one in self._complaints_by_version[:VERSIONS]]
+        rows = [PlotRow("All versions", (self.complaints.corrected,), is_overall=True)] if self._is_compared else []
+        rows += [PlotRow(one.model_version, (one.corrected,)) for one in self._complaints_by_version[:VERSIONS]]
         return intervals_plot(
             "complaints", rows, title="Share of complaints that were confirmed", series=("Confirmed",)
         )
@@ -137,8 +137,8 @@ class Report:
         return bars_plot("queue", bars, title="Open cases by age")
 
     def precision_plot(self) -> Plot:
-        rows = [Row("All classes", _both_shares(self.precision), is_overall=True)]
-        rows += [Row(words(one.name), _both_shares(one)) for one in self.classes[: self.drawn_classes]]
+        rows = [PlotRow("All classes", _both_shares(self.precision), is_overall=True)]
+        rows += [PlotRow(words(one.name), _both_shares(one)) for one in self.classes[: self.drawn_classes]]
         return intervals_plot("precision", rows, title="Precision by predicted class", series=TWO_ESTIMATES)
 
     def confusions_plot(self) -> Plot:
@@ -149,7 +149,7 @@ class Report:
         return bars_plot("confusions", bars, title="Corrected cases by what the model said and what it is")
 
     def versions_plot(self) -> Plot:
-        rows = [Row(one.name, _both_shares(one)) for one in self.precision_by_version[:VERSIONS]]
+        rows = [PlotRow(one.name, _both_shares(one)) for one in self.precision_by_version[:VERSIONS]]
         return intervals_plot("versions", rows, title="Precision by model version", series=TWO_ESTIMATES)
 
     # --- As tables --------------------------------------------------------------------------------
