@@ -37,7 +37,7 @@ def _share(counts: Iterable[CaseCount], verdict: Case.Verdict) -> Proportion:
 
 
 @dataclass(frozen=True)
-class Complaints:
+class ComplaintsEstimate:
     """The cases in which somebody says that the answer is wrong.
 
     `corrected`: how often a reviewer agreed, of those that are decided and usable.
@@ -49,9 +49,9 @@ class Complaints:
     undecided: int
 
 
-def complaints(counts: Iterable[CaseCount], model_version: str = "") -> Complaints:
+def complaints(counts: Iterable[CaseCount], model_version: str = "") -> ComplaintsEstimate:
     disputed = [count for count in counts if count.is_disputed]
-    return Complaints(
+    return ComplaintsEstimate(
         model_version,
         corrected=_share(disputed, Case.Verdict.CORRECTED),
         unusable=sum(count.number for count in disputed if count.verdict == Case.Verdict.UNUSABLE),
@@ -59,7 +59,7 @@ def complaints(counts: Iterable[CaseCount], model_version: str = "") -> Complain
     )
 
 
-def complaints_by_version(counts: Iterable[CaseCount]) -> list[Complaints]:
+def complaints_by_version(counts: Iterable[CaseCount]) -> list[ComplaintsEstimate]:
     """Those with most decided cases first."""
     groups = _by(lambda count: count.model_version, counts)
     found = [complaints(group, version) for version, group in groups.items()]

@@ -17,7 +17,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from feedback.models import Feedback
 from review.models import Case, CaseQuerySet
-from review.statistics.selection import Selection
+from review.statistics.filter import StatisticsFilter
 
 
 def is_anything_there() -> bool:
@@ -55,25 +55,25 @@ class Day:
         return self.wrong + self.right + self.unsure
 
 
-def statements_by_day(selection: Selection) -> list[Day]:
+def statements_by_day(statistics_filter: StatisticsFilter) -> list[Day]:
     """Every day of the selected time, quiet ones too; from the first statement on where that is all time.
 
     All statements count on the day they were made, also those that their author replaced later. One query. A version
     is that of the answer that the statement speaks of.
     """
     statements = Feedback.objects.all()
-    if selection.since:
-        statements = statements.filter(created_at__gte=selection.since)
-    if selection.model_version:
-        statements = statements.filter(prediction__model_version=selection.model_version)
+    if statistics_filter.since:
+        statements = statements.filter(created_at__gte=statistics_filter.since)
+    if statistics_filter.model_version:
+        statements = statements.filter(prediction__model_version=statistics_filter.model_version)
     rows = statements.order_by().values_list(UtcDay("created_at", tzinfo=UTC), "verdict").annotate(number=Count("pk"))
     number: Counter[tuple[date, str]] = Counter()
     for day, verdict, count in rows:
         number[day, verdict] += count
-    first = selection.first_day or min((day for day, _verdict in number), default=None)
+    first = statistics_filter.first_day or min((day for day, _verdict in number), default=None)
     if first is None:
         return []
-    days = (first + timedelta(days=later) for later in range((selection.today - first).days + 1))
+    days = (first + timedelta(days=later) for later in range((statistics_filter.today - first).days + 1))
     verdict = Feedback.Verdict
     return [
         Day(
@@ -112,7 +112,7 @@ class CaseCount(NamedTuple):
         return self.state == Case.State.DECIDED
 
 
-def case_counts(selection: Selection) -> list[CaseCount]:
+def case_counts(statistics_filter: StatisticsFilter) -> list[CaseCount]:
     """The cases that were opened in the selected time, as they stand now, of all model versions.
 
     By the time of their opening and not of their decision: what opened in a time is a sample that nobody chose, and
@@ -121,9 +121,9 @@ def case_counts(selection: Selection) -> list[CaseCount]:
     One query for all estimates, so that they are of the same moment and agree with each other.
     """
     cases = Case.objects.all()
-    if selection.since:
+    if statistics_filter.since:
         # All states there are: so SQLite looks the time up in the index of state and time, and does not read it all.
-        cases = cases.filter(state__in=Case.State.values, opened_at__gte=selection.since)
+        cases = cases.filter(state__in=Case.State.values, opened_at__gte=statistics_filter.since)
     *columns, number = CaseCount._fields
     rows = cases.order_by().values_list(*columns).annotate(**{number: Count("pk")})
     return [CaseCount._make(row) for row in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 
@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from review.filters import Filters
 from review.statistics import estimates, queries
-from review.statistics.estimates import Complaints, Confusion, Precision
+from review.statistics.estimates import ComplaintsEstimate, Confusion, Precision
+from review.statistics.filter import StatisticsFilter
 from review.statistics.intervals import Proportion
 from review.statistics.plots import Bar, Plot, PlotRow, bars_plot, intervals_plot, statements_plot
 from review.statistics.queries import CaseCount, Day, Queue
-from review.statistics.selection import Selection
-from review.statistics.tables import Cell, Column, Table, Text
+from review.statistics.tables import Cell, Column, StatisticsTable, Text
 
 CLASSES = 30  # that are drawn and listed; the rest is in the file
 PAIRS = 20
@@ -32,29 +32,25 @@ def words(label: str) -> str:
 
 
 @dataclass(frozen=True)
-class Report:
+class StatisticsReport:
     """`drawn_classes`: how many the page has, of all.
 
     Each part is counted when it is first asked for, so that one table costs no more than its own queries."""
 
-    selection: Selection
-    now: datetime
+    filter: StatisticsFilter
+    now: datetime = field(default_factory=timezone.now)
     drawn_classes: int = CLASSES
-
-    @classmethod
-    def of(cls, selection: Selection) -> Report:
-        return cls(selection, timezone.now())
 
     @cached_property
     def is_narrowed(self) -> bool:
         """Whether the selection may leave something out. In a new installation there is nothing that it could."""
-        return (self.selection.window != "all" or bool(self.selection.model_version)) and queries.is_anything_there()
+        return (self.filter.window != "all" or bool(self.filter.model_version)) and queries.is_anything_there()
 
     # --- What was counted -------------------------------------------------------------------------
 
     @cached_property
     def days(self) -> list[Day]:
-        return queries.statements_by_day(self.selection)
+        return queries.statements_by_day(self.filter)
 
     @property
     def statement_total(self) -> int:
@@ -66,28 +62,28 @@ class Report:
 
     @cached_property
     def _all_counts(self) -> list[CaseCount]:
-        return queries.case_counts(self.selection)
+        return queries.case_counts(self.filter)
 
     @cached_property
     def _counts(self) -> list[CaseCount]:
-        return estimates.within(self._all_counts, self.selection.model_version)
+        return estimates.within(self._all_counts, self.filter.model_version)
 
     @cached_property
     def versions(self) -> list[str]:
         """That one can choose from: those that cases were opened for, and the chosen one."""
-        return sorted({count.model_version for count in self._all_counts} | {self.selection.model_version} - {""})
+        return sorted({count.model_version for count in self._all_counts} | {self.filter.model_version} - {""})
 
     @cached_property
-    def complaints(self) -> Complaints:
+    def complaints(self) -> ComplaintsEstimate:
         return estimates.complaints(self._counts)
 
     @cached_property
-    def _complaints_by_version(self) -> list[Complaints]:
+    def _complaints_by_version(self) -> list[ComplaintsEstimate]:
         return estimates.complaints_by_version(self._counts)
 
     @cached_property
     def queue(self) -> Queue:
-        return queries.queue_ages(self.selection.model_version, self.now)
+        return queries.queue_ages(self.filter.model_version, self.now)
 
     @property
     def sample_rate(self) -> float:
@@ -154,9 +150,9 @@ class Report:
 
     # --- As tables --------------------------------------------------------------------------------
 
-    def statements_table(self) -> Table:
+    def statements_table(self) -> StatisticsTable:
         """The newest day first. Reports of old clients name no answer, and so no version."""
-        has_reports = not self.selection.model_version
+        has_reports = not self.filter.model_version
         columns = [
             Column("day", "Day (UTC)"),
             Column("wrong", "Wrong"),
@@ -169,9 +165,9 @@ class Report:
             (day.day, day.wrong, day.right, day.unsure, day.total, *((day.reports,) if has_reports else ()))
             for day in reversed(self.days)
         ]
-        return Table("statements", "Statements per day", columns, rows, most=DAYS, is_folded=True)
+        return StatisticsTable("statements", "Statements per day", columns, rows, most=DAYS, is_folded=True)
 
-    def complaints_table(self) -> Table:
+    def complaints_table(self) -> StatisticsTable:
         columns = [
             Column("model_version", "Model version"),
             Column("complaints_decided", "Decided"),
@@ -192,9 +188,9 @@ class Report:
             )
             for place, one in enumerate(groups + self._complaints_by_version)
         ]
-        return Table("complaints", "Complaints by model version", columns, rows)
+        return StatisticsTable("complaints", "Complaints by model version", columns, rows)
 
-    def queue_table(self) -> Table:
+    def queue_table(self) -> StatisticsTable:
         columns = [
             Column("age", "Age"),
             Column("open", "Open"),
@@ -202,20 +198,20 @@ class Report:
             Column("flagged", "Flagged"),
         ]
         rows = [(Text(age.title), age.open, age.claimed, age.flagged) for age in self.queue.ages]
-        return Table("queue", "Cases that are not decided, by age", columns, rows)
+        return StatisticsTable("queue", "Cases that are not decided, by age", columns, rows)
 
-    def precision_table(self) -> Table:
+    def precision_table(self) -> StatisticsTable:
         columns = [Column("predicted_label", "Predicted class"), *_PRECISION_COLUMNS]
         overall = (Text("all", shown="All classes"), *_precision_cells(self.precision))
         rows = [overall]
         for one in self.classes:
             url = partial(self._cases_url, predicted_label=one.name)
             rows.append((Text(one.name, words(one.name), url), *_precision_cells(one)))
-        return Table(
+        return StatisticsTable(
             "precision", "Precision by predicted class", columns, rows, most=self.drawn_classes + 1, is_folded=True
         )
 
-    def confusions_table(self) -> Table:
+    def confusions_table(self) -> StatisticsTable:
         columns = [
             Column("predicted_label", "The model said"),
             Column("label", "Reviewers say"),
@@ -228,32 +224,32 @@ class Report:
             url = partial(self._cases_url, predicted_label=one.predicted_label, label=one.label)
             labels = Text(one.predicted_label, words(one.predicted_label), url), Text(one.label, words(one.label), url)
             rows.append((*labels, one.share.successes, one.share.total, one.share))
-        return Table("confusions", "Most confused pairs", columns, rows, most=PAIRS)
+        return StatisticsTable("confusions", "Most confused pairs", columns, rows, most=PAIRS)
 
     def _cases_url(self, **query: str) -> str:
         """Decided cases in the queue, of the selected version; the queue has no filter for the time."""
-        filters = Filters(state="decided", model_version=self.selection.model_version, **query)
+        filters = Filters(state="decided", model_version=self.filter.model_version, **query)
         return f"{reverse('admin:review_case_changelist')}?{filters.query_string}"
 
-    def versions_table(self) -> Table:
+    def versions_table(self) -> StatisticsTable:
         columns = [Column("model_version", "Model version"), *_PRECISION_COLUMNS]
         rows = [
             (Text(one.name, url=partial(self._version_url, one.name)), *_precision_cells(one))
             for one in self.precision_by_version
         ]
-        return Table("versions", "Precision by model version", columns, rows)
+        return StatisticsTable("versions", "Precision by model version", columns, rows)
 
     def _version_url(self, model_version: str) -> str:
-        return f"?{self.selection.query_string_for(model_version)}"
+        return f"?{self.filter.query_string_for(model_version)}"
 
 
 TABLES = {
-    "statements": Report.statements_table,
-    "complaints": Report.complaints_table,
-    "queue": Report.queue_table,
-    "precision": Report.precision_table,
-    "confusions": Report.confusions_table,
-    "versions": Report.versions_table,
+    "statements": StatisticsReport.statements_table,
+    "complaints": StatisticsReport.complaints_table,
+    "queue": StatisticsReport.queue_table,
+    "precision": StatisticsReport.precision_table,
+    "confusions": StatisticsReport.confusions_table,
+    "versions": StatisticsReport.versions_table,
 }
 
 _PRECISION_COLUMNS = (

@@ -50,7 +50,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Table:
+class StatisticsTable:
     """`most`: as many rows are in the page; all are in the file. `is_folded`: the page shows it when asked to."""
 
     name: str

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from review.statistics.estimates import (
-    Complaints,
+    ComplaintsEstimate,
     Confusion,
     complaints,
     complaints_by_version,
@@ -30,7 +30,7 @@ COUNTS = [
 
 
 def test_complaints_are_confirmed_by_a_correction() -> None:
-    assert complaints(COUNTS) == Complaints("", corrected=Proportion(3, 4), unusable=2, undecided=7)
+    assert complaints(COUNTS) == ComplaintsEstimate("", corrected=Proportion(3, 4), unusable=2, undecided=7)
 
 
 def test_complaints_by_version() -> None:

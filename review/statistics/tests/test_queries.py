@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 
 from review.models import Case
+from review.statistics.filter import StatisticsFilter
 from review.statistics.queries import CaseCount, Day, case_counts, queue_ages, statements_by_day
-from review.statistics.selection import Selection
 from review.statistics.tests.rows import answer, case, decided, statement
 from review.tests.cases import reviewer_named
 
@@ -18,21 +18,21 @@ TODAY = date(2026, 3, 1)
 MINUTE = timedelta(minutes=1)
 
 
-def _moment(*when: int) -> datetime:
+def _at(*when: int) -> datetime:
     return datetime(*when, tzinfo=UTC)  # type: ignore[arg-type, misc]
 
 
-def _all(model_version: str = "") -> Selection:
-    return Selection("all", model_version, TODAY)
+def _all(model_version: str = "") -> StatisticsFilter:
+    return StatisticsFilter("all", model_version, TODAY)
 
 
 class TestStatements:
     def test_every_day_has_its_numbers(self) -> None:
-        statement("wrong", _moment(2026, 2, 27, 0, 0))
-        statement("wrong", _moment(2026, 2, 27, 23, 59, 59))
-        statement("right", _moment(2026, 2, 27, 12))
-        statement("unsure", _moment(2026, 3, 1, 0, 0))
-        statement("", _moment(2026, 3, 1, 5), comment="from an old client")
+        statement("wrong", _at(2026, 2, 27, 0, 0))
+        statement("wrong", _at(2026, 2, 27, 23, 59, 59))
+        statement("right", _at(2026, 2, 27, 12))
+        statement("unsure", _at(2026, 3, 1, 0, 0))
+        statement("", _at(2026, 3, 1, 5), comment="from an old client")
         assert statements_by_day(_all()) == [
             Day(date(2026, 2, 27), wrong=2, right=1),
             Day(date(2026, 2, 28)),
@@ -41,29 +41,29 @@ class TestStatements:
 
     def test_what_was_replaced_later_was_said_all_the_same(self) -> None:
         prediction = answer()
-        statement("wrong", _moment(2026, 3, 1), prediction, is_current=False)
-        statement("right", _moment(2026, 3, 1), prediction)
+        statement("wrong", _at(2026, 3, 1), prediction, is_current=False)
+        statement("right", _at(2026, 3, 1), prediction)
         assert statements_by_day(_all()) == [Day(TODAY, wrong=1, right=1)]
 
     def test_the_time_begins_at_midnight(self) -> None:
-        statement("wrong", _moment(2026, 1, 30, 23, 59, 59, 999_999))
-        statement("wrong", _moment(2026, 1, 31))
-        days = statements_by_day(Selection("30", today=TODAY))
+        statement("wrong", _at(2026, 1, 30, 23, 59, 59, 999_999))
+        statement("wrong", _at(2026, 1, 31))
+        days = statements_by_day(StatisticsFilter("30", today=TODAY))
         assert len(days) == 30
         assert days[0] == Day(date(2026, 1, 31), wrong=1)
         assert sum(day.total for day in days) == 1
 
     def test_of_one_version(self) -> None:
-        statement("wrong", _moment(2026, 3, 1), answer(model_version="other@1"))
-        statement("right", _moment(2026, 3, 1), answer(model_version="fake-net@1"))
-        statement("", _moment(2026, 3, 1))
+        statement("wrong", _at(2026, 3, 1), answer(model_version="other@1"))
+        statement("right", _at(2026, 3, 1), answer(model_version="fake-net@1"))
+        statement("", _at(2026, 3, 1))
         assert statements_by_day(_all("other@1")) == [Day(TODAY, wrong=1)]
 
     def test_nobody_said_anything(self, django_assert_num_queries: Callable[[int], Any]) -> None:
         with django_assert_num_queries(1):
             assert statements_by_day(_all()) == []
         with django_assert_num_queries(1):
-            assert statements_by_day(Selection("30", today=TODAY)) == [
+            assert statements_by_day(StatisticsFilter("30", today=TODAY)) == [
                 Day(date(2026, 1, 31) + timedelta(days=later)) for later in range(30)
             ]
 
@@ -75,7 +75,7 @@ class TestCases:
         decided("espresso", "cup", is_disputed=True, in_audit=True)
         case("espresso", model_version="other@1", state="flagged")
         with django_assert_num_queries(1):
-            counts = case_counts(Selection("30"))
+            counts = case_counts(StatisticsFilter("30"))
         assert sorted(counts) == [
             CaseCount("espresso", "", "other@1", "flagged", "", False, False, 1),
             CaseCount("espresso", "cup", "fake-net@1", "decided", "corrected", False, True, 3),
@@ -87,13 +87,13 @@ class TestCases:
         decided("in", "in", opened_at=opened)
         decided("out", "out", opened_at=opened - MINUTE)
         case("in", opened_at=opened)
-        assert {count.predicted_label for count in case_counts(Selection("30"))} == {"in"}
-        assert {count.predicted_label for count in case_counts(Selection("90"))} == {"in", "out"}
-        assert sum(count.number for count in case_counts(Selection("all"))) == 3
+        assert {count.predicted_label for count in case_counts(StatisticsFilter("30"))} == {"in"}
+        assert {count.predicted_label for count in case_counts(StatisticsFilter("90"))} == {"in", "out"}
+        assert sum(count.number for count in case_counts(StatisticsFilter("all"))) == 3
 
 
 class TestQueue:
-    NOW = _moment(2026, 3, 1, 12)
+    NOW = _at(2026, 3, 1, 12)
 
     def _ages(self, model_version: str = "") -> list[tuple[int, int, int]]:
         return [(age.open, age.claimed, age.flagged) for age in queue_ages(model_version, self.NOW).ages]
@@ -144,6 +144,6 @@ class TestQueue:
     ],
 )
 def test_selection_from_an_address(query: dict[str, str], window: str, version: str) -> None:
-    selection = Selection.from_query(query)
+    selection = StatisticsFilter.from_query(query)
     assert (selection.window, selection.model_version) == (window, version)
-    assert Selection.from_query({"days": window, "model_version": version}) == selection
+    assert StatisticsFilter.from_query({"days": window, "model_version": version}) == selection

@@ -17,7 +17,7 @@ def _today() -> date:
 
 
 @dataclass(frozen=True)
-class Selection:
+class StatisticsFilter:
     """`window`: one of `WINDOWS`; days are those of UTC, and today is the last one. `model_version`: empty for all."""
 
     window: str = DEFAULT_WINDOW
