@@ -1,4 +1,4 @@
-"""One report: everything that the page of the statistics shows, and each of its tables by name."""
+"""The report: everything that the statistics page shows, and each table by its name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from review.statistics.plots import Bar, Plot, PlotRow, bars_plot, intervals_plo
 from review.statistics.queries import CaseCount, Day, Queue
 from review.statistics.tables import Cell, Column, StatisticsTable, Text
 
-CLASSES = 30  # that are drawn and listed; the rest is in the file
+CLASSES = 30  # in the plot and in the table on the page; the file has all
 PAIRS = 20
 VERSIONS = 12
 DAYS = 92
@@ -33,9 +33,12 @@ def words(label: str) -> str:
 
 @dataclass(frozen=True)
 class StatisticsReport:
-    """`drawn_classes`: how many the page has, of all.
+    """The statistics for one filter.
 
-    Each part is counted when it is first asked for, so that one table costs no more than its own queries."""
+    `drawn_classes`: how many classes the page shows at most.
+
+    Queries run when a part is first used, so that one table costs only its own queries.
+    """
 
     filter: StatisticsFilter
     now: datetime = field(default_factory=timezone.now)
@@ -43,10 +46,10 @@ class StatisticsReport:
 
     @cached_property
     def is_narrowed(self) -> bool:
-        """Whether the selection may leave something out. In a new installation there is nothing that it could."""
-        return (self.filter.window != "all" or bool(self.filter.model_version)) and queries.is_anything_there()
+        """Whether the filter may hide data. In a new installation there is none to hide."""
+        return (self.filter.window != "all" or bool(self.filter.model_version)) and queries.has_data()
 
-    # --- What was counted -------------------------------------------------------------------------
+    # --- Counts and estimates ---------------------------------------------------------------------
 
     @cached_property
     def days(self) -> list[Day]:
@@ -70,7 +73,7 @@ class StatisticsReport:
 
     @cached_property
     def versions(self) -> list[str]:
-        """That one can choose from: those that cases were opened for, and the chosen one."""
+        """The versions to choose from: those of the cases in the selected time, and the selected one."""
         return sorted({count.model_version for count in self._all_counts} | {self.filter.model_version} - {""})
 
     @cached_property
@@ -107,10 +110,10 @@ class StatisticsReport:
 
     @cached_property
     def precision_by_version(self) -> list[Precision]:
-        """Of all versions, whichever is selected: they are there to be compared."""
+        """Of all versions, even if one is selected: the page compares them."""
         return estimates.precision_by_version(self._all_counts)
 
-    # --- As plots ---------------------------------------------------------------------------------
+    # --- Plots ------------------------------------------------------------------------------------
 
     def statements_plot(self) -> Plot:
         return statements_plot(self.days)
@@ -142,25 +145,25 @@ class StatisticsReport:
             Bar(f"{words(one.predicted_label)} → {words(one.label)}", one.share.successes)
             for one in self.confusions[:PAIRS]
         ]
-        return bars_plot("confusions", bars, title="Corrected cases by what the model said and what it is")
+        return bars_plot("confusions", bars, title="Corrected cases by predicted and corrected label")
 
     def versions_plot(self) -> Plot:
         rows = [PlotRow(one.name, _both_shares(one)) for one in self.precision_by_version[:VERSIONS]]
         return intervals_plot("versions", rows, title="Precision by model version", series=TWO_ESTIMATES)
 
-    # --- As tables --------------------------------------------------------------------------------
+    # --- Tables -----------------------------------------------------------------------------------
 
     def statements_table(self) -> StatisticsTable:
-        """The newest day first. Reports of old clients name no answer, and so no version."""
+        """The newest day first. Reports of legacy clients name no answer, so they have no model version."""
         has_reports = not self.filter.model_version
         columns = [
             Column("day", "Day (UTC)"),
             Column("wrong", "Wrong"),
             Column("right", "Right"),
             Column("not_sure", "Not sure"),
-            Column("total", "Together"),
+            Column("total", "Total"),
         ]
-        columns += [Column("reports_of_old_clients", "Old clients’ reports")] if has_reports else []
+        columns += [Column("legacy_reports", "Reports of legacy clients")] if has_reports else []
         rows = [
             (day.day, day.wrong, day.right, day.unsure, day.total, *((day.reports,) if has_reports else ()))
             for day in reversed(self.days)
@@ -174,19 +177,19 @@ class StatisticsReport:
             Column("confirmed", "Confirmed"),
             Column("share_confirmed", "Share", is_share=True),
             Column("unusable", "Unusable"),
-            Column("undecided", "Not decided yet"),
+            Column("undecided", "Undecided"),
         ]
         groups = [replace(self.complaints, model_version="all")] if self._is_compared else []
         rows = [
             (
-                Text(one.model_version, shown="All versions" if place == 0 and self._is_compared else ""),
+                Text(one.model_version, shown="All versions" if number == 0 and self._is_compared else ""),
                 one.corrected.total,
                 one.corrected.successes,
                 one.corrected,
                 one.unusable,
                 one.undecided,
             )
-            for place, one in enumerate(groups + self._complaints_by_version)
+            for number, one in enumerate(groups + self._complaints_by_version)
         ]
         return StatisticsTable("complaints", "Complaints by model version", columns, rows)
 
@@ -194,11 +197,11 @@ class StatisticsReport:
         columns = [
             Column("age", "Age"),
             Column("open", "Open"),
-            Column("claimed", "Claimed of these"),
+            Column("claimed", "Of these, claimed"),
             Column("flagged", "Flagged"),
         ]
         rows = [(Text(age.title), age.open, age.claimed, age.flagged) for age in self.queue.ages]
-        return StatisticsTable("queue", "Cases that are not decided, by age", columns, rows)
+        return StatisticsTable("queue", "Undecided cases by age", columns, rows)
 
     def precision_table(self) -> StatisticsTable:
         columns = [Column("predicted_label", "Predicted class"), *_PRECISION_COLUMNS]
@@ -214,9 +217,9 @@ class StatisticsReport:
     def confusions_table(self) -> StatisticsTable:
         columns = [
             Column("predicted_label", "The model said"),
-            Column("label", "Reviewers say"),
+            Column("label", "Reviewers chose"),
             Column("cases", "Cases"),
-            Column("decided_of_predicted_label", "Decided of that class"),
+            Column("decided_of_predicted_label", "Decided in that class"),
             Column("share", "Share", is_share=True),
         ]
         rows: list[Sequence[Cell]] = []
@@ -227,7 +230,7 @@ class StatisticsReport:
         return StatisticsTable("confusions", "Most confused pairs", columns, rows, most=PAIRS)
 
     def _cases_url(self, **query: str) -> str:
-        """Decided cases in the queue, of the selected version; the queue has no filter for the time."""
+        """Link to the decided cases of the selected version. The case list has no filter for the time."""
         filters = Filters(state="decided", model_version=self.filter.model_version, **query)
         return f"{reverse('admin:review_case_changelist')}?{filters.query_string}"
 
@@ -259,7 +262,7 @@ _PRECISION_COLUMNS = (
     Column("audited", "Audited"),
     Column("audited_right", "Audited right"),
     Column("audited_precision", "Audited precision", is_share=True),
-    Column("audited_undecided", "Audited, not decided yet"),
+    Column("audited_undecided", "Audited, undecided"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The page of the statistics, in the admin, and its tables as files. For leads."""
+"""The statistics page in the admin, and its tables as CSV files. For leads only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def statistics(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def table(request: HttpRequest, name: str) -> HttpResponse:
-    """One of the tables as CSV, all rows of it, with the filter of the page."""
+    """Return all rows of one table as CSV, for the same time and model version as the page."""
     if name not in TABLES:
         raise Http404
     statistics_filter = StatisticsFilter.from_query(request.GET)

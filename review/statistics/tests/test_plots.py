@@ -24,7 +24,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cc", "Cn", "Cs"]), max_size=6
 )
 SHARES = NUMBERS.flatmap(lambda total: st.builds(Proportion, st.integers(0, total), st.just(total)))
 DAYS = st.builds(
-    lambda first, numbers: [Day(first + timedelta(days=place), *row) for place, row in enumerate(numbers)],
+    lambda first, numbers: [Day(first + timedelta(days=number), *row) for number, row in enumerate(numbers)],
     st.dates(date(2000, 1, 1), date(2030, 1, 1)),
     st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), max_size=40),
 )
@@ -71,26 +71,26 @@ def _texts(root: ElementTree.Element) -> list[str]:
 
 
 @given(DAYS)
-def test_any_statements(days: list[Day]) -> None:
+def test_statements_plot_is_well_formed(days: list[Day]) -> None:
     for root in _render(statements_plot(days)):
         for number in (sum(day.wrong for day in days), sum(day.right for day in days)):
             assert any(text.endswith(f" {number:,}") for text in _texts(root))
 
 
 @given(st.lists(st.builds(Bar, TEXTS, NUMBERS, TEXTS.map(lambda text: text[:10])), max_size=8), TEXTS)
-def test_any_bars(bars: list[Bar], title: str) -> None:
+def test_bars_plot_is_well_formed(bars: list[Bar], title: str) -> None:
     _render(bars_plot("bars", bars, title=f"T{title}"))
 
 
 @given(st.lists(st.builds(PlotRow, TEXTS, st.tuples(SHARES, SHARES), st.booleans()), max_size=8), TEXTS)
-def test_any_intervals(rows: list[PlotRow], title: str) -> None:
+def test_intervals_plot_is_well_formed(rows: list[PlotRow], title: str) -> None:
     for root in _render(intervals_plot("shares", rows, title=f"T{title}", series=("first", "second"))):
         counted = [share for row in rows for share in row.shares if share.total]
         whiskers = [line for line in root.iter("line") if "whisker" in line.get("class", "")]
         assert len(whiskers) == 3 * len(counted)
 
 
-def test_the_whiskers_are_the_interval() -> None:
+def test_whiskers_span_the_interval() -> None:
     share = Proportion(81, 263)
     (root, _narrow) = _render(
         intervals_plot("shares", [PlotRow("espresso", (share,))], title="Shares", series=("Share",))
@@ -103,8 +103,8 @@ def test_the_whiskers_are_the_interval() -> None:
     assert (low, high) == pytest.approx(share.bounds, abs=0.001)
 
 
-def test_it_reads_without_colours() -> None:
-    """What is said differs in its filling, and what is estimated differs in its marker."""
+def test_plots_read_without_colours() -> None:
+    """Verdicts differ in filling, and series differ in marker."""
     (root, _narrow) = _render(statements_plot([Day(date(2026, 3, 1), 3, 2, 1)]))
     looks = [rect.get("class") for rect in root.findall("g//rect")]
     assert looks == ["solid", "hatched", "hollow"] * 2  # the legend and the bar
@@ -127,14 +127,12 @@ def test_it_reads_without_colours() -> None:
         (365, 12, "month", 12, date(2026, 2, 1)),
         (365, 11, "quarter", 4, date(2026, 4, 1)),
         (800, 6, "year", 3, date(2027, 1, 1)),
-        (800, 1, "year", 3, date(2027, 1, 1)),  # there is nothing longer
+        (800, 1, "year", 3, date(2027, 1, 1)),  # there is no longer unit
     ],
 )
-def test_days_become_longer_periods_where_there_are_too_many(
-    days: int, most: int, unit: str, number: int, second: date
-) -> None:
+def test_too_many_days_become_longer_periods(days: int, most: int, unit: str, number: int, second: date) -> None:
     first = date(2026, 1, 1)
-    found_unit, found = periods([Day(first + timedelta(days=place), wrong=1) for place in range(days)], most)
+    found_unit, found = periods([Day(first + timedelta(days=number), wrong=1) for number in range(days)], most)
     assert (found_unit.name, len(found), found[1].first) == (unit, number, second)
     assert sum(period.total for period in found) == days
 
