@@ -1,1 +1,1 @@
-"""What the reviewing desk knows about the model: counted, estimated, drawn."""
+"""The statistics of the reviewing desk: counts, estimates, plots and tables."""

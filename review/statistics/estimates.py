@@ -1,4 +1,4 @@
-"""What the counted cases say about the model. Nothing here asks the database."""
+"""Estimates computed from the counts of cases, without database access."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from review.statistics.queries import CaseCount
 
 
 def within(counts: Iterable[CaseCount], model_version: str) -> list[CaseCount]:
-    """Those of one model version; all if it is empty."""
+    """Return the counts of one model version, or all of them if `model_version` is empty."""
     return [count for count in counts if not model_version or count.model_version == model_version]
 
 
@@ -24,7 +24,7 @@ def _by(key: Callable[[CaseCount], str], counts: Iterable[CaseCount]) -> dict[st
 
 
 def _share(counts: Iterable[CaseCount], verdict: Case.Outcome) -> Proportion:
-    """How many of the usable ones have this verdict."""
+    """Return the share of usable cases that have this verdict."""
     total = successes = 0
     for count in counts:
         if count.is_usable:
@@ -37,10 +37,10 @@ def _share(counts: Iterable[CaseCount], verdict: Case.Outcome) -> Proportion:
 
 
 @dataclass(frozen=True)
-class Complaints:
+class ComplaintsEstimate:
     """The cases in which somebody says that the answer is wrong.
 
-    `corrected`: how often a reviewer agreed, of those that are decided and usable.
+    `corrected`: the share in which a reviewer agreed, among the decided and usable cases.
     """
 
     model_version: str
@@ -49,9 +49,9 @@ class Complaints:
     undecided: int
 
 
-def complaints(counts: Iterable[CaseCount], model_version: str = "") -> Complaints:
+def complaints(counts: Iterable[CaseCount], model_version: str = "") -> ComplaintsEstimate:
     disputed = [count for count in counts if count.is_disputed]
-    return Complaints(
+    return ComplaintsEstimate(
         model_version,
         corrected=_share(disputed, Case.Outcome.CORRECTED),
         unusable=sum(count.number for count in disputed if count.verdict == Case.Outcome.UNUSABLE),
@@ -59,8 +59,8 @@ def complaints(counts: Iterable[CaseCount], model_version: str = "") -> Complain
     )
 
 
-def complaints_by_version(counts: Iterable[CaseCount]) -> list[Complaints]:
-    """Those with most decided cases first."""
+def complaints_by_version(counts: Iterable[CaseCount]) -> list[ComplaintsEstimate]:
+    """Return one estimate per model version, the one with the most decided cases first."""
     groups = _by(lambda count: count.model_version, counts)
     found = [complaints(group, version) for version, group in groups.items()]
     found = [one for one in found if one.corrected.total or one.unusable or one.undecided]
@@ -72,15 +72,14 @@ def complaints_by_version(counts: Iterable[CaseCount]) -> list[Complaints]:
 
 @dataclass(frozen=True)
 class Precision:
-    """How often an answer was right, estimated twice.
+    """Two estimates of how often an answer is right.
 
-    `decided`: of all decided and usable cases. Most of them are there because somebody complained or the model was
-    unsure, so that it is lower than what a visitor meets.
+    `decided` covers all decided and usable cases. Most of them were opened because somebody complained or the model
+    was unsure, so this estimate is lower than what visitors see.
 
-    `audited`: of those of the audit sample, which chance drew from all pictures, whatever was answered or said. That
-    is what a visitor meets, as far as the sample is decided: `audited_undecided` are missing in it, and which ones are
-    still missing need not be chance. One bias is left: where several versions answered a picture, the answer under
-    review is the one that somebody complained of.
+    `audited` covers only the audit sample, which is drawn at random from all pictures. It estimates what visitors see.
+    Two biases remain. The sample lacks its `audited_undecided` cases, which need not be a random part of it. And if
+    several versions answered a picture, the answer under review is the one that somebody complained about.
     """
 
     name: str
@@ -91,7 +90,7 @@ class Precision:
 
     @property
     def audited_extremes(self) -> tuple[float, float] | None:
-        """What the audited share would become if all undecided ones turned out wrong, and if all turned out right."""
+        """The audited share if all undecided cases turn out wrong, and if all turn out right."""
         total = self.audited.total + self.audited_undecided
         if not total:
             return None
@@ -110,7 +109,7 @@ def precision(counts: Sequence[CaseCount], name: str = "") -> Precision:
 
 
 def precision_by_class(counts: Iterable[CaseCount]) -> list[Precision]:
-    """One for each predicted label of which something is decided, the most frequent first."""
+    """Return one estimate per predicted label with decided cases, the label with the most of them first."""
     return _precisions(_by(lambda count: count.predicted_label, counts))
 
 
@@ -128,7 +127,10 @@ def _precisions(groups: dict[str, list[CaseCount]]) -> list[Precision]:
 
 @dataclass(frozen=True)
 class Confusion:
-    """The model said one label and reviewers another: `share` of the predicted label's decided and usable cases."""
+    """A pair of labels that the model confuses: it predicted one, and reviewers chose the other.
+
+    `share`: how often, among the decided and usable cases of the predicted label.
+    """
 
     predicted_label: str
     label: str
@@ -136,7 +138,7 @@ class Confusion:
 
 
 def confusions(counts: Iterable[CaseCount]) -> list[Confusion]:
-    """The most frequent pair first."""
+    """Return all confused pairs, the most frequent one first."""
     pairs: Counter[tuple[str, str]] = Counter()
     decided: Counter[str] = Counter()
     for count in counts:
@@ -144,5 +146,8 @@ def confusions(counts: Iterable[CaseCount]) -> list[Confusion]:
             decided[count.predicted_label] += count.number
         if count.verdict == Case.Outcome.CORRECTED:
             pairs[count.predicted_label, count.label] += count.number
-    found = [Confusion(said, is_, Proportion(number, decided[said])) for (said, is_), number in pairs.items()]
+    found = [
+        Confusion(predicted, label, Proportion(number, decided[predicted]))
+        for (predicted, label), number in pairs.items()
+    ]
     return sorted(found, key=lambda one: (-one.share.successes, one.predicted_label, one.label))

@@ -1,4 +1,4 @@
-"""Shares that were counted, with the interval that chance leaves them."""
+"""Counted shares and their confidence intervals."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-Z_95 = NormalDist().inv_cdf(0.975)  # 1.96: 95 % of a normal distribution lie within so many standard deviations
+Z_95 = NormalDist().inv_cdf(0.975)  # 1.96: 95 % of a normal distribution lie within this many standard deviations
 
 
 def wilson(successes: int, total: int, z: float = Z_95) -> tuple[float, float]:
-    """The score interval of a share, each end 0 to 1; (0, 1) if nothing was counted.
+    """Return both ends of the score interval of a share, from 0 to 1. It is (0, 1) if nothing was counted.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
-    Statistical Association 22 (1927), 209-212. Unlike the textbook's share plus or minus its standard error, it stays
-    within 0 and 1, does not shrink to nothing at 0 of n and n of n, and holds what it says also for few cases, which
-    is what most classes have.
+    Statistical Association 22 (1927), 209-212. Unlike the textbook interval (share plus or minus
+    standard errors), it stays within 0 and 1, does not shrink to a point at 0 of n and n of n, and is reliable for
+    few cases. Most classes have few.
     """
     if not 0 <= successes <= total:
-        raise ValueError(f"{successes} of {total} is no share.")
+        raise ValueError(f"{successes} of {total} is not a share.")
     if not total:
         return 0.0, 1.0
     share = successes / total
     scale = 1 + z * z / total
     middle = (share + z * z / (2 * total)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    # At the ends the formula gives exactly 0 and 1; the arithmetic misses them by its last digit.
+    # At the ends the formula gives exactly 0 and 1, but floating-point arithmetic can miss them by the last digit.
     low = 0.0 if successes == 0 else min(middle - half, share)
     high = 1.0 if successes == total else max(middle + half, share)
     return max(0.0, low), min(1.0, high)
@@ -33,7 +33,7 @@ def wilson(successes: int, total: int, z: float = Z_95) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Proportion:
-    """`successes` of `total`. As texts for people: `percent`, `interval`, `of`; a dash where nothing was counted."""
+    """`successes` of `total`, also as texts for people: `percent`, `interval` and `of`."""
 
     successes: int = 0
     total: int = 0

@@ -1,4 +1,4 @@
-"""Days put together to weeks, months, quarters or years, so that a plot has no more bars than it has room for."""
+"""Groups days into weeks, months, quarters or years, so that a plot has room for all bars."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from review.statistics.queries import Day
 
 @dataclass(frozen=True)
 class Period:
-    """What was said from `first` on. `label` is for an axis, `title` for a sentence."""
+    """Numbers of statements in the period that begins on `first`. `label` is for an axis, `title` for a sentence."""
 
     first: date
     label: str
@@ -27,7 +27,11 @@ class Period:
 
 @dataclass(frozen=True)
 class Unit:
-    """`first`: the first day of the period that a day is in. `steps`: from one that is named at an axis to the next."""
+    """A unit of time.
+
+    `first` returns the first day of the period that contains a day. `steps` are the distances, in periods, that labels
+    on an axis may have.
+    """
 
     name: str
     first: Callable[[date], date]
@@ -46,7 +50,7 @@ UNITS = (
         "week",
         lambda day: day - timedelta(days=day.weekday()),
         _short,
-        lambda day: f"from Monday {day_in_words(day)} on",
+        lambda day: f"from Monday {day_in_words(day)}",
         (1, 2, 4, 8, 13, 26),
     ),
     Unit(
@@ -60,7 +64,7 @@ UNITS = (
         "quarter",
         lambda day: day.replace(day=1, month=(day.month - 1) // 3 * 3 + 1),
         lambda day: f"Q{(day.month + 2) // 3}",
-        lambda day: f"in the quarter from {day:%B %Y} on",
+        lambda day: f"in the quarter from {day:%B %Y}",
         (1, 2, 4, 8),
     ),
     Unit(
@@ -78,7 +82,7 @@ def day_in_words(day: date) -> str:
 
 
 def periods(days: Sequence[Day], most: int) -> tuple[Unit, list[Period]]:
-    """The days in periods of the shortest unit of which there are `most` at most."""
+    """Group the days by the shortest unit that gives at most `most` periods."""
     for unit in UNITS:
         groups: dict[date, list[Day]] = {}
         for day in days:

@@ -1,137 +1,150 @@
-"""The plots of the statistics. Each is drawn twice, for wide and for narrow pages; the stylesheet shows one of them.
+"""The layouts of the plots: positions, scales and texts. The templates `plot_*.html` turn them into SVG.
 
-They read without colours: what differs in meaning differs in shape or filling, and says its name and number itself.
+Each plot has two layouts, for wide and for narrow pages; the stylesheet shows one of them. Positions are in pixels.
+The plots read without colours: marks that differ in meaning differ in shape or filling, and carry a name and a number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-from django.utils.safestring import SafeString
+from typing import NamedTuple
 
 from review.statistics.intervals import Proportion
-from review.statistics.periods import Period, periods
+from review.statistics.periods import periods
 from review.statistics.queries import Day
-from review.statistics.svg import Drawing, shortened, text_width, ticks
+from review.statistics.scales import shortened, text_width, ticks
 
-WIDE = 880  # pixels
+WIDE = 880
 NARROW = 350
 
 
-@dataclass(frozen=True)
-class Plot:
-    wide: SafeString
-    narrow: SafeString
+class PlotLayout:
+    """What the templates of all plots need. `key` is unique on the page: the ids in the SVG begin with it."""
+
+    template: str
+    height: float
+
+    def __init__(self, key: str, is_wide: bool, title: str, description: str) -> None:
+        self.id = f"{key}-{'wide' if is_wide else 'narrow'}"
+        self.is_wide = is_wide
+        self.width = WIDE if is_wide else NARROW
+        self.title = title
+        self.description = description
 
 
-def _both(draw: Callable[[float, str], Drawing], key: str) -> Plot:
-    """`draw` takes a width and a key for the ids."""
-    wide, narrow = draw(WIDE, f"{key}-wide"), draw(NARROW, f"{key}-narrow")
-    return Plot(wide.render(), narrow.render())
+class Plot(NamedTuple):
+    wide: PlotLayout
+    narrow: PlotLayout
+
+
+class PlotText(NamedTuple):
+    text: str
+    x: float
+    y: float
 
 
 # --- Statements over time -------------------------------------------------------------------------
 
-# What is said, the look of its bars, and its name; from the ground upwards.
+# Field of `Period`, class of the stylesheet, and title; from the axis upwards.
 SERIES = (("wrong", "solid", "wrong"), ("right", "hatched", "right"), ("unsure", "hollow", "not sure"))
 
 
+class LegendEntry(NamedTuple):
+    look: str
+    text: str
+    x: float
+
+
+class BarSegment(NamedTuple):
+    look: str
+    x: float
+    y: float
+    height: float
+
+
+class DateTick(NamedTuple):
+    """`year` is empty where the tick before has the same one."""
+
+    x: float
+    label: str
+    year: str
+
+
 def statements_plot(days: Sequence[Day]) -> Plot:
-    """Bars of what was said, one on top of the other: by day, or by longer periods where days would be too thin."""
-    return _both(lambda width, key: _Bars(days, width, key).drawing, "statements")
+    """Stacked bars of statements by verdict, per day, or per longer period where daily bars would be too thin."""
+    return Plot(StatementsLayout(True, days), StatementsLayout(False, days))
 
 
-class _Bars:
-    LEFT, RIGHT, TOP, HEIGHT, BOTTOM = 44, 6, 62, 190, 38
-    THINNEST = 7.5  # pixels between the beginnings of two bars
+class StatementsLayout(PlotLayout):
+    """Positions count from the left end of the horizontal axis."""
 
-    def __init__(self, days: Sequence[Day], width: float, key: str) -> None:
-        self.length = width - self.LEFT - self.RIGHT
+    template = "admin/review/case/statistics/plot_statements.html"
+    left, right, ground, height = 44, 6, 252, 290
+    TALLEST = 190
+    THINNEST = 7.5  # from the left edge of one bar to that of the next
+    DATE_WIDTH = 52
+
+    def __init__(self, is_wide: bool, days: Sequence[Day]) -> None:
+        self.length = (WIDE if is_wide else NARROW) - self.left - self.right
         self.unit, self.periods = periods(days, most=int(self.length / self.THINNEST))
-        self.ground = self.TOP + self.HEIGHT
         self.step = self.length / max(len(self.periods), 1)
-        self.scale = ticks(max((period.total for period in self.periods), default=0))
-        self.drawing = Drawing(
-            key,
-            width,
-            self.ground + self.BOTTOM,
-            title=f"Statements per {self.unit.name}",
-            description=self._description(),
-        )
-        self._key()
-        self._grid()
-        for place, period in enumerate(self.periods):
-            self._bar(place, period)
-        self._peak()
-        self._dates()
-
-    @property
-    def highest(self) -> Period | None:
-        return max(self.periods, key=lambda period: period.total, default=None)
+        self.bar_width = min(self.step * 0.8, 28)
+        self.highest = max(self.periods, key=lambda period: period.total, default=None)
+        self.scale = ticks(self.highest.total if self.highest else 0)
+        self.totals = {verdict: sum(getattr(period, verdict) for period in self.periods) for verdict, *_ in SERIES}
+        super().__init__("statements", is_wide, f"Statements per {self.unit.name}", self._description())
 
     def _description(self) -> str:
-        totals = ", ".join(f"{self._total(name):,} {title}" for name, _look, title in SERIES)
-        peak = f" Most in one {self.unit.name}: {self.highest.total:,}, {self.highest.title}." if self.highest else ""
-        return f"Stacked bars, one for each {self.unit.name}. In all: {totals}.{peak}"
+        unit, highest = self.unit.name, self.highest
+        totals = ", ".join(f"{self.totals[verdict]:,} {title}" for verdict, _look, title in SERIES)
+        peak = f" Most in one {unit}: {highest.total:,}, {highest.title}." if highest else ""
+        return f"Stacked bars, one for each {unit}. In all: {totals}.{peak}"
 
-    def _total(self, name: str) -> int:
-        return sum(getattr(period, name) for period in self.periods)
+    def _middle(self, number: int) -> float:
+        return (number + 0.5) * self.step
 
-    def _key(self) -> None:
-        x = float(self.LEFT)
-        self.drawing.text(f"Statements per {self.unit.name}", x, 14, look="quiet")
-        for name, look, title in SERIES:
-            text = f"{title} {self._total(name):,}"
-            self.drawing.rect(look, x, 25, 12, 12)
-            self.drawing.text(text, x + 17, 35)
-            x += 17 + text_width(text) + 12
+    def _y(self, count: int) -> float:
+        return -self.TALLEST * count / self.scale[-1]
 
-    def _y(self, number: int) -> float:
-        return self.ground - self.HEIGHT * number / self.scale[-1]
+    def legend(self) -> Iterator[LegendEntry]:
+        x = 0.0 if self.is_wide else -self.left
+        for verdict, look, title in SERIES:
+            text = f"{title} {self.totals[verdict]:,}"
+            yield LegendEntry(look, text, x)
+            x += text_width(text) + 29  # with the square before it, and gaps
 
-    def _grid(self) -> None:
-        for number in self.scale:
-            y = self._y(number)
-            self.drawing.line("grid" if number else "axis", self.LEFT, y, self.LEFT + self.length, y)
-            self.drawing.text(f"{number:,}", self.LEFT - 6, y + 4, anchor="end", look="quiet")
+    def grid(self) -> list[PlotText]:
+        return [PlotText(f"{count:,}", 0, self._y(count)) for count in self.scale]
 
-    def _bar(self, place: int, period: Period) -> None:
-        width = min(self.step * 0.8, 28)
-        x = self.LEFT + (place + 0.5) * self.step - width / 2
-        below = 0
-        for name, look, _title in SERIES:
-            if number := getattr(period, name):
-                top, bottom = self._y(below + number), self._y(below)
-                self.drawing.rect(look, x, top, width, bottom - top)
-                below += number
+    def bars(self) -> Iterator[BarSegment]:
+        for number, period in enumerate(self.periods):
+            below = 0
+            for verdict, look, _title in SERIES:
+                if count := getattr(period, verdict):
+                    x, y = self._middle(number) - self.bar_width / 2, self._y(below + count)
+                    yield BarSegment(look, x, y, self._y(below) - y)
+                    below += count
 
-    def _peak(self) -> None:
-        """The highest bar says its number."""
+    def peak(self) -> PlotText | None:
+        """The number above the highest bar."""
         if self.highest is None or not self.highest.total:
-            return
+            return None
         text = f"{self.highest.total:,}"
-        middle = self.LEFT + (self.periods.index(self.highest) + 0.5) * self.step
-        room = text_width(text) / 2
-        x = min(max(middle, self.LEFT + room), self.LEFT + self.length - room)
-        self.drawing.text(text, x, self._y(self.highest.total) - 4, anchor="middle")
+        half = text_width(text) / 2
+        x = min(max(self._middle(self.periods.index(self.highest)), half), self.length - half)
+        return PlotText(text, x, self._y(self.highest.total))
 
-    def _dates(self) -> None:
-        """The name of as many periods as there is room for, with the year where it is a new one."""
-        room = 52  # pixels for one
-        steps = self.unit.steps
-        every = next((step for step in steps if step * self.step >= room), len(self.periods) or 1)
-        year = None
-        for place in range(0, len(self.periods), every):
-            period = self.periods[place]
-            x = self.LEFT + (place + 0.5) * self.step
-            if x + room / 2 > self.LEFT + self.length + self.RIGHT and place:
+    def dates(self) -> Iterator[DateTick]:
+        """Name as many periods as there is room for."""
+        fitting = (step for step in self.unit.steps if step * self.step >= self.DATE_WIDTH)
+        previous = ""
+        for number in range(0, len(self.periods), next(fitting, len(self.periods) or 1)):
+            x, label, year = self._middle(number), self.periods[number].label, str(self.periods[number].first.year)
+            if number and x + self.DATE_WIDTH / 2 > self.length + self.right:
                 break
-            self.drawing.line("axis", x, self.ground, x, self.ground + 4)
-            self.drawing.text(period.label, x, self.ground + 17, anchor="middle", look="quiet")
-            if period.first.year != year and period.label != str(period.first.year):
-                self.drawing.text(str(period.first.year), x, self.ground + 31, anchor="middle", look="quiet")
-            year = period.first.year
+            yield DateTick(x, label, "" if year in (previous, label) else year)
+            previous = year
 
 
 # --- Numbers of cases -----------------------------------------------------------------------------
@@ -139,151 +152,174 @@ class _Bars:
 
 @dataclass(frozen=True)
 class Bar:
-    """`note` stands after the number."""
+    """`note` follows the number."""
 
     label: str
     number: int
     note: str = ""
 
+    @property
+    def ending(self) -> str:
+        return f"{self.number:,}{self.note}"
+
+
+class BarRow(NamedTuple):
+    label: str
+    ending: str
+    y: float
+    length: float
+
 
 def bars_plot(key: str, bars: Sequence[Bar], *, title: str) -> Plot:
-    """Lying bars, each with its number at its end."""
-    listed = "; ".join(f"{bar.label}: {bar.number:,}{bar.note}" for bar in bars)
-    return _both(lambda width, key: _lying_bars(bars, width, key, title, f"Bars. {listed}."), key)
+    """Horizontal bars, each followed by its number."""
+    return Plot(BarsLayout(key, True, title, bars), BarsLayout(key, False, title, bars))
 
 
-def _lying_bars(bars: Sequence[Bar], width: float, key: str, title: str, description: str) -> Drawing:
-    """Where there is little room, the label stands above its bar instead of before it."""
-    is_wide = width == WIDE
-    row, thickness = (24, 14) if is_wide else (38, 12)
-    endings = [f"{bar.number:,}{bar.note}" for bar in bars]
-    left = min(max((text_width(bar.label) for bar in bars), default=0) + 10, 330) if is_wide else 0
-    right = max((text_width(ending) for ending in endings), default=0) + 8
-    highest = max((bar.number for bar in bars), default=0) or 1
-    drawing = Drawing(key, width, row * len(bars) + 4, title=title, description=description)
-    for place, (bar, ending) in enumerate(zip(bars, endings, strict=True)):
-        top = place * row + (row - thickness) / 2 if is_wide else place * row + 20
-        length = (width - left - right) * bar.number / highest
-        if is_wide:
-            drawing.text(shortened(bar.label, left - 10), left - 8, top + thickness - 3, anchor="end")
-        else:
-            drawing.text(shortened(bar.label, width), 0, top - 5)
-        drawing.rect("solid", left, top, length, thickness)
-        drawing.text(ending, left + length + 6, top + thickness - 3)
-    if is_wide:
-        drawing.line("axis", left, 0, left, row * len(bars) + 4)
-    return drawing
+class BarsLayout(PlotLayout):
+    """On narrow pages, each label is above its bar instead of before it."""
+
+    template = "admin/review/case/statistics/plot_bars.html"
+
+    def __init__(self, key: str, is_wide: bool, title: str, bars: Sequence[Bar]) -> None:
+        listed = "; ".join(f"{bar.label}: {bar.ending}" for bar in bars)
+        super().__init__(key, is_wide, title, f"Bars. {listed}.")
+        self.bars = bars
+        self.row_height, self.thickness = (24, 14) if is_wide else (38, 12)
+        self.left = min(max((text_width(bar.label) for bar in bars), default=0) + 10, 330) if is_wide else 0
+        self.height = self.row_height * len(bars) + 4
+
+    def rows(self) -> Iterator[BarRow]:
+        room = self.width - self.left - max((text_width(bar.ending) for bar in self.bars), default=0) - 8
+        highest = max((bar.number for bar in self.bars), default=0) or 1
+        for number, bar in enumerate(self.bars):
+            label = shortened(bar.label, self.left - 10 if self.is_wide else self.width)
+            y = number * self.row_height + (5 if self.is_wide else 20)
+            yield BarRow(label, bar.ending, y, max(room * bar.number / highest, 0))
 
 
 # --- Shares with their intervals ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Row:
-    """One share for each series. `is_overall`: set off from the rest."""
+class PlotRow:
+    """A label with one share per series. `is_overall`: separated from the other rows by a line."""
 
     label: str
     shares: tuple[Proportion, ...]
     is_overall: bool = False
 
 
-def intervals_plot(key: str, rows: Sequence[Row], *, title: str, series: Sequence[str]) -> Plot:
-    """A point for each share on a scale from 0 to 100 %, with its interval as whiskers; the number stands beside it.
+class ShareTick(NamedTuple):
+    text: str
+    x: float
+    text_x: float
+    anchor: str
+
+
+class SeriesHeading(NamedTuple):
+    text: str
+    marker: str
+    x: float
+    y: float
+
+
+class SharePoint(NamedTuple):
+    """`marker_x` is beside the text, on narrow pages; `low`, `x` and `high` are on the scale."""
+
+    share: Proportion
+    marker: str
+    text_x: float
+    marker_x: float
+    low: float
+    x: float
+    high: float
+    y: float
+
+
+class IntervalsRow(NamedTuple):
+    label: str
+    is_overall: bool
+    y: float
+    points: list[SharePoint]
+
+
+def intervals_plot(key: str, rows: Sequence[PlotRow], *, title: str, series: Sequence[str]) -> Plot:
+    """Points on a scale from 0 to 100 % with their intervals as whiskers, and the shares as text.
 
     The first series has circles, the second one diamonds.
     """
-    described = f"Points with whiskers for {len(rows)} rows. {_described(rows, series)}"
-    return _both(lambda width, key: _Intervals(rows, series, width, key, title, described).drawing, key)
+    return Plot(IntervalsLayout(key, True, title, rows, series), IntervalsLayout(key, False, title, rows, series))
 
 
-def _described(rows: Sequence[Row], series: Sequence[str]) -> str:
-    """The rows in words; of many only the overall one, as the others stand in the table."""
+class IntervalsLayout(PlotLayout):
+    """On wide pages, the texts of a row are beside its points; on narrow ones, above them."""
+
+    template = "admin/review/case/statistics/plot_intervals.html"
+    MARKERS = ("circle", "diamond")
+    COLUMN_WIDTH = 122  # of the texts of one series
+
+    def __init__(
+        self, key: str, is_wide: bool, title: str, plot_rows: Sequence[PlotRow], series: Sequence[str]
+    ) -> None:
+        described = f"Points with whiskers for {len(plot_rows)} rows. {_described(plot_rows, series)}"
+        super().__init__(key, is_wide, title, described)
+        self.plot_rows = plot_rows
+        self.series = series
+        labels_width = min(max((text_width(row.label) for row in plot_rows), default=0) + 12, 230)
+        self.left = labels_width if is_wide else 8
+        self.right = self.width - 14 - (self.COLUMN_WIDTH * len(series) if is_wide else 0)
+        self.row_height = (14 if is_wide else 28) + 10 * len(series)
+        self.middle = self.row_height / 2 + (0 if is_wide else 10)  # of the points of a row
+        self.text_y = self.row_height / 2 + 4 if is_wide else 14
+        self.top = 44 if is_wide else 24 + 18 * len(series)
+        self.grid_top = self.top - 2
+        self.gap = 8 if any(row.is_overall for row in plot_rows) else 0
+        self.bottom = self.top + self.row_height * len(plot_rows) + self.gap + 6
+        self.height = self.bottom + 20
+
+    def _x(self, share: float) -> float:
+        return self.left + (self.right - self.left) * share
+
+    def _column(self, number: int) -> float:
+        """The left edge of the texts of a series, on wide pages."""
+        return self.right + 18 + self.COLUMN_WIDTH * number
+
+    def headings(self) -> Iterator[SeriesHeading]:
+        for number, name in enumerate(self.series):
+            x, y = (self._column(number) + 5, 14) if self.is_wide else (8, 14 + 18 * number)
+            yield SeriesHeading(name, self.MARKERS[number], x, y)
+
+    def ticks(self) -> Iterator[ShareTick]:
+        ends = {} if self.is_wide else {0: (0, "start"), 100: (self.width, "end")}
+        for percent in range(0, 101, 20):
+            x = self._x(percent / 100)
+            yield ShareTick(f"{percent}%", x, *ends.get(percent, (x, "middle")))
+
+    def rows(self) -> Iterator[IntervalsRow]:
+        for number, row in enumerate(self.plot_rows):
+            points = self._points(row)
+            y = self.top + self.row_height * number + (0 if row.is_overall else self.gap)
+            label_width = self.left - 10 if self.is_wide else points[0].marker_x - 14
+            yield IntervalsRow(shortened(row.label, label_width), row.is_overall, y, points)
+
+    def _points(self, row: PlotRow) -> list[SharePoint]:
+        points: list[SharePoint] = []
+        end = float(self.width)
+        for number, share in reversed(list(enumerate(row.shares))):
+            text_x = self._column(number) if self.is_wide else end
+            marker_x = end - text_width(share.of, is_strong=row.is_overall) - 10
+            low, x, high = (self._x(value) for value in (share.bounds[0], share.share or 0, share.bounds[1]))
+            y = self.middle + 10 * (number - (len(row.shares) - 1) / 2)
+            points.insert(0, SharePoint(share, self.MARKERS[number], text_x, marker_x, low, x, high, y))
+            end = marker_x - 14
+        return points
+
+
+def _described(rows: Sequence[PlotRow], series: Sequence[str]) -> str:
+    """The rows in words. If there are many, only the overall one: the others are in the table."""
     return " ".join(
         f"{row.label}, {name}: {share.of}, 95% interval {share.interval}."
         for row in rows
         if row.is_overall or len(rows) <= 5
         for name, share in zip(series, row.shares, strict=True)
     )
-
-
-class _Intervals:
-    MARKERS = ("circle", "diamond")
-
-    def __init__(
-        self, rows: Sequence[Row], series: Sequence[str], width: float, key: str, title: str, description: str
-    ) -> None:
-        self.is_wide = width == WIDE
-        self.series = series
-        numbers = 122 * len(series)  # pixels for the column of each series
-        self.labels_width = min(max((text_width(row.label) for row in rows), default=0) + 12, 230)
-        self.left = self.labels_width if self.is_wide else 8.0
-        self.right = width - (numbers + 14 if self.is_wide else 14)
-        self.row = (14 if self.is_wide else 28) + 10 * len(series)
-        self.top = 44 if self.is_wide else 24 + 18 * len(series)
-        gap = 8 if any(row.is_overall for row in rows) else 0
-        self.bottom = self.top + self.row * len(rows) + gap + 6
-        self.drawing = Drawing(key, width, self.bottom + 20, title=title, description=description)
-        self._heads()
-        self._grid()
-        for place, row in enumerate(rows):
-            self._row(row, self.top + place * self.row + (0 if row.is_overall else gap))
-
-    def _x(self, share: float) -> float:
-        return self.left + (self.right - self.left) * share
-
-    def _column(self, number: int) -> float:
-        """Where the numbers of a series begin, on wide drawings."""
-        return self.right + 18 + 122 * number
-
-    def _heads(self) -> None:
-        """Which marker is which series."""
-        for number, name in enumerate(self.series):
-            x, y = (self._column(number) + 5, 14.0) if self.is_wide else (8.0, 14.0 + 18 * number)
-            self._marker(number, x, y - 4)
-            self.drawing.text(name, x + 11, y, look="strong")
-
-    def _grid(self) -> None:
-        for percent in range(0, 101, 20):
-            x = self._x(percent / 100)
-            self.drawing.line("grid", x, self.top - 2, x, self.bottom)
-            anchor = "middle" if self.is_wide else {0: "start", 100: "end"}.get(percent, "middle")
-            shift = 0 if self.is_wide else {0: -8, 100: 14}.get(percent, 0)
-            for y in (self.top - 8, self.bottom + 14):
-                self.drawing.text(f"{percent}%", x + shift, y, anchor=anchor, look="quiet")
-
-    def _row(self, row: Row, top: float) -> None:
-        look = "strong" if row.is_overall else ""
-        texts = [share.of for share in row.shares]
-        if self.is_wide:
-            middle = top + self.row / 2
-            self.drawing.text(shortened(row.label, self.left - 10), self.left - 12, middle + 4, anchor="end", look=look)
-            for number, text in enumerate(texts):
-                self.drawing.text(text, self._column(number), middle + 4, look=look or "quiet")
-        else:
-            middle = top + 20 + (self.row - 20) / 2
-            end = self.drawing.width
-            for number, text in reversed(list(enumerate(texts))):
-                self.drawing.text(text, end, top + 14, anchor="end", look=look or "quiet")
-                end -= text_width(text, is_strong=row.is_overall) + 10
-                self._marker(number, end, top + 10)
-                end -= 14
-            self.drawing.text(shortened(row.label, end), 0, top + 14, look=look)
-        for number, share in enumerate(row.shares):
-            self._whiskers(number, share, middle + 10 * (number - (len(row.shares) - 1) / 2))
-        if row.is_overall:
-            below = top + self.row + 5
-            self.drawing.line("axis", 0, below, self.drawing.width, below)
-
-    def _whiskers(self, number: int, share: Proportion, y: float) -> None:
-        if share.share is None:
-            return
-        low, high = (self._x(bound) for bound in share.bounds)
-        look = f"whisker {self.MARKERS[number]}"
-        self.drawing.line(look, low, y, high, y)
-        for end in (low, high):
-            self.drawing.line(look, end, y - 3, end, y + 3)
-        self._marker(number, self._x(share.share), y)
-
-    def _marker(self, number: int, x: float, y: float) -> None:
-        draw = self.drawing.circle if self.MARKERS[number] == "circle" else self.drawing.diamond
-        draw(f"marker {self.MARKERS[number]}", x, y, 4 if self.MARKERS[number] == "circle" else 5.5)

@@ -1,6 +1,7 @@
-"""What is counted: statements by day, cases by everything that an estimate needs, and the age of the queue.
+"""Counts statements by day, cases by everything that an estimate needs, and undecided cases by age.
 
-Few queries, each over one index or one pass of its table: there may be 100,000 cases and half a million statements.
+There may be 100,000 cases and half a million statements. So there are few queries, and each reads one index or makes
+one pass over a table.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from feedback.models import Feedback
 from review.models import Case, CaseQuerySet
-from review.statistics.selection import Selection
+from review.statistics.filter import StatisticsFilter
 
 
-def is_anything_there() -> bool:
+def has_data() -> bool:
     return Case.objects.exists() or Feedback.objects.exists()
 
 
@@ -28,10 +29,10 @@ def is_anything_there() -> bool:
 
 
 class UtcDay(TruncDate):
-    """The day of a moment in UTC.
+    """The UTC day of a datetime.
 
-    On SQLite, Django calls a Python function for each row, which takes seconds for half a million; but moments are
-    stored as text in UTC there, and begin with their day.
+    On SQLite, Django calls a Python function for each row, which takes seconds for half a million rows. SQLite stores
+    datetimes as UTC text that begins with the day, so a substring is enough.
     """
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_extra: Any) -> tuple[str, Any]:
@@ -41,7 +42,7 @@ class UtcDay(TruncDate):
 
 @dataclass(frozen=True)
 class Day:
-    """What was said on one day, in UTC. `reports` are those of old clients, which name no answer and say no more."""
+    """The numbers of statements on one UTC day. `reports`: free text from legacy clients, which names no answer."""
 
     day: date
     wrong: int = 0
@@ -51,29 +52,29 @@ class Day:
 
     @property
     def total(self) -> int:
-        """All that speak of an answer."""
+        """All statements about an answer."""
         return self.wrong + self.right + self.unsure
 
 
-def statements_by_day(selection: Selection) -> list[Day]:
-    """Every day of the selected time, quiet ones too; from the first statement on where that is all time.
+def statements_by_day(statistics_filter: StatisticsFilter) -> list[Day]:
+    """Return every day of the selected time, also those without statements. All time begins with the first statement.
 
-    All statements count on the day they were made, also those that their author replaced later. One query. A version
-    is that of the answer that the statement speaks of.
+    A statement counts on the day it was made, even if its author replaced it later. Its model version is that of the
+    answer that it is about. One query.
     """
     statements = Feedback.objects.all()
-    if selection.since:
-        statements = statements.filter(created_at__gte=selection.since)
-    if selection.model_version:
-        statements = statements.filter(prediction__model_version=selection.model_version)
+    if statistics_filter.since:
+        statements = statements.filter(created_at__gte=statistics_filter.since)
+    if statistics_filter.model_version:
+        statements = statements.filter(prediction__model_version=statistics_filter.model_version)
     rows = statements.order_by().values_list(UtcDay("created_at", tzinfo=UTC), "verdict").annotate(number=Count("pk"))
     number: Counter[tuple[date, str]] = Counter()
     for day, verdict, count in rows:
         number[day, verdict] += count
-    first = selection.first_day or min((day for day, _verdict in number), default=None)
+    first = statistics_filter.first_day or min((day for day, _verdict in number), default=None)
     if first is None:
         return []
-    days = (first + timedelta(days=later) for later in range((selection.today - first).days + 1))
+    days = (first + timedelta(days=later) for later in range((statistics_filter.today - first).days + 1))
     verdict = Feedback.Verdict
     return [
         Day(
@@ -91,7 +92,7 @@ def statements_by_day(selection: Selection) -> list[Day]:
 
 
 class CaseCount(NamedTuple):
-    """How many cases are alike in all that an estimate asks for."""
+    """The number of cases that are alike in everything that an estimate needs."""
 
     predicted_label: str
     label: str
@@ -104,7 +105,7 @@ class CaseCount(NamedTuple):
 
     @property
     def is_usable(self) -> bool:
-        """Decided, and the picture shows something that has a label."""
+        """Whether the case is decided and its picture shows something that has a label."""
         return self.verdict in {Case.Outcome.RIGHT, Case.Outcome.CORRECTED}
 
     @property
@@ -112,18 +113,18 @@ class CaseCount(NamedTuple):
         return self.state == Case.State.DECIDED
 
 
-def case_counts(selection: Selection) -> list[CaseCount]:
-    """The cases that were opened in the selected time, as they stand now, of all model versions.
+def case_counts(statistics_filter: StatisticsFilter) -> list[CaseCount]:
+    """Count the cases of all model versions that were opened in the selected time, by their present state.
 
-    By the time of their opening and not of their decision: what opened in a time is a sample that nobody chose, and
-    it is known how much of it is still undecided; what was decided in a time is what reviewers happened to take.
+    Cases are selected by when they were opened, not by when they were decided: nobody chose which cases were opened,
+    and the number of undecided ones among them is known. Which cases were decided depends on what reviewers picked.
 
-    One query for all estimates, so that they are of the same moment and agree with each other.
+    One query serves all estimates, so that they agree with each other.
     """
     cases = Case.objects.all()
-    if selection.since:
-        # All states there are: so SQLite looks the time up in the index of state and time, and does not read it all.
-        cases = cases.filter(state__in=Case.State.values, opened_at__gte=selection.since)
+    if statistics_filter.since:
+        # Naming all states lets SQLite search the index on state and time instead of reading the whole table.
+        cases = cases.filter(state__in=Case.State.values, opened_at__gte=statistics_filter.since)
     *columns, number = CaseCount._fields
     rows = cases.order_by().values_list(*columns).annotate(**{number: Count("pk")})
     return [CaseCount._make(row) for row in rows]
@@ -142,7 +143,7 @@ AGES = (
 
 @dataclass(frozen=True)
 class Age:
-    """The cases of one age. `claimed` are some of the open ones: somebody looks at them now."""
+    """The numbers of cases of one age. `claimed`: the open cases that a reviewer holds now."""
 
     title: str
     open: int
@@ -169,7 +170,7 @@ class Queue:
 
 
 def queue_ages(model_version: str, now: datetime) -> Queue:
-    """All cases that are not decided, by how long ago they were opened. `model_version`: empty for all. Two queries."""
+    """Count undecided cases by the time since they were opened. `model_version`: empty for all. Two queries."""
     cases = Case.objects.all()
     if model_version:
         cases = cases.filter(model_version=model_version)
@@ -181,8 +182,8 @@ def queue_ages(model_version: str, now: datetime) -> Queue:
     of_open: dict[str, Any] = by_state.get(Case.State.OPEN, {})
     of_flagged: dict[str, Any] = by_state.get(Case.State.FLAGGED, {})
     ages = tuple(
-        Age(title, of_open.get(f"age_{place}", 0), claimed[f"age_{place}"], of_flagged.get(f"age_{place}", 0))
-        for place, (title, _from, _to) in enumerate(AGES)
+        Age(title, of_open.get(f"age_{number}", 0), claimed[f"age_{number}"], of_flagged.get(f"age_{number}", 0))
+        for number, (title, _from, _to) in enumerate(AGES)
     )
     return Queue(ages, of_open.get("oldest"))
 
@@ -192,10 +193,10 @@ def _claimed(cases: CaseQuerySet, now: datetime) -> CaseQuerySet:
 
 
 def _numbers_by_age(now: datetime) -> dict[str, Count]:
-    return {f"age_{place}": Count("pk", filter=_aged(now, low, high)) for place, (_, low, high) in enumerate(AGES)}
+    return {f"age_{number}": Count("pk", filter=_aged(now, low, high)) for number, (_, low, high) in enumerate(AGES)}
 
 
 def _aged(now: datetime, at_least: timedelta, less_than: timedelta | None) -> Q:
-    # The youngest ones have no lower bound: clocks of two machines may disagree.
+    # The youngest age has no lower bound: another machine's clock may be ahead, so that a case opens in the future.
     older = Q(opened_at__lte=now - at_least) if at_least else Q(pk__isnull=False)
     return older if less_than is None else older & Q(opened_at__gt=now - less_than)

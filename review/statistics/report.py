@@ -1,9 +1,9 @@
-"""One report: everything that the page of the statistics shows, and each of its tables by name."""
+"""The report: everything that the statistics page shows, and each table by its name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 
@@ -13,14 +13,14 @@ from django.utils import timezone
 
 from review.filters import Filters
 from review.statistics import estimates, queries
-from review.statistics.estimates import Complaints, Confusion, Precision
+from review.statistics.estimates import ComplaintsEstimate, Confusion, Precision
+from review.statistics.filter import StatisticsFilter
 from review.statistics.intervals import Proportion
-from review.statistics.plots import Bar, Plot, Row, bars_plot, intervals_plot, statements_plot
+from review.statistics.plots import Bar, Plot, PlotRow, bars_plot, intervals_plot, statements_plot
 from review.statistics.queries import CaseCount, Day, Queue
-from review.statistics.selection import Selection
-from review.statistics.tables import Cell, Column, Table, Text
+from review.statistics.tables import Cell, Column, StatisticsTable, Text
 
-CLASSES = 30  # that are drawn and listed; the rest is in the file
+CLASSES = 30  # in the plot and in the table on the page; the file has all
 PAIRS = 20
 VERSIONS = 12
 DAYS = 92
@@ -32,29 +32,28 @@ def words(label: str) -> str:
 
 
 @dataclass(frozen=True)
-class Report:
-    """`drawn_classes`: how many the page has, of all.
+class StatisticsReport:
+    """The statistics for one filter.
 
-    Each part is counted when it is first asked for, so that one table costs no more than its own queries."""
+    `drawn_classes`: how many classes the page shows at most.
 
-    selection: Selection
-    now: datetime
+    Queries run when a part is first used, so that one table costs only its own queries.
+    """
+
+    filter: StatisticsFilter
+    now: datetime = field(default_factory=timezone.now)
     drawn_classes: int = CLASSES
-
-    @classmethod
-    def of(cls, selection: Selection) -> Report:
-        return cls(selection, timezone.now())
 
     @cached_property
     def is_narrowed(self) -> bool:
-        """Whether the selection may leave something out. In a new installation there is nothing that it could."""
-        return (self.selection.window != "all" or bool(self.selection.model_version)) and queries.is_anything_there()
+        """Whether the filter may hide data. In a new installation there is none to hide."""
+        return (self.filter.window != "all" or bool(self.filter.model_version)) and queries.has_data()
 
-    # --- What was counted -------------------------------------------------------------------------
+    # --- Counts and estimates ---------------------------------------------------------------------
 
     @cached_property
     def days(self) -> list[Day]:
-        return queries.statements_by_day(self.selection)
+        return queries.statements_by_day(self.filter)
 
     @property
     def statement_total(self) -> int:
@@ -66,28 +65,28 @@ class Report:
 
     @cached_property
     def _all_counts(self) -> list[CaseCount]:
-        return queries.case_counts(self.selection)
+        return queries.case_counts(self.filter)
 
     @cached_property
     def _counts(self) -> list[CaseCount]:
-        return estimates.within(self._all_counts, self.selection.model_version)
+        return estimates.within(self._all_counts, self.filter.model_version)
 
     @cached_property
     def versions(self) -> list[str]:
-        """That one can choose from: those that cases were opened for, and the chosen one."""
-        return sorted({count.model_version for count in self._all_counts} | {self.selection.model_version} - {""})
+        """The versions to choose from: those of the cases in the selected time, and the selected one."""
+        return sorted({count.model_version for count in self._all_counts} | {self.filter.model_version} - {""})
 
     @cached_property
-    def complaints(self) -> Complaints:
+    def complaints(self) -> ComplaintsEstimate:
         return estimates.complaints(self._counts)
 
     @cached_property
-    def _complaints_by_version(self) -> list[Complaints]:
+    def _complaints_by_version(self) -> list[ComplaintsEstimate]:
         return estimates.complaints_by_version(self._counts)
 
     @cached_property
     def queue(self) -> Queue:
-        return queries.queue_ages(self.selection.model_version, self.now)
+        return queries.queue_ages(self.filter.model_version, self.now)
 
     @property
     def sample_rate(self) -> float:
@@ -111,17 +110,17 @@ class Report:
 
     @cached_property
     def precision_by_version(self) -> list[Precision]:
-        """Of all versions, whichever is selected: they are there to be compared."""
+        """Of all versions, even if one is selected: the page compares them."""
         return estimates.precision_by_version(self._all_counts)
 
-    # --- As plots ---------------------------------------------------------------------------------
+    # --- Plots ------------------------------------------------------------------------------------
 
     def statements_plot(self) -> Plot:
         return statements_plot(self.days)
 
     def complaints_plot(self) -> Plot:
-        rows = [Row("All versions", (self.complaints.corrected,), is_overall=True)] if self._is_compared else []
-        rows += [Row(one.model_version, (one.corrected,)) for one in self._complaints_by_version[:VERSIONS]]
+        rows = [PlotRow("All versions", (self.complaints.corrected,), is_overall=True)] if self._is_compared else []
+        rows += [PlotRow(one.model_version, (one.corrected,)) for one in self._complaints_by_version[:VERSIONS]]
         return intervals_plot(
             "complaints", rows, title="Share of complaints that were confirmed", series=("Confirmed",)
         )
@@ -137,8 +136,8 @@ class Report:
         return bars_plot("queue", bars, title="Open cases by age")
 
     def precision_plot(self) -> Plot:
-        rows = [Row("All classes", _both_shares(self.precision), is_overall=True)]
-        rows += [Row(words(one.name), _both_shares(one)) for one in self.classes[: self.drawn_classes]]
+        rows = [PlotRow("All classes", _both_shares(self.precision), is_overall=True)]
+        rows += [PlotRow(words(one.name), _both_shares(one)) for one in self.classes[: self.drawn_classes]]
         return intervals_plot("precision", rows, title="Precision by predicted class", series=TWO_ESTIMATES)
 
     def confusions_plot(self) -> Plot:
@@ -146,81 +145,81 @@ class Report:
             Bar(f"{words(one.predicted_label)} → {words(one.label)}", one.share.successes)
             for one in self.confusions[:PAIRS]
         ]
-        return bars_plot("confusions", bars, title="Corrected cases by what the model said and what it is")
+        return bars_plot("confusions", bars, title="Corrected cases by predicted and corrected label")
 
     def versions_plot(self) -> Plot:
-        rows = [Row(one.name, _both_shares(one)) for one in self.precision_by_version[:VERSIONS]]
+        rows = [PlotRow(one.name, _both_shares(one)) for one in self.precision_by_version[:VERSIONS]]
         return intervals_plot("versions", rows, title="Precision by model version", series=TWO_ESTIMATES)
 
-    # --- As tables --------------------------------------------------------------------------------
+    # --- Tables -----------------------------------------------------------------------------------
 
-    def statements_table(self) -> Table:
-        """The newest day first. Reports of old clients name no answer, and so no version."""
-        has_reports = not self.selection.model_version
+    def statements_table(self) -> StatisticsTable:
+        """The newest day first. Reports of legacy clients name no answer, so they have no model version."""
+        has_reports = not self.filter.model_version
         columns = [
             Column("day", "Day (UTC)"),
             Column("wrong", "Wrong"),
             Column("right", "Right"),
             Column("not_sure", "Not sure"),
-            Column("total", "Together"),
+            Column("total", "Total"),
         ]
-        columns += [Column("reports_of_old_clients", "Old clients’ reports")] if has_reports else []
+        columns += [Column("legacy_reports", "Reports of legacy clients")] if has_reports else []
         rows = [
             (day.day, day.wrong, day.right, day.unsure, day.total, *((day.reports,) if has_reports else ()))
             for day in reversed(self.days)
         ]
-        return Table("statements", "Statements per day", columns, rows, most=DAYS, is_folded=True)
+        return StatisticsTable("statements", "Statements per day", columns, rows, most=DAYS, is_folded=True)
 
-    def complaints_table(self) -> Table:
+    def complaints_table(self) -> StatisticsTable:
         columns = [
             Column("model_version", "Model version"),
             Column("complaints_decided", "Decided"),
             Column("confirmed", "Confirmed"),
             Column("share_confirmed", "Share", is_share=True),
             Column("unusable", "Unusable"),
-            Column("undecided", "Not decided yet"),
+            Column("undecided", "Undecided"),
         ]
         groups = [replace(self.complaints, model_version="all")] if self._is_compared else []
         rows = [
             (
-                Text(one.model_version, shown="All versions" if place == 0 and self._is_compared else ""),
+                Text(one.model_version, shown="All versions" if number == 0 and self._is_compared else ""),
                 one.corrected.total,
                 one.corrected.successes,
                 one.corrected,
                 one.unusable,
                 one.undecided,
             )
-            for place, one in enumerate(groups + self._complaints_by_version)
+            for number, one in enumerate(groups + self._complaints_by_version)
         ]
-        return Table("complaints", "Complaints by model version", columns, rows)
+        return StatisticsTable("complaints", "Complaints by model version", columns, rows)
 
-    def queue_table(self) -> Table:
+    def queue_table(self) -> StatisticsTable:
         columns = [
             Column("age", "Age"),
             Column("open", "Open"),
-            Column("claimed", "Claimed of these"),
+            Column("claimed", "Of these, claimed"),
             Column("flagged", "Flagged"),
         ]
         rows = [(Text(age.title), age.open, age.claimed, age.flagged) for age in self.queue.ages]
-        return Table("queue", "Cases that are not decided, by age", columns, rows)
+        return StatisticsTable("queue", "Undecided cases by age", columns, rows)
 
-    def precision_table(self) -> Table:
+    def precision_table(self) -> StatisticsTable:
         columns = [Column("predicted_label", "Predicted class"), *_PRECISION_COLUMNS]
         overall = (Text("all", shown="All classes"), *_precision_cells(self.precision))
         rows = [overall]
         for one in self.classes:
             url = partial(self._cases_url, predicted_label=one.name)
             rows.append((Text(one.name, words(one.name), url), *_precision_cells(one)))
-        return Table(
+        return StatisticsTable(
             "precision", "Precision by predicted class", columns, rows, most=self.drawn_classes + 1, is_folded=True
         )
 
-    def confusions_table(self) -> Table:
+    def confusions_table(self) -> StatisticsTable:
         columns = [
             Column("predicted_label", "The model said"),
-            Column("label", "Reviewers say"),
+            Column("label", "Reviewers chose"),
             Column("cases", "Cases"),
-            Column("decided_of_predicted_label", "Decided of that class"),
+            Column("decided_of_predicted_label", "Decided in that class"),
             Column("share", "Share", is_share=True),
         ]
         rows: list[Sequence[Cell]] = []
@@ -228,32 +227,32 @@ class Report:
             url = partial(self._cases_url, predicted_label=one.predicted_label, label=one.label)
             labels = Text(one.predicted_label, words(one.predicted_label), url), Text(one.label, words(one.label), url)
             rows.append((*labels, one.share.successes, one.share.total, one.share))
-        return Table("confusions", "Most confused pairs", columns, rows, most=PAIRS)
+        return StatisticsTable("confusions", "Most confused pairs", columns, rows, most=PAIRS)
 
     def _cases_url(self, **query: str) -> str:
-        """Decided cases in the queue, of the selected version; the queue has no filter for the time."""
-        filters = Filters.from_query({"state": "decided", "model_version": self.selection.model_version, **query})
+        """Link to the decided cases of the selected version. The case list has no filter for the time."""
+        filters = Filters.from_query({"state": "decided", "model_version": self.filter.model_version, **query})
         return f"{reverse('admin:review_case_changelist')}?{filters.query_string}"
 
-    def versions_table(self) -> Table:
+    def versions_table(self) -> StatisticsTable:
         columns = [Column("model_version", "Model version"), *_PRECISION_COLUMNS]
         rows = [
             (Text(one.name, url=partial(self._version_url, one.name)), *_precision_cells(one))
             for one in self.precision_by_version
         ]
-        return Table("versions", "Precision by model version", columns, rows)
+        return StatisticsTable("versions", "Precision by model version", columns, rows)
 
     def _version_url(self, model_version: str) -> str:
-        return f"?{self.selection.query_string_for(model_version)}"
+        return f"?{self.filter.query_string_for(model_version)}"
 
 
 TABLES = {
-    "statements": Report.statements_table,
-    "complaints": Report.complaints_table,
-    "queue": Report.queue_table,
-    "precision": Report.precision_table,
-    "confusions": Report.confusions_table,
-    "versions": Report.versions_table,
+    "statements": StatisticsReport.statements_table,
+    "complaints": StatisticsReport.complaints_table,
+    "queue": StatisticsReport.queue_table,
+    "precision": StatisticsReport.precision_table,
+    "confusions": StatisticsReport.confusions_table,
+    "versions": StatisticsReport.versions_table,
 }
 
 _PRECISION_COLUMNS = (
@@ -263,7 +262,7 @@ _PRECISION_COLUMNS = (
     Column("audited", "Audited"),
     Column("audited_right", "Audited right"),
     Column("audited_precision", "Audited precision", is_share=True),
-    Column("audited_undecided", "Audited, not decided yet"),
+    Column("audited_undecided", "Audited, undecided"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The tables beside the plots. The same rows make the table in the page and the file to download."""
+"""The tables below the plots. The page and the CSV file are made from the same rows."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Writable(Protocol):
 
 @dataclass(frozen=True)
 class Text:
-    """`text` goes into the file, `shown` into the page, with a link if there is a `url` to call.
+    """`text` is for the file, `shown` for the page. `url` makes the cell a link on the page.
 
-    Addresses are not made before a row is shown: a table may have thousands of rows that only go into the file.
+    `url` is called only for rows that the page shows: the file may have thousands more.
     """
 
     text: str
@@ -33,7 +33,7 @@ Cell = Text | date | int | Proportion
 
 @dataclass(frozen=True)
 class Column:
-    """`name` heads it in the file, `title` in the page. A share takes more than one column, with its interval."""
+    """`name` is the heading in the file, `title` on the page. A share takes further columns for its interval."""
 
     name: str
     title: str
@@ -41,8 +41,8 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One cell of the page."""
+class PageCell:
+    """One cell on the page."""
 
     text: str
     url: str = ""
@@ -50,8 +50,8 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Table:
-    """`most`: as many rows are in the page; all are in the file. `is_folded`: the page shows it when asked to."""
+class StatisticsTable:
+    """The page shows at most `most` rows, the file has all. `is_folded`: collapsed on the page at first."""
 
     name: str
     title: str
@@ -61,19 +61,19 @@ class Table:
     is_folded: bool = False
 
     @property
-    def heads(self) -> list[Shown]:
+    def headings(self) -> list[PageCell]:
         found = []
-        for place, column in enumerate(self.columns):
-            found.append(Shown(column.title, is_number=column.is_share or not self._is_text(place)))
+        for number, column in enumerate(self.columns):
+            found.append(PageCell(column.title, is_number=column.is_share or not self._is_text(number)))
             if column.is_share:
-                found.append(Shown("95% interval"))
+                found.append(PageCell("95% interval"))
         return found
 
-    def _is_text(self, place: int) -> bool:
-        return any(isinstance(row[place], Text | date) for row in self.rows[:1])
+    def _is_text(self, number: int) -> bool:
+        return any(isinstance(row[number], Text | date) for row in self.rows[:1])
 
     @property
-    def shown(self) -> list[list[Shown]]:
+    def shown(self) -> list[list[PageCell]]:
         return [[cell for value in row for cell in _shown(value)] for row in self.rows[: self.most]]
 
     @property
@@ -81,7 +81,7 @@ class Table:
         return max(0, len(self.rows) - self.most)
 
     def write(self, file: Writable) -> None:
-        """As CSV (RFC 4180). Shares are 0 to 1; a share of nothing is empty."""
+        """Write all rows as CSV (RFC 4180). Shares are from 0 to 1, or empty if nothing was counted."""
         writer = csv.writer(file)
         writer.writerow(name for column in self.columns for name in _names(column))
         writer.writerows([text for value in row for text in _written(value)] for row in self.rows)
@@ -91,14 +91,14 @@ def _names(column: Column) -> Iterable[str]:
     return (f"{column.name}{end}" for end in (("", "_low_95", "_high_95") if column.is_share else ("",)))
 
 
-def _shown(value: Cell) -> Iterable[Shown]:
+def _shown(value: Cell) -> Iterable[PageCell]:
     if isinstance(value, Text):
-        return (Shown(value.shown or value.text, value.url() if value.url else "", is_number=False),)
+        return (PageCell(value.shown or value.text, value.url() if value.url else "", is_number=False),)
     if isinstance(value, Proportion):
-        return Shown(value.percent), Shown(value.interval)
+        return PageCell(value.percent), PageCell(value.interval)
     if isinstance(value, date):
-        return (Shown(value.isoformat(), is_number=False),)
-    return (Shown(f"{value:,}"),)
+        return (PageCell(value.isoformat(), is_number=False),)
+    return (PageCell(f"{value:,}"),)
 
 
 def _written(value: Cell) -> Iterable[str | int]:

@@ -1,4 +1,4 @@
-"""The page of the statistics, in the admin, and its tables as files. For leads."""
+"""The statistics page in the admin, and its tables as CSV files. For leads only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from review.models import Case
-from review.statistics.report import TABLES, Report
-from review.statistics.selection import WINDOWS, Selection
+from review.statistics.filter import WINDOWS, StatisticsFilter
+from review.statistics.report import TABLES, StatisticsReport
 
 leads_only = permission_required("review.view_statistics", raise_exception=True)
 
@@ -25,7 +25,7 @@ def statistics(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "Statistics",
         "opts": Case._meta,
-        "report": Report.of(Selection.from_query(request.GET)),
+        "report": StatisticsReport(StatisticsFilter.from_query(request.GET)),
         "windows": WINDOWS,
     }
     return TemplateResponse(request, "admin/review/case/statistics.html", context)
@@ -34,13 +34,13 @@ def statistics(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def table(request: HttpRequest, name: str) -> HttpResponse:
-    """One of the tables as CSV, all rows of it, with the selection that the page has."""
+    """Return all rows of one table as CSV, for the same time and model version as the page."""
     if name not in TABLES:
         raise Http404
-    selection = Selection.from_query(request.GET)
+    statistics_filter = StatisticsFilter.from_query(request.GET)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
-    file_name = "-".join(filter(None, ("statistics", name, selection.window, selection.model_version)))
+    file_name = "-".join(filter(None, ("statistics", name, statistics_filter.window, statistics_filter.model_version)))
     file_name = re.sub(r"[^\w.@-]+", "_", file_name, flags=re.ASCII)
     response["Content-Disposition"] = content_disposition_header(True, f"{file_name}.csv") or ""
-    TABLES[name](Report.of(selection)).write(response)
+    TABLES[name](StatisticsReport(statistics_filter)).write(response)
     return response

@@ -1,4 +1,4 @@
-"""Numbers as the statistics write them."""
+"""Number formats of the statistics."""
 
 from django import template
 
@@ -13,5 +13,11 @@ def thousands(number: int) -> str:
 
 @register.filter
 def percent(share: float) -> str:
-    """Of a share from 0 to 1."""
+    """`12.3%` for a share of 0.123."""
     return f"{share:.1%}"
+
+
+@register.filter
+def pixels(number: float) -> str:
+    """A position in a plot, to a tenth of a pixel."""
+    return f"{number:.1f}".removesuffix(".0")

@@ -1,4 +1,4 @@
-"""Rows to count."""
+"""Makes rows for the statistics to count."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _numbers = count(1)
 
 
 def answer(label: str = "espresso", model_version: str = "fake-net@1") -> Prediction:
-    """An answer to a picture of its own, which has no file."""
+    """Store an answer to a new picture, which has no file."""
     image = Image.objects.create(sha256=f"{next(_numbers):064x}", format="PNG", width=8, height=8, byte_size=100)
     return stored_prediction(image, label=label, model_version=model_version)
 
@@ -27,7 +27,7 @@ def answer(label: str = "espresso", model_version: str = "fake-net@1") -> Predic
 def case(
     said: str = "espresso", *, model_version: str = "fake-net@1", age: timedelta | None = None, **changes: Any
 ) -> Case:
-    """An open case, unless `changes` say otherwise."""
+    """Store a case, which is open unless `changes` say otherwise."""
     prediction = answer(said, model_version)
     given = {
         "source": Case.OpenedBy.FEEDBACK,
@@ -41,14 +41,14 @@ def case(
 
 
 def decided(said: str, label: str, **changes: Any) -> Case:
-    """`label` is what reviewers say; empty if the picture is unusable."""
+    """Store a decided case. `label`: what reviewers chose; empty if the picture is unusable."""
     verdict = Case.Outcome.RIGHT if label == said else Case.Outcome.CORRECTED if label else Case.Outcome.UNUSABLE
     given: dict[str, Any] = {"state": "decided", "verdict": verdict, "label": label}
     return case(said, **(given | {"decided_by": reviewer_named(), "decided_at": timezone.now()} | changes))
 
 
 def statement(verdict: str, at: datetime, prediction: Prediction | None = None, **changes: Any) -> Feedback:
-    """`verdict` empty: the report of an old client."""
+    """Store a statement. `verdict`: empty for the report of a legacy client."""
     if verdict and prediction is None:
         prediction = answer()
     feedback = Feedback.objects.create(prediction=prediction, verdict=verdict, **changes)
@@ -57,7 +57,7 @@ def statement(verdict: str, at: datetime, prediction: Prediction | None = None, 
 
 
 def counted(said: str, label: str, number: int = 1, **changes: Any) -> CaseCount:
-    """So many decided cases, not from the database. `label` empty: unusable."""
+    """Return a count of decided cases without storing any. `label`: empty if the picture is unusable."""
     verdict = "right" if label == said else "corrected" if label else "unusable"
     count = CaseCount(said, label, "fake-net@1", "decided", verdict, in_audit=False, is_disputed=False, number=number)
     return count._replace(**changes)

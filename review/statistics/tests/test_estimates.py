@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from review.statistics.estimates import (
-    Complaints,
+    ComplaintsEstimate,
     Confusion,
     complaints,
     complaints_by_version,
@@ -29,11 +29,11 @@ COUNTS = [
 ]
 
 
-def test_complaints_are_confirmed_by_a_correction() -> None:
-    assert complaints(COUNTS) == Complaints("", corrected=Proportion(3, 4), unusable=2, undecided=7)
+def test_corrections_confirm_complaints() -> None:
+    assert complaints(COUNTS) == ComplaintsEstimate("", corrected=Proportion(3, 4), unusable=2, undecided=7)
 
 
-def test_complaints_by_version() -> None:
+def test_versions_with_most_decided_complaints_come_first() -> None:
     counts = [*COUNTS, counted("a", "b", 9, is_disputed=True, model_version="other@1")]
     assert [(one.model_version, one.corrected) for one in complaints_by_version(counts)] == [
         ("other@1", Proportion(9, 9)),
@@ -42,15 +42,15 @@ def test_complaints_by_version() -> None:
     assert [one.model_version for one in complaints_by_version(COUNTS)] == ["fake-net@1"]
 
 
-def test_precision_is_estimated_twice() -> None:
+def test_precision_of_all_decided_and_of_the_audit_sample() -> None:
     overall = precision(COUNTS)
     assert overall.decided == Proportion(11, 15)
     assert overall.audited == Proportion(5, 6)
-    assert overall.audited_undecided == 7  # flagged ones too
+    assert overall.audited_undecided == 7  # including flagged ones
     assert overall.unusable == 2
 
 
-def test_what_the_undecided_ones_could_change() -> None:
+def test_undecided_cases_bound_the_audited_precision() -> None:
     assert precision(COUNTS).audited_extremes == pytest.approx((5 / 13, 12 / 13))
     assert precision([counted("a", "a", in_audit=True)]).audited_extremes == (1, 1)
     assert precision([undecided("a", in_audit=True)]).audited_extremes == (0, 1)
@@ -64,7 +64,7 @@ def test_classes_with_most_decided_cases_come_first() -> None:
     assert [one.audited_undecided for one in found] == [0, 7]
 
 
-def test_versions() -> None:
+def test_precision_by_version() -> None:
     found = precision_by_version(COUNTS)
     assert [(one.name, one.decided) for one in found] == [
         ("fake-net@1", Proportion(7, 10)),
@@ -74,7 +74,7 @@ def test_versions() -> None:
     assert within(COUNTS, "") == COUNTS
 
 
-def test_confusions_of_all_that_was_decided_of_the_predicted_label() -> None:
+def test_confusions_are_shares_of_the_predicted_label() -> None:
     counts = [*COUNTS, counted("espresso", "tabby", 3), counted("espresso", "cup", 1, model_version="other@1")]
     assert confusions(counts) == [
         Confusion("espresso", "cup", Proportion(4, 14)),
@@ -83,6 +83,6 @@ def test_confusions_of_all_that_was_decided_of_the_predicted_label() -> None:
     ]
 
 
-def test_nothing_decided() -> None:
+def test_no_estimates_without_cases() -> None:
     assert complaints([]).corrected == precision([]).decided == Proportion(0, 0)
     assert not any((complaints_by_version([]), precision_by_class([]), precision_by_version([]), confusions([])))

@@ -23,12 +23,12 @@ COUNTS = st.integers(0, 1_000_000).flatmap(lambda total: st.tuples(st.integers(0
         (29, 29, 0.8830, 1.0),
     ],
 )
-def test_published_values(successes: int, total: int, low: float, high: float) -> None:
+def test_wilson_matches_published_values(successes: int, total: int, low: float, high: float) -> None:
     assert wilson(successes, total) == pytest.approx((low, high), abs=0.00005)
 
 
 @given(COUNTS)
-def test_it_contains_the_share_and_stays_within_0_and_1(counts: tuple[int, int]) -> None:
+def test_interval_contains_the_share_and_stays_within_0_and_1(counts: tuple[int, int]) -> None:
     successes, total = counts
     low, high = wilson(successes, total)
     assert 0 <= low <= high <= 1
@@ -37,7 +37,7 @@ def test_it_contains_the_share_and_stays_within_0_and_1(counts: tuple[int, int])
 
 
 @given(COUNTS.filter(lambda counts: counts[1] > 0), st.integers(2, 50))
-def test_it_narrows_with_more_of_the_same(counts: tuple[int, int], times: int) -> None:
+def test_interval_narrows_with_more_cases(counts: tuple[int, int], times: int) -> None:
     successes, total = counts
     low, high = wilson(successes, total)
     narrow_low, narrow_high = wilson(successes * times, total * times)
@@ -46,25 +46,25 @@ def test_it_narrows_with_more_of_the_same(counts: tuple[int, int], times: int) -
 
 
 @given(COUNTS)
-def test_right_and_wrong_mirror_each_other(counts: tuple[int, int]) -> None:
+def test_intervals_of_right_and_wrong_mirror_each_other(counts: tuple[int, int]) -> None:
     successes, total = counts
     low, high = wilson(successes, total)
     assert wilson(total - successes, total) == pytest.approx((1 - high, 1 - low), abs=1e-9)
 
 
-def test_nothing_says_nothing() -> None:
+def test_interval_of_no_cases_is_everything() -> None:
     assert wilson(0, 0) == (0, 1)
     nothing = Proportion()
     assert nothing.share is None
     assert (nothing.percent, nothing.interval, nothing.of) == ("–", "–", "none")
 
 
-def test_more_than_all_is_no_share() -> None:
+def test_rejects_more_successes_than_cases() -> None:
     for successes, total in ((2, 1), (-1, 1)):
-        with pytest.raises(ValueError, match="no share"):
+        with pytest.raises(ValueError, match="not a share"):
             wilson(successes, total)
 
 
-def test_in_words() -> None:
+def test_proportion_as_text() -> None:
     share = Proportion(810, 2630)
     assert (share.percent, share.interval, share.of) == ("30.8%", "29.1–32.6%", "30.8% of 2,630")

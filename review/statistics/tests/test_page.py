@@ -17,7 +17,7 @@ from review.statistics.tests.rows import answer, case, decided, statement
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/review/case/statistics/"
-ADDRESSES = [URL, *(f"{URL}{name}.csv" for name in TABLES)]
+URLS = [URL, *(f"{URL}{name}.csv" for name in TABLES)]
 
 
 def _page(client: Client, query: str = "") -> str:
@@ -47,17 +47,17 @@ def rows() -> None:
     case("red_wine", in_audit=True, age=timedelta(days=3))
 
 
-def test_it_works(lead: Client, rows: None) -> None:
+def test_page_shows_counts_and_estimates(lead: Client, rows: None) -> None:
     page = _page(lead)
     for text in (
-        "Counted: 5 statements by the day they were made,",
-        "Not drawn: 1 report of old clients",
+        " 5 statements, including those that",
+        "Not shown: 1 report from legacy clients, which names no answer.",
         "Estimated from 3 decided cases in which somebody says that the answer is wrong.",
-        "corrected by a reviewer: 2.",
-        "Counted: 1 case open now",
-        "Estimated from 4 decided cases, 1 of them in the audit sample. Left out, with an unusable picture: 1.",
-        "Not decided yet: 1 of the sample",
-        "the share would be 50.0%; if all were right, 100.0%",
+        "Confirmed (corrected by a reviewer): 2.",
+        " 1 case open now, by the time since",
+        "Estimated from 4 decided cases, 1 of them in the audit sample. Left out because the picture is unusable: 1.",
+        "Undecided: 1 of the sample",
+        "the precision is 50.0%; if it is right in all, 100.0%",
         "in 2 corrected of 4 decided cases",
         "red wine",
     ):
@@ -71,24 +71,24 @@ def test_plots_are_well_formed(lead: Client, rows: None) -> None:
         ElementTree.fromstring(f'<svg class="plot"{drawing.partition("</svg>")[0]}</svg>')
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_for_leads_only(reviewer: Client, address: str) -> None:
-    assert reviewer.get(address).status_code == 403
-    response = Client().get(address)
+@pytest.mark.parametrize("url", URLS)
+def test_only_leads_may_read(reviewer: Client, url: str) -> None:
+    assert reviewer.get(url).status_code == 403
+    response = Client().get(url)
     assert response.status_code == 302 and response["Location"].startswith("/admin/login/")
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_it_is_only_looked_at(lead: Client, address: str) -> None:
-    assert lead.post(address).status_code == 405
+@pytest.mark.parametrize("url", URLS)
+def test_rejects_post(lead: Client, url: str) -> None:
+    assert lead.post(url).status_code == 405
 
 
-def test_nothing_yet(lead: Client) -> None:
+def test_empty_site_has_messages_instead_of_plots(lead: Client) -> None:
     page = _page(lead)
     for text in (
-        "Nobody has said anything yet.",
+        "No statements yet.",
         "No complaint has been decided yet.",
-        "No case is waiting.",
+        "No cases are waiting.",
         "Nothing has been decided yet.",
         "Nothing has been corrected yet.",
     ):
@@ -99,31 +99,31 @@ def test_nothing_yet(lead: Client) -> None:
         assert name in {"statements", "queue", "precision"} or not rows
 
 
-def test_nothing_in_this_selection(lead: Client, rows: None) -> None:
+def test_unknown_version_has_no_cases(lead: Client, rows: None) -> None:
     page = _page(lead, "?model_version=gone@1")
-    assert "Nothing of this selection has been decided yet." in page
+    assert "Nothing in this selection has been decided yet." in page
     assert "<option selected>gone@1</option>" in page
 
 
-def test_one_version(lead: Client, rows: None) -> None:
+def test_model_version_narrows_all_but_the_comparison(lead: Client, rows: None) -> None:
     page = _page(lead, "?days=all&model_version=other%402")
-    assert "Counted: 1 statement about answers of other@2 by the day it was made" in page
+    assert " 1 statement about answers from other@2, including" in page
     assert "Estimated from 1 decided case in which somebody says" in page
-    assert "?days=all&amp;model_version=fake-net%401" in page, "versions are still compared"
+    assert "?days=all&amp;model_version=fake-net%401" in page, "the other versions are still there to compare"
     assert [row["model_version"] for row in _table(lead, "versions", "?model_version=other%402")] == [
         "fake-net@1",
         "other@2",
     ]
 
 
-def test_another_time(lead: Client) -> None:
+def test_selects_cases_by_the_time_they_were_opened(lead: Client) -> None:
     decided("espresso", "espresso", age=timedelta(days=100))
-    assert "Nothing of this selection has been decided yet." in _page(lead)
+    assert "Nothing in this selection has been decided yet." in _page(lead)
     assert "Estimated from 1 decided case," in _page(lead, "?days=365")
-    assert "All statements and cases until" in _page(lead, "?days=all")
+    assert "All statements and cases up to" in _page(lead, "?days=all")
 
 
-def test_pairs_lead_to_their_cases(lead: Client, rows: None) -> None:
+def test_confused_pairs_link_to_their_cases(lead: Client, rows: None) -> None:
     case_list = "/admin/review/case/?state=decided&amp;predicted_label=espresso&amp;label=cup"
     assert f'href="{case_list}"' in _page(lead)
     assert f'href="{case_list}&amp;model_version=other%402"' in _page(lead, "?model_version=other%402")
@@ -132,23 +132,23 @@ def test_pairs_lead_to_their_cases(lead: Client, rows: None) -> None:
     assert listed.context["cl"].result_count == 2
 
 
-def test_how_much_is_sampled(lead: Client, rows: None, settings: Settings) -> None:
+def test_page_states_the_sample_rate(lead: Client, rows: None, settings: Settings) -> None:
     settings.REVIEW_SAMPLE_RATE = 0.025
-    assert "At present 2.5% of all pictures are drawn." in _page(lead)
+    assert "Currently 2.5% of all pictures are drawn." in _page(lead)
     settings.REVIEW_SAMPLE_RATE = 0
-    assert "At present none are drawn" in _page(lead)
+    assert "Currently none are drawn" in _page(lead)
 
 
-def test_the_page_lists_the_most_frequent_classes_and_the_file_all(lead: Client) -> None:
+def test_page_limits_the_classes_and_the_file_has_all(lead: Client) -> None:
     for number in range(CLASSES + 5):
         decided(f"class_{number}", f"class_{number}")
     page = _page(lead)
-    assert f"Drawn: the {CLASSES} classes with most decided cases, of {CLASSES + 5}." in page
-    assert "5 more rows are in the file." in page
-    assert len(_table(lead, "precision")) == CLASSES + 6  # with the overall one
+    assert f"Shown: the {CLASSES} classes with the most decided cases, of {CLASSES + 5}." in page
+    assert "The file has 5 more rows." in page
+    assert len(_table(lead, "precision")) == CLASSES + 6  # with the overall row
 
 
-def test_number_of_queries(lead: Client) -> None:
+def test_number_of_queries_does_not_grow_with_the_data(lead: Client) -> None:
     counts = []
     for total in (1, 20):
         for number in range(total):
@@ -157,13 +157,13 @@ def test_number_of_queries(lead: Client) -> None:
         with CaptureQueriesContext(connection) as queries:
             _page(lead)
         counts.append(len(queries))
-    assert counts[0] == counts[1] <= 8  # session, user, two of permissions, and four that count
+    assert counts[0] == counts[1] <= 8  # session, user, two for permissions, and four counts
 
 
 # --- Files ----------------------------------------------------------------------------------------
 
 
-def test_every_table_is_a_file(lead: Client, rows: None) -> None:
+def test_every_table_has_a_csv_file(lead: Client, rows: None) -> None:
     today = timezone.now().date().isoformat()
     assert _table(lead, "statements")[0] == {
         "day": today,
@@ -171,7 +171,7 @@ def test_every_table_is_a_file(lead: Client, rows: None) -> None:
         "right": "1",
         "not_sure": "1",
         "total": "5",
-        "reports_of_old_clients": "1",
+        "legacy_reports": "1",
     }
     assert len(_table(lead, "statements", "?days=30")) == 30
     assert [(row["model_version"], row["complaints_decided"]) for row in _table(lead, "complaints")] == [
@@ -194,20 +194,20 @@ def test_every_table_is_a_file(lead: Client, rows: None) -> None:
     assert [row["model_version"] for row in _table(lead, "versions")] == ["fake-net@1", "other@2"]
 
 
-def test_a_share_of_nothing_is_empty(lead: Client) -> None:
+def test_share_without_cases_is_empty_in_the_file(lead: Client) -> None:
     decided("espresso", "espresso")
     row = _table(lead, "versions")[0]
     assert row["audited_precision"] == row["audited_precision_low_95"] == row["audited_precision_high_95"] == ""
 
 
-def test_no_formulas(lead: Client) -> None:
+def test_file_neutralizes_spreadsheet_formulas(lead: Client) -> None:
     decided("=1+1", '@SUM("A1")', model_version="+net@1")
     (row,) = _table(lead, "confusions")
     assert (row["predicted_label"], row["label"]) == ("'=1+1", '\'@SUM("A1")')
     assert _table(lead, "versions")[0]["model_version"] == "'+net@1"
 
 
-def test_labels_are_text(lead: Client) -> None:
+def test_page_escapes_labels(lead: Client) -> None:
     decided("<b>&", "</svg><script>", is_disputed=True, model_version="<i>")
     page = _page(lead)
     assert "<b>" not in page and "<script>" not in page.partition("<main")[2] and "<i>" not in page
@@ -221,16 +221,16 @@ def test_labels_are_text(lead: Client) -> None:
         ("?model_version=../%22%0d%0aX: é", "statistics-queue-90-.._X_.csv"),
     ],
 )
-def test_file_names_say_what_was_selected(lead: Client, query: str, name: str) -> None:
+def test_file_names_contain_the_filter(lead: Client, query: str, name: str) -> None:
     response = lead.get(f"{URL}queue.csv{query}")
     assert response["Content-Disposition"] == f'attachment; filename="{name}"'
 
 
-def test_other_files_are_not_there(lead: Client) -> None:
+def test_unknown_table_is_404(lead: Client) -> None:
     assert lead.get(f"{URL}users.csv").status_code == 404
 
 
-def test_leads_find_it_from_the_queue(lead: Client, reviewer: Client) -> None:
+def test_queue_links_to_the_statistics_for_leads_only(lead: Client, reviewer: Client) -> None:
     def links(client: Client) -> Any:
         return f'href="{URL}"' in client.get("/admin/review/case/").text
 

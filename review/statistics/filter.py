@@ -1,4 +1,4 @@
-"""Which time and which model version the statistics are about."""
+"""The time and the model version that the statistics cover."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ def _today() -> date:
 
 
 @dataclass(frozen=True)
-class Selection:
-    """`window`: one of `WINDOWS`; days are those of UTC, and today is the last one. `model_version`: empty for all."""
+class StatisticsFilter:
+    """What the user selected.
+
+    `window`: one of `WINDOWS`, in UTC days that end with today. `model_version`: empty for all.
+    """
 
     window: str = DEFAULT_WINDOW
     model_version: str = ""
@@ -26,7 +29,7 @@ class Selection:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
-        """What is not known is ignored, as in the queue: an address that somebody kept must not break."""
+        """Read a URL query. Unknown values are ignored, as in the queue, so that bookmarks keep working."""
         window = query.get("days", "")
         version = query.get("model_version", "").replace("\x00", "")[:120]
         return cls(window if window in WINDOWS else DEFAULT_WINDOW, version)
@@ -43,15 +46,15 @@ class Selection:
 
     @property
     def since(self) -> datetime | None:
-        """The first moment of the first day."""
+        """The start of the first day. `None`: from the beginning."""
         return None if self.first_day is None else datetime.combine(self.first_day, time.min, UTC)
 
     @property
     def query_string(self) -> str:
-        """As it stands in an address, without a question mark."""
+        """For a URL, without the question mark."""
         return self.query_string_for(self.model_version)
 
     def query_string_for(self, model_version: str) -> str:
-        """The same time, another version."""
+        """Return the query string for another version and the same time."""
         version = {"model_version": model_version} if model_version else {}
         return urlencode({"days": self.window} | version)
