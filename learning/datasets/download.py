@@ -15,7 +15,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe, quote_etag
 
-# A single range. No file size has more digits.
+# A single range. No file size has more than 30 digits.
 _RANGE = re.compile(r"bytes=[ \t]*(?P<first>[0-9]{0,30})-(?P<last>[0-9]{0,30})[ \t]*", re.IGNORECASE)
 
 
@@ -34,8 +34,8 @@ class RangeNotSatisfiable(Exception):
 def requested_range(header: str, size: int) -> ByteRange | None:
     """Parses a `Range` header for a file of `size` bytes. Raises `RangeNotSatisfiable`.
 
-    Returns `None` if the header is to be ignored and the whole file sent: it is malformed, does not count in bytes, or
-    asks for several ranges at once, which resuming a download does not need.
+    Returns `None` if the server should ignore the header and send the whole file: the header is malformed, does not
+    count in bytes, or asks for several ranges, which resuming a download does not need.
     """
     match = _RANGE.fullmatch(header)
     if match is None:
@@ -67,7 +67,7 @@ def resumable(
     file_name: str,
     content_type: str,
 ) -> HttpResponseBase:
-    """Answers GET and HEAD with a file of `size` bytes, or with the requested range of it. Closes the file.
+    """Responds to GET and HEAD with a file of `size` bytes, or with the requested range of it. Closes the file.
 
     `etag`, without quotes, must differ for different bytes: clients use it to join the ranges of one file.
     """
