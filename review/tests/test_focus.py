@@ -1,4 +1,4 @@
-"""The page of one case: what it shows, and to whom."""
+"""The page of one case: its content, and who may see it."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def no_report_interval(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _at_picture(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], Any]) -> None:
-    """Calls `act` when a worker reads its picture of this number."""
+    """Calls `act` when a worker reads its picture number `number`, counted from 1."""
     seen = []
 
     def read(name: str, digest: str) -> Any:
