@@ -115,7 +115,7 @@ def test_rejects_unknown_label(desk: Desk, open_tab: OpenTab, scripts: bool) -> 
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_missing_picture(desk: Desk, open_tab: OpenTab, scripts: bool) -> None:
+def test_missing_picture_is_reported(desk: Desk, open_tab: OpenTab, scripts: bool) -> None:
     """The page says so, the lists still work, and the case can be marked as unusable."""
     case, after = desk.open_cases(2)
     file = desk.picture_file(0)
@@ -132,7 +132,7 @@ def test_missing_picture(desk: Desk, open_tab: OpenTab, scripts: bool) -> None:
         kept.rename(file)
 
 
-def test_picture_deleted_after_the_page_was_made(desk: Desk, open_tab: OpenTab) -> None:
+def test_picture_deleted_after_the_page_was_made_is_reported(desk: Desk, open_tab: OpenTab) -> None:
     """The page reports it, and the keys still work."""
     cases = desk.open_cases(2)
     tab = open_tab("ada", expects="status of 404")
