@@ -37,7 +37,7 @@ Further features: image/format (jpeg or png), image/sha256, image/class/text (th
 """,
 }
 
-_REST = """\
+_FILES_AND_COLUMNS = """\
 labels.txt has one label on each line, in the order of the class numbers. The first is number 0.
 
 manifest.csv and manifest.jsonl list all cases, including those without a picture in this archive:
@@ -85,4 +85,4 @@ def readme_text(selection: CaseSelection, kind: str, counts: ExportCounts) -> st
     ]
     if counts.missing:
         lines.append(f"Missing:  {counts.missing:,} pictures that are no longer stored, or are damaged")
-    return "\n".join(lines) + "\n\n" + _HOW_TO_LOAD[kind] + "\n" + _REST
+    return "\n".join(lines) + "\n\n" + _HOW_TO_LOAD[kind] + "\n" + _FILES_AND_COLUMNS
