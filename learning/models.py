@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import Q
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 
@@ -23,7 +24,7 @@ class ExportQuerySet(models.QuerySet["Export"]):
 class Export(models.Model):
     """One data set: its selection, its progress and its file.
 
-    Conditional `UPDATE`s settle it only once (see `learning.datasets.services`). A worker that stops before it is done
+    Conditional `UPDATE`s settle it only once (see `learning.datasets.services`). A worker that stops early
     queues it again.
     """
 
@@ -126,5 +127,5 @@ class Export(models.Model):
             return "Finishing" if is_last else f"{self.done:,} of {self.total:,} cases"
         if self.state == self.State.FAILED:
             return self.error
-        missing = f"; {self.missing:,} pictures are missing" if self.missing else ""
-        return f"{self.total:,} cases{missing}"
+        missing = f"; {self.missing:,} picture{pluralize(self.missing)} missing" if self.missing else ""
+        return f"{self.total:,} case{pluralize(self.total)}{missing}"

@@ -1,4 +1,4 @@
-"""The permissions of the reviewing desk's roles on data sets."""
+"""Permissions on data sets for the roles of the reviewing desk."""
 
 from review import roles
 

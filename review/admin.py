@@ -37,8 +37,10 @@ class CaseList(ChangeList):
         return super().get_queryset(request, exclude_parameters)
 
     def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        own = {"state", "order", *FILTERS}
-        return {name: value for name, value in super().get_filters_params(params).items() if name not in own}
+        filters_of_desk = {"state", "order", *FILTERS}
+        return {
+            name: value for name, value in super().get_filters_params(params).items() if name not in filters_of_desk
+        }
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         return list(self.filters.columns)
@@ -77,7 +79,7 @@ class KnownCountPaginator(Paginator):  # type: ignore[type-arg] # generic in its
 
 @dataclass(frozen=True)
 class CaseRow:
-    """One row of the list. Django's own rows take three times as long, half of the page's time."""
+    """One row of the list. Django's own rows take three times as long to render."""
 
     case: Case
     url: str
@@ -115,7 +117,7 @@ class CaseAdmin(ReadOnlyAdmin):
     list_per_page = 50
     list_select_related = ("claimed_by",)
     show_full_result_count = False
-    preserve_filters = False  # every address carries them
+    preserve_filters = False  # the addresses have them already
     actions = ("confirm", "accept", "unusable", "reopen")
 
     class Media:
@@ -183,7 +185,7 @@ class CaseAdmin(ReadOnlyAdmin):
         return redirect(reverse("admin:review_case_focus", args=[object_id]))
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds the desk's own views, each behind the admin's login and the permission that it names."""
+        """Adds the desk's own views. The admin requires a login for them, and each view checks its permission."""
         return [*self._own_urls(), *super().get_urls()]
 
     def _own_urls(self) -> list[URLPattern]:

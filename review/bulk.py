@@ -1,4 +1,4 @@
-"""Deciding or reopening many cases at once, and a preview of it. Retries work as in `decisions`."""
+"""Decides or reopens many cases at once, and previews the result. Retries work as in `review.decisions`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from review.models import Case, Decision
 from review.undoing import reopen_within, require_not_open
 
 MAX_CASES = 500
-REOPEN = "reopen"  # besides the kinds of a `DecisionRequest`
+REOPEN = "reopen"  # a kind that only bulk requests have
 
-# Rejections that do not depend on the case: they concern the whole request.
-_OF_THE_REQUEST = frozenset({"unknown-label", "label-needed", "unknown-verdict", "note-needed"})
+# Codes of the rejections that concern the whole request and not one of its cases.
+_REQUEST_CODES = frozenset({"unknown-label", "label-needed", "unknown-verdict", "note-needed"})
 
 
 @dataclass
@@ -33,7 +33,7 @@ class BulkResult:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a bulk write would do to one case: its state `after` in words, or the `problem` that prevents it."""
+    """The effect of a bulk write on one case: `after` is its new state in words, `problem` the reason for no change."""
 
     case: Case
     after: str = ""
@@ -64,7 +64,7 @@ def _plan(case: Case, reviewer: User, verdict: DecisionRequest) -> Plan:
         title = str(Decision.Kind(kind).label)
         return Plan(case, after=f"{title}: {label.replace('_', ' ')}" if label else title)
     except RequestRejected as rejection:
-        if rejection.code in _OF_THE_REQUEST:
+        if rejection.code in _REQUEST_CODES:
             raise
         return Plan(case, problem=rejection.message)
 

@@ -1,4 +1,4 @@
-"""Claims: a case that a reviewer looks at is reserved for them for a while."""
+"""Claims: a case is reserved for the reviewer who looks at it, for `REVIEW_CLAIM_MINUTES`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from review.models import Case, CaseQuerySet, Skip
 def claim_next(reviewer: User, *, filters: Filters | None = None, besides: Collection[int] = ()) -> Case | None:
     """Claims the case that `reviewer` should look at next. Returns `None` if there is none.
 
-    `filters` narrow and order the choice. They choose among the flagged cases if they ask for that state, otherwise
-    among the open ones. `besides` are cases to leave out. A case that the reviewer has claimed already comes first;
+    `filters` narrow and order the cases: the flagged ones if the filters ask for that state, otherwise the open ones.
+    `besides` are cases to leave out. A case that the reviewer has claimed already comes first;
     cases that they have skipped come last. Two reviewers never get the same case: PostgreSQL locks the row and skips
     locked ones, and SQLite runs writing transactions one after the other.
     """
@@ -48,9 +48,10 @@ def _first(cases: CaseQuerySet) -> int | None:
 
 
 def claim(case: Case, reviewer: User) -> bool:
-    """Claims or renews a case for `reviewer`. Returns whether they have it: nobody takes another reviewer's claim.
+    """Claims a case for `reviewer`, or renews their claim. Returns whether they have claimed it now.
 
-    A decided case cannot be claimed. A claim that has more than half of its time left is not renewed.
+    Nobody can claim a decided case, or a case that somebody else has claimed. A claim that has more than half of its
+    time left is not renewed.
     """
     now = timezone.now()
     if case.state == Case.State.DECIDED:

@@ -38,8 +38,8 @@ class _Counted(Generic[T]):
 def counted_lately(name: str, count: Callable[[], T]) -> T:
     """Returns what `count` returns, or what it returned recently in this process.
 
-    A slow count may be older: a thread repeats it for the next request. Nobody notices that the last of a hundred
-    thousand cases is missing; everybody notices the last of twenty.
+    A slow count may be older: a thread repeats it for the next request. Counts are slow only if there are many cases,
+    and then one case more or less does not matter.
     """
     key = f"cases:{name}"
     known: _Counted[T] | None = cache.get(key)
@@ -92,10 +92,10 @@ def _count_states() -> dict[str, int]:
 
 
 def update_planner_statistics() -> None:
-    """Runs ANALYZE where SQLite finds that its planner needs it; PostgreSQL's autovacuum does so by itself.
+    """Runs ANALYZE if SQLite considers its planner's statistics outdated. PostgreSQL's autovacuum does this by itself.
 
     Without statistics SQLite guesses among the indexes that begin with `state`. With 20,000 cases it then reads all
-    open ones for a page of old cases (17 ms instead of 1.4) or for the counts within a label (19 ms instead of 1.6).
+    open cases for a page of old ones (17 ms instead of 1.4) or for the counts within a label (19 ms instead of 1.6).
     ANALYZE takes 70 ms once, and again when the table has grown 25-fold; the check takes less than 0.1 ms.
     """
     if connection.vendor != "sqlite":

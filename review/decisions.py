@@ -1,4 +1,4 @@
-"""Deciding one case. `bulk` decides many, `undoing` takes decisions back, `history` stores the rows.
+"""Decides one case. `bulk` decides many, `undoing` takes decisions back, `history` stores the rows.
 
 Every function that writes takes the `key` of the write. A client that loses the response sends the same write with the
 same key: that retry changes nothing and returns the rows that the first attempt stored.
@@ -51,10 +51,11 @@ class SeenState:
 def case_decide(
     *, case_id: int, reviewer: User, verdict: DecisionRequest, seen: SeenState | None = None, key: UUID | None = None
 ) -> Decision:
-    """Decides a case and releases it. The reviewer's claim may have expired, unless somebody else has one now.
+    """Decides a case and releases it. The reviewer needs no claim, as long as nobody else has one.
 
     Raises `RequestRejected`: `no-such-case`; `decided` or `changed` if the case differs from what the reviewer has
-    `seen`; `claimed` if somebody else has claimed it; `unknown-label`, `label-needed`, `note-needed`, `note-too-long`.
+    `seen`; `claimed` if somebody else has claimed it; `unknown-verdict`, `unknown-label`, `label-needed`,
+    `no-expected-label`, `note-needed`, `note-too-long`.
     """
     with adding_to_history():
         return decide_within(case_id, reviewer, verdict, seen, key)
@@ -100,15 +101,15 @@ def known_label(case: Case, text: str) -> str:
     text = text.strip()
     if len(text) > LABEL_MAX_LENGTH:
         raise RequestRejected("unknown-label", f"“{text[:100]}…” is longer than any label.")
-    own = {case.predicted_label, case.expected_label, *(label for label, _score in case.prediction.top)}
-    label = text if text in own else labels.resolve(text)
+    labels_of_case = {case.predicted_label, case.expected_label, *(label for label, _score in case.prediction.top)}
+    label = text if text in labels_of_case else labels.resolve(text)
     if not label:
         raise RequestRejected("unknown-label", f"We have no label “{text[:100]}”.")
     return label
 
 
 def _is_result_of(decision: Decision, verdict: DecisionRequest) -> bool:
-    """Whether the row is what this request led to. All buttons of one form share a key."""
+    """Whether this request led to the decision. The key alone does not tell: all buttons of a form share it."""
     if decision.note != verdict.note.strip():
         return False
     if verdict.kind == DecisionRequest.ACCEPT:
@@ -120,6 +121,7 @@ def _is_result_of(decision: Decision, verdict: DecisionRequest) -> bool:
 
 
 def _require_unchanged(case: Case, seen: SeenState | None) -> None:
+    """Raises `RequestRejected` `decided` or `changed`."""
     if case.state == Case.State.DECIDED:
         name = case.decided_by.get_username() if case.decided_by else "somebody else"
         what = f"{case.get_verdict_display()}: {case.label}" if case.label else case.get_verdict_display()

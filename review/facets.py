@@ -11,14 +11,14 @@ from review.filters import FILTERS, PARTS, STATES, Filter, Filters
 from review.models import Case
 from review.orders import ORDERS
 
-VALUES_SHOWN = 12  # of a filter without fixed choices; the most frequent ones
+VALUES_SHOWN = 12  # a filter without fixed choices offers its most frequent values
 
 
 @dataclass(frozen=True)
 class FacetChoice:
-    """One link. `query` selects the choice, or deselects it if it is selected already.
+    """An order, a state or a value of a filter, as a link. `query` selects it, or deselects a selected value.
 
-    `is_part`: the choice before this one includes these cases.
+    `is_part`: its cases also belong to the choice before it.
     """
 
     title: str
@@ -46,7 +46,7 @@ def orders(filters: Filters) -> list[FacetChoice]:
 
 
 def states(filters: Filters) -> list[FacetChoice]:
-    """Returns every state. The counts ignore the other filters, so that one query counts them all."""
+    """Returns all states. Their counts ignore the other filters, so that one query counts them all."""
     counts = state_counts()
     chosen = filters.state or "open"
     return [
@@ -60,7 +60,8 @@ def states(filters: Filters) -> list[FacetChoice]:
 def facets(filters: Filters) -> list[Facet]:
     """Returns the filters with their choices. Each count combines the choice with all other filters.
 
-    One query for each filter that was not counted lately. Unless a decided label is selected, it reads only an index.
+    Takes one query for each filter that was not counted recently. A query reads only an index, unless a decided label
+    is selected.
     """
     shown = [
         entry

@@ -1,6 +1,7 @@
 """The filters of the queue. The list, the grid and "next for me" all read them from their address.
 
-To add a filter, add an entry to `FILTERS`: the pages, their counts and the addresses follow from it.
+To add a filter, add an entry to `FILTERS`: the pages, their counts and the addresses follow from it. If it filters by
+another column of `Case`, add that column to the `case_by_...` indexes, so that the counts read no rows.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ STATES = {
 # States that are also counted in the state before them.
 PARTS = frozenset({CLAIMED, *Case.Outcome.values})
 
-# value: title, limit, whether cases must be older than the limit or younger
+# value: title, limit, whether cases must be older than the limit (or else younger)
 AGES = {
     "hour": ("Less than an hour", timedelta(hours=1), False),
     "day": ("Less than a day", timedelta(days=1), False),

@@ -17,8 +17,9 @@ NOTE_MAX_LENGTH = 2000
 
 
 def effective(decisions: Iterable[Decision]) -> list[Decision]:
-    """Returns the decisions that stand, oldest first. The last one gives the case its state; none means open.
+    """Returns the decisions that are in effect, oldest first.
 
+    The last one gives the case its state. If there is none, the case is open.
     An undo removes the decision it names. A reopening removes everything before it.
     """
     standing: list[Decision] = []
@@ -36,8 +37,8 @@ def effective(decisions: Iterable[Decision]) -> list[Decision]:
 def adding_to_history() -> Iterator[None]:
     """A transaction that adds a row to a case's history.
 
-    Raises `RequestRejected` `decided` if another transaction has added a row first. The row needs no savepoint, which
-    would cost every decision two round trips.
+    Raises `RequestRejected` `decided` if another transaction has added a row first. That rolls back the whole block, so
+    that saving the row needs no savepoint. A savepoint would cost every decision two round trips.
     """
     try:
         with transaction.atomic():

@@ -165,7 +165,7 @@ class AppendOnlyQuerySet(models.QuerySet["Decision"]):
 
 
 class Decision(models.Model):
-    """What one reviewer did to a case. Append-only: an undo is another row."""
+    """One row in the history of a case: a verdict, a flag, an undo or a reopening. Rows are only ever added."""
 
     class Kind(models.TextChoices):
         RIGHT = "right", "Confirmed right"
@@ -233,7 +233,7 @@ class Decision(models.Model):
 
 
 class Skip(models.Model):
-    """A reviewer leaves a case to others. They see it again when no other case is left."""
+    """A case that a reviewer leaves to others. They see it again when no other case is left."""
 
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="skips")
     reviewer = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")

@@ -1,4 +1,4 @@
-"""Opening cases, and keeping them up to date with the feedback."""
+"""Opens cases, and keeps them up to date with the feedback."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from review.models import Case
 def is_sampled(sha256: str) -> bool:
     """Whether the image with this hash is in the audit sample.
 
-    A keyed hash decides, so that the result is the same in every process and each time the image is sent, nobody
-    outside can predict it, and a higher rate only adds images to the sample.
+    A keyed hash decides. The result is the same in every process and each time the image is sent, and nobody can
+    predict it without the key. A higher rate only adds images to the sample.
     """
     rate: float = settings.REVIEW_SAMPLE_RATE
     if not rate:

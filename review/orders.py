@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Order:
-    """`columns` follow `state` in an index of `Case`, so that the first page needs no sorting."""
+    """One order of the queue. In an index of `Case`, `columns` follow `state`: the first page needs no sorting."""
 
     title: str
     columns: tuple[str, ...]

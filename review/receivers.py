@@ -39,7 +39,7 @@ def open_cases_for_answers(answers: Sequence[Answered], **_: Any) -> None:
 
 
 def reject_feedback_after_decision(prediction: Prediction, replaces: bool, **_: Any) -> None:
-    """Receives `feedback.signals.feedback_storing`: nobody can replace their feedback after a decision.
+    """Receives `feedback.signals.feedback_storing`: rejects the replacement of a statement on a decided case.
 
     Locks the case until the statement is stored. Raises `RequestRejected` `decided`.
     """
@@ -51,7 +51,7 @@ def reject_feedback_after_decision(prediction: Prediction, replaces: bool, **_: 
 
 
 def count_feedback(feedback: Feedback, prediction: Prediction, **_: Any) -> None:
-    """Receives `feedback.signals.feedback_stored`: counts it in its case, or opens one if it is a complaint."""
+    """Receives `feedback.signals.feedback_stored`: counts the statement in its case. A complaint opens a case."""
     case = Case.objects.select_for_update(of=("self",)).filter(image_id=prediction.image_id).first()
     if case is not None:
         opening.case_count_feedback(case, feedback)

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth.management import create_permissions
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, Permission
 from django.db import DEFAULT_DB_ALIAS
 
 REVIEWERS = "Reviewers"
 LEADS = "Leads"
 
-# (app label, model): codenames of permissions. Records of the past can only be viewed.
+# (app label, model): codenames of permissions. Nobody may change predictions, feedback or decisions.
 _REVIEWER: dict[tuple[str, str], tuple[str, ...]] = {
     ("predictions", "image"): ("view_image",),
     ("predictions", "prediction"): ("view_prediction",),
@@ -47,7 +47,3 @@ def create_roles(using: str = DEFAULT_DB_ALIAS) -> None:
             for codename in codenames
         ]
         group.permissions.set(wanted)
-
-
-def is_lead(user: User) -> bool:
-    return user.is_superuser or user.groups.filter(name=LEADS).exists()

@@ -43,13 +43,13 @@ def seed_photos(photos: Sequence[tuple[str, bytes]], classifier: Classifier, pro
 
     Uses the same services as a running site, except the queue.
     """
-    choice = random.Random(0)  # noqa: S311 - for variety, not for secrets
+    rng = random.Random(0)  # noqa: S311 - for variety, not for secrets
     for start in range(0, len(photos), BATCH):
         batch = photos[start : start + BATCH]
         classified = classifier.classify([content for _name, content in batch])
         for (name, content), answer in zip(batch, classified.answers, strict=True):
             if isinstance(answer, Classification):
-                _give_feedback(_answered(name, content, answer, str(classifier.version)), choice)
+                _give_feedback(_answered(name, content, answer, str(classifier.version)), rng)
         progress(start + len(batch), len(photos))
     return Case.objects.count()
 
@@ -72,17 +72,17 @@ def _answered(name: str, content: bytes, answer: Classification, model_version: 
         )
 
 
-def _give_feedback(prediction: Prediction, choice: random.Random) -> None:
+def _give_feedback(prediction: Prediction, rng: random.Random) -> None:
     others = [label for label, _score in prediction.top[1:]]
-    for number in range(choice.choice((1, 1, 1, 2, 2, 3, 5))):
-        verdict = choice.choices(("wrong", "unsure", "right"), (6, 2, 1))[0] if number else "wrong"
-        has_label = verdict == "wrong" and others and choice.random() < 0.7
+    for number in range(rng.choice((1, 1, 1, 2, 2, 3, 5))):
+        verdict = rng.choices(("wrong", "unsure", "right"), (6, 2, 1))[0] if number else "wrong"
+        has_label = verdict == "wrong" and others and rng.random() < 0.7
         feedback_give(
             prediction=prediction,
             author=f"seed {prediction.pk} {number}",
             verdict=verdict,
-            expected_label=choice.choice(others) if has_label else "",
-            comment=choice.choice(COMMENTS),
+            expected_label=rng.choice(others) if has_label else "",
+            comment=rng.choice(COMMENTS),
         )
 
 
@@ -90,48 +90,46 @@ def _give_feedback(prediction: Prediction, choice: random.Random) -> None:
 
 
 def seed_generated(cases: int, statements: int, reviewer: User, progress: Progress) -> None:
-    """Adds cases of small generated pictures and statements about them; labels are as unevenly distributed as in use.
+    """Adds cases of small generated pictures, and statements about them. A few labels are frequent and most are rare.
 
     Nine in ten cases are open; most of the others are decided. The pictures are real files with their real hashes.
     """
-    choice = random.Random(1)  # noqa: S311 - for variety, not for secrets
+    rng = random.Random(1)  # noqa: S311 - for variety, not for secrets
     labels = [line.split("\t")[1] for line in LABELS.read_text(encoding="utf-8").splitlines()]
     labels = list(dict.fromkeys(labels))
     weights = [1 / rank for rank in range(1, len(labels) + 1)]  # Zipf's law
     for start in range(0, cases, CHUNK):
         number = min(CHUNK, cases - start)
         part = statements * (start + number) // cases - statements * start // cases
-        chosen = choice.choices(labels, weights, k=number * 2)
+        chosen = rng.choices(labels, weights, k=number * 2)
         with transaction.atomic():
-            _generate(choice, chosen[:number], chosen[number:], part, reviewer)
+            _generate(rng, chosen[:number], chosen[number:], part, reviewer)
         progress(start + number, cases)
 
 
-def _generate(
-    choice: random.Random, predicted: list[str], expected: list[str], statements: int, reviewer: User
-) -> None:
-    rows = Image.objects.bulk_create(_pictures(choice, len(predicted)))
+def _generate(rng: random.Random, predicted: list[str], expected: list[str], statements: int, reviewer: User) -> None:
+    rows = Image.objects.bulk_create(_pictures(rng, len(predicted)))
     now = timezone.now()
-    times = [now - timedelta(seconds=choice.uniform(0, DAYS * 86_400)) for _ in rows]
+    times = [now - timedelta(seconds=rng.uniform(0, DAYS * 86_400)) for _ in rows]
     predictions = Prediction.objects.bulk_create(
-        _prediction(choice, *values) for values in zip(rows, predicted, expected, times, strict=True)
+        _prediction(rng, *values) for values in zip(rows, predicted, expected, times, strict=True)
     )
-    counts = _shares(choice, len(rows), statements)
+    counts = _shares(rng, len(rows), statements)
     cases = Case.objects.bulk_create(
-        _case(choice, *values) for values in zip(predictions, expected, times, counts, strict=True)
+        _case(rng, *values) for values in zip(predictions, expected, times, counts, strict=True)
     )
-    for chunk in _chunks(_statements(choice, cases, counts)):
+    for chunk in _chunks(_statements(rng, cases, counts)):
         Feedback.objects.bulk_create(chunk)
-    decided = [case for case in cases if choice.random() < 0.1]
-    Decision.objects.bulk_create(_decide(choice, case, reviewer) for case in decided)
+    decided = [case for case in cases if rng.random() < 0.1]
+    Decision.objects.bulk_create(_decide(rng, case, reviewer) for case in decided)
     columns = ("state", "verdict", "label", "decided_by", "decided_at", "decision_count")
     Case.objects.bulk_update(decided, columns, batch_size=200)
 
 
-def _pictures(choice: random.Random, number: int) -> Iterator[Image]:
+def _pictures(rng: random.Random, number: int) -> Iterator[Image]:
     """Generates pictures. Does not sync the files: sample data may be lost."""
     for _ in range(number):
-        colours = [tuple(choice.randrange(256) for _ in range(3)) for _ in range(4)]
+        colours = [tuple(rng.randrange(256) for _ in range(3)) for _ in range(4)]
         small = PIL.Image.new("RGB", (2, 2))
         small.putdata(colours)
         file = BytesIO()
@@ -147,27 +145,27 @@ def _pictures(choice: random.Random, number: int) -> Iterator[Image]:
         yield image
 
 
-def _prediction(choice: random.Random, image: Image, label: str, second: str, at: datetime) -> Prediction:
-    score = choice.betavariate(4, 2)
-    top = [[label, score], [second, (1 - score) * choice.uniform(0.2, 0.9)]]
+def _prediction(rng: random.Random, image: Image, label: str, second: str, at: datetime) -> Prediction:
+    score = rng.betavariate(4, 2)
+    top = [[label, score], [second, (1 - score) * rng.uniform(0.2, 0.9)]]
     return Prediction(
-        id=UUID(int=choice.getrandbits(128), version=4),
+        id=UUID(int=rng.getrandbits(128), version=4),
         image=image,
-        source=choice.choice(Prediction.Source.values),
+        source=rng.choice(Prediction.Source.values),
         file_name="generated.jpg",
         state=Prediction.State.DONE,
         label=label,
         score=score,
         top=sorted(top, key=lambda pair: -float(str(pair[1]))),
-        model_version=choice.choices(MODEL_VERSIONS, (6, 3, 1))[0],
+        model_version=rng.choices(MODEL_VERSIONS, (6, 3, 1))[0],
         created_at=at,
         started_at=at,
         finished_at=at,
     )
 
 
-def _case(choice: random.Random, prediction: Prediction, expected: str, at: datetime, statements: int) -> Case:
-    source = Case.OpenedBy.FEEDBACK if statements else choice.choice([Case.OpenedBy.AUDIT, Case.OpenedBy.LOW_SCORE])
+def _case(rng: random.Random, prediction: Prediction, expected: str, at: datetime, statements: int) -> Case:
+    source = Case.OpenedBy.FEEDBACK if statements else rng.choice([Case.OpenedBy.AUDIT, Case.OpenedBy.LOW_SCORE])
     wrong = (statements + 1) // 2
     return Case(
         image=prediction.image,
@@ -187,9 +185,9 @@ def _case(choice: random.Random, prediction: Prediction, expected: str, at: date
     )
 
 
-def _shares(choice: random.Random, parts: int, whole: int) -> list[int]:
+def _shares(rng: random.Random, parts: int, whole: int) -> list[int]:
     """Splits `whole` into `parts` numbers, most of them small and a few large."""
-    weights = [choice.expovariate(1) if choice.random() < 0.9 else 0.0 for _ in range(parts)]
+    weights = [rng.expovariate(1) if rng.random() < 0.9 else 0.0 for _ in range(parts)]
     total = sum(weights) or 1.0
     shares, done, reached = [], 0, 0.0
     for weight in weights:
@@ -199,24 +197,24 @@ def _shares(choice: random.Random, parts: int, whole: int) -> list[int]:
     return shares
 
 
-def _statements(choice: random.Random, cases: Sequence[Case], counts: Sequence[int]) -> Iterator[Feedback]:
+def _statements(rng: random.Random, cases: Sequence[Case], counts: Sequence[int]) -> Iterator[Feedback]:
     for case, count in zip(cases, counts, strict=True):
         for number in range(count):
             is_wrong = number < case.wrong_count
             yield Feedback(
                 prediction=case.prediction,
                 image=case.image,
-                verdict=Feedback.Verdict.WRONG if is_wrong else choice.choice(["right", "unsure"]),
+                verdict=Feedback.Verdict.WRONG if is_wrong else rng.choice(["right", "unsure"]),
                 expected_label=case.expected_label if is_wrong else "",
-                comment=choice.choice(COMMENTS),
+                comment=rng.choice(COMMENTS),
                 author=f"seed {number}",
                 created_at=case.opened_at + timedelta(minutes=number),
                 mirrored_at=case.opened_at,  # sample statements are not mirrored
             )
 
 
-def _decide(choice: random.Random, case: Case, reviewer: User) -> Decision:
-    kind, label = choice.choices(
+def _decide(rng: random.Random, case: Case, reviewer: User) -> Decision:
+    kind, label = rng.choices(
         [
             (Decision.Kind.CORRECTED, case.expected_label),
             (Decision.Kind.RIGHT, case.predicted_label),
@@ -227,7 +225,7 @@ def _decide(choice: random.Random, case: Case, reviewer: User) -> Decision:
     )[0]
     if kind == Decision.Kind.CORRECTED and label in {"", case.predicted_label}:
         kind, label = Decision.Kind.RIGHT, case.predicted_label
-    at = min(timezone.now(), case.opened_at + timedelta(hours=choice.expovariate(1 / 48)))
+    at = min(timezone.now(), case.opened_at + timedelta(hours=rng.expovariate(1 / 48)))
     case.decision_count = 1
     if kind == Decision.Kind.FLAGGED:
         case.state = Case.State.FLAGGED

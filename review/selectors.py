@@ -1,4 +1,4 @@
-"""What the pages of the desk show: one case with its feedback, its history and similar cases; search; what is left."""
+"""Reads cases for the pages of the desk: one case with its feedback, history and similar cases; search; counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from review.models import Case, Decision
 
 MAX_COMMENTS = 10
 MAX_SIMILAR_CASES = 6  # thumbnails in one row
-MAX_HISTORY = 50  # rows; a longer history is a dispute that no page will settle
+MAX_HISTORY = 50  # rows
 
 
 @dataclass(frozen=True)
@@ -166,10 +166,10 @@ def _by_id(cases: Iterable[Case]) -> dict[int, Case]:
 
 
 def _alternating(first: dict[int, Case], second: dict[int, Case]) -> dict[int, Case]:
-    """Returns the cases of both, taken in turns, so that neither crowds out the other."""
-    places = [(place, which, pk) for which, cases in enumerate((first, second)) for place, pk in enumerate(cases)]
+    """Returns the cases of both, alternating, so that neither crowds out the other."""
+    ranked = [(rank, which, pk) for which, cases in enumerate((first, second)) for rank, pk in enumerate(cases)]
     everything = first | second
-    return {pk: everything[pk] for _place, _which, pk in sorted(places)}
+    return {pk: everything[pk] for _rank, _which, pk in sorted(ranked)}
 
 
 def cases_found(cases: QuerySet[Case], text: str) -> QuerySet[Case]:
@@ -191,7 +191,7 @@ def cases_found(cases: QuerySet[Case], text: str) -> QuerySet[Case]:
 
 
 def remaining_counts(reviewer: User) -> dict[str, int]:
-    """Returns how many cases are `open`, `flagged`, and claimed by `others`: for a reviewer who has none left."""
+    """Returns the numbers of `open` and `flagged` cases, and of those that `others` have claimed."""
     undecided = Case.objects.filter(state__in=[Case.State.OPEN, Case.State.FLAGGED]).order_by().values_list("state")
     by_state = dict(undecided.annotate(number=Count("pk")))
     return {

@@ -1,4 +1,4 @@
-"""Taking decisions back: a reviewer undoes their own, a lead reopens any case. Retries work as in `decisions`."""
+"""Takes decisions back: reviewers undo their own, leads reopen any case. Retries work as in `review.decisions`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def undo_last(reviewer: User, key: UUID | None = None) -> list[Decision]:
     """
     mine = Decision.objects.filter(reviewer=reviewer, kind__in=Decision.CAN_BE_UNDONE, undone_by__isnull=True)
     last = mine.order_by("-id").first()
-    # Read after `last`: an attempt that has finished since has stored its rows. One that is still undoing `last` holds
-    # the lock of its case.
+    # Read after `last`: if an earlier attempt has finished meanwhile, its rows are found here. If it is still undoing
+    # `last`, it holds the lock of that case, and `_undo` waits for it.
     if earlier := list(rows_with_key(reviewer, key).filter(kind=Decision.Kind.UNDO)):
         return earlier
     if last is None:

@@ -13,8 +13,8 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 BUFFER = 2**16
 
 _UNIX = 3  # the system whose permissions an entry has
-_FILE = 0o100644 << 16
-_FOLDER = 0o40755 << 16 | 0x10
+_FILE = 0o100644 << 16  # a regular file, rw-r--r--
+_FOLDER = 0o40755 << 16 | 0x10  # a folder, rwxr-xr-x; MS-DOS marks it with 0x10
 
 
 class Archive(ZipFile):

@@ -13,12 +13,11 @@ from predictions import labels as known_labels
 from predictions.exceptions import RequestRejected
 from review.models import Case, CaseQuerySet
 
-# The number of rows fetched from the database at a time.
-CHUNK = 2000
+CHUNK = 2000  # rows fetched from the database at a time
 
 
 class SelectedCase(NamedTuple):
-    """A case of a data set. `stored_file` and `byte_size` are not for the manifest."""
+    """A case of a data set. `stored_file` and `byte_size` do not appear in the manifest."""
 
     sha256: str
     stored_file: str
@@ -34,6 +33,7 @@ class SelectedCase(NamedTuple):
     in_audit: bool
 
 
+# The columns of `Case` whose field in `SelectedCase` has another name.
 _COLUMNS = {
     "sha256": "image__sha256",
     "stored_file": "image__file",
@@ -42,13 +42,13 @@ _COLUMNS = {
     "statements": "weight",
 }
 
-# What a case takes in an archive beside its picture: two manifest lines and two zip headers.
-BYTES_BESIDE = 900
+# Added to the archive by each case, apart from its picture: two manifest lines and two zip headers.
+OVERHEAD_BYTES = 900
 
 
 @dataclass(frozen=True)
 class SelectionSize:
-    """The current size of a selection. `byte_size` is that of the pictures as they were sent."""
+    """The current size of a selection. `with_label`: cases with a label; `byte_size`: of their pictures as sent."""
 
     cases: int
     with_label: int
@@ -58,7 +58,7 @@ class SelectionSize:
     @property
     def archive_bytes(self) -> int:
         """Estimates the size of the archive. Re-encoded pictures may be larger or smaller."""
-        return self.byte_size + self.cases * BYTES_BESIDE
+        return self.byte_size + self.cases * OVERHEAD_BYTES
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class CaseSelection:
     def rows(self) -> Iterator[SelectedCase]:
         """Yields the cases, with one query that fetches rows in chunks.
 
-        Ordered by hash: every database gives the same order, and the labels are mixed as if shuffled.
+        They are ordered by hash: every database gives the same order, and labels are mixed as if shuffled.
         """
         columns = [_COLUMNS.get(name, name) for name in SelectedCase._fields]
         found = self.cases().order_by("image__sha256").values_list(*columns)
@@ -156,7 +156,7 @@ class CaseSelection:
 
 
 def label_counts() -> list[tuple[str, int]]:
-    """Each label of the decided cases, with its number of cases."""
+    """Returns each label of the decided cases with its number of cases."""
     decided = Case.objects.filter(state=Case.State.DECIDED).exclude(label="")
     return list(decided.values_list("label").annotate(number=Count("pk")).order_by("label"))
 
@@ -166,7 +166,7 @@ def _midnight(day: date) -> datetime:
 
 
 def _labels(texts: Iterable[str]) -> tuple[str, ...]:
-    """Resolves texts to labels: those of decided cases, or the model's."""
+    """Resolves texts to labels of decided cases or of the model. Raises `RequestRejected` `unknown-label`."""
     wanted = {text.strip() for text in texts}
     decided = Case.objects.filter(state=Case.State.DECIDED, label__in=wanted - {""})
     known = set(decided.values_list("label", flat=True).distinct()) if wanted else set()

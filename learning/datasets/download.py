@@ -15,7 +15,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe, quote_etag
 
-# A single range. No file size has more digits.
+# A single range. No file size has more than 30 digits.
 _RANGE = re.compile(r"bytes=[ \t]*(?P<first>[0-9]{0,30})-(?P<last>[0-9]{0,30})[ \t]*", re.IGNORECASE)
 
 
@@ -34,8 +34,8 @@ class RangeNotSatisfiable(Exception):
 def requested_range(header: str, size: int) -> ByteRange | None:
     """Parses a `Range` header for a file of `size` bytes. Raises `RangeNotSatisfiable`.
 
-    Returns `None` if the header is to be ignored and the whole file sent: it is malformed, does not count in bytes, or
-    asks for several ranges at once, which resuming a download does not need.
+    Returns `None` if the server should ignore the header and send the whole file: the header is malformed, does not
+    count in bytes, or asks for several ranges, which resuming a download does not need.
     """
     match = _RANGE.fullmatch(header)
     if match is None:
@@ -67,7 +67,7 @@ def resumable(
     file_name: str,
     content_type: str,
 ) -> HttpResponseBase:
-    """Answers GET and HEAD with a file of `size` bytes, or with the requested range of it. Closes the file.
+    """Responds to GET and HEAD with a file of `size` bytes, or with the requested range of it. Closes the file.
 
     `etag`, without quotes, must differ for different bytes: clients use it to join the ranges of one file.
     """
@@ -78,27 +78,29 @@ def resumable(
         "Content-Type": content_type,
         "Content-Disposition": content_disposition_header(True, file_name) or "attachment",
     }
-    plain = HttpResponse(headers=headers)
-    answer = get_conditional_response(request, headers["ETag"], int(modified.timestamp()), plain)
+    head = HttpResponse(headers=headers | {"Content-Length": str(size)})
+    response = get_conditional_response(request, headers["ETag"], int(modified.timestamp()), head)
+    assert response is not None  # noqa: S101 - it returns `head` unless a condition of the request fails
     part = None
-    if answer is plain and request.method == "GET" and _is_current(request, headers):
+    if response is head and request.method == "GET" and _is_current(request, headers):
         try:
             part = requested_range(request.headers.get("Range", ""), size)
         except RangeNotSatisfiable:
-            text = f"The file has {size} bytes.\n"
-            content_range = {"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"}
-            answer = HttpResponse(text, status=416, headers=content_range, content_type="text/plain; charset=utf-8")
-    if answer is not plain or request.method == "HEAD":
+            response = _not_satisfiable(size)
+    if response is not head or request.method == "HEAD":
         file.close()
-        if answer is plain:
-            answer["Content-Length"] = str(size)
-        assert answer is not None  # noqa: S101 - it was given a response
-        return answer
+        return response
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.start + part.length - 1}/{size}"
     part = part or ByteRange(0, size)
     headers["Content-Length"] = str(part.length)
     return _Stream(_Slice(file, part), status=206 if "Content-Range" in headers else 200, headers=headers)
+
+
+def _not_satisfiable(size: int) -> HttpResponse:
+    headers = {"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"}
+    text = f"The file has {size} bytes.\n"
+    return HttpResponse(text, status=416, headers=headers, content_type="text/plain; charset=utf-8")
 
 
 def _is_current(request: HttpRequest, headers: dict[str, str]) -> bool:

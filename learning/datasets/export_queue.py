@@ -19,7 +19,7 @@ _ON_FAILURE = Callback("learning.datasets.jobs.record_failure")
 
 
 def queue() -> Queue:
-    """Uses the connection of the predictions' queue, which has short timeouts."""
+    """Returns the queue of exports. It uses the connection of the predictions' queue, which has short timeouts."""
     return django_rq.get_queue(NAME, connection=queues.connection(), commit_mode="auto")
 
 

@@ -19,7 +19,7 @@ from worker.rq_batch import BatchWorker
 
 logger = logging.getLogger(__name__)
 
-# A younger row may not have reached the queue yet.
+# The job of a younger row may not have reached the queue yet.
 RECOVER_AFTER = timedelta(seconds=10)
 
 
@@ -33,14 +33,14 @@ class ExportWorker(BatchWorker):
         return request_ids.logged_for(jobs)
 
     def _shutdown(self) -> None:
-        """Asks the running export, at the first signal, to stop and go back to the queue."""
+        """Asks the running export to stop and go back to the queue, already at the first signal."""
         super()._shutdown()
         jobs.stopping.set()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         super().execute_job(job, queue)
         if "tensorflow" in sys.modules:
-            # It takes half a gigabyte, and may not be needed again for weeks. The supervisor restarts this process.
+            # TensorFlow takes half a gigabyte and may not be needed for weeks. The supervisor restarts this process.
             self.log.info("Worker %s: ends to free the memory of TensorFlow", self.name)
             self._stop_requested = True
 

@@ -6,12 +6,11 @@ import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
 
-# Allowed beside the letters and digits of any script. `%` and `~` mark escapes and hashes; Windows and paths reserve
-# other characters.
+# Allowed in addition to the letters and digits of any script. `%` and `~` mark escapes and hashes; Windows and paths
+# reserve other characters.
 _PLAIN = frozenset(" _-.,()+'")
-# A name that begins with one of these is hidden or taken for an option. Windows drops those at the end.
-_NOT_FIRST = frozenset(" -.")
-_NOT_LAST = frozenset(" .")
+_NOT_FIRST = frozenset(" -.")  # at the beginning, `.` hides a file, and `-` makes its name look like an option
+_NOT_LAST = frozenset(" .")  # Windows drops these at the end
 _MAX_BYTES = 120  # file systems allow 255 for a name, and Windows 260 characters for a path
 _PORTS = (f"{name}{number}" for name in ("com", "lpt") for number in "0123456789")
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *_PORTS})  # names that Windows reserves
@@ -20,9 +19,9 @@ _DEVICES = frozenset({"con", "prn", "aux", "nul", *_PORTS})  # names that Window
 def folder_names(labels: Iterable[str]) -> dict[str, str]:
     """Returns a folder name for each label: the label itself if possible, and a different name for each.
 
-    Characters that a name cannot have are escaped as in URLs (`%2F`). A very long label ends with part of its hash. So
-    does a label that differs from another only in case, as ImageNet's `Cardigan` and `cardigan` do: some file systems
-    would confuse the two.
+    Characters that a name cannot have are escaped as in URLs (`%2F`). The name of a very long label ends with
+    part of the label's hash. So does the name of a label that differs from another only in case, such as ImageNet's
+    `Cardigan` and `cardigan`, which some file systems would confuse.
     """
     names: dict[str, str] = {}
     taken: set[str] = set()

@@ -14,24 +14,25 @@ from learning.datasets.pictures import Picture
 
 RECORDS = "cases.tfrecord"
 
-# This much is on the disk twice while records are written.
-_CHUNK_BYTES = 64 * 2**20
+_CHUNK_BYTES = 64 * 2**20  # records on the disk twice while they are copied to the archive
 
 
 class PictureWriter(Protocol):
+    """Adds the pictures of one data set to its archive."""
+
     def add(self, label: str, sha256: str, picture: Picture) -> str:
         """Writes a picture. Returns the path of its file in the archive."""
 
 
 def classes(labels: Sequence[str]) -> list[str]:
-    """The labels in the order of their class numbers. Keras numbers classes by folder name, and so do we."""
+    """Returns the labels in the order of their class numbers. Keras numbers classes by folder name, and so do we."""
     names = folder_names(labels)
     return sorted(names, key=lambda label: names[label])
 
 
 @contextmanager
 def image_folder(archive: Archive, labels: Sequence[str], _draft: Path) -> Iterator[PictureWriter]:
-    """Writes one folder for each label, even if all its pictures are missing: class numbers do not shift."""
+    """Writes one folder for each label, even if all its pictures are missing, so that class numbers do not shift."""
     names = folder_names(labels)
     archive.add_folder("images")
     for label in classes(labels):
@@ -64,9 +65,9 @@ def tf_records(archive: Archive, labels: Sequence[str], draft: Path) -> Iterator
 
 
 class _Records:
-    """Writes records to temporary files, as TensorFlow writes to paths only, and appends each to the archive's entry.
+    """Writes records to temporary files, because TensorFlow needs a path, and appends each file to the archive's entry.
 
-    Record files have no header, so several in a row are one.
+    Record files have no header, so several of them joined are one.
     """
 
     def __init__(self, entry: IO[bytes], numbers: dict[str, int], draft: Path) -> None:

@@ -62,7 +62,7 @@ class ExportForm(forms.Form):
 
     @property
     def label_choices(self) -> list[tuple[str, str, bool]]:
-        """Each label, its display name and whether it is chosen. Django needs 200 ms to render 1,000 checkboxes."""
+        """Each label, its display name and whether it is chosen. Django's widget needs 200 ms for 1,000 checkboxes."""
         chosen = set(self.data.getlist("labels"))  # type: ignore[attr-defined]
         return [(label, name, label in chosen) for label, name in self.fields["labels"].choices]  # type: ignore[attr-defined]
 
@@ -70,7 +70,7 @@ class ExportForm(forms.Form):
     def fields_in_use(self) -> list[tuple[str, str]]:
         """Names and values of the filled-in fields, to be submitted again unchanged.
 
-        They are what the form reads: of a day that was sent twice, the last counts, even if it is empty.
+        The values are those that the form reads: if a day was sent twice, the last one counts, even an empty one.
         """
         read = {name: field.widget.value_from_datadict(self.data, {}, name) for name, field in self.fields.items()}
         values = {name: value if isinstance(value, list) else [value] for name, value in read.items()}

@@ -24,8 +24,8 @@ stopping = threading.Event()
 def write_export(arguments: list[tuple[str]]) -> list[None]:
     """Writes one queued export, given by its id.
 
-    It is a batch of one because a batch worker requeues the jobs that it was stopped in, and its heartbeat allows for
-    the job's timeout.
+    It is a batch of one: a stopped worker requeues the jobs of its batch, and the heartbeat of a batch allows for the
+    job's timeout.
     """
     close_old_connections()  # a retry after a database error needs a new connection
     ((export_id,),) = arguments

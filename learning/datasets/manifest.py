@@ -13,7 +13,7 @@ from review.csv_cells import neutral
 
 @dataclass(frozen=True)
 class ManifestLine:
-    """One case.
+    """One line of the manifest: a case of the data set.
 
     sha256: of the picture as it was sent
     file: the path of the picture in the archive, or empty

@@ -1,4 +1,4 @@
-"""Prepares stored pictures for training: TensorFlow reads from them the pixels that the classifier saw."""
+"""Prepares stored pictures for training, so that TensorFlow reads the same pixels that the classifier saw."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.inference.preprocessing import UPRIGHT, orientation, rgb
 GONE, DAMAGED, UNDECODABLE = "gone", "damaged", "undecodable"
 
 _JPEG_QUALITY = 95  # of a rotated picture; Pillow's documentation advises against more
-_ROUGHEST = 2  # Pillow's number for 4:2:0, the coarsest sampling that a quarter turn does not change
+_SAMPLING_420 = 2  # Pillow's number for 4:2:0, the coarsest sampling that a quarter turn does not change
 
 # The PNG chunks that can hold an orientation. Pillow would decode the picture to look for one.
 _PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
@@ -101,7 +101,7 @@ def _converted(image: PIL.Image.Image, turn: PIL.Image.Transpose | None, image_f
     upright = rgb(image) if turn is None else rgb(image).transpose(turn)
     result = BytesIO()
     if image_format == "jpeg":
-        kept = sampling if sampling == _ROUGHEST else 0  # a finer sampling loses nothing
+        kept = sampling if sampling == _SAMPLING_420 else 0  # 0, the finest sampling, loses nothing
         upright.save(result, "JPEG", quality=_JPEG_QUALITY, subsampling=kept, icc_profile=profile)
     else:
         upright.info.clear()  # otherwise Pillow would write the old transparent colour

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from learning.datasets.case_selection import CaseSelection
 
-_LOAD = {
+_HOW_TO_LOAD = {
     "imagefolder": """\
 images/ has one folder of pictures for each label. A picture's name is the SHA-256 of the bytes that were sent. To load:
 
@@ -37,7 +37,7 @@ Further features: image/format (jpeg or png), image/sha256, image/class/text (th
 """,
 }
 
-_REST = """\
+_FILES_AND_COLUMNS = """\
 labels.txt has one label on each line, in the order of the class numbers. The first is number 0.
 
 manifest.csv and manifest.jsonl list all cases, including those without a picture in this archive:
@@ -65,6 +65,8 @@ model saw them) are converted to PNG.
 
 @dataclass(frozen=True)
 class ExportCounts:
+    """What a data set contains: numbers of `cases`, of `pictures` and so on. `labels` counts distinct ones."""
+
     cases: int
     pictures: int
     labels: int
@@ -83,4 +85,4 @@ def readme_text(selection: CaseSelection, kind: str, counts: ExportCounts) -> st
     ]
     if counts.missing:
         lines.append(f"Missing:  {counts.missing:,} pictures that are no longer stored, or are damaged")
-    return "\n".join(lines) + "\n\n" + _LOAD[kind] + "\n" + _REST
+    return "\n".join(lines) + "\n\n" + _HOW_TO_LOAD[kind] + "\n" + _FILES_AND_COLUMNS

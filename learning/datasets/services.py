@@ -28,7 +28,7 @@ from predictions.exceptions import RequestRejected
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1  # between two updates of an export's progress
-GIVE_UP_AFTER = timedelta(days=1)
+GIVE_UP_AFTER = timedelta(days=1)  # a failed job of an older export is not queued again
 
 UNREACHABLE = "The queue cannot be reached. Please try again in a moment."
 UNEXPECTED = "Unexpected error ({what}). The log has the details."
@@ -54,7 +54,7 @@ def export_preview(selection: CaseSelection) -> ExportPreview:
 
 
 def export_request(*, selection: CaseSelection, format: str, requested_by: User) -> Export:
-    """Creates an export and queues it. If the queue cannot be reached, the export has failed and says so.
+    """Creates an export and queues it. If the queue cannot be reached, the returned export has failed.
 
     Raises `RequestRejected`: `nothing-to-export`, or `asked-for-already` while an equal export is in progress.
     """
@@ -85,7 +85,7 @@ def _enqueue(export: Export) -> None:
 
 
 class Stopped(Exception):
-    """The worker is to stop. Another worker starts the export again from the beginning."""
+    """The worker has been asked to stop. Another worker starts the export again from the beginning."""
 
 
 class _ClaimLost(Exception):
@@ -95,7 +95,7 @@ class _ClaimLost(Exception):
 def export_write(export_id: UUID, *, is_stopping: Callable[[], bool] = lambda: False) -> None:
     """Writes an unsettled export and records the outcome.
 
-    Errors that a retry would not cure (a full disk, an empty selection) fail the export. Raises `Stopped` once
+    Errors that a retry would not fix (a full disk, an empty selection) fail the export. Raises `Stopped` once
     `is_stopping` returns true, and any unexpected error; the export stays unsettled then and can be retried.
     """
     started_at = timezone.now()
@@ -189,7 +189,7 @@ def _fail(row: ExportQuerySet, path: Path, error: str) -> bool:
     with transaction.atomic():
         failed = row.update(state=Export.State.FAILED, error=error[:500], finished_at=timezone.now())
         if failed:
-            # It exists only if a worker was killed after publishing the file and before the commit.
+            # The file exists only if a worker was killed after publishing it and before the commit.
             path.unlink(missing_ok=True)
     return bool(failed)
 

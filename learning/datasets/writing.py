@@ -1,6 +1,6 @@
 """Writes data sets. The same cases make the same bytes.
 
-The cases are first copied from the database to a temporary file. So a data set is consistent, and no database
+The cases are first copied from the database to a temporary file. This makes a data set consistent, and no database
 connection or snapshot stays open while the pictures are copied, which may take hours.
 """
 
@@ -21,7 +21,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from learning.datasets.archive import Archive
-from learning.datasets.case_selection import BYTES_BESIDE, CaseSelection, SelectedCase
+from learning.datasets.case_selection import OVERHEAD_BYTES, CaseSelection, SelectedCase
 from learning.datasets.formats import WRITERS, PictureWriter, classes
 from learning.datasets.manifest import DatasetManifest, ManifestLine
 from learning.datasets.pictures import MissingPicture, stored_picture
@@ -73,9 +73,9 @@ def _ignore(progress: Progress) -> None:
 
 def write(selection: CaseSelection, kind: str, path: Path, report: ProgressCallback = _ignore) -> WrittenFile:
     """Writes a data set to `path`, completely or not at all. Raises what `draft` raises."""
-    with draft(selection, kind, path, report) as whole:
-        whole.publish()
-    return whole.written
+    with draft(selection, kind, path, report) as finished:
+        finished.publish()
+    return finished.written
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def draft(selection: CaseSelection, kind: str, path: Path, report: ProgressCallb
         with draft_path.open("wb") as file:
             counts = _ExportWriter(selection, kind, file, draft_path).write(report)
             file.flush()
-            os.fsync(file.fileno())  # before anyone learns of it
+            os.fsync(file.fileno())  # before it is published
         yield Draft(draft_path, path, WrittenFile(counts, draft_path.stat().st_size, sha256_of(draft_path)))
     finally:
         draft_path.unlink(missing_ok=True)
@@ -104,7 +104,7 @@ def remove_drafts(path: Path) -> None:
 
 
 def drafts(folder: Path) -> list[tuple[str, Path]]:
-    """The drafts in a folder, each with the name of its final file."""
+    """Returns (name of the final file, path of the draft) for each draft in a folder."""
     found = ((_DRAFT.fullmatch(file.name), file) for file in folder.glob(".*.part*"))
     return [(match["name"], file) for match, file in found if match]
 
@@ -122,7 +122,7 @@ class _Selected:
     labels: set[str] = field(default_factory=set)
 
     def add(self, case: SelectedCase) -> None:
-        self.lines.write(json.dumps([*case[:6], case.decided_at.isoformat(), *case[7:]]) + "\n")
+        self.lines.write(json.dumps(case, default=datetime.isoformat) + "\n")
         self.total += 1
         if case.label:
             self.labels.add(case.label)
@@ -131,8 +131,8 @@ class _Selected:
     def __iter__(self) -> Iterator[SelectedCase]:
         self.lines.seek(0)
         for line in self.lines:
-            values = json.loads(line)
-            yield SelectedCase._make([*values[:6], datetime.fromisoformat(values[6]), *values[7:]])
+            values = dict(zip(SelectedCase._fields, json.loads(line), strict=True))
+            yield SelectedCase(**values | {"decided_at": datetime.fromisoformat(values["decided_at"])})
 
 
 class _ExportWriter:
@@ -146,6 +146,7 @@ class _ExportWriter:
         self._pictures = self._converted = self._unusable = 0
 
     def write(self, report: ProgressCallback) -> ExportCounts:
+        """Writes everything once. Raises what `draft` raises."""
         with ExitStack() as stack:
             # Beside the file, because a small /tmp may not have the space.
             texts = [stack.enter_context(TemporaryFile(dir=self._draft.parent)) for _ in range(3)]
@@ -172,7 +173,7 @@ class _ExportWriter:
             selected.add(case)
         if not selected.total:
             raise NothingToExport("The selection matches no decided case.")
-        _require_space(self._draft.parent, selected.byte_size + selected.total * BYTES_BESIDE)
+        _require_space(self._draft.parent, selected.byte_size + selected.total * OVERHEAD_BYTES)
         return selected
 
     def _write_cases(

@@ -1,3 +1,5 @@
+"""The template tag with which the result page shows a reviewer's decision."""
+
 from __future__ import annotations
 
 from django import template

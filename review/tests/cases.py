@@ -30,7 +30,7 @@ def own_prediction(**changes: Any) -> Prediction:
 
 
 def open_case(*, statements: int = 1, expected: str = "cup", **changes: Any) -> Case:
-    """Opens a case on which so many people expect `expected`; without statements, a case of the audit sample."""
+    """Opens a case with `statements` people who expect `expected`; with none, a case of the audit sample."""
     prediction = own_prediction(**changes)
     for number in range(statements):
         feedback_give(prediction=prediction, author=f"author {number}", verdict="wrong", expected_label=expected)

@@ -1,4 +1,4 @@
-"""Counts beside the filters: repeated at once if they are fast, in a thread if they are slow."""
+"""Counts of the queue: fast ones are repeated at once, slow ones in a thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def never_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes every count too old for the next request."""
     monkeypatch.setattr(counting, "FRESH_SECONDS", -1)
 

@@ -1,3 +1,5 @@
+"""Cells of CSV files are never formulas."""
+
 from __future__ import annotations
 
 import pytest

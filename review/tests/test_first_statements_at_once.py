@@ -1,4 +1,4 @@
-"""The first statements about an image arrive at once, on two or three real connections of PostgreSQL.
+"""The first statements about an image are stored at the same time, on two or three real connections of PostgreSQL.
 
 The tests need two transactions that write at the same time, which SQLite does not have. Run them with
 `python -m tests.services review/tests/test_first_statements_at_once.py`.
@@ -30,9 +30,9 @@ WAIT_SECONDS = 30
 
 
 class CommitBarrier:
-    """Holds each transaction that has stored and counted its statement until all of `parties` are in the same place.
+    """Delays the commit of each transaction until all of `parties` have stored and counted their statement.
 
-    A transaction that waits for a lock cannot get there before another one commits, so it counts as being there.
+    A transaction that waits for a lock cannot go on before another one commits, so it counts as ready.
     """
 
     def __init__(self, parties: int) -> None:
@@ -73,9 +73,9 @@ def barrier(request: pytest.FixtureRequest) -> Iterator[CommitBarrier]:
 
 
 def _post_at_once(prediction: Prediction, barrier: CommitBarrier, *statements: dict[str, str]) -> list[int]:
-    """Posts each statement on a connection of its own, all before the first commits. Returns the HTTP statuses.
+    """Posts each statement on a separate connection, all before the first commits. Returns the HTTP statuses.
 
-    The second one starts when the first is stored, but not committed.
+    The second request starts when the first statement is stored, but not committed.
     """
     statuses: list[int] = []
 

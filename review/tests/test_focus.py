@@ -1,4 +1,4 @@
-"""The page of one case: what it shows, and to whom."""
+"""The page of one case: its content, and who may see it."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_404_for_unknown_case(reviewer: Client, number: int) -> None:
     page(reviewer, f"/admin/review/case/{number}/focus/", 404)
 
 
-def test_permissions(client: Client) -> None:
+def test_viewing_and_deciding_need_permissions(client: Client) -> None:
     case = open_case()
     assert client.get(url(case))["Location"] == f"/admin/login/?next={url(case)}"
     user = User.objects.create_user("clerk", is_staff=True)

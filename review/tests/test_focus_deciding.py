@@ -1,4 +1,4 @@
-"""The buttons of the focus view, as forms and as JSON, and everything that can prevent a decision."""
+"""The buttons of the focus view, as forms and as JSON, and the reasons for which a decision is rejected."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_404_for_missing_case(lead: Client, case: Case, name: str) -> None:
         assert response.status_code == 404 and "This case no longer exists" in response.text
 
 
-def test_form_sent_after_logging_out(client: Client, reviewer: Client, case: Case) -> None:
+def test_form_sent_after_logging_out_saves_nothing(client: Client, reviewer: Client, case: Case) -> None:
     """The login page redirects to the address of the form with GET."""
     address = client.post(url(case, "decide"), fields(case, verdict="right"))["Location"].partition("next=")[2]
     response = reviewer.get(address)

@@ -1,4 +1,4 @@
-"""Next for me: it follows the filters, gives no case to two reviewers, and says when none is left. Query counts."""
+"""The view "Next for me", and the query counts of the focus view."""
 
 from __future__ import annotations
 

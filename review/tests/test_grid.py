@@ -160,7 +160,7 @@ def test_returns_to_the_same_page(reviewer: Client) -> None:
     assert "1 case decided." in page and "Page 2 of 2, 61 cases" in page
 
 
-def test_number_of_queries(reviewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+def test_number_of_queries_is_bounded(reviewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     many = [open_case(statements=0) for _ in range(60)]
     with django_assert_max_num_queries(8):
         reviewer.get(URL)
@@ -168,7 +168,7 @@ def test_number_of_queries(reviewer: Client, django_assert_max_num_queries: Djan
         _preview(reviewer, many, "right")
 
 
-def test_permissions(cases: list[Case]) -> None:
+def test_grid_needs_permissions(cases: list[Case]) -> None:
     onlooker = Client()
     onlooker.force_login(User.objects.create_user("onlooker", is_staff=True))
     assert onlooker.get(URL).status_code == 403

@@ -1,4 +1,4 @@
-"""What opens a case, and what the case records of its feedback."""
+"""Reasons that open a case, and the feedback that the case counts."""
 
 from __future__ import annotations
 

@@ -59,14 +59,14 @@ def test_lists_cases_with_answers_and_feedback(reviewer: Client, cup: Case, espr
     assert f"/predictions/{cup.prediction_id}/thumbnail" in page
 
 
-def test_each_order(reviewer: Client, cup: Case, espresso: Case) -> None:
+def test_list_follows_each_order(reviewer: Client, cup: Case, espresso: Case) -> None:
     assert _cases(reviewer) == _cases(reviewer, "?order=reported") == [cup.pk, espresso.pk]
     assert _cases(reviewer, "?order=confident") == [espresso.pk, cup.pk]
     assert _cases(reviewer, "?order=margin") == [cup.pk, espresso.pk]
     assert _cases(reviewer, "?order=oldest") == [cup.pk, espresso.pk]
 
 
-def test_each_filter(reviewer: Client, cup: Case, espresso: Case) -> None:
+def test_each_filter_narrows_the_list(reviewer: Client, cup: Case, espresso: Case) -> None:
     audit = open_case(statements=0)
     for query, expected in (
         ("?predicted_label=cup", {cup.pk}),
@@ -83,7 +83,7 @@ def test_each_filter(reviewer: Client, cup: Case, espresso: Case) -> None:
         assert set(_cases(reviewer, query)) == expected, query
 
 
-def test_each_state(reviewer: Client, cup: Case, espresso: Case) -> None:
+def test_each_state_lists_its_cases(reviewer: Client, cup: Case, espresso: Case) -> None:
     ada = reviewer_named("ada")
     flagged, right, claimed = open_case(), open_case(), open_case()
     case_decide(case_id=flagged.pk, reviewer=ada, verdict=DecisionRequest("flagged", "", "?"))
@@ -160,7 +160,9 @@ def test_admin_links_redirect_to_the_focus_view(reviewer: Client, cup: Case) -> 
 
 
 @pytest.mark.parametrize("cases", [1, 60])
-def test_number_of_queries(reviewer: Client, cases: int, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+def test_number_of_queries_is_bounded(
+    reviewer: Client, cases: int, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
     ada = reviewer_named("ada")
     for number in range(cases):
         case = open_case(statements=0)
@@ -184,7 +186,7 @@ def test_bulk_actions_show_a_preview_first(reviewer: Client, cup: Case, espresso
     assert "Decide 2 cases" in reviewer.post(URL, everything).text
 
 
-def test_permissions(reviewer: Client, lead: Client, cup: Case) -> None:
+def test_list_and_reopening_need_permissions(reviewer: Client, lead: Client, cup: Case) -> None:
     case_decide(case_id=cup.pk, reviewer=reviewer_named("ada"), verdict=DecisionRequest("right"))
     reopen = {"action": "reopen", "_selected_action": [cup.pk]}
     assert "Reopen 1 case" in lead.post(f"{URL}?state=all", reopen).text

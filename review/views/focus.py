@@ -43,7 +43,7 @@ class FormResult:
     decision: Decision | None = None
 
 
-# --- Looking --------------------------------------------------------------------------------------
+# --- Showing --------------------------------------------------------------------------------------
 
 
 @require_http_methods(["GET"])
@@ -61,7 +61,7 @@ def focus(request: HttpRequest, case_id: int) -> HttpResponse:
 def next_case(request: HttpRequest) -> HttpResponse:
     """Claims the case that this reviewer should look at next, and redirects to it. `besides`: cases to leave out."""
     if _is_prefetch(request):
-        return HttpResponse(status=HTTPStatus.SERVICE_UNAVAILABLE)  # nobody looks at the case yet
+        return HttpResponse(status=HTTPStatus.SERVICE_UNAVAILABLE)  # a claim would reserve a case that nobody looks at
     filters = Filters.from_query(request.GET)
     besides = [*request.GET.getlist("besides"), *request.POST.getlist("besides")]
     case = claims.claim_next(reviewer(request), filters=filters, besides=row_ids(besides))
@@ -80,7 +80,7 @@ def release(request: HttpRequest) -> HttpResponse:
 
 
 def _is_prefetch(request: HttpRequest) -> bool:
-    """Whether a browser loads the page only because somebody might open it."""
+    """Whether a browser loads the page in advance, because somebody might open it."""
     return "prefetch" in request.headers.get("Sec-Purpose", request.headers.get("Purpose", ""))
 
 
@@ -138,7 +138,7 @@ def reopen(request: HttpRequest, case_id: int) -> HttpResponse:
 def _decide(request: HttpRequest, case_id: int) -> FormResult:
     """Raises `RequestRejected`."""
     label, note = _typed(request)
-    # The buttons of labels send a label and no verdict.
+    # A label button sends a label and no verdict.
     verdict = DecisionRequest(request.POST.get("verdict") or Decision.Kind.CORRECTED, label, note)
     decision = case_decide(
         case_id=case_id, reviewer=reviewer(request), verdict=verdict, seen=_seen(request), key=sent_key(request)
@@ -219,7 +219,7 @@ def _page(request: HttpRequest, case: Case, rejection: RequestRejected | None = 
         case=case,
         state=case.get_verdict_display() or case.get_state_display(),
         rejection=rejection,
-        # The buttons of labels send no verdict: with one, the label was typed.
+        # A label button sends no verdict, so a label with a verdict was typed.
         typed_label=label if request.POST.get("verdict") else "",
         typed_note=note,
         claim_seconds=max(0, int((case.claimed_until - view.now).total_seconds())) if case.claimed_until else 0,

@@ -1,4 +1,4 @@
-"""What the forms of the desk send, parsed."""
+"""Parses what the forms of the desk send."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ from review.undoing import bulk_undo
 from review.views.forms import reviewer, row_ids, sent_key
 
 PER_PAGE = 60
-PAGE = "p"
-LABEL = "verdict_label"  # the same form has a filter named `label`
+PAGE_FIELD = "p"
+LABEL_FIELD = "verdict_label"  # `label` is a filter in the same form
 MAX_WARNINGS = 5
 
 KINDS = {
@@ -49,7 +49,7 @@ LABEL_FILTERS = [entry for entry in FILTERS.values() if entry.takes_label and no
 @require_safe
 @permission_required("review.view_case", raise_exception=True)
 def grid(request: HttpRequest) -> HttpResponse:
-    return _grid_page(request, Filters.from_query(request.GET), request.GET.get(PAGE, ""))
+    return _grid_page(request, Filters.from_query(request.GET), request.GET.get(PAGE_FIELD, ""))
 
 
 @require_POST
@@ -58,10 +58,12 @@ def preview(request: HttpRequest) -> HttpResponse:
     """Shows what a verdict would do to the selected cases. Changes nothing."""
     chosen = row_ids(request.POST.getlist("case"))
     filters = Filters.from_query(request.POST)
-    verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL, ""))
+    verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL_FIELD, ""))
     if not chosen:
         messages.error(request, "Select some cases first.")
-        return _grid_page(request, filters, request.POST.get(PAGE, ""), verdict=verdict, status=HTTPStatus.BAD_REQUEST)
+        return _grid_page(
+            request, filters, request.POST.get(PAGE_FIELD, ""), verdict=verdict, status=HTTPStatus.BAD_REQUEST
+        )
     return preview_page(request, chosen, verdict, filters)
 
 
@@ -70,13 +72,13 @@ def preview_page(
 ) -> HttpResponse:
     """Shows what a verdict or a reopening would do to these cases. The actions of the list use it, too."""
     filters = filters or Filters.from_query(request.GET)
-    page_number = request.POST.get(PAGE, "")
+    page_number = request.POST.get(PAGE_FIELD, "")
     _require_permission(request, verdict.kind)
     try:
         plans = cases_plan(case_ids=case_ids, reviewer=reviewer(request), verdict=verdict)
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
-        # The selection stays: making it may have taken a while.
+        # Keep the selection: making it may have taken a while.
         return _grid_page(request, filters, page_number, chosen=case_ids, verdict=verdict, status=rejection.status)
     return _page(
         request,
@@ -84,7 +86,7 @@ def preview_page(
         "Preview",
         filters=filters,
         page_number=page_number,
-        back=_grid(filters, page_number),
+        back=_grid_address(filters, page_number),
         verdict=verdict,
         plans=[plan for plan in plans if not plan.problem],
         left_out=[plan for plan in plans if plan.problem],
@@ -95,7 +97,7 @@ def preview_page(
 @permission_required("review.decide_case", raise_exception=True)
 def decide(request: HttpRequest) -> HttpResponse:
     """Carries out what the preview showed, except on cases that have changed since."""
-    verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL, ""))
+    verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL_FIELD, ""))
     _require_permission(request, verdict.kind)
     try:
         seen = _seen(request.POST.getlist("case"))
@@ -112,7 +114,7 @@ def decide(request: HttpRequest) -> HttpResponse:
         _report(request, result, done)
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
-    return redirect(_grid(Filters.from_query(request.POST), request.POST.get(PAGE, "")))
+    return redirect(_grid_address(Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
 
 
 @require_POST
@@ -123,7 +125,7 @@ def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
         messages.success(request, f"Undone: {_cases(len(undone))} open again.")
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
-    return redirect(_grid(Filters.from_query(request.POST), request.POST.get(PAGE, "")))
+    return redirect(_grid_address(Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
 
 
 def _report(request: HttpRequest, result: BulkResult, done: str) -> None:
@@ -157,9 +159,9 @@ def _cases(number: int) -> str:
     return "1 case" if number == 1 else f"{number} cases"
 
 
-def _grid(filters: Filters, page_number: str = "") -> str:
+def _grid_address(filters: Filters, page_number: str = "") -> str:
     """Returns the grid's address."""
-    items = [*filters.items(), *([(PAGE, page_number)] if page_number.isdecimal() else [])]
+    items = [*filters.items(), *([(PAGE_FIELD, page_number)] if page_number.isdecimal() else [])]
     return reverse("admin:review_case_grid") + (f"?{urlencode(items)}" if items else "")
 
 

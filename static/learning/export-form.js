@@ -1,6 +1,6 @@
 // The form for a new data set: updates the preview with every change, and filters labels.
 
-const PAUSE = 250; // milliseconds after the last key
+const PAUSE = 250; // milliseconds between the last change and the update
 
 const form = document.getElementById("export-form");
 const size = document.getElementById("size");

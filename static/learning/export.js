@@ -37,6 +37,7 @@ async function refresh() {
   }
 }
 
+/** Shows the current progress. Returns whether an export is still unfinished. */
 async function poll() {
   const elements = waiting();
   const query = new URLSearchParams(elements.map((element) => ["id", element.dataset.export]));
@@ -64,11 +65,11 @@ async function poll() {
 
 async function watch() {
   let pause = PAUSE;
-  let isGoingOn = waiting().length > 0;
-  while (isGoingOn) {
+  let isWaiting = waiting().length > 0;
+  while (isWaiting) {
     await new Promise((resolve) => setTimeout(resolve, pause));
     try {
-      isGoingOn = await poll();
+      isWaiting = await poll();
       pause = PAUSE;
     } catch {
       // The site restarts or the network is down: try again later.

@@ -1,7 +1,7 @@
-/* The focus view: one case after the other, without waiting. The page works without this module, only slower.
+/* The focus view: shows one case after the other without waiting. The page works without this module, only slower.
  *
  * Every button belongs to a form. This module sends the form in the background and shows the next case, which it has
- * claimed and loaded in advance. keys.js handles the keys, outbox.js sends the forms, zoom.js shows the picture.
+ * claimed and loaded in advance. keys.js handles the keys, outbox.js sends the forms, zoom.js enlarges the picture.
  */
 
 import { enhance } from "../js/combobox.js";
@@ -70,17 +70,18 @@ async function picture(section) {
 function show(page, { push = true } = {}) {
   isReady = false;
   current.section.replaceWith(page.section);
-  busy(false);
+  setBusy(false);
   current = page;
   document.title = page.title;
   if (push) history.pushState(null, "", page.address);
   page.section.querySelector("h1").focus({ preventScroll: true });
   scrollTo({ top: 0 });
-  painted();
+  acceptWhenPainted();
   lookAhead();
 }
 
-function painted() {
+/** Accepts decisions as soon as the browser has painted the page. */
+function acceptWhenPainted() {
   requestAnimationFrame(() =>
     setTimeout(() => {
       isReady = true;
@@ -89,8 +90,8 @@ function painted() {
   );
 }
 
-function busy(is) {
-  current.section.setAttribute("aria-busy", String(is));
+function setBusy(isBusy) {
+  current.section.setAttribute("aria-busy", String(isBusy));
 }
 
 // --- The next case --------------------------------------------------------------------------------
@@ -110,18 +111,19 @@ function loadNext(besides) {
   return load(current.section.dataset.next, { method: "POST", body, headers: { Accept: "text/html", ...csrf() } });
 }
 
-async function goOn() {
+/** Shows the next case: the one loaded in advance if it is still usable, or else another. */
+async function showNext() {
   const left = current.section.dataset.case;
   isReady = false;
-  busy(true);
+  setBusy(true);
   try {
     let page = await ahead.shift()?.catch(() => null);
     // The claim may have expired, there may be new cases, or the network may be back.
     if (!page?.section.dataset.case || page.claimEnds < Date.now()) page = await loadNext([left]);
     show(page);
   } catch (error) {
-    busy(false);
-    warn(`The next case could not be loaded. ${error.message}`, { action: ["Try again", goOn] });
+    setBusy(false);
+    warn(`The next case could not be loaded. ${error.message}`, { action: ["Try again", showNext] });
   }
 }
 
@@ -150,23 +152,23 @@ async function decide(form, button) {
   if (!isSkip) count(1);
   if (waits) {
     isReady = false;
-    busy(true);
+    setBusy(true);
   } else {
     tell(`Case ${number}: ${button.dataset.said}.`);
-    goOn();
+    showNext();
   }
   try {
     const { decision, said } = await sent;
     steps.push(isSkip ? { page } : { decision });
     if (!waits) return;
     tell(said);
-    goOn();
+    showNext();
   } catch (rejected) {
     if (!isSkip) count(-1);
     tell(told.startsWith(`Case ${number}:`) ? `Case ${number}: not saved.` : told);
     if (waits) {
-      busy(false);
-      painted();
+      setBusy(false);
+      acceptWhenPainted();
       form.querySelector("input[type=text], textarea").focus();
     }
     const link = page === current ? undefined : [`Look at case ${number}`, page.address];
@@ -179,7 +181,7 @@ async function undo(form) {
   const page = current;
   const body = new URLSearchParams(new FormData(form));
   isReady = false;
-  busy(true);
+  setBusy(true);
   try {
     const isStored = await latest;
     latest = Promise.resolve(true);
@@ -202,18 +204,20 @@ async function undo(form) {
     warn(error instanceof Rejected ? error.message : `The case could not be loaded. ${error.message}`);
   } finally {
     if (page === current) {
-      busy(false);
-      painted();
+      setBusy(false);
+      acceptWhenPainted();
     }
   }
 }
 
 // --- Messages -------------------------------------------------------------------------------------
 
+/** Changes the number of cases decided in this tab. */
 function count(by) {
   sessionStorage.setItem(DONE, Math.max(0, Number(sessionStorage.getItem(DONE)) + by));
 }
 
+/** Shows a status, with the number of cases decided in this tab. */
 function tell(text) {
   told = text;
   const done = Number(sessionStorage.getItem(DONE));
@@ -292,15 +296,15 @@ addEventListener("pageshow", (event) => {
 
 addEventListener("popstate", async () => {
   if (new URL(current.address).href.split("#")[0] === location.href.split("#")[0]) return; // only the fragment has changed
-  busy(true);
+  setBusy(true);
   try {
     show(await load(location.href), { push: false });
   } catch (error) {
-    busy(false);
+    setBusy(false);
     warn(`The case could not be loaded. ${error.message}`, { action: ["Try again", () => location.reload()] });
   }
 });
 
 listenToKeys({ page: () => current, isReady: () => isReady });
 prepare(current);
-picture(current.section).then(painted).then(lookAhead);
+picture(current.section).then(acceptWhenPainted).then(lookAhead);

@@ -22,6 +22,7 @@ export function listenToKeys({ page, isReady }) {
   );
 }
 
+/** Handles Escape and Enter in a field. */
 function type(event, field, page) {
   if (event.key === "Escape") {
     const flag = field.closest("details");
@@ -34,9 +35,9 @@ function type(event, field, page) {
   }
 }
 
-/** Returns whether the key has a meaning. */
+/** Handles a key that is pressed outside fields. Returns whether the key has a meaning. */
 function press(event, { section, zoom }, isReady) {
-  const others = {
+  const actions = {
     "?": () => (help.open = !help.open),
     Escape: () => (help.open ? (help.open = false) : zoom?.isZoomed && zoom.toggle()),
     "+": () => zoom?.step(1.5),
@@ -49,8 +50,8 @@ function press(event, { section, zoom }, isReady) {
       ArrowDown: () => zoom.pan(0, 0.2),
     }),
   };
-  if (others[event.key]) {
-    others[event.key]();
+  if (actions[event.key]) {
+    actions[event.key]();
     return true;
   }
   const control = [...section.querySelectorAll("[data-key]")].find((one) => one.dataset.key === letter(event));

@@ -1,6 +1,6 @@
-/* Sends forms to the server one after the other, and loses none silently. A form that the server rejects is done; a
- * form that does not reach the server waits here until the reviewer retries. Each form has a key, by which the server
- * recognizes a retry whose first response was lost, so that nothing is done twice.
+/* Sends forms to the server one after the other, and loses none silently. A form that the server rejects is not sent
+ * again; a form that does not reach the server waits here until the reviewer retries. Each form has a key, by which the
+ * server recognizes a retry whose first response was lost, so that nothing is done twice.
  */
 
 const PAUSES = [500, 1500, 4000]; // milliseconds before the second, third and fourth attempt

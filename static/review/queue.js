@@ -3,16 +3,16 @@
 import { enhance } from "../js/combobox.js";
 
 for (const input of document.querySelectorAll("[data-combobox]")) {
+  // A field may belong to a radio button, which it selects.
+  const { chooses } = input.dataset;
+  const choose = () => {
+    if (chooses) input.form.querySelector(`[value="${chooses}"]`).checked = true;
+  };
+  input.addEventListener("input", choose);
   enhance(input, {
     onTake() {
-      const chosen = input.dataset.chooses;
-      if (chosen) input.form.querySelector(`[value="${chosen}"]`).checked = true;
+      choose();
       if ("submits" in input.dataset) input.form.requestSubmit();
     },
   });
-  if (input.dataset.chooses) {
-    input.addEventListener("input", () => {
-      input.form.querySelector(`[value="${input.dataset.chooses}"]`).checked = true;
-    });
-  }
 }

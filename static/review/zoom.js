@@ -9,7 +9,7 @@ export class Zoom {
   scale = 1; // 1: the whole picture fits the frame
   x = 0; // position of the picture's upper left corner in the frame, in pixels; 0 or less
   y = 0;
-  drag = null;
+  drag = null; // while dragging: the pointer's distance from x and y, and the event it started `from`
 
   constructor(frame, button) {
     this.frame = frame;
@@ -19,9 +19,9 @@ export class Zoom {
     button.addEventListener("click", () => this.toggle());
     frame.addEventListener("click", (event) => this.click(event));
     frame.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    frame.addEventListener("pointerdown", (event) => this.take(event));
-    frame.addEventListener("pointermove", (event) => this.move(event));
-    for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => this.leave());
+    frame.addEventListener("pointerdown", (event) => this.startDrag(event));
+    frame.addEventListener("pointermove", (event) => this.continueDrag(event));
+    for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => this.endDrag());
   }
 
   get isZoomed() {
@@ -31,8 +31,8 @@ export class Zoom {
   /** Switches between the whole picture and its natural size, or twice the fitted size if that is larger. */
   toggle(point = this.middle()) {
     const { width, height } = this.frame.getBoundingClientRect();
-    const own = Math.max(this.image.naturalWidth / width, this.image.naturalHeight / height);
-    this.to(this.isZoomed ? 1 : Math.max(2, own), point, { smooth: true });
+    const natural = Math.max(this.image.naturalWidth / width, this.image.naturalHeight / height);
+    this.to(this.isZoomed ? 1 : Math.max(2, natural), point, { smooth: true });
   }
 
   step(factor) {
@@ -90,14 +90,14 @@ export class Zoom {
     this.to(this.scale * Math.exp(-event.deltaY * lines * 0.002), this.at(event));
   }
 
-  take(event) {
+  startDrag(event) {
     this.dragged = false;
     if (!this.isZoomed || event.button !== 0) return;
     this.drag = { x: event.clientX - this.x, y: event.clientY - this.y, from: event };
     this.frame.setPointerCapture(event.pointerId);
   }
 
-  move(event) {
+  continueDrag(event) {
     if (!this.drag) return;
     const { x, y, from } = this.drag;
     if (Math.hypot(event.clientX - from.clientX, event.clientY - from.clientY) > MIN_DRAG) this.dragged = true;
@@ -108,7 +108,7 @@ export class Zoom {
     this.show();
   }
 
-  leave() {
+  endDrag() {
     this.drag = null;
     this.frame.classList.remove("is-dragged");
   }

@@ -13,13 +13,13 @@ COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast", "link-in
 
 
 class Findings(list[str]):
-    """Violations that axe finds, each with its page. In the dark scheme only the colours are checked."""
+    """Violations that axe finds, each with the name of its page. In the dark scheme it checks only the colours."""
 
     def __init__(self, scheme: str) -> None:
         super().__init__()
         self.options = EVERYTHING if scheme == "light" else COLOURS
 
-    def look(self, tab: Any, name: str) -> None:
+    def check(self, tab: Any, name: str) -> None:
         for rule in axe.run(tab, options=self.options).response["violations"]:
             for node in rule["nodes"]:
                 self.append(f"{name}: {rule['id']} ({rule['help']}): {node['target']} {node['html'][:200]}")

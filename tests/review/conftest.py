@@ -7,7 +7,7 @@ import pytest
 
 from devtools.browsing import chromium
 from devtools.running import RunningSite, folder_with_model
-from tests.review.desk import REPORT_VIOLATIONS, Complaints, Desk, add_reviewer, log_in
+from tests.review.desk import REPORT_VIOLATIONS, ConsoleErrors, Desk, add_reviewer, log_in
 from worker.inference.repository import Repository
 
 REVIEWERS = ("ada", "grace")
@@ -52,26 +52,26 @@ def desk(busy_desk: Desk) -> Iterator[Desk]:
     busy_desk.clear()
 
 
-Sit = Callable[..., Any]
+OpenTab = Callable[..., Any]
 
 
 @pytest.fixture
-def sit(desk: Desk, browser: Any, logins: dict[str, Any]) -> Iterator[Sit]:
-    """Opens a tab with its own cookies: `sit("ada")` is logged in, `sit("")` is not.
+def open_tab(desk: Desk, browser: Any, logins: dict[str, Any]) -> Iterator[OpenTab]:
+    """Opens a tab with its own cookies: `open_tab("ada")` is logged in, `open_tab("")` is not.
 
     An error in its console fails the test, unless `expects` matches it.
     """
-    seats = []
+    tabs = []
 
-    def sit(name: str = "ada", *, expects: str = "^$", **options: Any) -> Any:
+    def open_tab(name: str = "ada", *, expects: str = "^$", **options: Any) -> Any:
         context = browser.new_context(**{"viewport": WINDOW, "storage_state": logins.get(name)} | options)
         context.add_init_script(REPORT_VIOLATIONS)
         tab = context.new_page()
         tab.set_default_timeout(15_000)
-        seats.append((context, Complaints(tab), expects))
+        tabs.append((context, ConsoleErrors(tab), expects))
         return tab
 
-    yield sit
-    for context, _complaints, _expects in seats:
+    yield open_tab
+    for context, _errors, _expects in tabs:
         context.close()
-    assert [complaint for _, complaints, expects in seats for complaint in complaints.besides(expects)] == []
+    assert [error for _, errors, expects in tabs for error in errors.unexpected(expects)] == []

@@ -1,4 +1,4 @@
-"""A running site for the tests of the reviewing desk, and what visitors and reviewers do there."""
+"""A running site for the tests of the reviewing desk, with the actions of its visitors and reviewers."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _answer(response: requests.Response) -> dict[str, Any]:
 # --- In a browser ---------------------------------------------------------------------------------
 
 
-class Complaints(list[str]):
+class ConsoleErrors(list[str]):
     """The errors in a tab's console: scripts, policy violations, missing files."""
 
     def __init__(self, tab: Any) -> None:
@@ -113,9 +113,10 @@ class Complaints(list[str]):
         tab.on("console", lambda message: self.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: self.append(str(error)))
 
-    def besides(self, expected: str) -> list[str]:
+    def unexpected(self, expected: str) -> list[str]:
+        """Returns the errors that the pattern `expected` does not match."""
         # Chromium repeats requests when the machine's network changes, for example when a container starts.
-        return [complaint for complaint in self if not re.search(f"{expected}|ERR_NETWORK_CHANGED", complaint)]
+        return [error for error in self if not re.search(f"{expected}|ERR_NETWORK_CHANGED", error)]
 
 
 def log_in(tab: Any, desk: Desk, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk
 
 LONG = "It stands on a saucer, and there is a spoon beside it. " * 10
@@ -19,12 +19,12 @@ class Pages:
     open_case: int
 
 
-def furnish(desk: Desk, sit: Sit) -> Pages:
-    """Makes cases in every state: open, flagged, with each verdict, undone, claimed by somebody else."""
+def fill_desk(desk: Desk, open_tab: OpenTab) -> Pages:
+    """Creates cases in every state: open, flagged, with each verdict, undone, claimed by somebody else."""
     cases = [desk.say(photo, "teapot", comment=LONG if photo == 0 else "No.", author="one") for photo in range(9)]
     desk.say(0, "cup", comment="A cup.\n<b>Really</b>", author="two")
     desk.say(0, verdict="unsure", author="three")
-    grace = sit("grace", java_script_enabled=False)  # claims nothing in advance
+    grace = open_tab("grace", java_script_enabled=False)  # claims nothing in advance
     for case, button in zip(
         cases[1:5], ("Accept “teapot”", "The model was right", "Unusable", "Unusable"), strict=True
     ):

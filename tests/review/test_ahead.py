@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devtools.running import eventually
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk, case_on, wait_for_case
 
 pytestmark = pytest.mark.browser
@@ -16,28 +16,28 @@ pytestmark = pytest.mark.browser
 HAS_PICTURE = "image => image.complete && image.naturalWidth > 0"
 
 
-class Line:
-    """The network between a tab and the site."""
+class Network:
+    """The network between a tab and the site, which can delay requests or be disconnected."""
 
     def __init__(self, tab: Any) -> None:
         self.tab = tab
-        self.is_held = False
-        self.held: list[Any] = []
+        self.is_delaying = False
+        self.delayed: list[Any] = []
 
-    def hold(self) -> None:
-        """Delays every request from now on."""
-        self.is_held = True
-        self.tab.route("**/*", lambda route: self.held.append(route) if self.is_held else route.continue_())
+    def delay(self) -> None:
+        """Delays every request until `release`."""
+        self.is_delaying = True
+        self.tab.route("**/*", lambda route: self.delayed.append(route) if self.is_delaying else route.continue_())
 
     def release(self) -> None:
-        self.is_held = False
-        for route in self.held:
+        self.is_delaying = False
+        for route in self.delayed:
             route.continue_()
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         self.tab.route("**/*", lambda route: route.abort())
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         self.tab.unroute("**/*")
 
 
@@ -46,36 +46,36 @@ def cases(desk: Desk) -> list[int]:
     return desk.open_cases(4, "teapot")
 
 
-def _sit_down(tab: Any, desk: Desk, cases: list[int]) -> Line:
+def _start_reviewing(tab: Any, desk: Desk, cases: list[int]) -> Network:
     tab.goto(f"{desk.url}/next/")
     wait_for_case(tab, cases[0])
     eventually(lambda: desk.claimed_by(cases[1]) == "ada", "the next case is claimed in advance")
     tab.wait_for_load_state("networkidle")
-    return Line(tab)
+    return Network(tab)
 
 
-def test_the_next_case_needs_no_request(desk: Desk, sit: Sit, cases: list[int]) -> None:
-    tab = sit()
-    line = _sit_down(tab, desk, cases)
-    line.hold()
+def test_the_next_case_needs_no_request(desk: Desk, open_tab: OpenTab, cases: list[int]) -> None:
+    tab = open_tab()
+    network = _start_reviewing(tab, desk, cases)
+    network.delay()
     tab.keyboard.press("a")
     wait_for_case(tab, cases[1])
     assert tab.locator(".picture-frame img").evaluate(HAS_PICTURE)
-    assert desk.decisions() == [], "no answer has come yet"
+    assert desk.decisions() == [], "the request is still delayed"
     assert tab.url.endswith(f"/{cases[1]}/focus/")
-    tab.keyboard.press("x")  # the reviewer goes on; now there is something to wait for
+    tab.keyboard.press("x")  # the next case is not loaded yet, so the page waits
     tab.locator('#review[aria-busy="true"]').wait_for()
-    line.release()
+    network.release()
     wait_for_case(tab, cases[2])
     eventually(lambda: len(desk.decisions()) == 2, "both decisions")
     assert desk.decisions() == [("corrected", "teapot", "ada"), ("unusable", "", "ada")]
 
 
-def test_decisions_wait_until_the_server_is_back(desk: Desk, sit: Sit, cases: list[int]) -> None:
-    tab = sit(expects="ERR_FAILED")
-    line = _sit_down(tab, desk, cases)
+def test_decisions_wait_until_the_server_is_back(desk: Desk, open_tab: OpenTab, cases: list[int]) -> None:
+    tab = open_tab(expects="ERR_FAILED")
+    network = _start_reviewing(tab, desk, cases)
     tab.clock.install()
-    line.cut()
+    network.disconnect()
     tab.keyboard.press("a")
     wait_for_case(tab, cases[1])
     alert = tab.get_by_role("alert").get_by_text(f"Not saved: case {cases[0]}. The server cannot be reached.")
@@ -87,15 +87,15 @@ def test_decisions_wait_until_the_server_is_back(desk: Desk, sit: Sit, cases: li
     with tab.expect_event("dialog") as asks:  # leaving the page asks for confirmation
         tab.close(run_before_unload=True)
     asks.value.dismiss()
-    line.mend()
+    network.reconnect()
     tab.get_by_role("button", name="Retry").click()
     eventually(lambda: desk.decisions() == [("corrected", "teapot", "ada")], "the decision")
     alert.wait_for(state="detached")
 
 
-def test_decision_is_sent_after_a_new_login(desk: Desk, sit: Sit, cases: list[int]) -> None:
-    tab = sit(expects="status of 403")
-    _sit_down(tab, desk, cases)
+def test_decision_is_sent_after_a_new_login(desk: Desk, open_tab: OpenTab, cases: list[int]) -> None:
+    tab = open_tab(expects="status of 403")
+    _start_reviewing(tab, desk, cases)
     cookies = tab.context.cookies()
     tab.context.clear_cookies()
     tab.keyboard.press("a")
@@ -106,9 +106,9 @@ def test_decision_is_sent_after_a_new_login(desk: Desk, sit: Sit, cases: list[in
     assert case_on(tab) == cases[1]
 
 
-def test_browser_history_leads_through_the_cases(desk: Desk, sit: Sit, cases: list[int]) -> None:
-    tab = sit()
-    _sit_down(tab, desk, cases)
+def test_browser_history_leads_through_the_cases(desk: Desk, open_tab: OpenTab, cases: list[int]) -> None:
+    tab = open_tab()
+    _start_reviewing(tab, desk, cases)
     tab.keyboard.press("a")
     wait_for_case(tab, cases[1])
     eventually(lambda: desk.decisions(cases[0]), "the decision")
@@ -120,12 +120,12 @@ def test_browser_history_leads_through_the_cases(desk: Desk, sit: Sit, cases: li
     tab.get_by_role("button", name="The model was right").wait_for()
 
 
-def test_leaving_releases_the_case_claimed_in_advance(desk: Desk, sit: Sit, cases: list[int]) -> None:
-    tab = sit()
-    _sit_down(tab, desk, cases)
+def test_leaving_releases_the_case_claimed_in_advance(desk: Desk, open_tab: OpenTab, cases: list[int]) -> None:
+    tab = open_tab()
+    _start_reviewing(tab, desk, cases)
     tab.goto(desk.url)
     eventually(lambda: desk.claimed_by(cases[1]) is None, "the next case is free")
     assert desk.claimed_by(cases[0]) == "ada", "the case on the page is still claimed"
     tab.go_back()
     wait_for_case(tab, cases[0])
-    eventually(lambda: desk.claimed_by(cases[1]) == "ada", "back at the desk, the next case is claimed again")
+    eventually(lambda: desk.claimed_by(cases[1]) == "ada", "back on the page, the next case is claimed again")

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from devtools.running import eventually
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk, wait_for_case
 
 pytestmark = pytest.mark.browser
@@ -25,10 +25,10 @@ def _ran(tab: Any) -> bool:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_comment_is_shown_as_text(desk: Desk, sit: Sit, scripts: bool) -> None:
+def test_comment_is_shown_as_text(desk: Desk, open_tab: OpenTab, scripts: bool) -> None:
     case = desk.say(0, "cup", comment=HOSTILE)
     desk.say(1, "", comment="")
-    lead = sit("lead", java_script_enabled=scripts)
+    lead = open_tab("lead", java_script_enabled=scripts)
     lead.goto(f"{desk.url}/{case}/focus/")
     words = lead.locator(".comments .words").inner_text()
     assert "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'> {{ 7 }}" in words
@@ -42,9 +42,9 @@ def test_comment_is_shown_as_text(desk: Desk, sit: Sit, scripts: bool) -> None:
     assert "<script>window.ran = 1</script>" in lead.locator("#result_list").inner_text() and not _ran(lead)
 
 
-def test_typed_text_is_shown_as_text(desk: Desk, sit: Sit) -> None:
+def test_typed_text_is_shown_as_text(desk: Desk, open_tab: OpenTab) -> None:
     """In a rejected form, in the visitor's statement, and in a reviewer's note."""
-    visitor = sit("", expects="status of 400")
+    visitor = open_tab("", expects="status of 400")
     visitor.goto(desk.answers[0]["links"]["page"])
     visitor.get_by_label("No", exact=True).check()
     visitor.get_by_role("combobox").fill("<b>no such</b>")
@@ -59,7 +59,7 @@ def test_typed_text_is_shown_as_text(desk: Desk, sit: Sit) -> None:
     assert not _ran(visitor)
 
     case = desk.case_of(0)
-    reviewer = sit("lead")
+    reviewer = open_tab("lead")
     reviewer.goto(f"{desk.url}/{case}/focus/")
     reviewer.get_by_text("Flag…").click()
     reviewer.get_by_label("What should somebody look at?").fill("<script>window.ran = 1</script>")
@@ -70,10 +70,10 @@ def test_typed_text_is_shown_as_text(desk: Desk, sit: Sit) -> None:
     assert not _ran(reviewer)
 
 
-def test_rejects_too_long_comment_and_keeps_it(desk: Desk, sit: Sit) -> None:
+def test_rejects_too_long_comment_and_keeps_it(desk: Desk, open_tab: OpenTab) -> None:
     """On the page, where it can be shortened, and by the API."""
     comment = "It is a cup. " * 770
-    visitor = sit("", expects="status of 400")
+    visitor = open_tab("", expects="status of 400")
     visitor.goto(desk.answers[0]["links"]["page"])
     visitor.get_by_label("No", exact=True).check()
     field = visitor.get_by_label("Anything to add?")
@@ -88,9 +88,9 @@ def test_rejects_too_long_comment_and_keeps_it(desk: Desk, sit: Sit) -> None:
     assert desk.rows("SELECT id FROM feedback_feedback") == []
 
 
-def test_long_comment_can_be_unfolded(desk: Desk, sit: Sit) -> None:
+def test_long_comment_can_be_unfolded(desk: Desk, open_tab: OpenTab) -> None:
     case = desk.say(0, "cup", comment="word " * 399 + "end")
-    tab = sit("ada")
+    tab = open_tab("ada")
     tab.goto(f"{desk.url}/{case}/focus/")
     whole = tab.locator(".comments details > .words")
     assert not whole.is_visible()
@@ -99,9 +99,9 @@ def test_long_comment_can_be_unfolded(desk: Desk, sit: Sit) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_rejects_unknown_label(desk: Desk, sit: Sit, scripts: bool) -> None:
+def test_rejects_unknown_label(desk: Desk, open_tab: OpenTab, scripts: bool) -> None:
     case, after = desk.open_cases(2)
-    tab = sit("ada", java_script_enabled=scripts, expects="status of 400")
+    tab = open_tab("ada", java_script_enabled=scripts, expects="status of 400")
     tab.goto(f"{desk.url}/{case}/focus/")
     field = tab.get_by_label("Another label")
     field.fill("<b>no such</b>")
@@ -115,13 +115,13 @@ def test_rejects_unknown_label(desk: Desk, sit: Sit, scripts: bool) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_missing_picture(desk: Desk, sit: Sit, scripts: bool) -> None:
+def test_missing_picture_is_reported(desk: Desk, open_tab: OpenTab, scripts: bool) -> None:
     """The page says so, the lists still work, and the case can be marked as unusable."""
     case, after = desk.open_cases(2)
     file = desk.picture_file(0)
     kept = file.rename(file.with_suffix(".kept"))
     try:
-        tab = sit("ada", java_script_enabled=scripts, expects="status of 404")
+        tab = open_tab("ada", java_script_enabled=scripts, expects="status of 404")
         for path in ("", "grid/", f"{case}/focus/"):
             assert tab.goto(f"{desk.url}/{path}").status == 200
         assert tab.get_by_text("The picture is no longer stored.").is_visible()
@@ -132,10 +132,10 @@ def test_missing_picture(desk: Desk, sit: Sit, scripts: bool) -> None:
         kept.rename(file)
 
 
-def test_picture_deleted_after_the_page_was_made(desk: Desk, sit: Sit) -> None:
+def test_picture_deleted_after_the_page_was_made_is_reported(desk: Desk, open_tab: OpenTab) -> None:
     """The page reports it, and the keys still work."""
     cases = desk.open_cases(2)
-    tab = sit("ada", expects="status of 404")
+    tab = open_tab("ada", expects="status of 404")
     tab.route(f"**/{desk.answers[0]['id']}/picture", lambda route: route.fulfill(status=404))
     tab.goto(f"{desk.url}/next/")
     tab.get_by_text("The picture is no longer stored.").wait_for()

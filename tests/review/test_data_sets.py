@@ -11,16 +11,16 @@ import pytest
 
 from devtools.running import eventually
 from tests.review.axe import Findings
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_lead_makes_and_downloads_a_data_set(desk: Desk, sit: Sit, tmp_path: Path, scripts: bool) -> None:
+def test_lead_makes_and_downloads_a_data_set(desk: Desk, open_tab: OpenTab, tmp_path: Path, scripts: bool) -> None:
     cases = desk.open_cases(3, "teapot")
-    tab = sit("lead", java_script_enabled=scripts)
+    tab = open_tab("lead", java_script_enabled=scripts)
     for case, button in zip(cases, ("Accept “teapot”", "The model was right"), strict=False):
         tab.goto(f"{desk.url}/{case}/focus/")
         tab.get_by_role("button", name=button).click()
@@ -30,13 +30,13 @@ def test_lead_makes_and_downloads_a_data_set(desk: Desk, sit: Sit, tmp_path: Pat
     tab.get_by_role("link", name="New data set").click()
     findings = Findings("light")
     if scripts:
-        findings.look(tab, "what to export")
+        findings.check(tab, "what to export")
     tab.get_by_role("button", name="Make this data set").click()
 
     download = tab.get_by_role("link", name="Download")
     if scripts:  # the page updates by itself
         download.wait_for()
-        findings.look(tab, "data sets")
+        findings.check(tab, "data sets")
     else:
         tab.get_by_role("heading", name="Data sets").wait_for()  # wait for the page before reloading it
         eventually(lambda: tab.reload() and download.count(), "the data set")
@@ -52,8 +52,8 @@ def test_lead_makes_and_downloads_a_data_set(desk: Desk, sit: Sit, tmp_path: Pat
     assert not findings, "\n".join(findings)
 
 
-def test_reviewers_cannot_make_data_sets(desk: Desk, sit: Sit) -> None:
-    tab = sit("ada", expects="status of 403")
+def test_reviewers_cannot_make_data_sets(desk: Desk, open_tab: OpenTab) -> None:
+    tab = open_tab("ada", expects="status of 403")
     tab.goto(f"{desk.url}/")
     assert tab.get_by_role("link", name="Data sets").count() == 0
     assert tab.goto(f"{desk.site.url}/admin/learning/export/").status == 403

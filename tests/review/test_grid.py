@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk
 
 pytestmark = pytest.mark.browser
@@ -20,8 +20,8 @@ def cases(desk: Desk) -> list[int]:
 
 
 @pytest.fixture
-def grid(desk: Desk, sit: Sit, cases: list[int]) -> Any:
-    tab = sit()
+def grid(desk: Desk, open_tab: OpenTab, cases: list[int]) -> Any:
+    tab = open_tab()
     tab.goto(f"{desk.url}/grid/")
     return tab
 
@@ -80,7 +80,7 @@ def test_works_by_keyboard(desk: Desk, grid: Any, cases: list[int]) -> None:
     grid.get_by_role("button", name="Decide 3 cases").wait_for()
     grid.keyboard.press("Enter")
     grid.get_by_text("3 cases decided.").wait_for()
-    assert [kind for kind, _label, _who in desk.decisions()] == ["right"] * 3
+    assert [kind for kind, _label, _reviewer in desk.decisions()] == ["right"] * 3
 
 
 def test_corrects_all_to_a_typed_label(desk: Desk, grid: Any, cases: list[int]) -> None:
@@ -96,14 +96,16 @@ def test_corrects_all_to_a_typed_label(desk: Desk, grid: Any, cases: list[int]) 
     assert desk.decisions() == []
 
 
-def test_cases_that_change_after_the_preview_stay_unchanged(desk: Desk, sit: Sit, grid: Any, cases: list[int]) -> None:
+def test_cases_that_change_after_the_preview_stay_unchanged(
+    desk: Desk, open_tab: OpenTab, grid: Any, cases: list[int]
+) -> None:
     for case in cases[:3]:
         _tile(grid, case).click()
     grid.get_by_role("button", name="Preview").click()
     assert grid.get_by_text("→ Corrected: teapot").count() == 3
 
-    grace = sit("grace", java_script_enabled=False)
-    # Without JavaScript, because otherwise grace would claim the next case, too.
+    # With JavaScript, the page would also claim a third case in advance.
+    grace = open_tab("grace", java_script_enabled=False)
     grace.goto(f"{desk.url}/{cases[0]}/focus/")
     grace.get_by_role("button", name="Unusable").click()  # grace claims the next case
     grace.wait_for_url(f"{desk.url}/{cases[1]}/focus/")
@@ -115,8 +117,8 @@ def test_cases_that_change_after_the_preview_stay_unchanged(desk: Desk, sit: Sit
     assert desk.decisions() == [("unusable", "", "grace"), ("corrected", "teapot", "ada")]
 
 
-def test_rejected_form_keeps_the_selection(desk: Desk, sit: Sit, cases: list[int]) -> None:
-    grid = sit(expects="status of 400")
+def test_rejected_form_keeps_the_selection(desk: Desk, open_tab: OpenTab, cases: list[int]) -> None:
+    grid = open_tab(expects="status of 400")
     grid.goto(f"{desk.url}/grid/?order=oldest")
     grid.get_by_role("button", name="Preview").click()
     grid.get_by_text("Select some cases first.").wait_for()
@@ -132,6 +134,6 @@ def test_rejected_form_keeps_the_selection(desk: Desk, sit: Sit, cases: list[int
     grid.get_by_role("button", name="Preview").click()
     grid.get_by_role("button", name="Decide 5 cases").click()
     grid.get_by_text("5 cases decided.").wait_for()
-    assert {label for _kind, label, _who in desk.decisions()} == {"tabby"}
+    assert {label for _kind, label, _reviewer in desk.decisions()} == {"tabby"}
     assert grid.locator(".case-tile").count() == CASES - 5, "the label of the verdict is not a filter"
     assert grid.url.endswith("/grid/?order=oldest&p=1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devtools.running import eventually
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk, case_on, wait_for_case
 
 pytestmark = pytest.mark.browser
@@ -17,7 +17,7 @@ CASES = 20
 
 
 class Keyboard:
-    """Presses keys, and counts them."""
+    """Presses keys in a tab and counts them."""
 
     def __init__(self, tab: Any) -> None:
         self.tab = tab
@@ -30,19 +30,19 @@ class Keyboard:
 
 
 @pytest.fixture
-def seat(desk: Desk, sit: Sit) -> Keyboard:
-    """The first of `CASES` cases; on each somebody expects a teapot."""
+def keyboard(desk: Desk, open_tab: OpenTab) -> Keyboard:
+    """Opens the first of `CASES` cases. Somebody expects a teapot on each."""
     desk.open_cases(CASES, "teapot")
-    tab = sit("ada")
+    tab = open_tab("ada")
     tab.goto(f"{desk.url}/next/")
     return Keyboard(tab)
 
 
-def test_one_key_decides_each_of_twenty_cases(desk: Desk, seat: Keyboard) -> None:
+def test_one_key_decides_each_of_twenty_cases(desk: Desk, keyboard: Keyboard) -> None:
     wanted = []
     cases = sorted(case for (case,) in desk.rows("SELECT id FROM review_case"))
     for case, key in zip(cases, cycle("ar25x"), strict=False):
-        wait_for_case(seat.tab, case)
+        wait_for_case(keyboard.tab, case)
         top = desk.labels(cases.index(case))
         wanted.append(
             {
@@ -53,103 +53,105 @@ def test_one_key_decides_each_of_twenty_cases(desk: Desk, seat: Keyboard) -> Non
                 "x": ("unusable", "", "ada"),
             }[key]
         )
-        seat.press(key)
-    seat.tab.get_by_role("heading", name="Nothing left to review").wait_for()
-    assert seat.tab.get_by_role("status").first.inner_text().endswith("20 done in this session.")
+        keyboard.press(key)
+    keyboard.tab.get_by_role("heading", name="Nothing left to review").wait_for()
+    assert keyboard.tab.get_by_role("status").first.inner_text().endswith("20 done in this session.")
     eventually(lambda: len(desk.decisions()) == CASES, "the last decision")
     assert desk.decisions() == wanted
-    assert seat.presses <= 2 * CASES
+    assert keyboard.presses <= 2 * CASES
 
 
 @pytest.fixture
-def few(desk: Desk, sit: Sit) -> tuple[Keyboard, list[int]]:
-    """The first of three cases. 409: there is nothing left to undo."""
+def few(desk: Desk, open_tab: OpenTab) -> tuple[Keyboard, list[int]]:
+    """Opens the first of three cases. A rejected undo logs status 409."""
     cases = desk.open_cases(3, "teapot")
-    tab = sit("ada", expects="status of 409")
+    tab = open_tab("ada", expects="status of 409")
     tab.goto(f"{desk.url}/next/")
     wait_for_case(tab, cases[0])
     return Keyboard(tab), cases
 
 
 def test_types_another_label(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
-    seat, cases = few
-    seat.press("o", *"husk")
-    options = seat.tab.get_by_role("option")
+    keyboard, cases = few
+    keyboard.press("o", *"husk")
+    options = keyboard.tab.get_by_role("option")
     options.first.wait_for()
     assert options.all_inner_texts() == ["Siberian husky", "Eskimo dog, husky"]
-    seat.press("ArrowDown", "Enter")
-    wait_for_case(seat.tab, cases[1])
+    keyboard.press("ArrowDown", "Enter")
+    wait_for_case(keyboard.tab, cases[1])
     assert desk.decisions(cases[0]) == [("corrected", "Siberian_husky", "ada")]
-    seat.press("0", *"tabby")  # zero means O
+    keyboard.press("0", *"tabby")  # zero means O
     options.first.wait_for()
-    seat.press("Enter")  # an exact name needs no arrow
-    wait_for_case(seat.tab, cases[2])
+    keyboard.press("Enter")  # an exact name needs no arrow
+    wait_for_case(keyboard.tab, cases[2])
     assert desk.decisions(cases[1]) == [("corrected", "tabby", "ada")]
-    seat.press("o", "Escape", "Escape", "r")  # leaves the field: keys decide again
-    seat.tab.get_by_role("heading", name="Nothing left").wait_for()
+    keyboard.press("o", "Escape", "Escape", "r")  # leaves the field: keys decide again
+    keyboard.tab.get_by_role("heading", name="Nothing left").wait_for()
     eventually(lambda: desk.decisions(cases[2]) == [("right", desk.labels(2)[0], "ada")], "the last decision")
 
 
 def test_undo_goes_back_case_by_case(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
-    seat, cases = few
-    seat.press("a")
-    wait_for_case(seat.tab, cases[1])
-    seat.press("x")
-    wait_for_case(seat.tab, cases[2])
-    seat.press("u")
-    wait_for_case(seat.tab, cases[1])
-    assert seat.tab.get_by_role("status").first.inner_text().startswith(f"Case {cases[1]}: undone (unusable).")
-    seat.press("u")
-    wait_for_case(seat.tab, cases[0])
-    assert [kind for kind, _label, _who in desk.decisions()] == ["corrected", "unusable", "undo", "undo"]
+    keyboard, cases = few
+    keyboard.press("a")
+    wait_for_case(keyboard.tab, cases[1])
+    keyboard.press("x")
+    wait_for_case(keyboard.tab, cases[2])
+    keyboard.press("u")
+    wait_for_case(keyboard.tab, cases[1])
+    assert keyboard.tab.get_by_role("status").first.inner_text().startswith(f"Case {cases[1]}: undone (unusable).")
+    keyboard.press("u")
+    wait_for_case(keyboard.tab, cases[0])
+    assert [kind for kind, _label, _reviewer in desk.decisions()] == ["corrected", "unusable", "undo", "undo"]
     assert [desk.state(case) for case in cases] == ["open"] * 3
-    seat.press("u")
-    alert = seat.tab.get_by_role("alert").get_by_text("There is nothing to undo.")
+    keyboard.press("u")
+    alert = keyboard.tab.get_by_role("alert").get_by_text("There is nothing to undo.")
     alert.wait_for()
     for case in cases:  # and forward, in the same order
-        wait_for_case(seat.tab, case)
-        seat.press("r")
+        wait_for_case(keyboard.tab, case)
+        keyboard.press("r")
     eventually(lambda: {desk.state(case) for case in cases} == {"decided"}, "all decided")
 
 
 def test_skipped_case_comes_last(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
-    seat, cases = few
-    seat.press("s")
-    wait_for_case(seat.tab, cases[1])
-    seat.press("u")  # a skip can be undone, too
-    wait_for_case(seat.tab, cases[0])
-    seat.press("s")
+    keyboard, cases = few
+    keyboard.press("s")
+    wait_for_case(keyboard.tab, cases[1])
+    keyboard.press("u")  # a skip can be undone, too
+    wait_for_case(keyboard.tab, cases[0])
+    keyboard.press("s")
     for case in (*cases[1:], cases[0]):  # the skipped case comes last
-        wait_for_case(seat.tab, case)
+        wait_for_case(keyboard.tab, case)
         assert desk.claimed_by(case) == "ada"
-        seat.press("r")
-    seat.tab.get_by_role("heading", name="Nothing left").wait_for()
+        keyboard.press("r")
+    keyboard.tab.get_by_role("heading", name="Nothing left").wait_for()
     eventually(lambda: len(desk.decisions()) == 3, "the last decision")
 
 
 def test_flags_with_a_note(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
-    seat, cases = few
-    seat.press("f", *"half", "Escape")  # cancel
-    assert not seat.tab.get_by_label("What should somebody look at?").is_visible()
-    seat.press("f", *" a cup?", "Enter")
-    wait_for_case(seat.tab, cases[1])
+    keyboard, cases = few
+    keyboard.press("f", *"half", "Escape")  # cancel
+    assert not keyboard.tab.get_by_label("What should somebody look at?").is_visible()
+    keyboard.press("f", *" a cup?", "Enter")
+    wait_for_case(keyboard.tab, cases[1])
     assert desk.rows("SELECT kind, note FROM review_decision") == [("flagged", "half a cup?")]
     assert desk.state(cases[0]) == "flagged"
-    seat.press("f", "Enter")  # the browser asks for a note
-    assert case_on(seat.tab) == cases[1] and desk.decisions(cases[1]) == []
+    keyboard.press("f", "Enter")  # the browser asks for a note
+    assert case_on(keyboard.tab) == cases[1] and desk.decisions(cases[1]) == []
 
 
 def test_help_lists_every_key(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
-    seat, cases = few
-    table = seat.tab.get_by_role("table", name="One key decides")
+    keyboard, cases = few
+    table = keyboard.tab.get_by_role("table", name="One key decides")
     assert not table.is_visible()
-    seat.press("?")
+    keyboard.press("?")
     assert table.is_visible()
     named = set(table.locator("th kbd").all_inner_texts())
-    on_the_page = seat.tab.locator("[data-key]").evaluate_all("all => all.map((one) => one.dataset.key.toUpperCase())")
+    on_the_page = keyboard.tab.locator("[data-key]").evaluate_all(
+        "all => all.map((one) => one.dataset.key.toUpperCase())"
+    )
     assert set(on_the_page) - named == {"3", "4", "2"}, "every key is explained, the digits as a range"
-    seat.press("?")
+    keyboard.press("?")
     assert not table.is_visible()
-    seat.press("?", "Escape")
+    keyboard.press("?", "Escape")
     assert not table.is_visible()
-    assert case_on(seat.tab) == cases[0] and desk.decisions() == []
+    assert case_on(keyboard.tab) == cases[0] and desk.decisions() == []

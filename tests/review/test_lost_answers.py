@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devtools.running import eventually
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk, wait_for_case
 
 pytestmark = pytest.mark.browser
@@ -19,9 +19,9 @@ def cases(desk: Desk) -> list[int]:
 
 
 @pytest.fixture
-def tab(desk: Desk, sit: Sit, cases: list[int]) -> Any:
+def tab(desk: Desk, open_tab: OpenTab, cases: list[int]) -> Any:
     """A tab in which two cases were decided and the page of the third was reloaded."""
-    tab = sit(expects="ERR_FAILED")
+    tab = open_tab(expects="ERR_FAILED")
     tab.goto(f"{desk.url}/next/")
     for case, key in zip(cases, "ax", strict=False):
         wait_for_case(tab, case)
@@ -55,11 +55,11 @@ def test_undo_after_a_reload_takes_back_one_decision(desk: Desk, tab: Any, cases
     wait_for_case(tab, cases[1])
     assert tab.get_by_role("status").first.inner_text().startswith(f"Case {cases[1]}: undone (unusable).")
     assert answers.statuses == [200, 200], "the page sent it again"
-    assert [kind for kind, _label, _who in desk.decisions()] == ["corrected", "unusable", "undo"]
+    assert [kind for kind, _label, _reviewer in desk.decisions()] == ["corrected", "unusable", "undo"]
     assert [desk.state(case) for case in cases] == ["decided", "open", "open", "open"]
     tab.keyboard.press("u")  # another press is another undo
     wait_for_case(tab, cases[0])
-    assert [kind for kind, _label, _who in desk.decisions()] == ["corrected", "unusable", "undo", "undo"]
+    assert [kind for kind, _label, _reviewer in desk.decisions()] == ["corrected", "unusable", "undo", "undo"]
 
 
 @pytest.mark.parametrize("key", ["r", "s"])
@@ -74,9 +74,11 @@ def test_decision_and_skip_are_stored_once(desk: Desk, tab: Any, cases: list[int
     assert len(desk.rows("SELECT id FROM review_skip")) == (0 if key == "r" else 1)
 
 
-def test_undo_sent_twice_without_javascript_undoes_once(desk: Desk, tab: Any, sit: Sit, cases: list[int]) -> None:
+def test_undo_sent_twice_without_javascript_undoes_once(
+    desk: Desk, tab: Any, open_tab: OpenTab, cases: list[int]
+) -> None:
     """The browser shows its own error page; reloading sends the form again."""
-    plain = sit(java_script_enabled=False, expects="ERR_FAILED")
+    plain = open_tab(java_script_enabled=False, expects="ERR_FAILED")
     plain.goto(f"{desk.url}/{cases[2]}/focus/")
     answers = LostResponse(plain, "**/undo/**")
     plain.get_by_role("button", name="Undo").click()

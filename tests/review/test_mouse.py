@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devtools.running import eventually
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import PHOTOS, Desk, wait_for_case
 
 pytestmark = pytest.mark.browser
@@ -20,8 +20,8 @@ def cases(desk: Desk) -> list[int]:
 
 
 @pytest.fixture
-def tab(desk: Desk, sit: Sit, cases: list[int]) -> Any:
-    tab = sit()
+def tab(desk: Desk, open_tab: OpenTab, cases: list[int]) -> Any:
+    tab = open_tab()
     tab.goto(f"{desk.url}/next/")
     wait_for_case(tab, cases[0])
     return tab

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk, wait_for_case
-from tests.review.pages import furnish
+from tests.review.pages import fill_desk
 
 pytestmark = pytest.mark.browser
 
@@ -22,10 +22,10 @@ def _policy(response: Any) -> dict[str, str]:
     return {name: value for name, _space, value in (directive.strip().partition(" ") for directive in directives)}
 
 
-def test_every_page_has_a_strict_policy_and_nothing_inline(desk: Desk, sit: Sit) -> None:
-    """The fixture `sit` checks that no console reports a violation."""
-    pages = furnish(desk, sit)
-    tab = sit("lead")
+def test_every_page_has_a_strict_policy_and_nothing_inline(desk: Desk, open_tab: OpenTab) -> None:
+    """The fixture `open_tab` checks that no console reports a violation."""
+    pages = fill_desk(desk, open_tab)
+    tab = open_tab("lead")
     for name, path in pages.paths.items():
         response = tab.goto(desk.site.url + path)
         assert response.status == 200, name
@@ -34,10 +34,10 @@ def test_every_page_has_a_strict_policy_and_nothing_inline(desk: Desk, sit: Sit)
         assert INLINE.findall(response.text()) == [], name
 
 
-def test_violations_are_blocked_and_reported(desk: Desk, sit: Sit) -> None:
+def test_violations_are_blocked_and_reported(desk: Desk, open_tab: OpenTab) -> None:
     """An inline script or style does nothing, and the console reports it."""
     (case,) = desk.open_cases(1)
-    tab = sit(expects="policy|Content Security Policy")
+    tab = open_tab(expects="policy|Content Security Policy")
     violations: list[str] = []
     tab.on("console", lambda message: violations.append(message.text))
     tab.goto(f"{desk.url}/{case}/focus/")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devtools.running import eventually
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk, case_on, wait_for_case
 
 pytestmark = pytest.mark.browser
@@ -20,9 +20,9 @@ def _open(tab: Any, desk: Desk, case: int) -> None:
     wait_for_case(tab, case)
 
 
-def test_two_reviewers_get_different_cases(desk: Desk, sit: Sit) -> None:
+def test_two_reviewers_get_different_cases(desk: Desk, open_tab: OpenTab) -> None:
     cases = desk.open_cases(CASES)
-    tabs = {name: sit(name) for name in ("ada", "grace")}
+    tabs = {name: open_tab(name) for name in ("ada", "grace")}
     seen: dict[str, list[int]] = {name: [] for name in tabs}
     for tab in tabs.values():
         tab.goto(f"{desk.url}/next/")
@@ -43,9 +43,9 @@ def test_two_reviewers_get_different_cases(desk: Desk, sit: Sit) -> None:
         assert all(desk.decisions(case)[0][2] == name for case in own)
 
 
-def test_claimed_case_shows_no_verdicts(desk: Desk, sit: Sit) -> None:
+def test_claimed_case_shows_no_verdicts(desk: Desk, open_tab: OpenTab) -> None:
     (case,) = desk.open_cases(1)
-    ada, grace = sit("ada"), sit("grace")
+    ada, grace = open_tab("ada"), open_tab("grace")
     _open(ada, desk, case)
     _open(grace, desk, case)
     grace.get_by_text("Claimed by ada for another 14").wait_for()
@@ -58,10 +58,10 @@ def test_claimed_case_shows_no_verdicts(desk: Desk, sit: Sit) -> None:
     assert desk.decisions() == []
 
 
-def test_rejects_case_that_somebody_else_decided(desk: Desk, sit: Sit) -> None:
+def test_rejects_case_that_somebody_else_decided(desk: Desk, open_tab: OpenTab) -> None:
     """The claim expires, and somebody else claims and decides the case. Nothing is overwritten."""
     case, after = desk.open_cases(2)
-    ada, grace = sit("ada", expects="status of 409"), sit("grace")
+    ada, grace = open_tab("ada", expects="status of 409"), open_tab("grace")
     _open(ada, desk, case)
     eventually(lambda: desk.claimed_by(after) == "ada", "the next case is claimed in advance")
     desk.let_claims_expire()
@@ -80,10 +80,10 @@ def test_rejects_case_that_somebody_else_decided(desk: Desk, sit: Sit) -> None:
     assert desk.decisions(case) == [("corrected", "cup", "grace")]
 
 
-def test_rejects_case_that_somebody_else_claimed(desk: Desk, sit: Sit) -> None:
+def test_rejects_case_that_somebody_else_claimed(desk: Desk, open_tab: OpenTab) -> None:
     """The claim expires, and somebody else opens the case."""
     case, _after = desk.open_cases(2)
-    ada, grace = sit("ada", expects="status of 409"), sit("grace")
+    ada, grace = open_tab("ada", expects="status of 409"), open_tab("grace")
     _open(ada, desk, case)
     desk.let_claims_expire()
     _open(grace, desk, case)
@@ -92,23 +92,21 @@ def test_rejects_case_that_somebody_else_claimed(desk: Desk, sit: Sit) -> None:
     assert desk.decisions() == [] and desk.claimed_by(case) == "grace"
 
 
-def test_expired_claim_does_not_prevent_a_decision(desk: Desk, sit: Sit) -> None:
+def test_expired_claim_does_not_prevent_a_decision(desk: Desk, open_tab: OpenTab) -> None:
     """Unless somebody else has claimed the case."""
     (case,) = desk.open_cases(1)
-    ada = sit("ada")
+    ada = open_tab("ada")
     _open(ada, desk, case)
     desk.let_claims_expire()
     ada.keyboard.press("a")
     eventually(lambda: desk.decisions() == [("corrected", "cup", "ada")], "the decision")
 
 
-def test_expired_claim_in_advance_is_renewed_or_replaced(desk: Desk, sit: Sit) -> None:
-    """A page stays open over lunch; somebody else claims its next case, so that another one is shown."""
+def test_expired_claim_in_advance_is_renewed_or_replaced(desk: Desk, open_tab: OpenTab) -> None:
+    """While a page is left open, somebody else claims its next case. The page then shows another one."""
     first, second, third = desk.open_cases(3)
-    ada, grace = (
-        sit("ada"),
-        sit("grace", java_script_enabled=False),
-    )  # claims only the case on the page
+    ada = open_tab("ada")
+    grace = open_tab("grace", java_script_enabled=False)  # claims only the case on the page
     ada.clock.install()
     _open(ada, desk, first)
     eventually(lambda: desk.claimed_by(second) == "ada", "the next case is claimed in advance")

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from devtools.running import eventually
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk, wait_for_case
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def visitor(desk: Desk, sit: Sit) -> Any:
+def visitor(desk: Desk, open_tab: OpenTab) -> Any:
     """A visitor's tab with an answer."""
-    tab = sit("")
+    tab = open_tab("")
     tab.goto(desk.answers[0]["links"]["page"])
     return tab
 
@@ -33,7 +33,7 @@ def _say_no(tab: Any, typed: str) -> None:
     tab.keyboard.press("Enter")
 
 
-def test_feedback_can_be_replaced_until_the_case_is_decided(desk: Desk, visitor: Any, sit: Sit) -> None:
+def test_feedback_can_be_replaced_until_the_case_is_decided(desk: Desk, visitor: Any, open_tab: OpenTab) -> None:
     _say_no(visitor, "siamese")
     visitor.get_by_text("You said: no, it is “Siamese cat”.").wait_for()
     case = desk.case_of(0)
@@ -47,7 +47,7 @@ def test_feedback_can_be_replaced_until_the_case_is_decided(desk: Desk, visitor:
     said = desk.rows("SELECT expected_label, is_current FROM feedback_feedback ORDER BY id")
     assert said == [("Siamese_cat", 0), ("tabby", 1)], "the earlier statement is stored, but not current"
 
-    reviewer = sit("ada")
+    reviewer = open_tab("ada")
     reviewer.goto(f"{desk.url}/next/")
     wait_for_case(reviewer, case)
     assert "1 wrong" in reviewer.locator(".said-counts").inner_text()
@@ -71,12 +71,12 @@ def test_feedback_can_be_replaced_until_the_case_is_decided(desk: Desk, visitor:
         ("Unusable", "A reviewer looked at this: the picture cannot be used."),
     ],
 )
-def test_result_page_shows_the_decision(desk: Desk, visitor: Any, sit: Sit, button: str, told: str) -> None:
+def test_result_page_shows_the_decision(desk: Desk, visitor: Any, open_tab: OpenTab, button: str, told: str) -> None:
     visitor.get_by_label("Not sure").check()
     visitor.get_by_role("button", name="Send", exact=True).click()
     visitor.get_by_text("Thank you. A reviewer will look at it.").wait_for()
     assert visitor.get_by_text("A reviewer looked").count() == 0
-    reviewer = sit("ada")
+    reviewer = open_tab("ada")
     reviewer.goto(f"{desk.url}/{desk.case_of(0)}/focus/")
     reviewer.get_by_role("button", name=button).click()
     eventually(lambda: desk.decisions(), "the decision")
@@ -88,14 +88,14 @@ def test_result_page_shows_the_decision(desk: Desk, visitor: Any, sit: Sit, butt
     assert visitor.get_by_text(told).count() == 0
 
 
-def test_two_visitors_give_two_statements(desk: Desk, sit: Sit) -> None:
+def test_two_visitors_give_two_statements(desk: Desk, open_tab: OpenTab) -> None:
     for label in ("cup", "teapot"):
-        tab = sit("")
+        tab = open_tab("")
         tab.goto(desk.answers[0]["links"]["page"])
         tab.get_by_label("No", exact=True).check()
         tab.get_by_role("combobox").fill(label)
         tab.get_by_role("button", name="Send", exact=True).click()
         tab.get_by_text(f"You said: no, it is “{label}”.").wait_for()
-    reviewer = sit("ada")
+    reviewer = open_tab("ada")
     reviewer.goto(f"{desk.url}/next/")
     assert "2 wrong" in reviewer.locator(".said-counts").inner_text()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import Sit
+from tests.review.conftest import OpenTab
 from tests.review.desk import Desk, case_on
 
 pytestmark = pytest.mark.browser
@@ -19,8 +19,8 @@ def cases(desk: Desk) -> list[int]:
 
 
 @pytest.fixture
-def tab(sit: Sit) -> Any:
-    return sit(java_script_enabled=False, expects="status of 4(00|09)")
+def tab(open_tab: OpenTab) -> Any:
+    return open_tab(java_script_enabled=False, expects="status of 4(00|09)")
 
 
 def _click(tab: Any, name: str | re.Pattern[str]) -> None:
@@ -52,7 +52,7 @@ def test_decides_skips_flags_and_undoes(desk: Desk, tab: Any, cases: list[int]) 
     assert case_on(tab) == cases[1], "the skipped case comes last"
     _click(tab, "The model was right")
     assert tab.get_by_role("heading", name="Nothing left to review").is_visible()
-    kinds = [kind for kind, _label, _who in desk.decisions()]
+    kinds = [kind for kind, _label, _reviewer in desk.decisions()]
     assert kinds == ["corrected", "flagged", "undo", "corrected", "unusable", "right"]
 
 
@@ -69,12 +69,12 @@ def test_types_another_label(desk: Desk, tab: Any, cases: list[int]) -> None:
     assert desk.decisions() == [("corrected", "Eskimo_dog", "ada")]
 
 
-def test_rejects_case_that_somebody_else_decided(desk: Desk, tab: Any, sit: Sit, cases: list[int]) -> None:
+def test_rejects_case_that_somebody_else_decided(desk: Desk, tab: Any, open_tab: OpenTab, cases: list[int]) -> None:
     tab.goto(f"{desk.url}/{cases[0]}/focus/")
     tab.get_by_text("Flag…").click()
     tab.get_by_label("What should somebody look at?").fill("a long thought")
     desk.let_claims_expire()
-    grace = sit("grace", java_script_enabled=False)
+    grace = open_tab("grace", java_script_enabled=False)
     grace.goto(f"{desk.url}/{cases[0]}/focus/")
     _click(grace, "Unusable")
     _click(tab, "Flag")

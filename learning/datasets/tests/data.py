@@ -42,7 +42,7 @@ def decided_case(
 ) -> Case:
     """Creates a decided case: `right` if the label is the model's (`espresso`), otherwise `corrected`.
 
-    Without `content`, its picture is a new one.
+    Without `content`, the case has a new picture.
     """
     # Differs in size from the pictures of `open_case`.
     new = encoded(noise(40, 30, seed=next(_numbers) % 256), "PNG")
@@ -104,13 +104,13 @@ def write(path: Path, selection: CaseSelection = EVERYTHING, kind: str = "imagef
 
 
 def names(path: Path) -> list[str]:
-    """The files of an archive, without folders."""
+    """Returns the files of an archive, without folders."""
     with ZipFile(path) as archive:
         return [name for name in archive.namelist() if not name.endswith("/")]
 
 
 def manifest(path: Path) -> list[dict[str, Any]]:
-    """The lines of the manifest. Asserts that both formats agree."""
+    """Returns the lines of the manifest. Asserts that both formats agree."""
     with ZipFile(path) as archive:
         lines = [json.loads(line) for line in archive.read("manifest.jsonl").decode().split("\n")[:-1]]
         rows = list(csv.DictReader(StringIO(archive.read("manifest.csv").decode(), newline="")))
@@ -149,6 +149,6 @@ def done_export(content: bytes = b"an archive", **changes: Any) -> Export:
 
 
 def kept_files() -> list[str]:
-    """The files in the folder of exports."""
+    """Returns the names of the files in the folder of exports."""
     folder = Path(settings.EXPORTS_DIR)
     return sorted(file.name for file in folder.iterdir()) if folder.exists() else []

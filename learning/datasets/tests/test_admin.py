@@ -94,7 +94,7 @@ def test_list_shows_every_state(lead: Client, exports: Queue) -> None:
         "1,234 of 12,345 cases",
         f'<progress value="1234" max="12345" aria-label="{runs}"></progress>',
         f'<progress aria-label="{waits}"></progress>',
-        "2,000 cases; 7 pictures are missing",
+        "2,000 cases; 7 pictures missing",
         f'href="{URL}{done.pk}/download/"',
         "1.5 MB",
         "No &lt;space&gt; left.",

@@ -61,14 +61,14 @@ def test_serves_all_of_a_file_that_changed(lead: Client) -> None:
     assert b"".join(response) == CONTENT
 
 
-def test_head_and_not_modified(lead: Client) -> None:
+def test_head_and_not_modified_send_no_body(lead: Client) -> None:
     export = done_export(CONTENT)
     response = lead.head(_url(export))
     assert (response.status_code, response["Content-Length"], response.content) == (200, str(len(CONTENT)), b"")
     _get(lead, export, 304, **{"If-None-Match": response["ETag"]})
 
 
-def test_number_of_queries(lead: Client) -> None:
+def test_number_of_queries_is_bounded(lead: Client) -> None:
     export = done_export(CONTENT)
     with CaptureQueriesContext(connection) as queries:
         b"".join(_get(lead, export))

@@ -1,3 +1,5 @@
+"""Archives with fixed dates: their bytes depend on their content only."""
+
 from __future__ import annotations
 
 import shutil

@@ -1,3 +1,5 @@
+"""The selection of decided cases for a data set."""
+
 from __future__ import annotations
 
 import json

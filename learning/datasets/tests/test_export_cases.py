@@ -82,7 +82,7 @@ def test_options_select_cases(path: Path, four: None) -> None:
 def test_warns_of_missing_pictures(path: Path, four: None) -> None:
     Path(decided_case("tabby").image.file.path).unlink()
     _out, error = _run(path)
-    assert error.splitlines()[-1] == "1 pictures are missing; the manifest lists them with the reason."
+    assert error.splitlines()[-1] == "Missing pictures: 1. The manifest lists them with the reason."
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""Folder names for labels: safe on every system, and unique."""
+
 from __future__ import annotations
 
 import unicodedata

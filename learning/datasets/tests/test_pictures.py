@@ -93,18 +93,18 @@ def test_keeps_bytes_that_tensorflow_reads_alike(content: bytes) -> None:
     result = readable(content)
     assert result.content == content and not result.is_converted
     assert result.format == ("jpeg" if content.startswith(b"\xff\xd8") else "png")
-    claim, theirs = _as_classified(content), _as_read(result)
-    assert claim.shape == theirs.shape
-    assert abs(claim - theirs).max() <= 4  # TensorFlow's JPEG decoder rounds differently from Pillow's
+    classified, read = _as_classified(content), _as_read(result)
+    assert classified.shape == read.shape
+    assert abs(classified - read).max() <= 4  # TensorFlow's JPEG decoder rounds differently from Pillow's
 
 
 @pytest.mark.parametrize(("content", "image_format"), CONVERTED.values(), ids=CONVERTED.keys())
 def test_converts_what_tensorflow_reads_differently(content: bytes, image_format: str) -> None:
     result = readable(content)
     assert result.is_converted and result.format == image_format
-    claim, theirs = _as_classified(content), _as_read(result)
-    assert claim.shape == theirs.shape
-    assert abs(claim - theirs).mean() <= (3 if image_format == "jpeg" else 0)
+    classified, read = _as_classified(content), _as_read(result)
+    assert classified.shape == read.shape
+    assert abs(classified - read).mean() <= (3 if image_format == "jpeg" else 0)
     assert readable(content) == result, "the conversion is deterministic"
     assert not readable(result.content).is_converted, "a converted picture needs no conversion"
 

@@ -50,7 +50,7 @@ def no_report_interval(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _at_picture(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], Any]) -> None:
-    """Calls `act` when a worker reads its picture of this number."""
+    """Calls `act` when a worker reads its picture number `number`, counted from 1."""
     seen = []
 
     def read(name: str, digest: str) -> Any:
@@ -149,7 +149,7 @@ def test_counts_missing_pictures(three_cases: None) -> None:
     export_write(export.pk)
     export.refresh_from_db()
     assert (export.state, export.total, export.missing) == ("done", 4, 1)
-    assert export.progress_text == "4 cases; 1 pictures are missing"
+    assert export.progress_text == "4 cases; 1 picture missing"
 
 
 def test_export_fails_if_no_case_is_left() -> None:

@@ -43,7 +43,7 @@ def unpacked(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def _loaded(folder: Path) -> Any:
-    """The data set as loaded by the code of the README.txt."""
+    """Returns the data set, loaded with the code of its README.txt."""
     from worker.inference.keras_runtime import keras
 
     keras.utils.set_random_seed(0)
@@ -54,7 +54,7 @@ def _loaded(folder: Path) -> Any:
 
 
 def _losses(models: Repository, data: Any) -> list[float]:
-    """The losses of a few training steps of a head on the pooled features of the default model."""
+    """Returns the losses of some training steps of a head on the pooled features of the default model."""
     from worker.inference.keras_runtime import keras
 
     version = models.active()

@@ -67,7 +67,7 @@ class Command(BaseCommand):
             f"{writing.megabytes(written.byte_size)}, SHA-256 {written.sha256}"
         )
         if counts.missing:
-            message = f"{counts.missing:,} pictures are missing; the manifest lists them with the reason."
+            message = f"Missing pictures: {counts.missing:,}. The manifest lists them with the reason."
             self.stderr.write(self.style.WARNING(message))
 
     def _require_writable(self, output: Path, force: bool) -> None:

@@ -15,13 +15,13 @@ from review.models import Case
 from worker.inference.engines import EngineError
 from worker.inference.repository import RepositoryError
 
-LARGE = 2000  # cases; classifying more photos would take minutes
+MAX_PHOTOS = 2000  # classifying more would take minutes
 
 
 class Command(BaseCommand):
     help = (
         "Adds sample cases to this database: photos that the active model classifies or, for more than "
-        f"{LARGE} cases, small generated pictures. They cannot be removed: use a database that you can throw away."
+        f"{MAX_PHOTOS} cases, small generated pictures. They cannot be removed: use a database that you can throw away."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             raise CommandError("--cases must be at least 1.")
         if Case.objects.exists() and not options["force"]:
             raise CommandError("The database has cases already. --force adds sample cases; they cannot be removed.")
-        if options["generated"] or options["cases"] > LARGE:
+        if options["generated"] or options["cases"] > MAX_PHOTOS:
             statements = options["statements"] if options["statements"] is not None else 5 * options["cases"]
             seeding.seed_generated(options["cases"], statements, _reviewer(), self.progress)
         else:
