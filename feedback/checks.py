@@ -1,4 +1,4 @@
-"""System checks of the mirror: `manage.py check`; with `--database default` also the number of missing lines."""
+"""System checks of the mirror. `manage.py check --database default` also counts the missing lines."""
 
 import os
 from collections.abc import Sequence

@@ -33,11 +33,11 @@ class FeedbackForm(forms.Form):
     expected_words = NormalizedTextField(required=False, max_length=EXPECTED_MAX_LENGTH)
     comment = NormalizedTextField(required=False, max_length=COMMENT_MAX_LENGTH)
 
-    # Labels that the visitor may have meant by an unknown one.
+    # Labels that the visitor may have meant, if they typed an unknown one.
     suggestions: tuple[labels.Entry, ...] = ()
 
     def clean(self) -> dict[str, Any]:
-        """Drops what the page hides: text typed into the fields of a "No" before another verdict was chosen."""
+        """Drops the fields that the page hides: text typed for a "No" before another verdict was chosen."""
         verdict = self.cleaned_data.get("verdict")
         if verdict and not allows_expected(verdict):
             for name in ("expected_label", "expected_words"):

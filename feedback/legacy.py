@@ -1,4 +1,4 @@
-"""The original course service's `/feedback`, kept for its clients."""
+"""The `/feedback` endpoint of the original course service, for clients that were written for it."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,7 +10,7 @@ from feedback.services import report_take
 from predictions.exceptions import RequestRejected
 
 
-@csrf_exempt  # the request acts for no user: there is no session that another site could misuse
+@csrf_exempt  # the view acts for no user: there is no session that another site could misuse
 @require_http_methods(["GET", "HEAD", "POST"])
 def feedback(request: HttpRequest) -> HttpResponse:
     """GET shows a form. POST stores the text of the form field `report`, and answers 200 even if it is empty.

@@ -1,7 +1,8 @@
 """The mirror: a plain text file to which every statement is also appended, one line each.
 
-The rows are the truth. The mirror serves `tail -f`, `grep` and backup scripts. It never prevents a statement from being
-stored: a line that could not be written is logged, and `manage.py feedback_mirror` writes the file again from the rows.
+The database is authoritative. The mirror serves `tail -f`, `grep` and backup scripts. It never prevents a statement
+from being stored: a line that could not be written is logged, and `manage.py feedback_mirror` writes the file again
+from the rows.
 """
 
 import fcntl
@@ -23,7 +24,7 @@ from feedback.models import Feedback
 logger = logging.getLogger(__name__)
 
 CHUNK = 2000  # rows per query
-APPEND_TIME = timedelta(seconds=10)  # within this time after a statement is stored, its line may still be on its way
+APPEND_TIME = timedelta(seconds=10)  # within this time after a statement is stored, its line may not be written yet
 
 
 def append(feedback: Feedback) -> None:
@@ -44,7 +45,7 @@ def append(feedback: Feedback) -> None:
 
 
 def rebuild() -> tuple[int, Path | None]:
-    """Writes the mirror again from the rows, oldest first. Appending processes wait meanwhile.
+    """Writes the mirror again from the rows, oldest first. Processes that append wait until it is done.
 
     The new file is written beside the mirror and renamed, so a rebuild that is killed leaves the mirror as it was. If
     the content changes, the previous file is kept: it may have lines that were never rows.

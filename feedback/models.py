@@ -15,7 +15,7 @@ LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
     def not_mirrored(self) -> "FeedbackQuerySet":
-        """Statements whose line was not written to the mirror yet."""
+        """Statements whose line is not yet in the mirror."""
         return self.filter(mirrored_at__isnull=True)
 
     def current(self) -> "FeedbackQuerySet":

@@ -1,4 +1,4 @@
-"""Queries that the pages need."""
+"""Reads feedback for the pages."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from predictions.models import Image, Prediction
 
 
 def allows_expected(verdict: str) -> bool:
-    """Whether a statement with this verdict may say what was expected instead, as a label or in words."""
+    """Returns whether a statement with this verdict may name the expected answer, as a label or in words."""
     return verdict == Feedback.Verdict.WRONG
 
 
@@ -64,7 +64,7 @@ def _known_label(text: str, prediction: Prediction) -> str:
 def _store(feedback: Feedback, prediction: Prediction) -> None:
     """Stores a statement in place of its author's earlier one about the same prediction."""
     with transaction.atomic():
-        # The lock serializes statements about one image: each is counted together with all before it.
+        # The lock serializes statements about one image, so that each is counted together with all before it.
         Image.objects.select_for_update(no_key=True).get(pk=prediction.image_id)
         earlier = Feedback.objects.current().filter(prediction=prediction, author=feedback.author)
         replaced = earlier.update(is_current=False)

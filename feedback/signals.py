@@ -1,4 +1,4 @@
-"""Signals by which the packages above learn of feedback."""
+"""Signals for the packages above, which this package does not import."""
 
 from django.dispatch import Signal
 

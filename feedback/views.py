@@ -18,7 +18,7 @@ MAX_SUGGESTIONS = 3
 
 @require_POST
 def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
-    """Takes the feedback form of the result page, and leads back to that page."""
+    """Stores the submitted feedback form of the result page, and redirects to that page."""
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
     form = FeedbackForm(request.POST, request.FILES)
     if not form.is_valid():

@@ -1,6 +1,6 @@
-"""Announcing settled predictions to the requests that wait for them.
+"""Announces settled predictions to the requests that wait for them.
 
-Workers announce settled predictions, with their columns, on one Redis channel. One thread of each web process listens
+Workers announce settled predictions, with their columns, on one Redis channel. One thread in each web process listens
 to it and wakes the waiting requests. The database is authoritative: an announcement only saves reading the row, so a
 missed one costs time, never an answer.
 """

@@ -1,4 +1,4 @@
-"""What a worker does with predictions: answer them, or record that they failed."""
+"""Answers predictions in a worker, or records that they failed."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class _StartedPrediction:
 
 
 def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -> None:
-    """Classifies those of these predictions that still wait: one query, one forward pass, one transaction.
+    """Classifies the given predictions that still wait, as one batch, and stores their answers in one transaction.
 
-    Cancelled, expired and answered predictions are left out. A picture that cannot be decoded fails alone. Raises the
-    error that keeps the whole batch from being answered (no database, a broken engine). All of its predictions then
-    still wait, and the batch can be tried again.
+    Leaves out cancelled, expired and answered predictions. A picture that cannot be decoded fails alone. Raises any
+    error that affects the whole batch, such as a lost database connection or a broken engine. All of its predictions
+    then still wait, and the batch can be tried again.
     """
     started = _start(prediction_ids)
     if not started:
@@ -49,7 +49,7 @@ def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -
 
 
 def predictions_fail(prediction_ids: Iterable[UUID], error: BaseException | str) -> None:
-    """Marks those of these predictions that still wait as failed, and announces it."""
+    """Marks the given predictions that still wait as failed, and announces them."""
     _settle(list(prediction_ids), Prediction.State.FAILED, **_failure_columns(error))
 
 
@@ -68,7 +68,7 @@ def _start(prediction_ids: Sequence[UUID]) -> list[_StartedPrediction]:
 
 
 def _read(file_name: str) -> bytes | Exception:
-    """Returns the stored bytes of an image, or the error: a file that cannot be read fails only its own prediction."""
+    """Returns the stored bytes of an image, or the error, so that an unreadable file fails only its own prediction."""
     try:
         with default_storage.open(file_name, "rb") as file:
             content: bytes = file.read()
@@ -82,8 +82,8 @@ def _record(
 ) -> dict[UUID, Mapping[str, Any]]:
     """Writes all answers in one transaction.
 
-    Returns the written columns of the predictions that settled here. Others, cancelled meanwhile for example, keep
-    their state.
+    Returns the written columns of the predictions that settled here. Others keep their state: they were cancelled
+    meanwhile, for example.
     """
     now = timezone.now()
     columns: dict[UUID, dict[str, Any]] = {}
@@ -109,7 +109,7 @@ def _record(
 
 
 def _answer_columns(answer: Classification | Exception) -> dict[str, Any]:
-    """The same columns for every answer, so that one statement writes all of them."""
+    """Returns the columns of an answer, the same for every answer, so that one statement writes all of them."""
     if isinstance(answer, Classification):
         top = [[label, round(score, 6)] for label, score in answer.top]
         done = {"state": Prediction.State.DONE.value, "label": answer.label, "score": answer.score, "top": top}
@@ -124,7 +124,7 @@ def _answer_columns(answer: Classification | Exception) -> dict[str, Any]:
 
 
 def _failure_columns(error: BaseException | str) -> dict[str, str]:
-    """The columns of a failure that is the site's fault. Details go to the log, not to the page."""
+    """Returns the columns of a failure that is the site's fault. Details go to the log, not to the page."""
     name = error if isinstance(error, str) else type(error).__name__
     return {"error_code": Prediction.CLASSIFICATION_FAILED, "error": f"The picture could not be classified ({name})."}
 

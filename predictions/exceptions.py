@@ -2,7 +2,7 @@
 
 
 class RequestRejected(Exception):
-    """A request, or a part of it, that is not accepted.
+    """A request, or a part of it, is not accepted.
 
     `code` is stable and meant for programs, `message` is meant for people, and `status` is the matching HTTP status.
     `retry_after`: seconds after which the client may try again, if that can help.

@@ -1,8 +1,9 @@
 """Group commit: the rows and jobs of concurrent requests are written together.
 
 A database commits one transaction of ten rows in little more time than one of a single row, and a queue behaves alike.
-The first request becomes the leader and writes for all pending ones; the others wait until theirs is written. The
-leader waits a few milliseconds for requests that are still reading their upload, and not at all if there are none.
+The first request becomes the leader and writes for all pending ones; the others wait until their predictions are
+written. The leader waits a few milliseconds for requests that are still reading their upload, and not at all if there
+are none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from predictions.uploads import validation as images
 
 logger = logging.getLogger(__name__)
 
-# The longest wait of a leader for other requests. At a hundred requests per second ten of them meet within it.
+# The longest wait of a leader for other requests. At a hundred requests per second, two of them come within it.
 GATHER_SECONDS = 0.02
 GATHER_AT_MOST = 32
 
@@ -46,7 +47,7 @@ class PendingWrite:
 
 
 class GroupCommit:
-    """Writes predictions to the database and the queue."""
+    """Writes predictions to the database and the queue, those of concurrent requests together."""
 
     def __init__(self) -> None:
         self._expected = 0
@@ -93,8 +94,8 @@ class GroupCommit:
         try:
             writes = self._gather()
             self._commit(writes)
-        finally:  # whatever was raised, no write may pass for a success and no request may wait forever
-            _finish([write for write in writes if not write.is_done], RuntimeError("was not stored"))
+        finally:  # after any exception: no write may pass for a success, and no request may wait forever
+            _finish([write for write in writes if not write.is_done], RuntimeError("the prediction was not stored"))
             with self._changed:
                 self._has_leader = bool(self._pending)
                 next_leader = self._pending[:1]

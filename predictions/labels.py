@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 LIMIT = 20
 
-# Apostrophes are removed from words (`jack-o'-lantern`); everything else that is no letter or digit separates words.
+# Apostrophes are removed from words (`jack-o'-lantern`); everything else that is not a letter or digit separates words.
 _APOSTROPHES = re.compile("['`\u2019\u02bc]")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
@@ -32,9 +32,10 @@ _SYNONYM_RANKS = (1, 4, 5, 6)
 
 _CONTAINED_RANK = 6
 
-# The lengths of texts that are searched for typos: shorter texts are all similar to each other, longer ones no label.
+# The lengths of texts that are searched for typos. Shorter texts are all similar to each other, and no label is
+# longer.
 _TYPO_LENGTHS = range(4, 41)
-# The least similarity of two spellings, as `difflib` counts it: one letter in five may differ.
+# The least similarity of two spellings, as `difflib` computes it, 0 to 1: one letter in five may differ.
 _MIN_SIMILARITY = 0.8
 
 
@@ -50,7 +51,7 @@ def normalize(text: str) -> str:
 
 
 def _with_case(text: str) -> str:
-    """Returns the text with single spaces, in its own case: that tells the dog Cardigan from the garment cardigan."""
+    """Returns the text with single spaces and its case, which tells the dog Cardigan from the garment cardigan."""
     return " ".join(text.replace("_", " ").split())
 
 

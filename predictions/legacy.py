@@ -16,10 +16,13 @@ from predictions.uploads import validation as images
 ALLOWED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif"})
 
 
-@csrf_exempt  # the view acts for no user: there is no session that a foreign page could misuse
+@csrf_exempt  # the view acts for no user: there is no session that another site could misuse
 @require_POST
 def predict(request: HttpRequest) -> JsonResponse:
-    """Answers with exactly three keys. Without an answer they are nulls, with 400, or 503 if the site is at fault."""
+    """Answers with exactly three keys.
+
+    Without an answer two are null, and the status is 400, or 503 if the site is at fault.
+    """
     seconds = settings.PREDICT_WAIT_SECONDS
     try:
         file = images.only_file(request)

@@ -1,4 +1,4 @@
-"""Images and predictions."""
+"""The rows of images and of predictions."""
 
 import uuid
 from collections.abc import Mapping
@@ -181,9 +181,6 @@ class Prediction(models.Model):
     @property
     def is_our_failure(self) -> bool:
         return self.error_code in {self.QUEUE_UNAVAILABLE, self.CLASSIFICATION_FAILED}
-
-    def is_expired_at(self, at: datetime) -> bool:
-        return self.expires_at is not None and self.expires_at <= at
 
     @property
     def age_seconds(self) -> float:

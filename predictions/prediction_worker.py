@@ -19,21 +19,24 @@ RECOVER_AFTER = timedelta(seconds=10)
 
 
 class PredictionWorker(BatchWorker):
-    _seen_active = ""  # the active version at the last maintenance
+    """A batch worker that keeps the active model loaded and recovers lost predictions."""
+
+    _seen_active = ""  # the active version that the last maintenance saw
 
     def prepare(self) -> None:
         """Loads and warms up the model, so that the first picture is answered as fast as the second."""
         classifiers.current()
 
     def context(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
-        """Adds the request ids of these jobs to whatever is logged while they run."""
+        """Returns a context that adds the request ids of these jobs to each line logged while they run."""
         return request_ids.logged_for(jobs)
 
     def facts(self) -> dict[str, str]:
+        """Publishes the loaded model version in the worker's entry in Redis."""
         return {"model": classifiers.loaded_version()}
 
     def handle_dropped(self, jobs: Sequence[Job]) -> None:
-        """Fails the predictions whose jobs were cancelled in the queue, outside the site, so waiters wake up."""
+        """Fails the predictions whose jobs were cancelled outside the site. This wakes requests that wait for them."""
         super().handle_dropped(jobs)
         close_old_connections()
         answering.predictions_fail([UUID(job.id) for job in jobs], "cancelled in the queue")

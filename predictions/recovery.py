@@ -1,4 +1,4 @@
-"""Queueing again the predictions whose jobs were lost."""
+"""Recovers predictions whose jobs were lost, by queueing them again."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from predictions.models import Prediction
 
 logger = logging.getLogger(__name__)
 
-GIVE_UP_AFTER = timedelta(days=1)
+GIVE_UP_AFTER = timedelta(days=1)  # a prediction whose job keeps failing then fails too
 
 
 def predictions_recover(*, older_than: timedelta, at_most: int = 1000) -> int:
     """Queues predictions again that wait in the database but have no job in the queue. Returns their number.
 
-    The database is authoritative. The queue can lose jobs: by a power cut before its append-only file is written, or
-    by a flush of the server. A failed job whose row still waits counts as lost: the database was away when its failure
+    The database is authoritative. The queue loses jobs if the power is cut before its append-only file is written, or
+    if the server is flushed. A failed job whose row still waits counts as lost: the database was away when its failure
     should have been recorded. Predictions fail here if their job was stopped or cancelled in the queue, or if their
     job failed and they are more than a day old. Raises `redis.RedisError` if the queue cannot be reached.
     """

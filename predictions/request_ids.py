@@ -13,12 +13,12 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 
 
 def current() -> str:
-    """The id of the current request; an empty string outside of a request."""
+    """Returns the id of the current request; an empty string outside of a request."""
     return str(get_contextvars().get("request_id", ""))
 
 
 def meta(request_id: str) -> dict[str, str]:
-    """The meta of a job that this request puts into the queue."""
+    """Returns the `meta` of a job that this request queues."""
     return {"request_id": request_id} if request_id else {}
 
 

@@ -1,4 +1,4 @@
-"""What the web process does with predictions: submit them, wait for them, cancel them."""
+"""Submits predictions, waits for them and cancels them, in the web process."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def prediction_request(
 
 
 def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
-    """Returns the prediction as soon as it has settled, and after `seconds` in any case.
+    """Returns the prediction as soon as it has settled, or after `seconds` if it still waits.
 
     Returns at once if too many requests wait already. Raises `Prediction.DoesNotExist`.
     """

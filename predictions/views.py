@@ -1,4 +1,4 @@
-"""The pages: upload a picture, see its answer."""
+"""The pages on which people upload a picture and see its answer."""
 
 from functools import cache
 from uuid import UUID
@@ -29,7 +29,7 @@ class HttpResponseSeeOther(HttpResponseRedirect):
     status_code = 303
 
 
-@csrf_exempt  # the view acts for no user: a foreign page gains nothing by it
+@csrf_exempt  # the view acts for no user: another site gains nothing by posting to it
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
@@ -87,7 +87,7 @@ def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
 @require_safe
 @cache_control(private=True, max_age=86_400, immutable=True)
 def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse:
-    """The image as it was sent. Anyone who knows the prediction's address may see it."""
+    """Serves the image as it was sent. Anyone who knows the prediction's address may see it."""
     image = _image(prediction_id)
     try:
         return FileResponse(image.file.open("rb"), content_type=image.content_type)
@@ -98,9 +98,10 @@ def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse:
 @require_safe
 @cache_control(private=True, max_age=86_400, immutable=True)
 def thumbnail(request: HttpRequest, prediction_id: UUID) -> FileResponse:
-    """A small version for the lists of the admin. Only staff may request it, because making one costs a full decode.
+    """Serves a small version for the lists of the admin.
 
-    Others get 404, as for an unknown picture: a redirect to the login form is of no use to an `<img>`.
+    Only staff may request it, because making one costs a full decode. Others get 404, as for an unknown picture: a
+    redirect to the login form is of no use to an `<img>`.
     """
     if not (request.user.is_active and request.user.is_staff):
         raise Http404("There is no thumbnail of this picture.")

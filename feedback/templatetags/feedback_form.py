@@ -25,7 +25,7 @@ def feedback_form(
         "statement": statement,
         "decision": decision,
         # A statement cannot be changed after the decision.
-        "may_say": not (statement and decision),
+        "can_give_feedback": not (statement and decision),
         "expected_max_length": EXPECTED_MAX_LENGTH,
         "comment_max_length": COMMENT_MAX_LENGTH,
         "csrf_token": context.get("csrf_token"),

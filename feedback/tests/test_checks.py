@@ -53,7 +53,7 @@ def test_creates_nothing(settings: Settings, tmp_path: Path) -> None:
 @pytest.mark.django_db
 def test_counts_missing_lines() -> None:
     _row(age=2 * mirror.APPEND_TIME)
-    assert _found() == [], "without a database the check asks nothing of it"
+    assert _found() == [], "without `--database` the check does not query the database"
     assert _found(databases=["default"]) == ["feedback.W002"]
     (message,) = checks.mirror_is_complete(databases=["default"])
     assert message.msg == "Lines missing in the feedback mirror: 1."

@@ -1,4 +1,4 @@
-"""Several processes write the mirror at once, as those of the web server do. Some are killed, some have a full disk."""
+"""Several processes write the mirror at once. Some are killed, some have a full disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deciding whether a request can be answered in time, before its body is read.
+"""Decides whether a request can be answered in time, before its body is read.
 
 Two things are bounded. The queue is bounded by its length and by the time its workers need for it. The requests of one
 web process that wait for an answer are bounded by their number, because each of them holds a thread.
@@ -175,9 +175,9 @@ def require_capacity(*, wait_limit: float | None, holds_thread: bool = True) -> 
 
 
 def reload_seconds(waited: float) -> int:
-    """Returns the seconds after which a waiting result page should reload, if it has `waited` this long already.
+    """Returns the seconds after which a result page should reload. `waited`: the seconds that it has waited already.
 
-    That is when the answer is due, given the present queue. A thousand pages that reload every second are more work
+    The answer is due then, given the present queue. A thousand pages that reload every second are more work
     than a thousand predictions.
     """
     load.refresh()

@@ -22,7 +22,7 @@ class AdmissionRule:
 
     `wait_limit`: the seconds that the client waits for the answer, or `None`.
     `holds_thread`: whether the request itself waits for the answer.
-    `is_early`: whether a rejection skips the middleware below, with its sessions and messages. That is cheap.
+    `is_early`: whether a rejection skips the middleware below, with its sessions and messages, which makes it cheaper.
     """
 
     render: Callable[[HttpRequest, RequestRejected], HttpResponse]
@@ -58,8 +58,8 @@ RULES = {
 class AdmissionMiddleware:
     """Applies the rule of the request's path.
 
-    Under overload nine of ten requests are rejected. A rejection has to cost a fraction of an answer: otherwise the
-    rejections take all the time of the web process, and pages suffer that it could well serve.
+    Under overload nine of ten requests are rejected. A rejection must cost a fraction of an answer. Otherwise the
+    rejections take all of the web process's time, and it serves no pages.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -144,7 +144,7 @@ def get_prediction(prediction_id: UUID) -> Prediction:
 
 
 def failure(prediction: Prediction) -> RequestRejected:
-    """The error for a prediction that settled without an answer during the wait."""
+    """Returns the error for a prediction that settled without an answer during the wait."""
     if prediction.is_our_failure:
         return RequestRejected(prediction.error_code, prediction.error, status=500)
     if prediction.state == Prediction.State.FAILED:

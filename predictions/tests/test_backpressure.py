@@ -24,7 +24,6 @@ from worker.rq_batch import liveness
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-
 SetLoad = Callable[..., None]
 
 
@@ -174,15 +173,15 @@ def test_a_waiting_page_reloads_when_its_answer_is_due(
 
 @pytest.fixture
 def refreshes(set_load: SetLoad, monkeypatch: pytest.MonkeyPatch) -> list[Queue]:
-    """One entry for each time that the workers are read."""
+    """The queue of each refresh of the load, so one entry for each."""
     found: list[Queue] = []
     read = liveness.live_workers
 
-    def noted(queue: Queue) -> Any:
+    def recorded(queue: Queue) -> Any:
         found.append(queue)
         return read(queue)
 
-    monkeypatch.setattr(backpressure, "live_workers", noted)
+    monkeypatch.setattr(backpressure, "live_workers", recorded)
     return found
 
 

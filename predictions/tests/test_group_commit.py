@@ -1,4 +1,4 @@
-"""Requests that arrive at the same time are written together."""
+"""The predictions of concurrent requests are written together."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_stores_and_queues_a_prediction(queue: Queue, writes: ConcurrentWrites) 
     assert backpressure.load.length == length + 1
 
 
-def test_requests_that_arrive_during_a_commit_form_the_next_group(
+def test_requests_during_a_commit_form_the_next_group(
     writes: ConcurrentWrites, queued: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = images.record

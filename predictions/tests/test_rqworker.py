@@ -16,8 +16,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
-from predictions import classifiers, queues, recovery
-from predictions import prediction_worker as rq_worker
+from predictions import classifiers, prediction_worker, queues, recovery
 from predictions.models import Prediction
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_prediction
@@ -103,7 +102,7 @@ def test_reports_how_to_install_a_model(
 
 
 def test_recovers_lost_predictions(queue: Queue, fake_classifier: FakeClassifier) -> None:
-    old = timezone.now() - rq_worker.RECOVER_AFTER - timedelta(seconds=1)
+    old = timezone.now() - prediction_worker.RECOVER_AFTER - timedelta(seconds=1)
     lost, young = stored_prediction(state="queued", created_at=old), stored_prediction(state="queued")
     PredictionWorker([queue]).work(burst=True)
     states = {prediction.id: prediction.state for prediction in Prediction.objects.all()}

@@ -1,4 +1,4 @@
-"""Reading the body of a request up to a limit, with or without a Content-Length."""
+"""Reads the body of a request up to a limit, with or without a Content-Length."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def require_length(request: HttpRequest) -> None:
 def read_body(request: HttpRequest, max_bytes: int) -> bytes:
     """Returns the whole body of a request. Never holds much more than `max_bytes` in memory.
 
-    Raises `RequestRejected`: `too-large`, without reading anything if Content-Length is too large already; `incomplete`
+    Raises `RequestRejected`: `too-large`, without reading anything if Content-Length exceeds the limit; `incomplete`
     for a body that ends early; `malformed` for an invalid Content-Length.
     """
     length = None if is_chunked(request) else _declared_length(request)

@@ -1,11 +1,11 @@
 """Checks, without decoding a pixel, that a picture file is complete and has a limited number of parts.
 
 A full decode in the web process would cost a tenth of the classification itself. Walking the file's blocks costs a
-small part of that and finds what goes wrong in practice: an upload or a copy that was cut off. A complete file with
-corrupt pixels is found by the worker, which decodes it anyway.
+small part of that and finds the damage that occurs in practice: an upload or a copy that was cut off. The worker finds
+a complete file with corrupt pixels, because it decodes it anyway.
 
 The walk comes before Pillow opens the file and walks the same blocks. Pillow must not read blocks that were not counted
-here. Where it reads a file differently from the standard, this walk does as Pillow does, or reports it as incomplete.
+here. Where Pillow reads a file differently from the standard, this walk does the same, or reports it as incomplete.
 """
 
 import re
@@ -32,7 +32,7 @@ GIF_MAX_EXTENSIONS = 5000
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_START_OF_SCAN = 0xDA
 _JPEG_END_OF_IMAGE = 0xD9
-# Markers that no length follows, by the standard or in Pillow and libjpeg, which go on with the next byte.
+# Markers without a length field: by the standard, or because Pillow and libjpeg continue with the next byte.
 _JPEG_BARE = frozenset({*range(0x01, 0xC0), 0xC8, 0xD8, *range(0xF0, 0xFE)})
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GIF_COMMENT = 0xFE
@@ -116,17 +116,17 @@ def _gif(content: bytes) -> bool:
         if introducer == 0x2C:  # a frame: descriptor, colour table, code size, then blocks
             data = position + 10 + _gif_colour_table(content, position + 9) + 1
             return 0 < _gif_blocks_end(content, data, blocks) <= len(content)
-        if introducer != 0x21 or _gif_reads_on(content, position):
+        if introducer != 0x21 or _is_misread_gif_extension(content, position):
             return False
         extensions.add()  # label, then blocks
         position = _gif_blocks_end(content, position + 2, blocks)
     return False
 
 
-def _gif_reads_on(content: bytes, position: int) -> bool:
+def _is_misread_gif_extension(content: bytes, position: int) -> bool:
     """Whether Pillow misreads this extension and takes the bytes after it for more of its blocks.
 
-    It does so if the extension is empty, or if the loop count after its name is. The format allows neither.
+    It does so if the extension is empty, or if it is a loop count without a value. The format allows neither.
     """
     if content[position + 1 : position + 2] == bytes([_GIF_COMMENT]):
         return False

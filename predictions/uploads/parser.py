@@ -1,4 +1,4 @@
-"""Reading a multipart upload within limits."""
+"""Reads a multipart upload within limits."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def discard_rest(body: Any) -> None:
 class DiscardingUploadHandler(FileUploadHandler):
     """Discards the files of the forms that Django parses, none of which has a file field.
 
-    Uploaded pictures do not pass here: `files` parses them.
+    Uploaded pictures are not among them: `files` parses those.
     """
 
     def __init__(self, request: HttpRequest | None = None) -> None:

@@ -1,6 +1,6 @@
 """Small versions of images, for lists.
 
-They are made on the first request: most pictures never appear in a list, and uploads stay fast.
+They are made on the first request, because most pictures never appear in a list, and uploads must stay fast.
 """
 
 from __future__ import annotations

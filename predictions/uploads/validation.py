@@ -1,4 +1,4 @@
-"""Validation and storage of uploaded pictures: all picture bytes from outside pass here.
+"""Validates and stores uploaded pictures. All picture bytes from outside pass through this module.
 
 An accepted file is a complete picture of a known format, within the limits of bytes and pixels. The format is detected
 from the bytes; the file name and the content type of the upload are ignored.

@@ -3,11 +3,12 @@
  *
  * The module turns each <input data-combobox="/api/labels" data-prediction="uuid"> into one; the second attribute is
  * optional. Without the module it stays a text field, with the suggestions of its <datalist>. The field's value is the
- * chosen or typed text, and the server finds the label that it names. The styles are in combobox.css.
+ * chosen or typed text, and the server resolves it to a label. The styles are in combobox.css.
  */
 
 const TYPING_PAUSE = 120; // milliseconds after the last key before a search starts
-const KEY = Symbol.for("mlsite.combobox"); // a property of the field, which a second copy of this module finds as well
+// The property of a field that holds its Combobox. A second copy of this module uses the same one.
+const KEY = Symbol.for("mlsite.combobox");
 let count = 0;
 
 /**
@@ -28,7 +29,7 @@ class Combobox {
   constructor(input) {
     this.input = input;
     do this.id = `combobox-${(count += 1)}`;
-    while (document.getElementById(`${this.id}-list`)); // used by that second copy
+    while (document.getElementById(`${this.id}-list`)); // the second copy may have used this id
     this.list = element("div", "combobox-list", { id: `${this.id}-list`, role: "listbox", "aria-label": "Labels" });
     this.list.tabIndex = -1; // otherwise Tab stops at it, as at every scrollable element
     this.list.hidden = true;
