@@ -6,9 +6,7 @@ import fcntl
 import logging
 import os
 import shutil
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +15,6 @@ import django_rq
 import hypothesis
 import PIL.Image
 import pytest
-import redis
 import skimage.data
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
@@ -31,7 +28,7 @@ from rq.timeouts import TimerDeathPenalty
 
 from devtools.environment import XDIST_WORKER
 from devtools.running import ROOT
-from mlsite import embedded_valkey
+from devtools.services import embedded_queue
 from predictions import classifiers, queues
 from predictions.admission import backpressure
 from predictions.prediction_worker import PredictionWorker
@@ -116,21 +113,9 @@ def queue_server() -> Iterator[None]:
     if not queues.is_embedded():
         yield
         return
-    server = subprocess.Popen(embedded_valkey.command(django_settings.DATA_DIR), stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                queues.connection().ping()
-                break
-            except redis.ConnectionError:
-                assert time.monotonic() < deadline, "Valkey does not answer"
-                time.sleep(0.02)
+    with embedded_queue(django_settings.DATA_DIR):
         yield
-    finally:
         logging.getLogger("predictions.announcements").disabled = True  # its thread keeps listening
-        server.terminate()
-        server.wait(10)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ import redis
 
 from devtools.processes import exit_on_signals, running
 from devtools.running import ROOT, free_port
+from mlsite import embedded_valkey
 
 START_SECONDS = 60
 DATABASE = "mlsite"
@@ -83,6 +84,15 @@ def redis_server() -> Iterator[str]:
         with _server([program, *words], folder):
             _until(lambda: redis.Redis.from_url(url).ping(), redis.ConnectionError, "the queue server")
             yield url
+
+
+@contextlib.contextmanager
+def embedded_queue(data_dir: Path) -> Iterator[str]:
+    """Runs the queue server as `manage.py up` does, with its data in this folder. Yields its URL."""
+    url = f"unix://{embedded_valkey.socket_path(data_dir)}"
+    with running(embedded_valkey.command(data_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+        _until(lambda: redis.Redis.from_url(url).ping(), redis.ConnectionError, "the queue server")
+        yield url
 
 
 def _postgresql_programs() -> Path:

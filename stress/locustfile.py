@@ -36,7 +36,6 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument("--think-min", type=float, default=2, help="seconds between two steps, at least (default: 2)")
     group.add_argument("--think-max", type=float, default=8, help="and at most (default: 8)")
     group.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
-    group.add_argument("--wait-limit", type=float, default=30, help="seconds that a person waits for an answer (30)")
     group.add_argument("--figures", default="", metavar="FILE", help="write the results to this file, as JSON")
     group.add_argument("--warm-up", type=float, default=0, help="seconds that do not count, with --figures (0)")
     group.add_argument("--measured", type=float, default=3600, help="seconds that count after that (3600)")
@@ -58,7 +57,6 @@ def set_up(environment: Environment, **_: object) -> None:
     SiteUser.photos = [PhotoForm.of(name, content) for name, content in found]
     SiteUser.think_seconds = (options.think_min, options.think_max)
     SiteUser.is_patient = not options.impatient
-    SiteUser.wait_limit = options.wait_limit
     if options.figures:
         _Recording(environment, options)
 

@@ -15,6 +15,8 @@ from locust.exception import InterruptTaskSet
 
 REFUSED = "REFUSED"  # replaces the HTTP method, so that refusals count neither as successes nor as failures
 
+WAIT_SECONDS = 30  # that a person waits for an answer
+
 # Floating-point sums depend on the batch, so the score of the same picture may vary by this much.
 SCORE_TOLERANCE = 0.02
 
@@ -61,7 +63,6 @@ class SiteUser(FastHttpUser):
     photos: ClassVar[list[PhotoForm]] = []
     think_seconds: ClassVar[tuple[float, float]] = (2, 8)
     is_patient: ClassVar[bool] = True
-    wait_limit: ClassVar[float] = 30
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -218,7 +219,7 @@ class Visit(Steps):
 
     def look(self) -> None:
         """Reloads the result page until it holds the answer, as the page tells browsers to do."""
-        while time.time() < self.sent_at + self.user.wait_limit:
+        while time.time() < self.sent_at + WAIT_SECONDS:
             page = self.user.ask("GET", self.address, name="/predictions/<uuid>/")
             waits = _WAITS.search(page.text) if page is not None else None
             if page is not None and waits is None:

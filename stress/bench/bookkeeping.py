@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import Namespace, _ActionsContainer
 from dataclasses import dataclass
 
+from devtools.services import embedded_queue
 from stress.bench import queueing
-from stress.bench.processes import bench_process, valkey
+from stress.bench.processes import bench_process
 from stress.bench.workspace import Workspace
 from stress.tables import BenchReport, Figure, Goal, ResultTable, TableCell, figures
 
@@ -49,7 +50,7 @@ def add_options(group: _ActionsContainer) -> None:
 
 def run(options: Namespace, workspace: Workspace) -> BenchReport:
     forking_jobs = min(options.jobs, options.forking_jobs)
-    with valkey(workspace.folder("bookkeeping")) as address:
+    with embedded_queue(workspace.folder("bookkeeping")) as address:
         costs = workspace.rounds(
             options.rounds,
             WORKERS,
@@ -69,7 +70,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         "bookkeeping",
         TITLE,
         f"{options.jobs:,} queued jobs that do nothing ({forking_jobs:,} for the worker that forks), done by one "
-        f"worker; {options.rounds} rounds in turns, median (lowest-highest). The worker's CPU time includes its "
+        f"worker; {options.rounds} alternating rounds, median (lowest-highest). The worker's CPU time includes its "
         "children; loggers are silent.",
         [ResultTable(columns, rows)],
         goals=[

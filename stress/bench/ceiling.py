@@ -95,7 +95,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         "ceiling",
         TITLE,
         f"From the bytes of {len(workspace.photos)} photos to labels, by the classifier alone in a process for each "
-        f"engine; {options.rounds} rounds in turns, median (lowest-highest).",
+        f"engine; {options.rounds} alternating rounds, median (lowest-highest).",
         [
             ResultTable(("", "predictions/s", "CPU ms/prediction"), rows),
             ResultTable(

@@ -8,8 +8,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from devtools.services import embedded_queue
 from stress.bench import queueing
-from stress.bench.processes import bench_process, valkey
+from stress.bench.processes import bench_process
 from stress.bench.workspace import Workspace
 from stress.tables import BenchReport, Figure, Goal, ResultTable, TableCell, figures
 
@@ -56,7 +57,8 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
     with contextlib.ExitStack() as stack:
         # A server for each, so that the memory of one queue does not slow down the other.
         addresses = {
-            waiting: stack.enter_context(valkey(workspace.folder(f"depth-{waiting}"))) for waiting in options.waiting
+            waiting: stack.enter_context(embedded_queue(workspace.folder(f"depth-{waiting}")))
+            for waiting in options.waiting
         }
         for number in range(options.rounds):
             workspace.say(f"round {number + 1} of {options.rounds}")

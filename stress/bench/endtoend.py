@@ -68,10 +68,8 @@ class SiteUnderLoad:
     processes: SiteProcesses
     photos: Sequence[Path]
     folder: Path
-    new_photos: bool
     server: PostgresServer | None
     answered: list[str] = field(default_factory=list)
-    loads: int = 0
 
     def done(self) -> int:
         return int(self.database.ask(do="done", files=[])["done"])
@@ -96,9 +94,7 @@ class SiteUnderLoad:
         """
         self.processes.wait_until_idle()
         done, before = self.done(), self.cpu_seconds()
-        self.loads += 1
-        first = 1_000_000 * self.loads if self.new_photos else None
-        result = load.send(self.site.url, self.photos, self.folder, clients=clients, seconds=seconds, first=first)
+        result = load.send(self.site.url, self.photos, self.folder, clients=clients, seconds=seconds)
         self.processes.wait_until_idle()
         after = self.cpu_seconds()
         done = self.done() - done
@@ -119,9 +115,6 @@ def add_options(group: _ActionsContainer) -> None:
         "--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="for the site; several times"
     )
     group.add_argument("--postgresql", action="store_true", help="as the site's database, instead of SQLite")
-    group.add_argument(
-        "--new-photos", action="store_true", help="no photo twice: each gets a number of its own, in a comment"
-    )
 
 
 def _setting(text: str) -> str:
@@ -150,9 +143,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         settings = site_environment(data_dir) | environment
         database = stack.enter_context(bench_process("site_process", environment=settings))
         folder = workspace.folder("endtoend-load")
-        loaded = SiteUnderLoad(
-            site, database, SiteProcesses(site), workspace.photos, folder, options.new_photos, server
-        )
+        loaded = SiteUnderLoad(site, database, SiteProcesses(site), workspace.photos, folder, server)
         workspace.say("warming up")
         loaded.send(WARM_UP_CLIENTS, options.warm_up)
         passes = [ceiling.measure(alone, batch_size)]
@@ -192,11 +183,10 @@ def _report(
     return BenchReport(
         "-".join(["endtoend", *map(str.lower, variants)]),
         ", ".join([TITLE, *variants]),
-        f"`manage.py up` with {settings}; wrk sends {options.photos} distinct photos to `POST /api/predict`"
-        f"{', each new to the site' if options.new_photos else ''}, for {options.seconds} s at a time; "
-        f"{options.rounds} rounds in turns, median (lowest-highest). The ceiling is the classifier alone in batches of "
-        f"{batch_size}, measured before and after each load, while the site was idle: "
-        f"{rate} predictions/s, {cpu} CPU ms each.",
+        f"`manage.py up` with {settings}; wrk sends {options.photos} distinct photos to `POST /api/predict` for "
+        f"{options.seconds} s at a time; {options.rounds} alternating rounds, median (lowest-highest). The ceiling is "
+        f"the classifier alone in batches of {batch_size}, measured before and after each load, while the site was "
+        f"idle: {rate} predictions/s, {cpu} CPU ms each.",
         _tables(rounds),
         goals=[
             Goal("no request fails", f"{failures:,} of {answered + failures:,}", failures == 0),

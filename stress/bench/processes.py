@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,6 @@ import psutil
 import redis
 
 from devtools.processes import running
-from mlsite import embedded_valkey
-
-START_SECONDS = 120
 
 # Nothing else of the environment reaches the measured processes: no developer's settings, no tuning of libraries.
 KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
@@ -30,24 +26,6 @@ def clean_environment() -> None:
     for name in set(os.environ) - KEPT:
         del os.environ[name]
     os.environ |= {"ENV_FILE": os.devnull, "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-@contextlib.contextmanager
-def valkey(data_dir: Path) -> Iterator[str]:
-    """Runs the queue server as `manage.py up` does, with its data in this folder. Yields its address."""
-    with running(embedded_valkey.command(data_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        address = f"unix://{embedded_valkey.socket_path(data_dir)}"
-        deadline = time.monotonic() + START_SECONDS
-        with redis.Redis.from_url(address) as connection:
-            while True:
-                try:
-                    connection.ping()
-                    break
-                except redis.ConnectionError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.02)
-        yield address
 
 
 class BenchProcess:

@@ -66,19 +66,14 @@ def _measure(name: str, settings: dict[str, str], options: Namespace, workspace:
 def _table(found: dict[str, Pages]) -> ResultTable:
     columns = ["page"]
     for database in found:
-        columns += [f"{database}, ms", "queries"]
+        columns += [f"{database}, ms", f"{database}, queries"]
     rows: list[list[TableCell]] = []
     for page in next(iter(found.values())):
         row: list[TableCell] = [page]
         for pages in found.values():
             row += [Figure.of(pages[page]["milliseconds"]), int(max(pages[page]["queries"]))]
         rows.append(row)
-    return ResultTable(_distinct(columns), rows)
-
-
-def _distinct(columns: list[str]) -> list[str]:
-    """Makes column heads unique, because they are keys in the JSON file."""
-    return [f"{name}{' ' * columns[:place].count(name)}" for place, name in enumerate(columns)]
+    return ResultTable(columns, rows)
 
 
 def _goal(found: dict[str, Pages], page: str) -> Goal:

@@ -16,7 +16,8 @@ from rq.serializers import JSONSerializer
 
 from devtools.processes import running
 from devtools.running import ROOT
-from stress.bench.processes import START_SECONDS, BenchProcess, bench_process, pss_megabytes, valkey
+from devtools.services import embedded_queue
+from stress.bench.processes import BenchProcess, bench_process, pss_megabytes
 from stress.bench.workspace import Workspace, site_environment
 from stress.tables import BenchReport, Figure, Goal, ResultTable
 from worker.rq_batch.liveness import live_workers
@@ -25,6 +26,7 @@ TITLE = "Start of a worker"
 MOST_SECONDS = 3
 MOST_MEGABYTES = 350
 QUEUE = "predictions"
+START_SECONDS = 120
 
 
 def add_options(group: _ActionsContainer) -> None:
@@ -36,7 +38,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
     environment = site_environment(data_dir) | {"REUSE_ANSWERS": "0"}
     workspace.manage("migrate", "--verbosity", "0", data_dir=data_dir)
     seconds, memory, mapped = [], [], False
-    with valkey(data_dir) as address, bench_process("site_process", environment=environment) as site:
+    with embedded_queue(data_dir) as address, bench_process("site_process", environment=environment) as site:
         queue = Queue(QUEUE, connection=redis.Redis.from_url(address), serializer=JSONSerializer)
         for number in range(-1, options.rounds):
             workspace.say(f"round {number + 1} of {options.rounds}" if number >= 0 else "a first start, not counted")

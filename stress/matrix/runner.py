@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -56,7 +57,7 @@ class CellRunner:
                     found = _measure(load, watching, advance)
                 found["deaths"] = watch.deaths(site)
             begins, ends = found.pop("window")
-            found["rows"] = watch.answered(data_dir, begins, ends).as_json()
+            found["rows"] = watch.answered(data_dir, begins, ends)
             found["start_seconds"] = round(start_seconds, 1)
             return {"machine": described, **found}
         finally:
@@ -90,7 +91,7 @@ def _measure(load: list[LoadGenerator], watching: SiteWatch, advance: Advance) -
     after, last = watching.snapshot(), time.time()
     memory = watching.memory()
     wait_for_figures(load)
-    rows, reasons = merged(watch.read_recorded(generator.figures for generator in load))
+    rows, reasons = merged(json.loads(generator.figures.read_text()) for generator in load)
     cpu = watch.cpu_by_role(before, after)
     return {
         "window": (begins, ends),
