@@ -36,7 +36,7 @@ from predictions.tests.fakes import FakeClassifier
 from review import roles
 from worker.inference.repository import Repository
 
-# No deadlines: tests must not fail because a machine is busy. Hypothesis' own profile "ci" tries the same examples each time, so
+# No deadlines: a busy machine must not fail a test. Hypothesis' own profile "ci" tries the same examples each time, so
 # that only a change can break a build; "thorough" searches for new failures.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=3000)

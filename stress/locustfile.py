@@ -2,7 +2,7 @@
 
     .venv/bin/locust -f stress/locustfile.py --host http://127.0.0.1:8000 --headless -u 20 -r 5 -t 30s
 
-Use it only on a machine of your own. Refusals (503 with `Retry-After`) have lines of their own, of type REFUSED.
+Load only sites that you run yourself. Refusals (503 with `Retry-After`) are listed separately, with the type REFUSED.
 """
 
 import json
@@ -62,7 +62,7 @@ def set_up(environment: Environment, **_: object) -> None:
 
 
 class _Recording:
-    """Records a run and writes its results. A `.window` file beside them says when it measures."""
+    """Records a run and writes its results to a file. A `.window` file beside it holds the measured window."""
 
     def __init__(self, environment: Environment, options: Namespace) -> None:
         self.options = options

@@ -79,7 +79,7 @@ def _options() -> argparse.Namespace:
         parser.error("--rounds and --photos are at least 1")
     if shutil.which("wrk") is None and "endtoend" in (options.names or BENCHMARKS):
         # Checked first, because the other benchmarks take an hour.
-        parser.error("endtoend needs wrk, which is not there; on Debian and Ubuntu: apt install wrk")
+        parser.error("endtoend needs wrk, which is not installed; on Debian and Ubuntu: apt install wrk")
     return options
 
 

@@ -1,4 +1,4 @@
-"""Whether a long queue costs more than a short one: the same jobs, with few and with many waiting behind them."""
+"""Measures whether a long queue costs more than a short one, by the same jobs on both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole system under load, compared with the ceiling, which is measured in the same minutes."""
+"""Measures the whole system under load, and compares it with the ceiling, which is measured between the loads."""
 
 from __future__ import annotations
 
@@ -107,14 +107,21 @@ class SiteUnderLoad:
 
 
 def add_options(group: _ActionsContainer) -> None:
-    group.add_argument("--precision", default="f32", choices=["f32", "bf16"], help="of the network (%(default)s)")
-    group.add_argument("--seconds", type=int, default=15, help="of each load (default: %(default)s)")
-    group.add_argument("--warm-up", type=int, default=5, metavar="SECONDS", help="before the first (%(default)s)")
-    group.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 64, 256], help="at a time (1 8 32 64 256)")
+    group.add_argument("--precision", default="f32", choices=["f32", "bf16"], help="(default: %(default)s)")
+    group.add_argument("--seconds", type=int, default=15, help="duration of each load (default: %(default)s)")
+    group.add_argument("--warm-up", type=int, default=5, metavar="SECONDS", help="before the first load (%(default)s)")
     group.add_argument(
-        "--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="for the site; several times"
+        "--clients", type=int, nargs="+", default=[1, 8, 32, 64, 256], help="connections (1 8 32 64 256)"
     )
-    group.add_argument("--postgresql", action="store_true", help="as the site's database, instead of SQLite")
+    group.add_argument(
+        "--env",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting; may be repeated",
+    )
+    group.add_argument("--postgresql", action="store_true", help="use PostgreSQL instead of SQLite")
 
 
 def _setting(text: str) -> str:

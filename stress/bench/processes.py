@@ -17,7 +17,7 @@ import redis
 
 from devtools.processes import running
 
-# Nothing else of the environment reaches the measured processes: no developer's settings, no tuning of libraries.
+# The measured processes get only these variables: no settings of a developer, no tuning of libraries.
 KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
 
 
@@ -29,7 +29,7 @@ def clean_environment() -> None:
 
 
 class BenchProcess:
-    """A program of `stress.bench` in a process of its own. It answers each question with one line of JSON."""
+    """A running program of `stress.bench`, which answers each question with one line of JSON."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self._process = process
@@ -100,5 +100,5 @@ def server_cpu_seconds(connection: redis.Redis) -> float:
 
 
 def pss_megabytes(pid: int) -> float:
-    """Returns a process's memory in MB, of which it counts only its share where several processes share it."""
+    """Returns a process's memory in MB (PSS). Memory shared by several processes counts in equal parts."""
     return float(psutil.Process(pid).memory_full_info().pss / 1e6)

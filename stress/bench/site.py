@@ -33,7 +33,7 @@ def running_site(data_dir: Path, environment: dict[str, str], *arguments: str) -
 
 
 class SiteProcesses:
-    """The processes that a site has now, by role. Processes that it starts later are not among them."""
+    """A snapshot of a site's processes, by role. It does not include processes that start later."""
 
     def __init__(self, site: RunningSite, roles: Mapping[str, str] = ROLES) -> None:
         up = psutil.Process(site.process.pid)
@@ -70,4 +70,4 @@ class SiteProcesses:
             before, used = used, sum(self.cpu_seconds().values())
             if used - before <= 0.5 * IDLE_CORES:
                 return
-        raise RuntimeError(f"the site still works, {SETTLE_SECONDS} s after the load has ended")
+        raise RuntimeError(f"the site is still busy {SETTLE_SECONDS} s after the load has ended")

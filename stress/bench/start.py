@@ -1,4 +1,4 @@
-"""How soon a worker with the OpenVINO engine is ready, and how much memory it takes."""
+"""Measures how long a worker with the OpenVINO engine takes to start, and how much memory it uses."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _start(
 def _has_tensorflow(pid: int) -> bool:
     """Returns whether a process has loaded a file of TensorFlow's package.
 
-    The name alone does not tell: OpenVINO has libraries of its own that read TensorFlow's files.
+    It compares whole paths, because OpenVINO's own readers of TensorFlow files also have TensorFlow in their names.
     """
     package = importlib.util.find_spec("tensorflow")
     if package is None or package.origin is None:

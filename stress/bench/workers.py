@@ -1,4 +1,4 @@
-"""How many batch workers one queue server keeps busy, with a job function that sleeps in place of a GPU."""
+"""Measures how many batch workers one queue server keeps busy. The job function sleeps in place of a GPU."""
 
 from __future__ import annotations
 

@@ -117,6 +117,6 @@ def _wait_until(at: float, load: list[LoadGenerator], began: float, advance: Adv
     while (left := at - time.time()) > 0:
         time.sleep(min(TICK_SECONDS, left))
         for generator in load:
-            if generator.process.poll():  # 0 means that it measured to the end, sooner than this loop woke up
+            if generator.process.poll():  # 0: it measured to the end before this loop woke up
                 raise RuntimeError(generator.complaint())
         advance(AROUND_SECONDS / 2 + time.time() - began)

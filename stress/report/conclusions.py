@@ -181,7 +181,7 @@ def _generator(every: list[Measured]) -> Iterator[str]:
     least = min(every, key=lambda each: each.generator_share)
     yield (
         f"Locust ran on the same machine and took {least.generator_share:.1%} to {most.generator_share:.1%} of its CPU "
-        f"time (most: {most.cell}). On a machine of its own it would leave that to the system."
+        f"time (most: {most.cell}). On a separate machine, it would leave this time to the system."
     )
     disturbed = [each for each in every if each.others_share > DISTURBED]
     if disturbed:

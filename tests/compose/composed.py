@@ -26,7 +26,7 @@ class ComposedSite(Site):
         port, queue_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.queue_url = f"redis://127.0.0.1:{queue_port}/0"
-        # The containers get neither this process's settings nor a developer's `.env`: Compose reads an empty file instead.
+        # The containers get neither this process's settings nor a developer's `.env`: Compose reads an empty one.
         engine = {name: value for name, value in os.environ.items() if name.startswith(("DOCKER_", "COMPOSE_"))}
         self._environment = {
             "PATH": os.environ["PATH"],
