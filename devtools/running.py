@@ -82,7 +82,12 @@ class RunningSite(Site):
     def start(self) -> None:
         """Starts the site and waits until it is ready. Raises `AssertionError` with all logs if it fails."""
         ready = self.launch()
-        if not ready.wait(START_SECONDS) or self.process.poll() is not None:
+        try:
+            is_ready = ready.wait(START_SECONDS) and self.process.poll() is None
+        except BaseException:  # interrupted
+            self.stop()
+            raise
+        if not is_ready:
             self.stop()
             raise AssertionError(f"not ready:\n{self.output}\n{self.logs()}")
 

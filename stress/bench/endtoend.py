@@ -14,7 +14,7 @@ from devtools.services import PostgresServer, postgresql
 from stress.bench import ceiling, load
 from stress.bench.ceiling import ClassifierPass
 from stress.bench.processes import BenchProcess, bench_process, cpu_seconds, pss_megabytes
-from stress.bench.site import NAMES, SiteProcesses, running_site
+from stress.bench.site import NAMES, SiteProcesses
 from stress.bench.workspace import Workspace, site_environment
 from stress.tables import BenchReport, Figure, Goal, ResultTable, TableCell, figures
 from worker.inference.cores import usable_cores
@@ -146,7 +146,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         found = {size: [ceiling.measure(alone, size) for _ in range(FIRST_PASSES)] for size in sizes}
         batch_size = ceiling.best_batch_size(found)
         workspace.say("starting the site")
-        site = stack.enter_context(running_site(data_dir, environment))
+        site = stack.enter_context(RunningSite(data_dir, **environment))
         settings = site_environment(data_dir) | environment
         database = stack.enter_context(bench_process("site_process", environment=settings))
         folder = workspace.folder("endtoend-load")

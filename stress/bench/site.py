@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import psutil
 
@@ -18,18 +16,6 @@ NAMES = ("web", "worker", "queue", "supervisor")
 
 IDLE_CORES = 0.1  # that all processes together use for heartbeats and the like
 SETTLE_SECONDS = 120
-
-
-@contextlib.contextmanager
-def running_site(data_dir: Path, environment: dict[str, str], *arguments: str) -> Iterator[RunningSite]:
-    """Runs `manage.py up` with these arguments. Stops it also if it is interrupted while it starts."""
-    site = RunningSite(data_dir, *arguments, **environment)
-    try:
-        site.start()
-        yield site
-    finally:
-        if hasattr(site, "process"):
-            site.stop()
 
 
 class SiteProcesses:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devtools.running import RunningSite
 from stress.bench import machine
-from stress.bench.site import running_site
 from stress.bench.workspace import Workspace
 from stress.matrix import watch
 from stress.matrix.cells import Cell, CellSettings
@@ -47,7 +47,7 @@ class CellRunner:
         data_dir = self._prepared_folder(cell.name)
         began = time.monotonic()
         try:
-            with running_site(data_dir, _environment(cell, settings), "--workers", str(cell.workers)) as site:
+            with RunningSite(data_dir, "--workers", str(cell.workers), **_environment(cell, settings)) as site:
                 start_seconds = time.monotonic() - began
                 advance(AROUND_SECONDS / 2)
                 with (
