@@ -55,8 +55,8 @@ end
 class LoadResult:
     """`answered` holds the ids of predictions with status 200; `failures` counts all other requests.
 
-    `p50` and `p99` are milliseconds until an answer, whatever its status; `seconds` is the duration of the load, and
-    `cpu_seconds` the load generator's own CPU time.
+    `p50` and `p99` are milliseconds until an answer of any status. `seconds` is the duration of the load, and
+    `cpu_seconds` the CPU time of the load generator.
     """
 
     answered: list[str]

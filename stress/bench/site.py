@@ -31,7 +31,7 @@ class SiteProcesses:
 
     def _add(self, process: psutil.Process, role: str) -> None:
         command = " ".join(process.cmdline())
-        # A child of the web server belongs to the web server, whatever its command line.
+        # A child of the web server also belongs to the web server.
         if role == "supervisor":
             role = next((found for part, found in self._roles.items() if part in command), role)
         self.by_role[role].append(process)

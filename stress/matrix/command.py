@@ -30,8 +30,6 @@ from stress.matrix.cells import Cell, CellSettings, ResultsFolder
 from stress.recorder import FAILED, OK, REFUSED
 from stress.tables import plural
 
-RESULTS = ROOT / "stress" / "results"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=_positive, nargs="+", default=matrix.USERS, help=_all(matrix.USERS))
@@ -55,7 +53,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="precision of OpenVINO (f32)")
     parser.add_argument("--photos", type=Path, help="folder of pictures (default: 200 made of sample photos)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder (default: stress/results)")
     parser.add_argument(
         "--cache", type=Path, default=ROOT / "var" / "bench", help="cached model and photos (var/bench)"
     )

@@ -7,22 +7,20 @@ import statistics
 import sys
 from pathlib import Path
 
-from devtools.running import ROOT
 from stress.bench.files import with_part
 from stress.matrix.cells import Cell, CellSettings, ResultsFolder
 from stress.model.costs import Costs, calibration, costs
 from stress.model.queueing import Forecast, forecast
+from stress.report.conclusions import HEADROOM
 from stress.report.measured import Matrix, Measured
 from stress.tables import ResultTable, number, plural, wrapped
 
 GOAL = 0.2
 ENOUGH = 100  # predictions: chance moves their number by its square root, and twice that is the goal
-HEADROOM = 0.7
 TARGETS = (1_000, 100_000)  # predictions per second
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--results", type=Path, default=ROOT / "stress" / "results", help="folder (stress/results)")
     parser.add_argument("--page", type=Path, help="write the tables into this page, between its `model` comments")
 
 
