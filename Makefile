@@ -52,11 +52,11 @@ lint: .venv/dev  ## ruff, spelling, mypy, the import contract; migrations up to 
 	$(VENV)/lint-imports
 	SECRET_KEY=lint $(VENV)/python manage.py makemigrations --check --dry-run
 
-format: .venv/dev  ## format the code and apply the fixes that ruff knows
+format: .venv/dev  ## format the code and apply ruff's fixes
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
 
-schema: .venv/dev  ## write docs/openapi.yaml again
+schema: .venv/dev  ## regenerate docs/openapi.yaml
 	SECRET_KEY=schema $(VENV)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 lock: .venv/uv  ## lock the dependencies again (UPGRADE=--upgrade for newer versions)
