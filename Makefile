@@ -1,5 +1,5 @@
 # `make run` and `make test` set up all they need in .venv/ and var/ and touch nothing else. `make help` lists the rest.
-# Settings may stand on the command line: make run PORT=8080 WORKERS=2
+# Settings can be given on the command line: make run PORT=8080 WORKERS=2
 
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin
@@ -41,7 +41,7 @@ bench: .venv/dev  ## measure, on an idle machine (ARGS="bookkeeping ceiling" for
 bench-review: .venv/dev  ## measure the reviewing desk with 100,000 cases, on SQLite and PostgreSQL
 	@exec $(VENV)/python -m stress.bench review
 
-stress: .venv/dev  ## load a system of its own with 10 to 5,000 users (ARGS="--users 50 250 --workers 1 2" for a part; --resume)
+stress: .venv/dev  ## load a separate system with 10 to 5,000 users (ARGS="--users 50 250 --workers 1 2" for a part; --resume)
 	@exec $(VENV)/python -m stress matrix $(ARGS)
 
 lint: .venv/dev  ## ruff, spelling, mypy, the import contract; migrations up to date
@@ -52,14 +52,14 @@ lint: .venv/dev  ## ruff, spelling, mypy, the import contract; migrations up to 
 	$(VENV)/lint-imports
 	SECRET_KEY=lint $(VENV)/python manage.py makemigrations --check --dry-run
 
-format: .venv/dev  ## format the code and mend what can be mended
+format: .venv/dev  ## format the code and apply ruff's fixes
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
 
-schema: .venv/dev  ## write docs/openapi.yaml anew
+schema: .venv/dev  ## regenerate docs/openapi.yaml
 	SECRET_KEY=schema $(VENV)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
-lock: .venv/uv  ## lock the dependencies anew (UPGRADE=--upgrade for newer versions)
+lock: .venv/uv  ## lock the dependencies again (UPGRADE=--upgrade for newer versions)
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra tensorflow -o requirements/run.txt
 	$(COMPILE) pyproject.toml -c requirements/run.txt -o requirements/serve.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra tensorflow --group dev -c requirements/run.txt -o requirements/dev.txt
@@ -68,7 +68,7 @@ lock: .venv/uv  ## lock the dependencies anew (UPGRADE=--upgrade for newer versi
 clean:  ## remove .venv and caches; var/, with all data, stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# The marker files say which of the locked dependencies are installed.
+# The marker files .venv/uv, .venv/run and .venv/dev show which of the locked dependencies are installed.
 
 .venv/uv: requirements/uv.txt
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null || { \

@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: a real queue, a worker, real models, real photos."""
+"""Fixtures of all tests: a real queue, a worker, real models, real photos."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import fcntl
 import logging
 import os
 import shutil
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +15,6 @@ import django_rq
 import hypothesis
 import PIL.Image
 import pytest
-import redis
 import skimage.data
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
@@ -31,7 +28,7 @@ from rq.timeouts import TimerDeathPenalty
 
 from devtools.environment import XDIST_WORKER
 from devtools.running import ROOT
-from mlsite import embedded_valkey
+from devtools.services import embedded_queue
 from predictions import classifiers, queues
 from predictions.admission import backpressure
 from predictions.prediction_worker import PredictionWorker
@@ -39,7 +36,7 @@ from predictions.tests.fakes import FakeClassifier
 from review import roles
 from worker.inference.repository import Repository
 
-# No deadlines: a busy machine is no reason to fail. Hypothesis' own profile "ci" tries the same examples each time, so
+# No deadlines: a busy machine must not fail a test. Hypothesis' own profile "ci" tries the same examples each time, so
 # that only a change can break a build; "thorough" searches for new failures.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=3000)
@@ -74,7 +71,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 @pytest.fixture(autouse=True)
 def own_files(tmp_path: Path, settings: Settings) -> None:
-    """Gives each test its own uploads, exports and mirror."""
+    """Gives each test its own uploads, exports and feedback file, and an empty cache."""
     settings.MEDIA_ROOT = tmp_path / "uploads"
     settings.EXPORTS_DIR = tmp_path / "exports"
     settings.FEEDBACK_FILE = tmp_path / "feedback"
@@ -83,6 +80,7 @@ def own_files(tmp_path: Path, settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def no_rejections() -> None:
+    """Forgets the rejections of earlier tests, which delay the next `Retry-After`."""
     backpressure.retry_after_schedule.reset()
 
 
@@ -116,21 +114,9 @@ def queue_server() -> Iterator[None]:
     if not queues.is_embedded():
         yield
         return
-    server = subprocess.Popen(embedded_valkey.command(django_settings.DATA_DIR), stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                queues.connection().ping()
-                break
-            except redis.ConnectionError:
-                assert time.monotonic() < deadline, "Valkey does not answer"
-                time.sleep(0.02)
+    with embedded_queue(django_settings.DATA_DIR):
         yield
-    finally:
         logging.getLogger("predictions.announcements").disabled = True  # its thread keeps listening
-        server.terminate()
-        server.wait(10)
 
 
 @pytest.fixture
@@ -179,7 +165,7 @@ class ThreadWorker(PredictionWorker):
         self._thread.start()
 
     def leave(self) -> None:
-        """Stops the worker after its current batch, by unblocking its connection."""
+        """Stops the worker after its current batch, by unblocking its connection, and waits until it has ended."""
         self._stop_requested = True
         while self._thread.is_alive():
             for client in queues.connection().client_list():
@@ -190,7 +176,7 @@ class ThreadWorker(PredictionWorker):
 
 @pytest.fixture
 def fake_classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
-    """Replaces the model by one that decodes images, and then gives the same answer at once."""
+    """Replaces the model by one that decodes each image and always gives the same answer."""
     classifier = FakeClassifier()
     monkeypatch.setattr(classifiers, "current", lambda: classifier)
     monkeypatch.setattr(classifiers, "loaded_version", lambda: classifier.version)
@@ -232,7 +218,7 @@ def models() -> Repository:
 
 
 def _built_models() -> Path:
-    """The folder in which the first process of a parallel run has built the model; the others wait for it."""
+    """Returns the folder of the built model. In a parallel run, the first process builds it and the others wait."""
     folder = Path(django_settings.DATA_DIR).parent / "models" if XDIST_WORKER else Path(django_settings.MODELS_DIR)
     folder.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:  # beside the folder: the repository has a lock in it

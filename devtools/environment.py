@@ -1,7 +1,7 @@
 """The environment of the tests, set before Django reads its settings (pytest loads this with `-p`).
 
-A developer's `.env` and `var/` do not change what the tests see, and are not changed by them. Each process of
-pytest-xdist has a data folder and a Redis database of its own; pytest-django gives it a database of its own.
+A developer's `.env` and `var/` do not affect the tests, and the tests do not change them. Each process of pytest-xdist
+has a separate data folder and Redis database; pytest-django gives it a separate database.
 """
 
 import atexit
@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 XDIST_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # gw0, gw1, ...; empty in the process that was started
 
-if XDIST_WORKER:  # DATA_DIR is that of the process that started this one, which removes it
+if XDIST_WORKER:  # DATA_DIR comes from the parent process, which removes the folder at the end
     DATA_DIR = str(Path(os.environ["DATA_DIR"]) / XDIST_WORKER)
     Path(DATA_DIR).mkdir()
 else:
     DATA_DIR = tempfile.mkdtemp(prefix="mlsite-tests-")
     atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
-# Tests empty the queue and fill the database, so they use only servers that are named for tests.
+# Tests empty the queue and fill the database, so they use only the servers that the variables with TEST_ name.
 for name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(name, None)
     os.environ.pop(f"{name}_FILE", None)
@@ -31,6 +31,7 @@ if XDIST_WORKER and "REDIS_URL" in os.environ:
     url = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
     os.environ["REDIS_URL"] = os.environ["TEST_REDIS_URL"] = url
 
+# Settings that a developer may have set in the environment: the tests run with the defaults.
 SITE = (
     "DEBUG",
     "ALLOWED_HOSTS",

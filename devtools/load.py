@@ -1,4 +1,4 @@
-"""Load for a running site, and a record of the result for every accepted photo."""
+"""Load on a running site, and the answer to every accepted photo."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def cut(number: int) -> bytes:
     return file.getvalue()
 
 
-def queue_server(site: Site) -> Any:
-    """Opens a connection to the site's queue server: a `redis.Redis` that answers in `str`."""
+def queue_connection(site: Site) -> Any:
+    """Opens a connection to the site's queue server: a `redis.Redis` that returns `str`."""
     return redis.Redis.from_url(site.queue_url, decode_responses=True)
 
 
 class Announcements:
-    """Listens to the announcements of workers. `done` counts those of each answered prediction."""
+    """Listens to the workers' announcements. `done` counts the announced answers by prediction."""
 
     def __init__(self, site: Site) -> None:
         self.done: Counter[str] = Counter()
-        self._server = queue_server(site)
+        self._server = queue_connection(site)
         self._stop = threading.Event()
         self._subscribed = threading.Event()
         self._thread = threading.Thread(target=self._listen)
@@ -65,11 +65,11 @@ class Announcements:
                 with self._server.pubsub() as pubsub:
                     pubsub.subscribe(CHANNEL)
                     while not self._stop.is_set():
-                        self._hear(pubsub.get_message(timeout=0.2))
+                        self._count(pubsub.get_message(timeout=0.2))
             except redis.ConnectionError:
                 time.sleep(0.1)  # the server restarts
 
-    def _hear(self, message: dict[str, Any] | None) -> None:
+    def _count(self, message: dict[str, Any] | None) -> None:
         if message and message["type"] == "subscribe":
             self._subscribed.set()
         if message and message["type"] == "message":
@@ -82,14 +82,17 @@ class Announcements:
 
 
 class SiteLoad:
-    """Clients that keep sending photos, so that the queue is never empty for long."""
+    """Clients that keep the queue filled with photos.
+
+    `accepted` maps ids of predictions to numbers of photos; `rejected` holds all other responses.
+    """
 
     def __init__(self, site: Site, photo: Callable[[int], bytes] = cut, *, clients: int = 3) -> None:
         self.site = site
         self.accepted: dict[str, int] = {}
-        self.refused: list[requests.Response] = []
+        self.rejected: list[requests.Response] = []
         self.announcements = Announcements(site)
-        self._server = queue_server(site)
+        self._server = queue_connection(site)
         self._photo = photo
         self._numbers = itertools.count()
         self._stop = threading.Event()
@@ -134,7 +137,7 @@ class SiteLoad:
                 if response.status_code == 202:
                     self.accepted[response.json()["id"]] = number
                 else:
-                    self.refused.append(response)
+                    self.rejected.append(response)
         except Exception as error:  # noqa: BLE001 - raised in the test by `stop`
             self._errors.append(error)
 
@@ -144,7 +147,7 @@ class SiteLoad:
         eventually(lambda: self.announcements.answered >= enough, f"{more} more answers", seconds)
 
     def settled(self, seconds: float = 150) -> dict[str, dict[str, Any]]:
-        """Stops sending, waits until no prediction waits, and returns the site's answer for each accepted one."""
+        """Stops sending, waits until all predictions have ended, and returns the site's answer to each accepted one."""
         self.stop()
         found: dict[str, dict[str, Any]] = {}
 

@@ -1,4 +1,4 @@
-"""Processes that are stopped by their ids, whatever happens to the program that started them."""
+"""Processes that are stopped by their ids, even if the program that started them fails or is interrupted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def running(
     command: Sequence[str], *, stop_signal: signal.Signals = signal.SIGTERM, **options: Any
 ) -> Iterator[subprocess.Popen[str]]:
     """Runs a process in the project's folder. Stops it and its children on leaving."""
-    # In a session of its own, so that Ctrl-C in the terminal reaches only this program.
+    # In a new session, so that Ctrl-C in the terminal reaches only this program.
     options = {"cwd": ROOT, **options}
     process = subprocess.Popen(command, start_new_session=True, text=True, **options)  # noqa: S603
     try:
@@ -45,11 +45,11 @@ def running(
 
 
 def _stop(process: subprocess.Popen[str], stop_signal: signal.Signals) -> None:
-    """Sends the signal, and SIGKILL to whatever is left of the process and its children after a while."""
+    """Sends the signal, and later SIGKILL to the process and its children if they still run."""
     left = family(process.pid)[1:]
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with contextlib.suppress(OSError):  # nobody reads what is still in the pipe's buffer
+            with contextlib.suppress(OSError):  # unread output is still in the pipe's buffer
                 pipe.close()
     if process.poll() is None:
         process.send_signal(stop_signal)

@@ -54,7 +54,7 @@ class Site:
 
 
 class RunningSite(Site):
-    """One `manage.py up`, as a context manager that leaves no process running, whatever happens."""
+    """One `manage.py up`, as a context manager that always stops all of its processes."""
 
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         self.data_dir = data_dir
@@ -82,7 +82,12 @@ class RunningSite(Site):
     def start(self) -> None:
         """Starts the site and waits until it is ready. Raises `AssertionError` with all logs if it fails."""
         ready = self.launch()
-        if not ready.wait(START_SECONDS) or self.process.poll() is not None:
+        try:
+            is_ready = ready.wait(START_SECONDS) and self.process.poll() is None
+        except BaseException:  # interrupted
+            self.stop()
+            raise
+        if not is_ready:
             self.stop()
             raise AssertionError(f"not ready:\n{self.output}\n{self.logs()}")
 
@@ -133,7 +138,7 @@ class RunningSite(Site):
             return []
 
     def pids(self, part: str) -> list[int]:
-        """Returns the processes whose command line holds `part`: `rqworker`, `granian`, `valkey-server`."""
+        """Returns the ids of processes whose command line contains `part`: `rqworker`, `granian`, `valkey-server`."""
         return [process.pid for process in self.processes() if part in " ".join(_command(process))]
 
     def logs(self) -> str:
@@ -149,7 +154,7 @@ class RunningSite(Site):
 
 
 def runs(process: psutil.Process) -> bool:
-    """Returns whether a process runs. A zombie does not: it has ended, and waits for its parent."""
+    """Returns whether a process runs. A zombie has ended and only waits for its parent."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis servers, from Debian's packages, on free ports and with temporary data.
+"""PostgreSQL, Redis and Valkey servers, with temporary data.
 
 `python -m devtools.services [pytest's arguments]` runs all tests on them, instead of on SQLite and the embedded Valkey
 (`make test-services`).
@@ -25,6 +25,7 @@ import redis
 
 from devtools.processes import exit_on_signals, running
 from devtools.running import ROOT, free_port
+from mlsite import embedded_valkey
 
 START_SECONDS = 60
 DATABASE = "mlsite"
@@ -44,7 +45,7 @@ class PostgresServer:
 
 @contextlib.contextmanager
 def postgresql(**settings: str) -> Iterator[PostgresServer]:
-    """Runs a PostgreSQL server with these settings. Raises `ServerNotInstalled` where there is none."""
+    """Runs a PostgreSQL server with these settings. Raises `ServerNotInstalled` if it is not installed."""
     programs = _postgresql_programs()
     user = _unprivileged_user()
     password, port = secrets.token_hex(16), free_port()
@@ -85,8 +86,17 @@ def redis_server() -> Iterator[str]:
             yield url
 
 
+@contextlib.contextmanager
+def embedded_queue(data_dir: Path) -> Iterator[str]:
+    """Runs the queue server as `manage.py up` does, with its data in this folder. Yields its URL."""
+    url = f"unix://{embedded_valkey.socket_path(data_dir)}"
+    with running(embedded_valkey.command(data_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+        _until(lambda: redis.Redis.from_url(url).ping(), redis.ConnectionError, "the queue server")
+        yield url
+
+
 def _postgresql_programs() -> Path:
-    """Returns the folder of PostgreSQL's programs. Debian keeps them off the path, a folder for each version."""
+    """Returns the folder of PostgreSQL's programs. Debian installs each version in a folder outside the path."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     on_path = shutil.which("initdb")
     if not on_path and not debian:
@@ -95,7 +105,7 @@ def _postgresql_programs() -> Path:
 
 
 def _unprivileged_user() -> str | None:
-    """Returns whom to run PostgreSQL as, which refuses to run as root. `None`: the current user."""
+    """Returns the user to run PostgreSQL as, because it refuses to run as root. `None`: the current user."""
     if os.getuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
+from devtools.running import ROOT
 from stress.matrix import command as matrix
 from stress.model import command as model
 from stress.report import command as report
@@ -21,6 +23,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module, about in COMMANDS:
         command = commands.add_parser(name, help=about, description=module.__doc__)
+        command.add_argument(
+            "--results", type=Path, default=ROOT / "stress" / "results", help="folder (stress/results)"
+        )
         module.add_options(command)
         command.set_defaults(run=module.run)
     options = parser.parse_args()

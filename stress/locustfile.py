@@ -2,7 +2,7 @@
 
     .venv/bin/locust -f stress/locustfile.py --host http://127.0.0.1:8000 --headless -u 20 -r 5 -t 30s
 
-Use it only on a machine of your own. Refusals (503 with `Retry-After`) have lines of their own, of type REFUSED.
+Load only sites that you run yourself. Refusals (503 with `Retry-After`) are listed separately, with the type REFUSED.
 """
 
 import json
@@ -36,7 +36,6 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument("--think-min", type=float, default=2, help="seconds between two steps, at least (default: 2)")
     group.add_argument("--think-max", type=float, default=8, help="and at most (default: 8)")
     group.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
-    group.add_argument("--wait-limit", type=float, default=30, help="seconds that a person waits for an answer (30)")
     group.add_argument("--figures", default="", metavar="FILE", help="write the results to this file, as JSON")
     group.add_argument("--warm-up", type=float, default=0, help="seconds that do not count, with --figures (0)")
     group.add_argument("--measured", type=float, default=3600, help="seconds that count after that (3600)")
@@ -58,13 +57,12 @@ def set_up(environment: Environment, **_: object) -> None:
     SiteUser.photos = [PhotoForm.of(name, content) for name, content in found]
     SiteUser.think_seconds = (options.think_min, options.think_max)
     SiteUser.is_patient = not options.impatient
-    SiteUser.wait_limit = options.wait_limit
     if options.figures:
         _Recording(environment, options)
 
 
 class _Recording:
-    """Records a run and writes its results. A `.window` file beside them says when it measures."""
+    """Records a run and writes its results to a file. A `.window` file beside it holds the measured window."""
 
     def __init__(self, environment: Environment, options: Namespace) -> None:
         self.options = options

@@ -11,14 +11,13 @@ from review.sample_photos import CUT, jpeg, originals
 TYPICAL_BYTES = 110_000  # about the average of the photos in ImageNet
 
 
-def typical(folder: Path, count: int, seed: int = 0) -> list[Path]:
+def typical(folder: Path, count: int) -> list[Path]:
     """Returns `count` files in `folder`: distinct JPEGs of 470 x 400 pixels and about 110 kB each.
 
-    Existing files are kept. The same seed gives the same photos as long as the same packages are installed: the sample
-    photos of scikit-learn are used too if it is installed.
+    Existing files are kept. The photos are the same at each call.
     """
-    choice = random.Random(seed)  # noqa: S311 - for variety, not for secrets
-    enlarged = {name: _enlarged(original) for name, original in (originals() | _more_originals()).items()}
+    choice = random.Random(0)  # noqa: S311 - for variety, not for secrets
+    enlarged = {name: _enlarged(original) for name, original in originals().items()}
     names = sorted(enlarged)
     width, height = CUT
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,19 +40,6 @@ def typical(folder: Path, count: int, seed: int = 0) -> list[Path]:
             incoming.rename(file)
         files.append(file)
     return files
-
-
-def _more_originals() -> dict[str, PIL.Image.Image]:
-    """Returns the sample photos of scikit-learn, if it is installed."""
-    try:
-        from sklearn.datasets import load_sample_images  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        return {}
-    found = load_sample_images()
-    return {
-        Path(name).stem: PIL.Image.fromarray(pixels).convert("RGB")
-        for name, pixels in zip(found.filenames, found.images, strict=True)
-    }
 
 
 def _enlarged(original: PIL.Image.Image) -> PIL.Image.Image:

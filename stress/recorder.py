@@ -19,9 +19,9 @@ OTHER_REASONS = "other reasons"
 class Latencies:
     """The answers of one kind.
 
-    `started` counts the requests sent within the window, and `finished` the answers received within it. Times are of
-    the former, so that slow answers after the window count; rates are of the latter. `milliseconds` maps a rounded time
-    to the number of requests that took it, and `total` is the exact sum of their times.
+    `started` counts the requests sent within the window. Their times are recorded even if the answer comes after the
+    window, so that slow answers count. `finished` counts the answers received within the window, for rates.
+    `milliseconds` maps a rounded time to the number of requests that took it; `total` is the exact sum of the times.
     """
 
     finished: int = 0

@@ -15,6 +15,8 @@ from locust.exception import InterruptTaskSet
 
 REFUSED = "REFUSED"  # replaces the HTTP method, so that refusals count neither as successes nor as failures
 
+WAIT_SECONDS = 30  # that a person waits for an answer
+
 # Floating-point sums depend on the batch, so the score of the same picture may vary by this much.
 SCORE_TOLERANCE = 0.02
 
@@ -34,7 +36,7 @@ BOUNDARY = "photo-0f3c9a57"
 
 @dataclass(frozen=True)
 class PhotoForm:
-    """A photo, as the encoded form that is sent many times."""
+    """An upload form with one photo, encoded once and sent many times."""
 
     name: str
     form: bytes
@@ -51,9 +53,9 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class SiteUser(FastHttpUser):
-    """Distinguishes answers, refusals and failures, and thinks between requests.
+    """A simulated user, who thinks between requests and heeds `Retry-After`.
 
-    The locustfile sets the class variables once, from the options.
+    Requests end as answers, refusals or failures. The locustfile sets the class variables once, from the options.
     """
 
     abstract = True
@@ -61,14 +63,13 @@ class SiteUser(FastHttpUser):
     photos: ClassVar[list[PhotoForm]] = []
     think_seconds: ClassVar[tuple[float, float]] = (2, 8)
     is_patient: ClassVar[bool] = True
-    wait_limit: ClassVar[float] = 30
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         self.asked_to_wait = 0.0
 
     def wait_time(self) -> float:
-        """Returns the thinking time, after a refusal plus `Retry-After` and a random delay."""
+        """Returns the thinking time in seconds. After a refusal, it includes `Retry-After` and a random delay."""
         asked, self.asked_to_wait = self.asked_to_wait, 0.0
         patience = asked * random.uniform(1, 1.5) if self.is_patient else 0.0  # noqa: S311
         return patience + random.uniform(*self.think_seconds)  # noqa: S311 - for variety, not for secrets
@@ -217,8 +218,8 @@ class Visit(Steps):
         self.look()
 
     def look(self) -> None:
-        """Reloads the result page until it holds the answer, as the page tells browsers to do."""
-        while time.time() < self.sent_at + self.user.wait_limit:
+        """Reloads the result page until it shows the answer, after the delays that the page asks for."""
+        while time.time() < self.sent_at + WAIT_SECONDS:
             page = self.user.ask("GET", self.address, name="/predictions/<uuid>/")
             waits = _WAITS.search(page.text) if page is not None else None
             if page is not None and waits is None:
@@ -253,7 +254,7 @@ class Person(SiteUser):
     tasks = [Visit]
 
 
-class Shift(Steps):
+class DecideCase(Steps):
     """Opens the queue and decides one case."""
 
     user: Reviewer
@@ -265,11 +266,11 @@ class Shift(Steps):
 
     @task
     def queue(self) -> None:
-        self.user.ask("GET", "/admin/review/case/", name="/admin/review/case/", check=_is_desk)
+        self.user.ask("GET", "/admin/review/case/", name="/admin/review/case/", check=_not_the_desk)
 
     @task
     def next(self) -> None:
-        page = self.user.ask("GET", "/admin/review/case/next/", name="/admin/review/case/next/", check=_is_desk)
+        page = self.user.ask("GET", "/admin/review/case/next/", name="/admin/review/case/next/", check=_not_the_desk)
         self.page = page.text if page is not None else ""
 
     @task
@@ -293,7 +294,7 @@ class Reviewer(SiteUser):
     """Decides one case after another. The options give their number, not their share of all users."""
 
     fixed_count = 0
-    tasks = [Shift]
+    tasks = [DecideCase]
     login: ClassVar[tuple[str, str]] = ("", "")
     is_logged_in = False
 
@@ -318,5 +319,5 @@ def _without(text: str, part: str) -> str:
     return "" if part in text else f"a page without {part}"
 
 
-def _is_desk(response: Any) -> str:
+def _not_the_desk(response: Any) -> str:
     return _without(response.text, "/admin/logout/")

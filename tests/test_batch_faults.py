@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from devtools.load import SiteLoad, cut, queue_server
+from devtools.load import SiteLoad, cut, queue_connection
 from devtools.running import RunningSite, eventually, folder_with_model
 from predictions.tests.pictures import corrupt
 from worker.inference.repository import Repository
@@ -29,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, models: Repository) -> Iterat
 
 @pytest.fixture(autouse=True)
 def both_workers(site: RunningSite) -> None:
-    with queue_server(site) as server:
+    with queue_connection(site) as server:
         eventually(lambda: len(_workers(site, server)) == 2, "two workers")
 
 
@@ -52,11 +52,11 @@ def _assert_answered_once(load: SiteLoad, *, or_failed: str | None = None) -> No
 
 
 def test_two_workers_share_the_work(site: RunningSite) -> None:
-    with queue_server(site) as server, SiteLoad(site) as load:
+    with queue_connection(site) as server, SiteLoad(site) as load:
         before = _jobs_done(site, server)
         load.until_answered(200)
         _assert_answered_once(load)
-        assert not load.refused
+        assert not load.rejected
 
         def all_counted() -> bool:
             return sum(_jobs_done(site, server).values()) - sum(before.values()) == len(load.accepted)
@@ -96,7 +96,7 @@ def test_locked_database_loses_no_prediction(site: RunningSite) -> None:
             other.close()
             load.until_answered(20)
         _assert_answered_once(load)
-    assert not load.refused
+    assert not load.rejected
 
 
 def _kill_one_with_a_batch(site: RunningSite, server: Any) -> set[str]:
@@ -118,7 +118,7 @@ def _kill_one_with_a_batch(site: RunningSite, server: Any) -> set[str]:
 def test_killed_workers_lose_no_prediction(site: RunningSite) -> None:
     """Kills ten workers in a row, each while it holds a batch."""
     sizes = []
-    with queue_server(site) as server, SiteLoad(site) as load:
+    with queue_connection(site) as server, SiteLoad(site) as load:
         for _ in range(KILLS):
             held = _kill_one_with_a_batch(site, server)
             sizes.append(len(held))
@@ -131,11 +131,11 @@ def test_killed_workers_lose_no_prediction(site: RunningSite) -> None:
             load.until_answered(len(held) + 20)
             eventually(lambda: len(_workers(site, server)) == 2, "two workers")
         _assert_answered_once(load, or_failed="AbandonedJobError")
-    assert not load.refused
+    assert not load.rejected
     assert max(sizes) > 1, "no batch was hit"
 
 
-def test_killed_queue_server_loses_no_prediction(site: RunningSite) -> None:
+def test_killed_queue_connection_loses_no_prediction(site: RunningSite) -> None:
     if "REDIS_URL" in os.environ:
         pytest.skip("REDIS_URL names a queue server, so the site has none to kill")
     with SiteLoad(site) as load:
@@ -148,6 +148,6 @@ def test_killed_queue_server_loses_no_prediction(site: RunningSite) -> None:
         _assert_answered_once(load)
     # Rejected clients received a code and Retry-After.
     codes: dict[tuple[int, str, bool], Any] = {}
-    for response in load.refused:
+    for response in load.rejected:
         codes[response.status_code, response.json()["code"], "Retry-After" in response.headers] = response.text
     assert codes.keys() <= {(503, "queue-unavailable", True)}, codes

@@ -65,7 +65,7 @@ def test_replaces_only_its_own_part_of_the_page(tmp_path: Path) -> None:
 def test_measures_the_whole_system(tmp_path: Path, models: Repository) -> None:
     shutil.copytree(models.root, tmp_path / "cache" / "models")
     small = ("--rounds", "1", "--photos", "8", "--batch-sizes", "2", "--clients", "4", "--seconds", "2")
-    _bench(tmp_path, "start", "endtoend", *small, "--warm-up", "1", "--new-photos", "--cache", str(tmp_path / "cache"))
+    _bench(tmp_path, "start", "endtoend", *small, "--warm-up", "1", "--cache", str(tmp_path / "cache"))
     results = json.loads((tmp_path / "results.json").read_text())
     met = {goal["aim"]: goal["is_met"] for name in ("start", "endtoend") for goal in results[name]["goals"]}
     assert met["no TensorFlow"] and met["no request fails"] and met["every answer has its row"]

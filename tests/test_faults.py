@@ -1,4 +1,4 @@
-"""Every accepted prediction is answered, whichever process is killed."""
+"""Every accepted prediction is answered, even if a process is killed."""
 
 import os
 import signal

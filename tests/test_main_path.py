@@ -79,9 +79,9 @@ def test_legacy_endpoints_keep_their_answers(site: RunningSite, coffee: bytes) -
     answer = requests.post(f"{site.url}/predict", files={"file": ("c.jpg", coffee)}, timeout=60)
     assert answer.status_code == 200
     assert set(answer.json()) == {"success", "prediction", "score"}
-    refused = requests.post(f"{site.url}/predict", json={"file": "c.jpg"}, timeout=60)
-    assert refused.status_code == 400
-    assert refused.json() == {"success": False, "prediction": None, "score": None}
+    rejected = requests.post(f"{site.url}/predict", json={"file": "c.jpg"}, timeout=60)
+    assert rejected.status_code == 400
+    assert rejected.json() == {"success": False, "prediction": None, "score": None}
     report = requests.post(f"{site.url}/feedback", data={"report": "That was no coffee."}, timeout=60)
     assert report.status_code == 200
     assert (site.data_dir / "feedback").read_text() == "That was no coffee.\n"

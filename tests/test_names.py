@@ -1,4 +1,4 @@
-"""One name, one thing: a public class name stands for one class in the whole project."""
+"""A public class name stands for one class in the whole project."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from devtools.running import ROOT
 
 PACKAGES = ("devtools", "stress", "mlsite", "learning", "review", "feedback", "predictions", "worker")
-# Names that Django gives a meaning inside a module or a class; and `State`, the choices of a model's field `state`.
+# Names with a meaning in Django, and `State`, the choices of a model's field `state`.
 SHARED = {"Command", "Media", "Meta", "Migration", "State"}
 
 
@@ -19,10 +19,10 @@ def _modules() -> list[Path]:
 
 
 def test_public_class_names_are_unique() -> None:
-    places = defaultdict(list)
+    locations = defaultdict(list)
     for path in _modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name not in SHARED:
-                places[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    repeated = {name: found for name, found in places.items() if len(found) > 1}
+                locations[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    repeated = {name: found for name, found in locations.items() if len(found) > 1}
     assert not repeated

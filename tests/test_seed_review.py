@@ -1,4 +1,4 @@
-"""`manage.py seed_review` where a site is installed without what development needs, as in the containers."""
+"""`manage.py seed_review` on a site without the development packages, as in the containers."""
 
 import os
 import subprocess

@@ -56,9 +56,6 @@ def main() -> None:
                 report = benchmark.run(options, workspace)
             except ServerNotInstalled as error:
                 sys.exit(f"{name} {error}")
-            if options.label:
-                report.name += f"-{options.label}"
-                report.title += f" ({options.label})"
             sys.stdout.write(f"\n{report.as_text()}\n\n{machine.sentence(described)}\n\n")
             sys.stdout.flush()
             # At once, so that interrupting the next benchmark does not lose these figures.
@@ -70,7 +67,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each benchmark (default: %(default)s)")
     parser.add_argument("--photos", type=int, default=200, help="distinct photos (default: %(default)s)")
-    parser.add_argument("--label", default="", help="added to the name of the results, to keep them beside others")
     parser.add_argument("--output", type=Path, help="folder for results.json and performance.md (default: the project)")
     parser.add_argument("--cache", type=Path, default=ROOT / "var" / "bench", help="photos and model (%(default)s)")
     for name, benchmark in BENCHMARKS.items():
@@ -83,7 +79,7 @@ def _options() -> argparse.Namespace:
         parser.error("--rounds and --photos are at least 1")
     if shutil.which("wrk") is None and "endtoend" in (options.names or BENCHMARKS):
         # Checked first, because the other benchmarks take an hour.
-        parser.error("endtoend needs wrk, which is not there; on Debian and Ubuntu: apt install wrk")
+        parser.error("endtoend needs wrk, which is not installed; on Debian and Ubuntu: apt install wrk")
     return options
 
 

@@ -59,19 +59,9 @@ def best_batch_size(passes: dict[int, list[ClassifierPass]]) -> int:
 
 def run(options: Namespace, workspace: Workspace) -> BenchReport:
     sizes: Sequence[int] = sorted(set(options.batch_sizes))
-    notes: list[str] = []
-    memory_rows: list[tuple[TableCell, ...]] = []
+    # Memory first, while no other process shares the engine's libraries and the cores.
+    memory_rows, notes = _measure_starts(workspace, min(options.rounds, MOST_STARTS), max(sizes))
     with contextlib.ExitStack() as stack:
-        # Memory first, while no other process shares the engine's libraries and the cores.
-        for engine, precision in ENGINES:
-            workspace.say(f"loading {engine} {precision}")
-            starts = range(min(options.rounds, MOST_STARTS))
-            try:
-                starts_found = [_load_alone(workspace, engine, precision, max(sizes)) for _ in starts]
-            except EngineNotSupported as error:
-                notes.append(f"Without {engine} {precision}: {error}.")
-                continue
-            memory_rows.append((f"{engine} {precision}", *map(Figure.of, zip(*starts_found, strict=True))))
         loaded: dict[str, BenchProcess] = {}
         for engine, precision in ENGINES:
             with contextlib.suppress(EngineNotSupported):
@@ -95,7 +85,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         "ceiling",
         TITLE,
         f"From the bytes of {len(workspace.photos)} photos to labels, by the classifier alone in a process for each "
-        f"engine; {options.rounds} rounds in turns, median (lowest-highest).",
+        f"engine; {options.rounds} alternating rounds, median (lowest-highest).",
         [
             ResultTable(("", "predictions/s", "CPU ms/prediction"), rows),
             ResultTable(
@@ -104,6 +94,23 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         ],
         notes=notes,
     )
+
+
+def _measure_starts(
+    workspace: Workspace, count: int, largest_batch: int
+) -> tuple[list[tuple[TableCell, ...]], list[str]]:
+    """Starts each engine `count` times. Returns a row for each, and a note for each that this machine cannot run."""
+    rows: list[tuple[TableCell, ...]] = []
+    notes = []
+    for engine, precision in ENGINES:
+        workspace.say(f"loading {engine} {precision}")
+        try:
+            starts = [_load_alone(workspace, engine, precision, largest_batch) for _ in range(count)]
+        except EngineNotSupported as error:
+            notes.append(f"Without {engine} {precision}: {error}.")
+            continue
+        rows.append((f"{engine} {precision}", *map(Figure.of, zip(*starts, strict=True))))
+    return rows, notes
 
 
 def _load_alone(workspace: Workspace, engine: str, precision: str, largest_batch: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Whether a long queue costs more than a short one: the same jobs, with few and with many waiting behind them."""
+"""Measures whether a long queue costs more than a short one, by the same jobs on both."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from devtools.services import embedded_queue
 from stress.bench import queueing
-from stress.bench.processes import bench_process, valkey
+from stress.bench.processes import bench_process
 from stress.bench.workspace import Workspace
 from stress.tables import BenchReport, Figure, Goal, ResultTable, TableCell, figures
 
@@ -51,17 +52,21 @@ def add_options(group: _ActionsContainer) -> None:
 
 
 def run(options: Namespace, workspace: Workspace) -> BenchReport:
-    jobs = options.depth_jobs
     found: dict[int, list[DepthRound]] = defaultdict(list)
     with contextlib.ExitStack() as stack:
         # A server for each, so that the memory of one queue does not slow down the other.
         addresses = {
-            waiting: stack.enter_context(valkey(workspace.folder(f"depth-{waiting}"))) for waiting in options.waiting
+            waiting: stack.enter_context(embedded_queue(workspace.folder(f"depth-{waiting}")))
+            for waiting in options.waiting
         }
         for number in range(options.rounds):
             workspace.say(f"round {number + 1} of {options.rounds}")
-            for waiting, one in _round(addresses, jobs).items():
+            for waiting, one in _round(addresses, options.depth_jobs).items():
                 found[waiting].append(one)
+    return _report(options, found)
+
+
+def _report(options: Namespace, found: dict[int, list[DepthRound]]) -> BenchReport:
     names = ("worker", "server", "wall", "memory_before", "memory_after")
     rows: list[tuple[TableCell, ...]] = [
         (f"{waiting:,}", *figures(found[waiting], *names)) for waiting in options.waiting
@@ -77,9 +82,9 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
     return BenchReport(
         "depth",
         TITLE,
-        f"{jobs:,} jobs that do nothing, done by one BatchWorker in batches of 32, with as many others waiting behind "
-        f"them as the first column says, {PORTION:,} at a time on each queue in turn; {options.rounds} rounds, median "
-        "(lowest-highest).",
+        f"{options.depth_jobs:,} jobs that do nothing, done by one BatchWorker in batches of 32, with as many others "
+        f"waiting behind them as the first column says, {PORTION:,} at a time on alternating queues; {options.rounds} "
+        "rounds, median (lowest-highest).",
         [ResultTable(columns, rows)],
         goals=[
             Goal(

@@ -1,4 +1,4 @@
-"""The whole system under load, compared with the ceiling, which is measured in the same minutes."""
+"""Measures the whole system under load, and compares it with the ceiling, which is measured between the loads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from devtools.services import PostgresServer, postgresql
 from stress.bench import ceiling, load
 from stress.bench.ceiling import ClassifierPass
 from stress.bench.processes import BenchProcess, bench_process, cpu_seconds, pss_megabytes
-from stress.bench.site import NAMES, SiteProcesses, running_site
+from stress.bench.site import NAMES, SiteProcesses
 from stress.bench.workspace import Workspace, site_environment
 from stress.tables import BenchReport, Figure, Goal, ResultTable, TableCell, figures
 from worker.inference.cores import usable_cores
@@ -68,10 +68,8 @@ class SiteUnderLoad:
     processes: SiteProcesses
     photos: Sequence[Path]
     folder: Path
-    new_photos: bool
     server: PostgresServer | None
     answered: list[str] = field(default_factory=list)
-    loads: int = 0
 
     def done(self) -> int:
         return int(self.database.ask(do="done", files=[])["done"])
@@ -96,9 +94,7 @@ class SiteUnderLoad:
         """
         self.processes.wait_until_idle()
         done, before = self.done(), self.cpu_seconds()
-        self.loads += 1
-        first = 1_000_000 * self.loads if self.new_photos else None
-        result = load.send(self.site.url, self.photos, self.folder, clients=clients, seconds=seconds, first=first)
+        result = load.send(self.site.url, self.photos, self.folder, clients=clients, seconds=seconds)
         self.processes.wait_until_idle()
         after = self.cpu_seconds()
         done = self.done() - done
@@ -111,17 +107,21 @@ class SiteUnderLoad:
 
 
 def add_options(group: _ActionsContainer) -> None:
-    group.add_argument("--precision", default="f32", choices=["f32", "bf16"], help="of the network (%(default)s)")
-    group.add_argument("--seconds", type=int, default=15, help="of each load (default: %(default)s)")
-    group.add_argument("--warm-up", type=int, default=5, metavar="SECONDS", help="before the first (%(default)s)")
-    group.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 64, 256], help="at a time (1 8 32 64 256)")
+    group.add_argument("--precision", default="f32", choices=["f32", "bf16"], help="(default: %(default)s)")
+    group.add_argument("--seconds", type=int, default=15, help="duration of each load (default: %(default)s)")
+    group.add_argument("--warm-up", type=int, default=5, metavar="SECONDS", help="before the first load (%(default)s)")
     group.add_argument(
-        "--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="for the site; several times"
+        "--clients", type=int, nargs="+", default=[1, 8, 32, 64, 256], help="connections (1 8 32 64 256)"
     )
-    group.add_argument("--postgresql", action="store_true", help="as the site's database, instead of SQLite")
     group.add_argument(
-        "--new-photos", action="store_true", help="no photo twice: each gets a number of its own, in a comment"
+        "--env",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting; may be repeated",
     )
+    group.add_argument("--postgresql", action="store_true", help="use PostgreSQL instead of SQLite")
 
 
 def _setting(text: str) -> str:
@@ -146,13 +146,11 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         found = {size: [ceiling.measure(alone, size) for _ in range(FIRST_PASSES)] for size in sizes}
         batch_size = ceiling.best_batch_size(found)
         workspace.say("starting the site")
-        site = stack.enter_context(running_site(data_dir, environment))
+        site = stack.enter_context(RunningSite(data_dir, **environment))
         settings = site_environment(data_dir) | environment
         database = stack.enter_context(bench_process("site_process", environment=settings))
         folder = workspace.folder("endtoend-load")
-        loaded = SiteUnderLoad(
-            site, database, SiteProcesses(site), workspace.photos, folder, options.new_photos, server
-        )
+        loaded = SiteUnderLoad(site, database, SiteProcesses(site), workspace.photos, folder, server)
         workspace.say("warming up")
         loaded.send(WARM_UP_CLIENTS, options.warm_up)
         passes = [ceiling.measure(alone, batch_size)]
@@ -192,11 +190,10 @@ def _report(
     return BenchReport(
         "-".join(["endtoend", *map(str.lower, variants)]),
         ", ".join([TITLE, *variants]),
-        f"`manage.py up` with {settings}; wrk sends {options.photos} distinct photos to `POST /api/predict`"
-        f"{', each new to the site' if options.new_photos else ''}, for {options.seconds} s at a time; "
-        f"{options.rounds} rounds in turns, median (lowest-highest). The ceiling is the classifier alone in batches of "
-        f"{batch_size}, measured before and after each load, while the site was idle: "
-        f"{rate} predictions/s, {cpu} CPU ms each.",
+        f"`manage.py up` with {settings}; wrk sends {options.photos} distinct photos to `POST /api/predict` for "
+        f"{options.seconds} s at a time; {options.rounds} alternating rounds, median (lowest-highest). The ceiling is "
+        f"the classifier alone in batches of {batch_size}, measured before and after each load, while the site was "
+        f"idle: {rate} predictions/s, {cpu} CPU ms each.",
         _tables(rounds),
         goals=[
             Goal("no request fails", f"{failures:,} of {answered + failures:,}", failures == 0),

@@ -14,10 +14,9 @@ from devtools.processes import running
 
 ANSWER_SECONDS = 60
 
-# One thread of wrk loads all photos and sends them in turn. If each photo must be new to the site, a number replaces
-# `MARK` in a comment of the JPEG.
+# One thread of wrk loads all photos and sends them one after another.
 SCRIPT = """
-local bodies, sent, outcomes = {}, 0, nil
+local requests, sent, outcomes = {}, 0, nil
 
 function init(arguments)
   for number, path in ipairs(PHOTOS) do
@@ -29,23 +28,14 @@ function init(arguments)
     local tail = "\\r\\n--" .. BOUNDARY .. "--\\r\\n"
     wrk.method = "POST"
     wrk.headers["Content-Type"] = "multipart/form-data; boundary=" .. BOUNDARY
-    if FIRST then
-      local comment = photo:sub(1, 2) .. "\\255\\254\\0\\18"
-      local request = wrk.format(nil, nil, nil, head .. comment .. MARK .. photo:sub(3) .. tail)
-      local from, to = request:find(MARK, 1, true)
-      bodies[number] = { request:sub(1, from - 1), request:sub(to + 1) }
-    else
-      bodies[number] = wrk.format(nil, nil, nil, head .. photo .. tail)
-    end
+    requests[number] = wrk.format(nil, nil, nil, head .. photo .. tail)
   end
   outcomes = assert(io.open(OUTCOMES, "w"))
 end
 
 function request()
-  local body = bodies[sent % #bodies + 1]
   sent = sent + 1
-  if FIRST then return body[1] .. string.format("%016d", FIRST + sent) .. body[2] end
-  return body
+  return requests[(sent - 1) % #requests + 1]
 end
 
 function response(status, headers, body)
@@ -65,8 +55,8 @@ end
 class LoadResult:
     """`answered` holds the ids of predictions with status 200; `failures` counts all other requests.
 
-    `p50` and `p99` are milliseconds until an answer, whatever its status; `seconds` is the duration of the load, and
-    `cpu_seconds` the load generator's own CPU time.
+    `p50` and `p99` are milliseconds until an answer of any status. `seconds` is the duration of the load, and
+    `cpu_seconds` the CPU time of the load generator.
     """
 
     answered: list[str]
@@ -78,17 +68,11 @@ class LoadResult:
     cpu_seconds: float
 
 
-def send(
-    url: str, photos: Sequence[Path], folder: Path, *, clients: int, seconds: int, first: int | None = None
-) -> LoadResult:
-    """Sends photos to `/api/predict` from `clients` connections for so many seconds.
-
-    With `first`, each photo is new to the site: it gets a number, counted from `first`.
-    """
+def send(url: str, photos: Sequence[Path], folder: Path, *, clients: int, seconds: int) -> LoadResult:
+    """Sends photos to `/api/predict` for this number of seconds, from `clients` connections."""
     script, outcomes = folder / "load.lua", folder / "outcomes.txt"
-    facts = {"OUTCOMES": str(outcomes), "BOUNDARY": "photo-0f3c9a57", "MARK": "0123456789abcdef"}
+    facts = {"OUTCOMES": str(outcomes), "BOUNDARY": "photo-0f3c9a57"}
     lines = [f"{name} = {json.dumps(value)}" for name, value in facts.items()]
-    lines += [f"FIRST = {'nil' if first is None else first}"]
     lines += ["PHOTOS = {" + ", ".join(json.dumps(str(photo)) for photo in photos) + "}"]
     script.write_text("\n".join(lines) + SCRIPT)
     command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", f"--timeout={ANSWER_SECONDS}s"]

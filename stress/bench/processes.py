@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,8 @@ import psutil
 import redis
 
 from devtools.processes import running
-from mlsite import embedded_valkey
 
-START_SECONDS = 120
-
-# Nothing else of the environment reaches the measured processes: no developer's settings, no tuning of libraries.
+# The measured processes get only these variables: no settings of a developer, no tuning of libraries.
 KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
 
 
@@ -32,26 +28,8 @@ def clean_environment() -> None:
     os.environ |= {"ENV_FILE": os.devnull, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-@contextlib.contextmanager
-def valkey(data_dir: Path) -> Iterator[str]:
-    """Runs the queue server as `manage.py up` does, with its data in this folder. Yields its address."""
-    with running(embedded_valkey.command(data_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        address = f"unix://{embedded_valkey.socket_path(data_dir)}"
-        deadline = time.monotonic() + START_SECONDS
-        with redis.Redis.from_url(address) as connection:
-            while True:
-                try:
-                    connection.ping()
-                    break
-                except redis.ConnectionError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.02)
-        yield address
-
-
 class BenchProcess:
-    """A program of `stress.bench` in a process of its own. It answers each question with one line of JSON."""
+    """A running program of `stress.bench`, which answers each question with one line of JSON."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self._process = process
@@ -122,5 +100,5 @@ def server_cpu_seconds(connection: redis.Redis) -> float:
 
 
 def pss_megabytes(pid: int) -> float:
-    """Returns a process's memory in MB, of which it counts only its share where several processes share it."""
+    """Returns a process's memory in MB (PSS). Memory shared by several processes counts in equal parts."""
     return float(psutil.Process(pid).memory_full_info().pss / 1e6)

@@ -45,7 +45,7 @@ def _wait_until_written(connection: redis.Redis) -> None:
         rewriting = connection.info("persistence")["aof_rewrite_in_progress"]
         if not rewriting and server_cpu_seconds(connection) - before < 0.2 * IDLE_CORES:
             return
-    raise RuntimeError(f"the queue server still writes, {WRITING_SECONDS} s after it was filled")
+    raise RuntimeError(f"the queue server still writes {WRITING_SECONDS} s after it was filled")
 
 
 def require_done(queue: Queue, number: int) -> None:

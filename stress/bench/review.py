@@ -16,8 +16,8 @@ GOALS = ("list", "focus view", "next for me")
 
 
 def add_options(group: _ActionsContainer) -> None:
-    group.add_argument("--cases", type=int, default=100_000, help="default: %(default)s")
-    group.add_argument("--statements", type=int, default=500_000, help="about them (default: %(default)s)")
+    group.add_argument("--cases", type=int, default=100_000, help="number of cases (default: %(default)s)")
+    group.add_argument("--statements", type=int, default=500_000, help="number of statements (default: %(default)s)")
 
 
 def run(options: Namespace, workspace: Workspace) -> BenchReport:
@@ -34,7 +34,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         f"{options.cases:,} cases and {options.statements:,} statements, made by `manage.py seed_review`, on "
         f"{' and '.join(found)}. A reviewer's requests through Django's test client: all but the sockets; "
         "every request reads the session, the user and their permissions. The numbers beside the filters are counted "
-        "anew for each page but “list, again”; a site with so many cases counts them outside the request. "
+        "for each page except “list, again”; a site with this many cases counts them outside the request. "
         f"{options.rounds} rounds after one that does not count, median (lowest-highest) in milliseconds.",
         [_table(found)],
         goals=[_goal(found, page) for page in GOALS],
@@ -66,19 +66,14 @@ def _measure(name: str, settings: dict[str, str], options: Namespace, workspace:
 def _table(found: dict[str, Pages]) -> ResultTable:
     columns = ["page"]
     for database in found:
-        columns += [f"{database}, ms", "queries"]
+        columns += [f"{database}, ms", f"{database}, queries"]
     rows: list[list[TableCell]] = []
     for page in next(iter(found.values())):
         row: list[TableCell] = [page]
         for pages in found.values():
             row += [Figure.of(pages[page]["milliseconds"]), int(max(pages[page]["queries"]))]
         rows.append(row)
-    return ResultTable(_distinct(columns), rows)
-
-
-def _distinct(columns: list[str]) -> list[str]:
-    """Makes column heads unique, because they are keys in the JSON file."""
-    return [f"{name}{' ' * columns[:place].count(name)}" for place, name in enumerate(columns)]
+    return ResultTable(columns, rows)
 
 
 def _goal(found: dict[str, Pages], page: str) -> Goal:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import psutil
 
@@ -20,20 +18,8 @@ IDLE_CORES = 0.1  # that all processes together use for heartbeats and the like
 SETTLE_SECONDS = 120
 
 
-@contextlib.contextmanager
-def running_site(data_dir: Path, environment: dict[str, str], *arguments: str) -> Iterator[RunningSite]:
-    """Runs `manage.py up` with these arguments. Stops it also if it is interrupted while it starts."""
-    site = RunningSite(data_dir, *arguments, **environment)
-    try:
-        site.start()
-        yield site
-    finally:
-        if hasattr(site, "process"):
-            site.stop()
-
-
 class SiteProcesses:
-    """The processes that a site has now, by role. Processes that it starts later are not among them."""
+    """A snapshot of a site's processes, by role. It does not include processes that start later."""
 
     def __init__(self, site: RunningSite, roles: Mapping[str, str] = ROLES) -> None:
         up = psutil.Process(site.process.pid)
@@ -45,7 +31,7 @@ class SiteProcesses:
 
     def _add(self, process: psutil.Process, role: str) -> None:
         command = " ".join(process.cmdline())
-        # A child of the web server belongs to the web server, whatever its command line.
+        # A child of the web server also belongs to the web server.
         if role == "supervisor":
             role = next((found for part, found in self._roles.items() if part in command), role)
         self.by_role[role].append(process)
@@ -70,4 +56,4 @@ class SiteProcesses:
             before, used = used, sum(self.cpu_seconds().values())
             if used - before <= 0.5 * IDLE_CORES:
                 return
-        raise RuntimeError(f"the site still works, {SETTLE_SECONDS} s after the load has ended")
+        raise RuntimeError(f"the site is still busy {SETTLE_SECONDS} s after the load has ended")

@@ -16,8 +16,10 @@ CHUNK = 500  # ids in one statement; old SQLite allows 999
 
 
 def answer(do: str, files: list[str]) -> dict[str, Any]:
-    """`predict` queues these photos and waits for their answers. `done` counts all rows that are done, and among them
-    those whose ids are in these text files.
+    """Does one of two tasks, and returns the number of predictions that are done.
+
+    `predict` queues photos, and waits for their answers. `done` counts all rows, and as `found` those whose ids are in
+    text files.
     """
     return _predict(files) if do == "predict" else _done(files)
 

@@ -1,4 +1,4 @@
-"""How soon a worker with the OpenVINO engine is ready, and how much memory it takes."""
+"""Measures how long a worker with the OpenVINO engine takes to start, and how much memory it uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from rq.serializers import JSONSerializer
 
 from devtools.processes import running
 from devtools.running import ROOT
-from stress.bench.processes import START_SECONDS, BenchProcess, bench_process, pss_megabytes, valkey
+from devtools.services import embedded_queue
+from stress.bench.processes import BenchProcess, bench_process, pss_megabytes
 from stress.bench.workspace import Workspace, site_environment
 from stress.tables import BenchReport, Figure, Goal, ResultTable
 from worker.rq_batch.liveness import live_workers
@@ -25,6 +26,7 @@ TITLE = "Start of a worker"
 MOST_SECONDS = 3
 MOST_MEGABYTES = 350
 QUEUE = "predictions"
+START_SECONDS = 120
 
 
 def add_options(group: _ActionsContainer) -> None:
@@ -36,7 +38,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
     environment = site_environment(data_dir) | {"REUSE_ANSWERS": "0"}
     workspace.manage("migrate", "--verbosity", "0", data_dir=data_dir)
     seconds, memory, mapped = [], [], False
-    with valkey(data_dir) as address, bench_process("site_process", environment=environment) as site:
+    with embedded_queue(data_dir) as address, bench_process("site_process", environment=environment) as site:
         queue = Queue(QUEUE, connection=redis.Redis.from_url(address), serializer=JSONSerializer)
         for number in range(-1, options.rounds):
             workspace.say(f"round {number + 1} of {options.rounds}" if number >= 0 else "a first start, not counted")
@@ -86,7 +88,7 @@ def _start(
 def _has_tensorflow(pid: int) -> bool:
     """Returns whether a process has loaded a file of TensorFlow's package.
 
-    The name alone does not tell: OpenVINO has libraries of its own that read TensorFlow's files.
+    It compares whole paths, because OpenVINO's own readers of TensorFlow files also have TensorFlow in their names.
     """
     package = importlib.util.find_spec("tensorflow")
     if package is None or package.origin is None:

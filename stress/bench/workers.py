@@ -1,4 +1,4 @@
-"""How many batch workers one queue server keeps busy, with a job function that sleeps in place of a GPU."""
+"""Measures how many batch workers one queue server keeps busy. The job function sleeps in place of a GPU."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from rq import Queue
 
+from devtools.services import embedded_queue
 from stress.bench import queueing
 from stress.bench.jobs import CALL_SECONDS, GPU_BATCH, IMAGE_SECONDS
-from stress.bench.processes import BenchProcess, bench_process, server_cpu_seconds, valkey
+from stress.bench.processes import BenchProcess, bench_process, server_cpu_seconds
 from stress.bench.workspace import Workspace
 from stress.tables import BenchReport, Figure, ResultTable, TableCell, figures
 from worker.inference.cores import usable_cores
@@ -41,7 +42,7 @@ def add_options(group: _ActionsContainer) -> None:
 def run(options: Namespace, workspace: Workspace) -> BenchReport:
     counts = sorted(set(options.worker_counts))
     with contextlib.ExitStack() as stack:
-        address = stack.enter_context(valkey(workspace.folder("workers")))
+        address = stack.enter_context(embedded_queue(workspace.folder("workers")))
         queue = queueing.queue_at(address)
         workers = [stack.enter_context(bench_process("rq_process")) for _ in range(max(counts))]
         for worker in workers:  # imports happen now, and not while the others are measured
@@ -68,8 +69,8 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         TITLE,
         f"BatchWorker processes on one queue, with a batched function that only sleeps: {1000 * CALL_SECONDS:.0f} ms "
         f"a call and {1000 * IMAGE_SECONDS:.1f} ms an image, at most {GPU_BATCH} at once, {ideal:,.0f} images per "
-        f"second if nothing else took time. {options.worker_jobs:,} jobs for each worker; {options.rounds} rounds in "
-        "turns, median (lowest-highest).",
+        f"second if nothing else took time. {options.worker_jobs:,} jobs for each worker; {options.rounds} alternating "
+        "rounds, median (lowest-highest).",
         [ResultTable(columns, rows)],
         notes=[_saturation(counts, shares, found)],
     )

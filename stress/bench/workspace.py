@@ -23,7 +23,10 @@ R = TypeVar("R")
 
 
 class Workspace:
-    """The caller removes the folder `temporary`; `cache` stays for the next run."""
+    """Makes temporary folders, data folders and photos.
+
+    The caller removes the folder `temporary`; `cache` stays for the next run.
+    """
 
     def __init__(self, temporary: Path, cache: Path, photo_count: int) -> None:
         self._temporary = temporary

@@ -30,8 +30,6 @@ from stress.matrix.cells import Cell, CellSettings, ResultsFolder
 from stress.recorder import FAILED, OK, REFUSED
 from stress.tables import plural
 
-RESULTS = ROOT / "stress" / "results"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=_positive, nargs="+", default=matrix.USERS, help=_all(matrix.USERS))
@@ -44,17 +42,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--warm-up", type=float, metavar="SECONDS", help="before measuring (10; from 1,000 users on 50)"
     )
-    parser.add_argument("--seconds", type=float, default=15, help="to measure of each cell (15)")
-    parser.add_argument("--think", type=float, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="seconds (2 8)")
+    parser.add_argument("--seconds", type=float, default=15, help="measured in each cell (15)")
+    parser.add_argument(
+        "--think", type=float, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="thinking time (2 8)"
+    )
     parser.add_argument("--visitors", type=int, default=2, help="share of the users (2)")
     parser.add_argument("--api-clients", type=int, default=6, help="share of the users (6)")
     parser.add_argument("--people", type=int, default=2, help="share of the users (2)")
     parser.add_argument("--reviewers", type=int, default=1, choices=(0, 1), help="how many there are (1)")
     parser.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
-    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="of openvino (f32)")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="precision of OpenVINO (f32)")
     parser.add_argument("--photos", type=Path, help="folder of pictures (default: 200 made of sample photos)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder (default: stress/results)")
-    parser.add_argument("--cache", type=Path, default=ROOT / "var" / "bench", help="of model and photos (var/bench)")
+    parser.add_argument(
+        "--cache", type=Path, default=ROOT / "var" / "bench", help="cached model and photos (var/bench)"
+    )
     parser.add_argument("--list", action="store_true", help="only list the cells that would be measured")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devtools.running import RunningSite
 from stress.bench import machine
-from stress.bench.site import running_site
 from stress.bench.workspace import Workspace
 from stress.matrix import watch
 from stress.matrix.cells import Cell, CellSettings
@@ -46,7 +47,7 @@ class CellRunner:
         data_dir = self._prepared_folder(cell.name)
         began = time.monotonic()
         try:
-            with running_site(data_dir, _environment(cell, settings), "--workers", str(cell.workers)) as site:
+            with RunningSite(data_dir, "--workers", str(cell.workers), **_environment(cell, settings)) as site:
                 start_seconds = time.monotonic() - began
                 advance(AROUND_SECONDS / 2)
                 with (
@@ -56,7 +57,7 @@ class CellRunner:
                     found = _measure(load, watching, advance)
                 found["deaths"] = watch.deaths(site)
             begins, ends = found.pop("window")
-            found["rows"] = watch.answered(data_dir, begins, ends).as_json()
+            found["rows"] = watch.answered(data_dir, begins, ends)
             found["start_seconds"] = round(start_seconds, 1)
             return {"machine": described, **found}
         finally:
@@ -90,7 +91,7 @@ def _measure(load: list[LoadGenerator], watching: SiteWatch, advance: Advance) -
     after, last = watching.snapshot(), time.time()
     memory = watching.memory()
     wait_for_figures(load)
-    rows, reasons = merged(watch.read_recorded(generator.figures for generator in load))
+    rows, reasons = merged(json.loads(generator.figures.read_text()) for generator in load)
     cpu = watch.cpu_by_role(before, after)
     return {
         "window": (begins, ends),
@@ -116,6 +117,6 @@ def _wait_until(at: float, load: list[LoadGenerator], began: float, advance: Adv
     while (left := at - time.time()) > 0:
         time.sleep(min(TICK_SECONDS, left))
         for generator in load:
-            if generator.process.poll():  # 0 means that it measured to the end, sooner than this loop woke up
+            if generator.process.poll():  # 0: it measured to the end before this loop woke up
                 raise RuntimeError(generator.complaint())
         advance(AROUND_SECONDS / 2 + time.time() - began)

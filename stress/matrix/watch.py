@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,24 +128,12 @@ def batch_sizes(before: Mapping[str, float], after: Mapping[str, float]) -> dict
     return {"batches": int(count), "mean": round(jobs / count, 2) if count else None, "at_most": at_most}
 
 
-@dataclass
-class AnsweredRows:
-    """The predictions that were answered within a window, with their times in milliseconds."""
+def answered(data_dir: Path, begins: float, ends: float) -> dict[str, Any]:
+    """Counts the predictions that were answered within a window, and their batches and times in milliseconds.
 
-    number: int = 0
-    batches: int = 0
-    times: dict[str, Latencies] = field(
-        default_factory=lambda: {name: Latencies() for name in ("queue", "decode", "compute", "total")}
-    )
-
-    def as_json(self) -> dict[str, Any]:
-        times = {f"{name}_ms": row.figures() for name, row in self.times.items()}
-        return {"answered": self.number, "batches": self.batches, **times}
-
-
-def answered(data_dir: Path, begins: float, ends: float) -> AnsweredRows:
-    """Reads the predictions of a window, in seconds since the epoch, from the site's database."""
-    found = AnsweredRows()
+    The window is in seconds since the epoch. The rows come from the site's database.
+    """
+    times = {name: Latencies() for name in ("queue", "decode", "compute", "total")}
     starts = set()
     with contextlib.closing(sqlite3.connect(f"file:{data_dir / 'db.sqlite3'}?mode=ro", uri=True)) as database:
         rows = database.execute(
@@ -155,16 +142,14 @@ def answered(data_dir: Path, begins: float, ends: float) -> AnsweredRows:
             (_as_django(begins), _as_django(ends)),
         )
         for created, started, finished, decode, compute in rows:
-            found.number += 1
             starts.add(started)
             queue = (_seconds(started) - _seconds(created)) * 1000
             total = (_seconds(finished) - _seconds(created)) * 1000
-            for name, value in (("queue", queue), ("decode", decode), ("compute", compute), ("total", total)):
-                row = found.times[name]
+            for row, value in zip(times.values(), (queue, decode, compute, total), strict=True):
                 row.finished += 1
                 row.count(value)
-    found.batches = len(starts)
-    return found
+    figures = {f"{name}_ms": row.figures() for name, row in times.items()}
+    return {"answered": times["total"].finished, "batches": len(starts), **figures}
 
 
 def _as_django(seconds: float) -> str:
@@ -179,7 +164,3 @@ def _seconds(text: str) -> float:
 def deaths(site: RunningSite) -> list[str]:
     """Returns the messages of `manage.py up` about processes that ended by themselves."""
     return [line.strip() for line in site.output.splitlines() if " ended (" in line]
-
-
-def read_recorded(files: Iterable[Path]) -> list[dict[str, Any]]:
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]

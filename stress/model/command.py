@@ -7,22 +7,20 @@ import statistics
 import sys
 from pathlib import Path
 
-from devtools.running import ROOT
 from stress.bench.files import with_part
 from stress.matrix.cells import Cell, CellSettings, ResultsFolder
 from stress.model.costs import Costs, calibration, costs
 from stress.model.queueing import Forecast, forecast
+from stress.report.conclusions import HEADROOM
 from stress.report.measured import Matrix, Measured
 from stress.tables import ResultTable, number, plural, wrapped
 
 GOAL = 0.2
 ENOUGH = 100  # predictions: chance moves their number by its square root, and twice that is the goal
-HEADROOM = 0.7
 TARGETS = (1_000, 100_000)  # predictions per second
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--results", type=Path, default=ROOT / "stress" / "results", help="folder (stress/results)")
     parser.add_argument("--page", type=Path, help="write the tables into this page, between its `model` comments")
 
 
@@ -43,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def describe(matrix: Matrix, used: list[Measured], found: Costs) -> str:
-    told = {each.cell for each in used}
+    calibrating = {each.cell for each in used}
     cells = [each for each in matrix if any(each.cell.engine == engine for engine, _ in found.engines)]
     forecasts = [(each, _forecast(each, found)) for each in cells]
     return "\n\n".join(
@@ -51,8 +49,8 @@ def describe(matrix: Matrix, used: list[Measured], found: Costs) -> str:
             f"The costs, estimated from {len(used)} of {len(matrix)} cells:",
             _costs_table(found).as_markdown(),
             "Every cell as measured and as forecast; * marks the cells that the costs were estimated from:",
-            _cells_table(forecasts, told).as_markdown(),
-            _verdict([(each, said) for each, said in forecasts if each.cell not in told]),
+            _cells_table(forecasts, calibrating).as_markdown(),
+            _verdict([(each, expected) for each, expected in forecasts if each.cell not in calibrating]),
             "The cores that follow:",
             _sizes_table(found).as_markdown(),
         ]
@@ -61,12 +59,14 @@ def describe(matrix: Matrix, used: list[Measured], found: Costs) -> str:
 
 def _forecast(each: Measured, found: Costs) -> Forecast:
     """Forecasts a cell for the machine without the CPU time that other programs took."""
-    return forecast(each.cell, CellSettings(**each.found["settings"]), found, gone=each.others_share * each.cores)
+    return forecast(
+        each.cell, CellSettings(**each.found["settings"]), found, other_cores=each.others_share * each.cores
+    )
 
 
-def error(said: float, measured: float) -> float:
+def error(expected: float, measured: float) -> float:
     """Returns the forecast's error, relative to the result."""
-    return said / measured - 1 if measured else 0.0
+    return expected / measured - 1 if measured else 0.0
 
 
 def _costs_table(found: Costs) -> ResultTable:
@@ -85,22 +85,22 @@ def _costs_table(found: Costs) -> ResultTable:
     return ResultTable(("", "CPU ms"), rows)
 
 
-def _cells_table(forecasts: list[tuple[Measured, Forecast]], told: set[Cell]) -> ResultTable:
+def _cells_table(forecasts: list[tuple[Measured, Forecast]], calibrating: set[Cell]) -> ResultTable:
     heads = ("", "predictions/s", "model", "off by", "mean ms", "model", "off by", "refused", "model")
     rows = []
-    for each, said in forecasts:
+    for each, expected in forecasts:
         mean = each.ms("mean")
         rows.append(
             (
-                f"{each.cell}{' *' if each.cell in told else ''}",
+                f"{each.cell}{' *' if each.cell in calibrating else ''}",
                 number(each.rate),
-                number(said.rate),
-                f"{error(said.rate, each.rate):+.0%}",
+                number(expected.rate),
+                f"{error(expected.rate, each.rate):+.0%}",
                 "–" if mean is None else f"{mean:,.0f}",
-                f"{1000 * said.seconds:,.0f}",
-                "–" if mean is None else f"{error(1000 * said.seconds, mean):+.0%}",
+                f"{1000 * expected.seconds:,.0f}",
+                "–" if mean is None else f"{error(1000 * expected.seconds, mean):+.0%}",
                 f"{each.refused_share:.0%}",
-                f"{said.refused:.0%}",
+                f"{expected.refused:.0%}",
             )
         )
     return ResultTable(heads, rows)
@@ -109,12 +109,12 @@ def _cells_table(forecasts: list[tuple[Measured, Forecast]], told: set[Cell]) ->
 def _verdict(forecasts: list[tuple[Measured, Forecast]]) -> str:
     """Summarizes the errors of the cells that the costs were not estimated from."""
     every = len(forecasts)
-    forecasts = [(each, said) for each, said in forecasts if each.rate * each.seconds >= ENOUGH]
+    forecasts = [(each, expected) for each, expected in forecasts if each.rate * each.seconds >= ENOUGH]
     if not forecasts:
         return "No cells were measured that can test the model."
     few = every - len(forecasts)
-    off = [abs(error(said.rate, each.rate)) for each, said in forecasts]
-    late = [abs(error(1000 * said.seconds, mean)) for each, said in forecasts if (mean := each.ms("mean"))]
+    off = [abs(error(expected.rate, each.rate)) for each, expected in forecasts]
+    late = [abs(error(1000 * expected.seconds, mean)) for each, expected in forecasts if (mean := each.ms("mean"))]
     good = sum(1 for value in off if value <= GOAL)
     text = (
         f"{'Goal met' if good == len(off) else 'GOAL MISSED'}: the rate within {GOAL:.0%} in every cell that the costs "

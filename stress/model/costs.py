@@ -32,16 +32,16 @@ STATIC = "/static/"
 class EngineCosts:
     """CPU seconds of a worker: for `each` prediction and for each `batch`.
 
-    `light_ms` is the time from request to answer without a queue. `alone` and `together` are the number of cores that
-    one worker keeps busy, with one picture and with full batches, where cores are free. They may be fewer than its
-    threads, because it also fetches, commits and waits.
+    `light_ms` is the time from request to answer without a queue. `cores_single` and `cores_batch` are the number of
+    cores that one worker keeps busy with single pictures and with full batches, if enough cores are free. They may be
+    fewer than its threads, because it also fetches, commits and waits.
     """
 
     each: float
     batch: float
     light_ms: float
-    alone: float
-    together: float
+    cores_single: float
+    cores_batch: float
 
     def prediction(self, batch_size: float) -> float:
         return self.each + self.batch / batch_size
@@ -74,7 +74,7 @@ class Costs:
 
 
 def calibration(matrix: Matrix) -> list[Measured]:
-    """Returns the cells to estimate the costs from: for a partial matrix, every second number of users."""
+    """Returns the cells to estimate the costs from. A partial matrix uses every second number of users."""
     every = matrix.values(lambda cell: cell.users)
     users = CALIBRATION_USERS if set(CALIBRATION_USERS) <= set(every) else every[::2]
     return [each for each in matrix if each.cell.users in users and each.cell.batch_size in CALIBRATION_BATCHES]
@@ -110,16 +110,16 @@ def _engine(cells: Sequence[Measured], engine: str, workers: int) -> EngineCosts
     each, batch = _solve(mine, (predictions, batches), lambda found: found.cores_of("worker"))
     fewest = min(found.cell.users for found in mine)
     light = [found.ms("mean") or 0.0 for found in mine if found.cell.users == fewest]
-    # With one picture, workers do not depend on how many there are.
-    alone = [_cores_per_worker(found) for found in same if _is_overloaded(found) and found.cell.batch_size == 1]
+    # A worker with single pictures uses the same number of cores, however many workers there are.
+    single = [_cores_per_worker(found) for found in same if _is_overloaded(found) and found.cell.batch_size == 1]
     full = [found for found in mine if _is_overloaded(found) and found.cell.batch_size > 1]
-    together = [_cores_per_worker(found) for found in full if _busy(found) < SATURATED]
+    batch_cores = [_cores_per_worker(found) for found in full if _busy(found) < SATURATED]
     threads = max(1, mine[0].cores // workers)
-    return EngineCosts(each, batch, fmean(light), max(alone, default=1.0), max(together, default=float(threads)))
+    return EngineCosts(each, batch, fmean(light), max(single, default=1.0), max(batch_cores, default=float(threads)))
 
 
 def _queue_filled(cells: Sequence[Measured]) -> float:
-    """Returns 1 if no cell was crowded."""
+    """Returns the mean waiting time of crowded cells, as a share of the longest; 1 if no cell was crowded."""
     found = [each for each in cells if each.refused_share > CROWDED]
     waits = [(each.ms("mean") or 0.0) / 1000 / QUEUE_SECONDS for each in found]
     return min(1.0, fmean(waits)) if waits else 1.0

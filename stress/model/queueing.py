@@ -72,7 +72,7 @@ class UserMix:
         return PERSON_STEPS * self.think
 
     def pages(self, seconds: float) -> float:
-        """Returns the rate of pages if an answer takes so long, without the API's predictions, refusals, and files."""
+        """Returns pages per second if an answer takes `seconds`, without predictions by the API, refusals and files."""
         again = RELOADS * min(1.0, seconds / PAGE_WAIT / 2)
         people = self.people * (PERSON_PAGES + again) / (self.person_think + seconds)
         return (self.visitors + self.reviewers * REVIEWER_PAGES) / self.think + people
@@ -81,18 +81,19 @@ class UserMix:
         return STATICS * (self.visitors / self.think + self.people / (self.person_think + seconds))
 
     def one_class(self, seconds: float) -> tuple[float, float]:
-        """Combines clients and people into one kind of users: returns their number, and the thinking time with which
-        they send at the same rate if an answer takes so long.
+        """Combines clients and people into one kind of users. Returns their number and their mean thinking time.
+
+        With this thinking time, they send at the same rate as before if an answer takes `seconds`.
         """
         number = self.clients + self.people
         rate = self.clients / (self.think + seconds) + self.people / (self.person_think + seconds)
         return number, number / rate - seconds if rate else self.think
 
 
-def forecast(cell: Cell, settings: CellSettings, costs: Costs, gone: float = 0.0) -> Forecast:
+def forecast(cell: Cell, settings: CellSettings, costs: Costs, other_cores: float = 0.0) -> Forecast:
     """Forecasts a cell, by iterating until rate, wait and refusals are consistent.
 
-    `gone`: the cores that unrelated programs used.
+    `other_cores`: the number of cores that unrelated programs used.
     """
     engine = costs.engine(cell.engine, cell.workers)
     mix = UserMix.of(cell.users, settings)
@@ -104,7 +105,7 @@ def forecast(cell: Cell, settings: CellSettings, costs: Costs, gone: float = 0.0
         pages = mix.pages(around + wait)
         web = min(1.0, pages * costs.web_page + refusals * costs.web_refusal + rate * costs.web_prediction)
         requests = pages + mix.files(around + wait) + refusals + rate
-        other = web + rate * costs.rest_prediction + requests * costs.generator_request + gone
+        other = web + rate * costs.rest_prediction + requests * costs.generator_request + other_cores
         left = max(0.05, costs.cores * costs.usable - other)  # workers have the lowest priority
         new_rate, new_wait, new_refusals, batch = _balance(cell, costs, mix, left, around, wait, settings.patient)
         rate += 0.3 * (new_rate - rate)
@@ -115,15 +116,15 @@ def forecast(cell: Cell, settings: CellSettings, costs: Costs, gone: float = 0.0
 
 
 def _service(cell: Cell, costs: Costs, left: float, present: Numbers) -> tuple[Numbers, Numbers]:
-    """Returns the predictions per second that the workers answer with so many present, and the batch size.
+    """Returns the predictions per second of all workers, and the batch size, for each number of predictions present.
 
-    `left`: the cores that are left for them.
+    `left`: the number of cores that are free for the workers.
     """
     engine = costs.engine(cell.engine, cell.workers)
     busy = np.minimum(float(cell.workers), present)
     batch = np.clip(present / busy / IN_HAND, 1.0, float(cell.batch_size))
     # A worker uses no more threads than it has pictures.
-    cores = np.clip(batch * engine.alone, engine.alone, max(engine.together, engine.alone))
+    cores = np.clip(batch * engine.cores_single, engine.cores_single, max(engine.cores_batch, engine.cores_single))
     return np.minimum(left, busy * cores) / (engine.each + engine.batch / batch), batch
 
 
@@ -142,7 +143,7 @@ def _balance(
     clients_present = mix.clients * seconds / (mix.think + around + seconds)
     if clients_present <= MOST_WAITING and seconds <= QUEUE_SECONDS:
         return rate, seconds, 0.0, batch
-    # The API's limit is reached: so many of its requests wait, and those of people.
+    # The limit of the API is reached. Requests from the page wait in addition to it.
     highest = float(departures[-1])
     seconds = min(QUEUE_SECONDS * costs.queue_filled, _seconds_until(highest, mix))
     outside = mix.clients - MOST_WAITING * (1 + mix.think / seconds)
@@ -157,7 +158,7 @@ def _chain(arrivals: Numbers, departures: Numbers) -> Numbers:
 
 
 def _seconds_until(rate: float, mix: UserMix) -> float:
-    """Finds, by bisection, how long it takes to answer all waiting requests of the API and of people."""
+    """Returns the seconds to answer all waiting requests of the API and the page, found by bisection."""
     low, high = 0.0, 1e5
     for _ in range(100):
         middle = (low + high) / 2

@@ -1,1 +1,1 @@
-"""The report: from what the matrix has kept to tables, plots and conclusions in words."""
+"""The report: tables, plots and conclusions in words, from the results of the matrix."""

@@ -14,7 +14,6 @@ from stress.report.plots import plots
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--results", type=Path, default=ROOT / "stress" / "results", help="folder (stress/results)")
     parser.add_argument("--output", type=Path, default=ROOT / "stress", help="folder of report.md and plots/ (stress)")
 
 

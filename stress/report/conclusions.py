@@ -12,7 +12,7 @@ from stress.tables import plural
 SATURATED = 0.95  # of the highest rate of a curve: from there on, more users hardly raise the rate
 BUSY = 0.9  # of all cores: the machine is saturated
 GAIN = 0.1  # two runs of the same cell differ by less than this
-HEADROOM = 0.7  # how busy a machine may be that must answer in time
+HEADROOM = 0.7  # busy share of a core up to which answers come in time
 DISTURBED = 0.05  # of the CPU time, used by unrelated programs
 
 
@@ -181,7 +181,7 @@ def _generator(every: list[Measured]) -> Iterator[str]:
     least = min(every, key=lambda each: each.generator_share)
     yield (
         f"Locust ran on the same machine and took {least.generator_share:.1%} to {most.generator_share:.1%} of its CPU "
-        f"time (most: {most.cell}). On a machine of its own it would leave that to the system."
+        f"time (most: {most.cell}). On a separate machine, it would leave this time to the system."
     )
     disturbed = [each for each in every if each.others_share > DISTURBED]
     if disturbed:

@@ -1,4 +1,4 @@
-"""The results of cells, under the names that the report uses."""
+"""The results of cells, and the figures that the report derives from them."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Matrix:
         return sorted({of(cell) for cell in self.by_cell})
 
     def curve(self, engine: str, workers: int, batch_size: int) -> list[Measured]:
-        """Returns the cells that differ only in the number of users, in its order."""
+        """Returns the cells that differ only in the number of users, from few to many."""
         return [
             each
             for each in self

@@ -23,8 +23,7 @@ def page(matrix: Matrix, plots: Sequence[LinePlot]) -> str:
     parts = [
         "# Stress report",
         wrapped(
-            "Written by `python -m stress report` from the files in results/, with every figure and every sentence "
-            "that holds one."
+            "`python -m stress report` writes this page, with all figures and conclusions, from the files in results/."
         ),
     ]
     if not len(matrix):

@@ -128,7 +128,7 @@ def test_answered_counts_only_the_window(tmp_path: Path) -> None:
         database.execute("INSERT INTO predictions_prediction VALUES (?, ?, ?, ?, 3.5, 20)", (state, *times))
     database.commit()
     database.close()
-    found = watch.answered(tmp_path, begins, begins + 1).as_json()
+    found = watch.answered(tmp_path, begins, begins + 1)
     assert (found["answered"], found["batches"]) == (2, 1)
     assert (found["queue_ms"]["mean"], found["total_ms"]["mean"], found["decode_ms"]["mean"]) == (1500, 2500, 3.5)
 

@@ -27,7 +27,7 @@ KNOWN = Costs(
     web_refusal=0.0004,
     rest_prediction=0.0005,
     generator_request=0.0003,
-    engines={("openvino", 1): EngineCosts(each=0.012, batch=0.004, light_ms=30, alone=1.0, together=2.0)},
+    engines={("openvino", 1): EngineCosts(each=0.012, batch=0.004, light_ms=30, cores_single=1.0, cores_batch=2.0)},
 )
 CLIENTS_ONLY = replace(SETTINGS, visitor_weight=0, person_weight=0, api_weight=1, reviewers=0)
 
@@ -81,7 +81,7 @@ def test_estimates_known_costs(measured: Callable[..., Measured]) -> None:
     assert engine.each == pytest.approx(0.012, rel=0.02) and engine.batch == pytest.approx(0.004, rel=0.05)
     assert engine.light_ms == 30
     # As busy as the worker was with 1,000 users, who had to wait.
-    assert engine.alone == pytest.approx(60 * 0.016) and engine.together == pytest.approx(90 * 0.013)
+    assert engine.cores_single == pytest.approx(60 * 0.016) and engine.cores_batch == pytest.approx(90 * 0.013)
 
 
 def test_costs_depend_on_the_number_of_workers(measured: Callable[..., Measured]) -> None:
@@ -95,13 +95,13 @@ def test_costs_depend_on_the_number_of_workers(measured: Callable[..., Measured]
 
 def test_light_load_does_not_limit_the_cores_of_a_worker(measured: Callable[..., Measured]) -> None:
     engine = costs([_made(measured, 50, 1, 8), _made(measured, 50, 32, 9)]).engines["openvino", 1]
-    assert (engine.alone, engine.together) == (1.0, 2.0)
+    assert (engine.cores_single, engine.cores_batch) == (1.0, 2.0)
 
 
 def test_saturated_cells_do_not_limit_the_cores_of_a_worker(measured: Callable[..., Measured]) -> None:
     def together(rate: float) -> float:
         mix = _made(measured, 1000, 32, rate, mean=9000)
-        return costs([_made(measured, 50, 32, 9), mix]).engines["openvino", 1].together
+        return costs([_made(measured, 50, 32, 9), mix]).engines["openvino", 1].cores_batch
 
     assert together(70) == pytest.approx(70 * 0.013)
     assert together(120) == 2.0, "all threads"
@@ -116,18 +116,18 @@ def test_waiting_time_where_most_are_refused_is_measured(measured: Callable[...,
 
 
 def test_few_users_do_not_wait() -> None:
-    said = forecast(_cell(10), CLIENTS_ONLY, KNOWN)
-    assert said.rate == pytest.approx(10 / (5 + 0.03), rel=0.01)
-    assert said.seconds == pytest.approx(0.03, rel=0.1)
-    assert said.refused == 0 and said.batch == pytest.approx(1, abs=0.05)
+    expected = forecast(_cell(10), CLIENTS_ONLY, KNOWN)
+    assert expected.rate == pytest.approx(10 / (5 + 0.03), rel=0.01)
+    assert expected.seconds == pytest.approx(0.03, rel=0.1)
+    assert expected.refused == 0 and expected.batch == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("users", [10, 100, 400, 700, 1000])
 def test_littles_law_holds_without_refusals(users: int) -> None:
-    said = forecast(_cell(users), CLIENTS_ONLY, KNOWN)
-    if not said.refused:
-        assert said.rate * (5 + said.seconds) == pytest.approx(users, rel=0.03)
-    assert said.refused == 0 or users > 600
+    expected = forecast(_cell(users), CLIENTS_ONLY, KNOWN)
+    if not expected.refused:
+        assert expected.rate * (5 + expected.seconds) == pytest.approx(users, rel=0.03)
+    assert expected.refused == 0 or users > 600
 
 
 def test_rate_is_limited_by_the_cores() -> None:
@@ -139,10 +139,10 @@ def test_rate_is_limited_by_the_cores() -> None:
 
 
 def test_waiting_is_bounded_where_many_are_refused() -> None:
-    said = forecast(_cell(5000), CLIENTS_ONLY, KNOWN)
+    expected = forecast(_cell(5000), CLIENTS_ONLY, KNOWN)
     impatient = forecast(_cell(5000), replace(CLIENTS_ONLY, patient=False), KNOWN)
-    assert 0.3 < said.refused < impatient.refused < 1
-    assert said.seconds == pytest.approx(MOST_WAITING / said.rate, rel=0.1)
+    assert 0.3 < expected.refused < impatient.refused < 1
+    assert expected.seconds == pytest.approx(MOST_WAITING / expected.rate, rel=0.1)
     assert forecast(_cell(5000), SETTINGS, KNOWN).seconds <= QUEUE_SECONDS + 0.03 + 1e-6
 
 
@@ -153,7 +153,7 @@ def test_one_picture_at_a_time_uses_one_core() -> None:
 
 
 def test_cores_of_unrelated_programs_are_missing() -> None:
-    free, taken = (forecast(_cell(1000), CLIENTS_ONLY, KNOWN, gone=gone).rate for gone in (0, 1))
+    free, taken = (forecast(_cell(1000), CLIENTS_ONLY, KNOWN, other_cores=other_cores).rate for other_cores in (0, 1))
     assert taken == pytest.approx(free / 2, rel=0.05)
 
 
@@ -163,18 +163,18 @@ def test_user_mix_follows_the_weights() -> None:
 
 
 def test_reports_its_errors(measured: Callable[..., Measured]) -> None:
-    told = [_made(measured, users, size, users / 10) for users in (50, 250) for size in (1, 32)]
+    used = [_made(measured, users, size, users / 10) for users in (50, 250) for size in (1, 32)]
     settings = {**vars(SETTINGS)}
     test = _made(measured, 100, 32, 12, settings=settings)
     few = _made(measured, 10, 32, 9)  # 90 predictions
-    text = describe(Matrix([*told, test, few]), told, costs(told))
+    text = describe(Matrix([*used, test, few]), used, costs(used))
     assert "estimated from 4 of 6 cells" in text and "| openvino, 1 worker, batch 1, 50 users * |" in text
     assert "Goal met: the rate within 20% in every cell" in text and "1 of 1; half of them within" in text
     assert "Not counted: 1 with fewer than 100 predictions" in " ".join(text.split())
     wrong = _made(measured, 100, 32, 25)
-    text = describe(Matrix([*told, wrong]), told, costs(told))
+    text = describe(Matrix([*used, wrong]), used, costs(used))
     assert "GOAL MISSED" in text and "0 of 1" in text
-    assert "No cells were measured that can test the model." in describe(Matrix(told), told, costs(told))
+    assert "No cells were measured that can test the model." in describe(Matrix(used), used, costs(used))
 
 
 def test_command_writes_its_part_of_the_page(

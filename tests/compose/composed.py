@@ -1,4 +1,4 @@
-"""The whole system as `docker-compose up` starts it, in a project of its own, on free ports."""
+"""The whole system as `docker-compose up` starts it, in a separate Compose project, on free ports."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ NO_SETTINGS = Path(__file__).with_name("empty.env")
 
 
 class ComposedSite(Site):
-    """Use as a context manager: whatever happens, no container, network or volume of it stays behind."""
+    """A running Compose project, as a context manager that always removes its containers, networks and volumes."""
 
     def __init__(self, **settings: str) -> None:
         self.project = f"mlsite-test-{os.getpid()}"
         port, queue_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.queue_url = f"redis://127.0.0.1:{queue_port}/0"
-        # Nothing of this process's own settings, nor of somebody's `.env`: an empty one is read in its place.
+        # The containers get neither this process's settings nor a developer's `.env`: Compose reads an empty one.
         engine = {name: value for name, value in os.environ.items() if name.startswith(("DOCKER_", "COMPOSE_"))}
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -55,11 +55,11 @@ class ComposedSite(Site):
 
     def __exit__(self, *_: object) -> None:
         logs = self.compose("logs", "--no-color", "--tail=200", check=False)
-        print(logs)  # noqa: T201 - pytest shows it where something failed
+        print(logs)  # noqa: T201 - pytest shows it if a test fails
         self.compose("down", "--volumes", "--remove-orphans", "--timeout=30", check=False)
 
     def compose(self, *arguments: str, seconds: float = UP_SECONDS, check: bool = True) -> str:
-        """Runs Compose; what it prints. Raises `AssertionError` with all of that if it fails or takes too long."""
+        """Runs Compose and returns its output. Raises `AssertionError` with the output and errors if it fails."""
         return self._run([*self._compose, *arguments], seconds, check)
 
     def docker(self, *arguments: str, seconds: float = 60) -> str:
@@ -76,14 +76,14 @@ class ComposedSite(Site):
         self.compose("up", "--detach", "--no-build", "--scale", f"worker={workers}")
 
     def execute(self, service: str, *command: str) -> str:
-        """What a command says that runs in a container of this service."""
+        """Runs a command in a container of this service and returns its output."""
         return self.compose("exec", "-T", service, *command)
 
     def query(self, sql: str) -> str:
         return self.execute("postgres", "psql", "-U", "mlsite", "-d", "mlsite", "-Atc", sql).strip()
 
     def containers(self, service: str) -> list[str]:
-        """The ids of those that run."""
+        """Returns the ids of the service's running containers."""
         labels = {"com.docker.compose.project": self.project, "com.docker.compose.service": service}
         filters = [word for name, value in labels.items() for word in ("--filter", f"label={name}={value}")]
         return self.docker("ps", "--quiet", "--no-trunc", *filters).split()
@@ -93,7 +93,7 @@ class ComposedSite(Site):
         return dict(facts)
 
     def health(self, service: str) -> set[str]:
-        """`healthy`, `starting`, `unhealthy`: what the containers of this service are."""
+        """Returns the states of the service's containers: `healthy`, `starting` or `unhealthy`."""
         return {self.inspect(container)["State"]["Health"]["Status"] for container in self.containers(service)}
 
     def until_healthy(self, service: str, seconds: float = 120) -> None:
@@ -104,7 +104,7 @@ class ComposedSite(Site):
 
 
 def _compose_command() -> list[str]:
-    """Compose 2, a part of Docker, where it is there; else Compose 1."""
+    """Returns the command of Compose 2, which is a part of Docker, or else of Compose 1."""
     plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
     if plugin.returncode == 0:
         return ["docker", "compose"]

@@ -1,6 +1,6 @@
-"""The containers as they are started for others: what they are made of, and that they lose nothing under load.
+"""The containers of docker-compose.yml: what they contain, and that they lose no prediction under load.
 
-Run by `make test-compose` only. The tests share one system and follow each other.
+Only `make test-compose` runs these tests. They share one system and run in the order of this file.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from devtools.load import SiteLoad, queue_server
+from devtools.load import SiteLoad, queue_connection
 from devtools.running import eventually
 from tests.compose.composed import ComposedSite
 
-LEAST_ANSWERS = 100  # under load, before and after what is done to the system
+LEAST_ANSWERS = 100  # under load, before and after each fault
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[ComposedSite]:
-    # The same cuts of one photo are sent again and again, and have to be computed each time.
+    # Without REUSE_ANSWERS, workers compute photos that were sent before.
     with ComposedSite(REUSE_ANSWERS="false", LOG_FORMAT="json") as running:
         yield running
 
@@ -32,7 +32,7 @@ def load(site: ComposedSite) -> Iterator[SiteLoad]:
 
 
 def _assert_answered_once(site: ComposedSite, load: SiteLoad, *, all_heard: bool = True) -> None:
-    """`all_heard`: nothing happened that could have kept an announcement from us."""
+    """Checks that each accepted photo was answered once. `all_heard`: no announcement can have been lost."""
     load.until_answered(LEAST_ANSWERS, seconds=120)
     answers = load.settled()
     assert len(answers) == len(load.accepted) >= 2 * LEAST_ANSWERS
@@ -46,11 +46,11 @@ def _assert_answered_once(site: ComposedSite, load: SiteLoad, *, all_heard: bool
 
 
 def _living_workers(site: ComposedSite) -> int:
-    with queue_server(site) as server:
+    with queue_connection(site) as server:
         return int(server.scard("rq:workers:predictions"))
 
 
-def test_a_photo_is_answered(site: ComposedSite, coffee: bytes) -> None:
+def test_answers_a_photo(site: ComposedSite, coffee: bytes) -> None:
     answer = site.predict(coffee)
     assert answer.status_code == 200
     assert answer.json()["prediction"] == "espresso"
@@ -74,7 +74,7 @@ def test_feedback_is_a_row_and_a_line(site: ComposedSite, coffee: bytes) -> None
     assert [prediction in line and "said in a container" in line for line in lines] == [True]
 
 
-def test_one_id_in_the_logs_of_web_and_worker(site: ComposedSite, coffee: bytes) -> None:
+def test_request_id_is_in_the_logs_of_web_and_worker(site: ComposedSite, coffee: bytes) -> None:
     assert site.predict(coffee, **{"X-Request-ID": "look-for-me"}).headers["X-Request-ID"] == "look-for-me"
     for service in ("web", "worker"):
 
@@ -85,7 +85,7 @@ def test_one_id_in_the_logs_of_web_and_worker(site: ComposedSite, coffee: bytes)
         eventually(said, f"a line of {service} with the request's id", 20)
 
 
-def test_what_the_containers_are(site: ComposedSite) -> None:
+def test_containers_are_unprivileged_and_have_no_compiler(site: ComposedSite) -> None:
     for service in ("web", "worker", "exporter"):
         assert site.execute(service, "id", "-u").strip() == "10001"
         found = site.execute(service, "sh", "-c", "command -v gcc cc make ld || echo none")
@@ -93,12 +93,12 @@ def test_what_the_containers_are(site: ComposedSite) -> None:
     has_tensorflow = "import importlib.util; print(importlib.util.find_spec('tensorflow') is not None)"
     assert site.execute("worker", "python", "-c", has_tensorflow).strip() == "False"
     assert site.execute("exporter", "python", "-c", has_tensorflow).strip() == "True"
-    # One core's worth of time is what the compose file gives each worker.
+    # docker-compose.yml gives each worker the time of one core.
     cores = "from worker.inference.cores import usable_cores; print(usable_cores())"
     assert site.execute("worker", "python", "-c", cores).strip() == "1"
 
 
-def test_a_killed_worker(site: ComposedSite, load: SiteLoad) -> None:
+def test_killed_worker_loses_no_prediction(site: ComposedSite, load: SiteLoad) -> None:
     killed = site.containers("worker")[0]
     site.docker("kill", "--signal=KILL", killed)
     assert len(site.containers("worker")) == 1
@@ -108,29 +108,29 @@ def test_a_killed_worker(site: ComposedSite, load: SiteLoad) -> None:
     _assert_answered_once(site, load)
 
 
-def test_more_workers_and_fewer(site: ComposedSite, load: SiteLoad) -> None:
+def test_scaling_workers_loses_no_prediction(site: ComposedSite, load: SiteLoad) -> None:
     for workers in (4, 1):
         site.scale(workers)
         eventually(lambda workers=workers: _living_workers(site) == workers, f"{workers} workers", 120)
         load.until_answered(LEAST_ANSWERS)
-    assert not load.refused
+    assert not load.rejected
     _assert_answered_once(site, load)
 
 
 @pytest.mark.parametrize("service", ["redis", "postgres"])
-def test_a_restarted_server(site: ComposedSite, load: SiteLoad, service: str) -> None:
+def test_restarted_server_loses_no_prediction(site: ComposedSite, load: SiteLoad, service: str) -> None:
     site.compose("restart", service)
     eventually(site.is_ready, "readiness", 120)
     _assert_answered_once(site, load, all_heard=False)
-    assert {refusal.status_code for refusal in load.refused} <= {500, 503}
+    assert {response.status_code for response in load.rejected} <= {500, 503}
 
 
-def test_all_are_healthy(site: ComposedSite) -> None:
+def test_all_services_are_healthy(site: ComposedSite) -> None:
     for service in ("web", "worker", "exporter", "redis", "postgres"):
         site.until_healthy(service)
 
 
-def test_what_was_said_survives_new_containers(site: ComposedSite) -> None:
+def test_feedback_survives_new_containers(site: ComposedSite) -> None:
     before = site.query("select count(*) from feedback_feedback")
     site.compose("down", "--timeout=30")
     site.scale(1)
