@@ -1,4 +1,4 @@
-"""All settings, read from the environment in this one place (see the table in the README).
+"""All settings, read from the environment in this one place (docs/configuration.md explains each).
 
 The defaults are safe for production: without `DEBUG`, no secret has a default value.
 """
@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from mlsite import embedded_valkey, logs
 from mlsite.environment import Env, boolean, database, number, one_of
 from mlsite.secret_files import read_secret
+from worker.inference.engines import ENGINES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -178,7 +179,7 @@ RQ = {"WORKER_CLASS": "predictions.prediction_worker.PredictionWorker"}
 
 DEFAULT_MODEL = "efficientnet-lite0"  # `manage.py up` installs it if no model is active
 MODEL = env("MODEL", default="")  # empty: the version that `manage.py model activate` chose
-ENGINE = env("ENGINE", cast=one_of("openvino", "tensorflow"), default="openvino")
+ENGINE = env("ENGINE", cast=one_of(*ENGINES), default="openvino")
 PRECISION = env("PRECISION", cast=one_of("f32", "bf16"), default="f32")
 if PRECISION != "f32" and ENGINE != "openvino":
     raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
