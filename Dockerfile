@@ -34,8 +34,8 @@ models = Repository(Path('/opt/mlsite/models')); models.activate(str(models.inst
 # --- Runtime images ---
 
 FROM base AS runtime
-# All images use the same user id, so that they can share volumes. A new volume takes its owner from the folder that it
-# covers.
+# All images use the same user id, so that they can share volumes. A new volume gets the owner of the folder on which it
+# is mounted.
 RUN groupadd --gid 10001 app && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp app \
  && install -d -o app -g app -m 0750 /data /data/models /src/feedback \
  && install -d -o app -g app -m 0700 /secrets

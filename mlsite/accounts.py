@@ -13,7 +13,10 @@ LEAD = "lead"
 
 
 def create_first_lead() -> tuple[str, str] | None:
-    """Creates a lead if nobody can manage the reviewers yet. Returns the name and the password, which is not stored."""
+    """Creates a lead if nobody can manage the reviewers yet, and returns the name and password; otherwise `None`.
+
+    The password is not stored in clear: the caller has to show it.
+    """
     if User.objects.filter(Q(is_superuser=True) | Q(groups__name=LEADS), is_active=True, is_staff=True).exists():
         return None
     create_roles()
@@ -26,6 +29,7 @@ def create_first_lead() -> tuple[str, str] | None:
 
 
 def new_password() -> str:
+    """A random password of 16 characters."""
     return secrets.token_urlsafe(12)
 
 

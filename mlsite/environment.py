@@ -1,4 +1,4 @@
-"""What django-environ does not do: strict values, and errors that name the variable."""
+"""Reads environment variables more strictly than django-environ: a wrong value is an error that names the variable."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Env(environ.FileAwareEnv):  # type: ignore[misc] # it has no type hints
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
+    """Returns a cast that accepts only these words."""
+
     def cast(value: str) -> str:
         if value not in choices:
             raise ValueError(f"{value!r} is none of: {', '.join(choices)}")
@@ -48,11 +50,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def boolean(value: str) -> bool:
-    """django-environ takes each word that it does not know for false."""
+    """Parses a word of `YES` or `NO`. django-environ would take every other word for false."""
     return one_of(*YES, *NO)(value.lower()) in YES
 
 
 def number(kind: type[int] | type[float], minimum: float, maximum: float) -> Callable[[str], float]:
+    """Returns a cast to a number from `minimum` to `maximum`, both included."""
+
     def cast(value: str) -> float:
         number = kind(value)
         if not minimum <= number <= maximum:

@@ -30,7 +30,7 @@ class RoleField(forms.ChoiceField):
 
 
 class AccountForm(AccountModelForm):
-    """An account as a lead may change it. `changed_by`: the lead."""
+    """The fields of an account that a lead may change. `changed_by` is that lead."""
 
     changed_by: User
     role = RoleField()
@@ -51,16 +51,16 @@ class AccountForm(AccountModelForm):
     def clean(self) -> dict[str, Any]:
         if self.initial["role"] == LEADS:
             if self.cleaned_data.get("role") != LEADS and "role" in self.cleaned_data:
-                self._must_be_allowed("role", "You can't take the role from yourself. Ask another lead.")
+                self._add_error_if_forbidden("role", "You can't take the role from yourself. Ask another lead.")
             if self.instance.is_active and not self.cleaned_data.get("is_active"):
-                self._must_be_allowed("is_active", "You can't deactivate yourself. Ask another lead.")
+                self._add_error_if_forbidden("is_active", "You can't deactivate yourself. Ask another lead.")
         return self.cleaned_data
 
-    def _must_be_allowed(self, field: str, to_oneself: str) -> None:
+    def _add_error_if_forbidden(self, field: str, message_for_oneself: str) -> None:
         if accounts.is_last_lead(self.instance):
             self.add_error(field, "This is the last active lead. Make somebody else a lead first.")
         elif self.instance.pk == self.changed_by.pk:
-            self.add_error(field, to_oneself)
+            self.add_error(field, message_for_oneself)
 
 
 class NewAccountForm(AccountCreationForm):
@@ -95,7 +95,7 @@ class NewAccountForm(AccountCreationForm):
 
 
 class NewPasswordForm(PasswordForm):
-    """A new password for somebody else's account. Disabling the password is no choice: nobody could log in."""
+    """A new password for somebody else's account. It cannot be disabled: nobody could log in."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

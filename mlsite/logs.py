@@ -32,7 +32,7 @@ class RequestLogMiddleware(RequestMiddleware):
     """django-structlog's middleware, and the `X-Request-ID` header in both directions."""
 
     def prepare(self, request: HttpRequest) -> None:
-        """Binds the id only: the user would cost a query, and a line when the request starts would be a second one."""
+        """Binds only the id: to bind the user would cost a query. Logs nothing yet: each request gets one line."""
         request._started = time.perf_counter()  # type: ignore[attr-defined]
         given = request.headers.get(HEADER, "")
         bind_contextvars(request_id=given if _ACCEPTED_ID.fullmatch(given) else str(uuid4()))

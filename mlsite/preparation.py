@@ -59,7 +59,7 @@ def prepare_static_files(report: Report) -> None:
 
 
 def prepare_model(report: Report) -> ModelVersion:
-    """Returns the active version. Installs `MODEL`, or the default model if no version is active.
+    """Returns the active version. Installs `MODEL` if it is missing, or the default model if no version is active.
 
     Raises `worker.inference.repository.RepositoryError` if no valid version can be installed.
     """

@@ -1,8 +1,8 @@
 """Secrets that the site generates once and keeps in files.
 
-`manage.py up` keeps its secret key so. `python -m mlsite.secret_files FOLDER` writes the secrets that containers share:
-it runs before all others, and so without the settings, which need a secret themselves. It stores the secrets that the
-environment gives (`SECRET_KEY`, `POSTGRES_PASSWORD`) and generates the others.
+`manage.py up` keeps its secret key in such a file. `python -m mlsite.secret_files FOLDER` writes the secrets that
+containers share. It stores the secrets that the environment gives (`SECRET_KEY`, `POSTGRES_PASSWORD`) and generates the
+others. It runs before all other containers, and without the settings, which need a secret themselves.
 """
 
 import os
@@ -48,7 +48,7 @@ def write_secrets(folder: Path, environment: Mapping[str, str]) -> None:
     os.umask(0o077)
     _keep(folder / "secret-key", environment.get("SECRET_KEY", "").strip())
     password = _keep(folder / "database-password", environment.get("POSTGRES_PASSWORD", "").strip())
-    # PostgreSQL takes the password when it creates its folder, and never again: a changed password has to be changed
+    # PostgreSQL reads the password only when it creates its folder. A password that changes later has to be changed
     # there too.
     replace_text(
         folder / "database-url", f"postgres://{DATABASE}:{quote(password, safe='')}@{DATABASE_HOST}:5432/{DATABASE}\n"

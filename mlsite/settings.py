@@ -1,6 +1,6 @@
-"""All settings, read from the environment in this one place (docs/configuration.md explains each).
+"""All settings, read from the environment. docs/configuration.md explains each variable.
 
-The defaults are safe for production: without `DEBUG`, no secret has a default value.
+The defaults are safe for production, and no secret has a default value.
 """
 
 import logging
@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from mlsite import embedded_valkey, logs
 from mlsite.environment import Env, boolean, database, number, one_of
 from mlsite.secret_files import read_secret
-from worker.inference.engines import ENGINES
+from worker.inference.engines import ENGINES, PRECISIONS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -180,7 +180,7 @@ RQ = {"WORKER_CLASS": "predictions.prediction_worker.PredictionWorker"}
 DEFAULT_MODEL = "efficientnet-lite0"  # `manage.py up` installs it if no model is active
 MODEL = env("MODEL", default="")  # empty: the version that `manage.py model activate` chose
 ENGINE = env("ENGINE", cast=one_of(*ENGINES), default="openvino")
-PRECISION = env("PRECISION", cast=one_of("f32", "bf16"), default="f32")
+PRECISION = env("PRECISION", cast=one_of(*PRECISIONS), default="f32")
 if PRECISION != "f32" and ENGINE != "openvino":
     raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
 ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 0: one for each usable core
@@ -194,7 +194,7 @@ UPLOAD_MAX_PIXELS = env("UPLOAD_MAX_PIXELS", cast=number(int, 1, 500_000_000), d
 
 # --- Review ---------------------------------------------------------------------------------------
 
-REVIEW_BELOW_SCORE = env("REVIEW_BELOW_SCORE", cast=number(float, 0, 1), default=0.1)  # a less sure answer opens a case
+REVIEW_BELOW_SCORE = env("REVIEW_BELOW_SCORE", cast=number(float, 0, 1), default=0.1)  # a lower score opens a case
 REVIEW_SAMPLE_RATE = env("REVIEW_SAMPLE_RATE", cast=number(float, 0, 1), default=0.01)  # of all pictures
 REVIEW_CLAIM_MINUTES = env("REVIEW_CLAIM_MINUTES", cast=number(int, 1, 1440), default=15)
 
@@ -202,7 +202,7 @@ REVIEW_CLAIM_MINUTES = env("REVIEW_CLAIM_MINUTES", cast=number(int, 1, 1440), de
 
 WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each current request holds one
 
-# --- Files ----------------------------------------------------------------------------------------
+# --- Static files, uploads and exports ------------------------------------------------------------
 
 STATIC_URL = "/static/"
 STATIC_ROOT = env("STATIC_DIR", cast=absolute_path, default=DATA_DIR / "static")
@@ -266,4 +266,4 @@ structlog.configure(
     wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     cache_logger_on_first_use=True,
 )
-DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # the user would cost a query
+DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # to log the user would cost a query

@@ -14,7 +14,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # prctl(2), Linux only
 
-# From supervisord's log, because neither its events nor its XML-RPC interface tell which signal ended a process: an
+# A death in supervisord's log. Neither its events nor its XML-RPC interface tell which signal ended a process: an
 # EXITED event has no exit status at all, and `exitstatus` is -1 for each signal.
 _DIED = re.compile(r"exited: (?P<name>\S+) \((?P<how>.*); not expected\)")
 

@@ -1,4 +1,4 @@
-"""All URLs of the site. docs/api.md describes the contract."""
+"""All URLs of the site. docs/api.md describes each, except those of the admin."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -55,17 +55,17 @@ class AccountAdmin(DjangoUserAdmin):
     list_per_page = 50
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        return super().get_list_filter(request) if _is_superuser(request) else (RoleFilter, "is_active")
+        return super().get_list_filter(request) if is_superuser(request) else (RoleFilter, "is_active")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        """Hides accounts that a lead may not see; hidden accounts cannot be changed in any view."""
+        """Hides accounts that a lead may not see, from every view."""
         groups = Group.objects.filter(user=OuterRef("pk"))
         # Decisions that the reviewer has not undone.
         decisions = Decision.objects.filter(reviewer=OuterRef("pk"), undone_by__isnull=True)
         decisions = decisions.filter(kind__in=Decision.CAN_BE_UNDONE).order_by()
         counted = decisions.values("reviewer").annotate(number=Count("pk")).values("number")
         found = super().get_queryset(request)
-        found = found if _is_superuser(request) else found.filter(is_staff=True, is_superuser=False)
+        found = found if is_superuser(request) else found.filter(is_staff=True, is_superuser=False)
         return found.annotate(
             is_lead=Exists(groups.filter(name=LEADS)),
             is_reviewer=Exists(groups.filter(name=REVIEWERS)),
@@ -95,16 +95,16 @@ class AccountAdmin(DjangoUserAdmin):
         """False if the account may do more than a lead, who could otherwise set its password and log in with it."""
         if not super().has_change_permission(request, obj):
             return False
-        return obj is None or _is_superuser(request) or not accounts.may_do_more_than_a_lead(obj)
+        return obj is None or is_superuser(request) or not accounts.may_do_more_than_a_lead(obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Decisions keep their author. A superuser may delete an account without decisions."""
-        return _is_superuser(request) and super().has_delete_permission(request, obj)
+        return is_superuser(request) and super().has_delete_permission(request, obj)
 
     # --- The forms --------------------------------------------------------------------------------
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        if _is_superuser(request):
+        if is_superuser(request):
             return super().get_fieldsets(request, obj)
         if obj is None:
             password = {
@@ -124,14 +124,14 @@ class AccountAdmin(DjangoUserAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        if _is_superuser(request) or obj is None:
+        if is_superuser(request) or obj is None:
             return super().get_readonly_fields(request, obj)
         return ("username", "password_link", "last_login", "date_joined", "decisions_made")
 
     def get_form(  # type: ignore[override] # as in Django's own class
         self, request: HttpRequest, obj: User | None = None, **kwargs: Any
     ) -> type[ModelForm[User]]:
-        if _is_superuser(request):
+        if is_superuser(request):
             return super().get_form(request, obj, **kwargs)
         form = super().get_form(request, obj, **kwargs, form=NewAccountForm if obj is None else AccountForm)
         if issubclass(form, AccountForm):
@@ -148,7 +148,7 @@ class AccountAdmin(DjangoUserAdmin):
             self.message_user(request, format_html(text, form.instance, password), messages.WARNING)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        if _is_superuser(request):
+        if is_superuser(request):
             return super().user_change_password(request, id, form_url)
         if self.has_change_permission(request) and unquote(id) == str(request.user.pk):
             return redirect("admin:password_change")  # it asks for the old password
@@ -159,5 +159,5 @@ class AccountAdmin(DjangoUserAdmin):
         return super(AccountAdmin, copied).user_change_password(request, id, form_url)
 
 
-def _is_superuser(request: HttpRequest) -> bool:
+def is_superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_active and request.user.is_superuser)

@@ -13,6 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django_rq.models import Dashboard
 
+from mlsite.admin.accounts import is_superuser
+
 admin.site.unregister(Dashboard)
 
 
@@ -21,13 +23,13 @@ class QueueAdmin(django_rq.admin.QueueAdmin):
     """Restricts django-rq's pages, on which all staff, reviewers included, could otherwise empty a queue."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return _is_superuser(request)
+        return is_superuser(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_superuser(request)
+        return is_superuser(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_superuser(request)
+        return is_superuser(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -43,12 +45,8 @@ def _for_superusers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         # django-rq redirects anonymous users to the login.
-        if request.user.is_authenticated and not _is_superuser(request):
+        if request.user.is_authenticated and not is_superuser(request):
             raise PermissionDenied
         return view(request, *args, **options)
 
     return guarded
-
-
-def _is_superuser(request: HttpRequest) -> bool:
-    return bool(request.user.is_active and request.user.is_superuser)

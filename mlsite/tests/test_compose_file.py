@@ -52,7 +52,7 @@ def test_services_have_limits_and_restart(compose: dict[str, Any], service: str)
 
 
 def test_settings_are_safe_to_deploy(compose: dict[str, Any], tmp_path: Path) -> None:
-    """`check --deploy` has no warnings for the settings of the containers behind a proxy, as in the README."""
+    """`check --deploy` has no warnings for the settings of the containers behind a proxy (docs/deploying.md)."""
     write_secrets(tmp_path, {})
     given = {"HTTPS": "true", "ALLOWED_HOSTS": "pictures.example.org"}
     settings = {

@@ -1,6 +1,6 @@
 """Each role can open its own pages of the admin, and no others.
 
-The test expects a route that is in no list to admit nobody, so that a new route cannot be forgotten here.
+A route that is in no list must admit nobody, so a new route cannot be forgotten here.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _admin() -> dict[str, URLPattern]:
 
 def _addresses(case: Case, account: User) -> dict[str, str]:
     """One URL for each route, with ids of existing rows."""
-    there = {
+    row_ids = {
         "predictions_image": case.image_id,
         "predictions_prediction": case.prediction_id,
         "feedback_feedback": case.feedback.all()[0].pk,
@@ -76,7 +76,7 @@ def _addresses(case: Case, account: User) -> dict[str, str]:
     own = {
         "case_id": case.pk,
         "bulk": uuid4(),
-        "export_id": there["learning_export"],
+        "export_id": row_ids["learning_export"],
         "name": "statements",
         "app_label": "feedback",
         "id": account.pk,
@@ -86,8 +86,8 @@ def _addresses(case: Case, account: User) -> dict[str, str]:
     }
     addresses = {}
     for name, route in _admin().items():
-        model = next((model for model in there if name.startswith(model)), "")
-        values = own | {"object_id": there.get(model, 1)}
+        model = next((model for model in row_ids if name.startswith(model)), "")
+        values = own | {"object_id": row_ids.get(model, 1)}
         names = route.pattern.converters or route.pattern.regex.groupindex
         addresses[name] = reverse(f"admin:{name}", kwargs={key: values.get(key, "x") for key in names})
     return addresses

@@ -1,4 +1,4 @@
-"""Classify the bytes of images: preprocessing, forward pass, and the best labels."""
+"""Classifies the bytes of images: preprocessing, forward pass, and the best labels."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Classifier:
         threads: int = 0,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Self:
-        """Load a version. `engine`, `precision` and `threads` are those of `load_engine`.
+        """Loads a version. `engine`, `precision` and `threads` are those of `load_engine`.
 
         Args:
             max_pixels: the largest width x height that is decoded, see `Preprocessor`.
@@ -84,7 +84,7 @@ class Classifier:
         return cls(version, loaded, preprocess, decode_threads=cores + (cores + 1) // 2)
 
     def warm_up(self, max_batch: int = 1) -> None:
-        """Compute every micro-batch size that batches of up to `max_batch` images need, so that none is slow later."""
+        """Computes every micro-batch size that batches of up to `max_batch` images need, so that none is slow later."""
         self._engine.warm_up(range(1, min(max_batch, self._engine.micro_batch_size) + 1))
         # Pillow loads its decoders, and the version its labels, at the first use.
         file = io.BytesIO()
@@ -92,7 +92,7 @@ class Classifier:
         self.classify([file.getvalue()])
 
     def classify(self, images: Sequence[bytes | Exception]) -> BatchResult:
-        """Classify a batch; the streams of the engine work on its micro-batches in parallel.
+        """Classifies a batch; the streams of the engine work on its micro-batches in parallel.
 
         Args:
             images: encoded images (JPEG, PNG, GIF or WebP). The caller may pass an exception for an image that it
@@ -116,7 +116,7 @@ class Classifier:
         )
 
     def _pipeline(self, micro_batches: list[Sequence[bytes | Exception]]) -> Iterator[BatchResult]:
-        """Compute in this thread while the other threads decode the images that follow."""
+        """Computes in this thread while the other threads decode the images that follow."""
         decoding = self._threads.map(self._decode, [image for batch in micro_batches for image in batch])
         for micro_batch in micro_batches:
             started = time.perf_counter()

@@ -14,7 +14,7 @@ def usable_cores(cgroup: Path = CGROUP) -> int:
 
     A limit of one and a half cores counts as two: one thread would leave half a core idle.
     """
-    limit = _limit(cgroup)
+    limit = _container_limit(cgroup)
     return max(1, scheduled_cores() if limit is None else min(scheduled_cores(), math.ceil(limit)))
 
 
@@ -23,7 +23,7 @@ def scheduled_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _limit(cgroup: Path) -> float | None:
+def _container_limit(cgroup: Path) -> float | None:
     """The container's CPU limit in cores (`cpu.max` of cgroup v2, quota / period of v1), or None without a limit."""
     try:
         quota, period = (cgroup / "cpu.max").read_text().split()

@@ -1,4 +1,4 @@
-"""Turn the bytes of an image into the pixels that a network takes, as its manifest describes."""
+"""Turns the bytes of an image into the pixels that a network takes, as its manifest describes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Preprocessor:
         self.max_pixels = max_pixels
 
     def __call__(self, data: bytes) -> NDArray[np.uint8]:
-        """Decode an image.
+        """Decodes an image.
 
         Takes the first frame of an animation, applies the EXIF orientation, and puts transparent images on white.
 
@@ -88,7 +88,7 @@ class Preprocessor:
         return np.asarray(square if transpose is None else square.transpose(transpose))
 
     def _require_size(self, image: Image.Image) -> None:
-        """Check the size in the header, because a few kilobytes can decode to gigabytes."""
+        """Checks the size in the header, because a few kilobytes can decode to gigabytes."""
         if image.width * image.height > self.max_pixels:
             message = f"The image has {image.width} x {image.height} pixels; at most {self.max_pixels:,} are accepted."
             raise UndecodableImage("too-many-pixels", message)
@@ -129,7 +129,7 @@ def rgb(image: Image.Image) -> Image.Image:
 
 
 def in_8_bit(image: Image.Image) -> Image.Image:
-    """Convert 16-bit grey to 8 bits, and its transparent value to white. Other images are returned unchanged.
+    """Converts 16-bit grey to 8 bits, and its transparent value to white. Other images are returned unchanged.
 
     Pillow's own conversion clips values instead of scaling them.
     """

@@ -112,13 +112,13 @@ class Bookkeeper:
             job.restore(fields)
             return TakenJob(job, int(fields.get(b"deaths", 0)))
         except Exception:
-            # It could not be read next time either. If it were kept, it would stop one worker after the other.
+            # It could not be read next time either. If it were kept, it would stop each worker that takes it.
             logger.exception("Job %s cannot be read and is dropped from queue %s.", job_id, queue.name)
             self._connection.lrem(queue.intermediate_queue_key, -1, job_id)
             return None
 
     def wait(self, queue: Queue, seconds: float) -> str | None:
-        """Waits so long for a job, moves it to the intermediate queue and returns its id."""
+        """Waits up to so many seconds for a job. Moves it to the intermediate queue and returns its id, or `None`."""
         job_id = self._connection.blmove(queue.key, queue.intermediate_queue_key, seconds)  # type: ignore[arg-type]
         return as_text(job_id) if job_id else None
 
@@ -153,7 +153,7 @@ class Bookkeeper:
     ) -> list[FinishCode]:
         """Records jobs that returned, each given as (job, result, seconds to keep the result).
 
-        The seconds are -1 for ever, and must not be 0.
+        -1 keeps a result for ever. 0 is not allowed: RQ's own code records such jobs.
         """
         if not returned:
             return []

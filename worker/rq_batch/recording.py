@@ -75,20 +75,25 @@ class RecordingWorker(SimpleWorker):
             self.executions.pop(member.started.id, None)
             if code == FinishCode.RECORDED:
                 member.job.send_webhooks(JobStatus.FINISHED)
-        if special:
-            owned = self._bookkeeper.owned(queue, [member for member, _outcome in special])
-            for (member, outcome), ours in zip(special, owned, strict=True):
-                if ours:
-                    failures += self._record_special(queue, member, outcome)
-        return failures
+        return failures + self._record_special(queue, special)
 
-    def _record_special(self, queue: Queue, member: TakenJob, outcome: object) -> list[Failure]:
-        """Records one job by RQ's own functions: for dependents, repeats, rate limits and results that are not kept."""
-        try:
-            self._finalize_success(member.job, queue, member.started, outcome)
-        except Exception as error:  # noqa: BLE001 - as in RQ, any exception fails the job
-            return [Failure(member, error)]
-        return []
+    def _record_special(self, queue: Queue, returned: Sequence[tuple[TakenJob, object]]) -> list[Failure]:
+        """Records jobs one by one with RQ's own functions. Returns those whose recording raised.
+
+        It is for jobs with dependents, repeats or rate limits, and for results that are not kept.
+        """
+        failures: list[Failure] = []
+        if not returned:
+            return failures
+        owned = self._bookkeeper.owned(queue, [member for member, _outcome in returned])
+        for (member, outcome), ours in zip(returned, owned, strict=True):
+            if not ours:
+                continue
+            try:
+                self._finalize_success(member.job, queue, member.started, outcome)
+            except Exception as error:  # noqa: BLE001 - as in RQ, any exception fails the job
+                failures.append(Failure(member, error))
+        return failures
 
     def _record_failures(self, queue: Queue, failures: Sequence[Failure], ended: datetime) -> None:
         """Records the jobs that raised: does what RQ's `handle_job_failure` does for one job, in one transaction."""

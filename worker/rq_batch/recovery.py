@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 # A job fails when this many workers have died while they ran it.
 TOO_MANY_DEATHS = 3
 
-# A live worker starts a job within milliseconds after taking it. After so long the worker must be dead.
+# A live worker starts a job within milliseconds after taking it. A worker that takes longer than this is dead.
 UNSTARTED_SECONDS = 10
 
 

@@ -1,7 +1,7 @@
 """An RQ worker that runs many queued jobs of the same function as one call.
 
-`taking.py` forms batches, this module runs them, and `recording.py` records what became of their jobs. What happens
-to the jobs of a worker that was killed is told in `recovery.py`.
+`taking.py` forms batches, this module runs them, `recording.py` records their outcomes, and `recovery.py` recovers the
+jobs of killed workers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class BatchWorker(RecordingWorker):
     Anyone who can write to Redis can still name any function for a worker to call: keep Redis as private as a database.
 
     A worker of a single queue loses no job, even if it is killed. Redis offers no way to wait for several queues and
-    move the job in one step: a worker of several queues that is killed in that very instant loses the job.
+    move the job in one step: a worker of several queues that is killed between the two steps loses the job.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -80,7 +80,7 @@ class BatchWorker(RecordingWorker):
         """Called with jobs that were cancelled before they could be started. Logs them."""
         self.log.info("Worker %s: dropped %d cancelled jobs", self.name, len(jobs))
 
-    # --- Starting, living, ending ---
+    # --- Start, heartbeat, end ---
 
     def work(self, *args: Any, max_jobs: int | None = None, **kwargs: Any) -> bool:
         """Works until it is stopped, or until it has run `max_jobs` jobs: the last batch is cut to that number.
@@ -138,7 +138,7 @@ class BatchWorker(RecordingWorker):
     def _shutdown(self) -> None:
         """Makes the worker stop after the current batch. A second signal puts the batch back (see `execute_job`).
 
-        RQ raises an exception out of the signal handler if the worker is idle, wherever the code is at that moment.
+        RQ raises an exception out of the signal handler if the worker is idle, wherever the code is.
         Here an idle worker notices within a second that it was asked to stop.
         """
         self._stop_requested = True
@@ -212,7 +212,7 @@ class BatchWorker(RecordingWorker):
             self.connection.rpush(queue.intermediate_queue_key, job_id)
         return self._taker.take(queue, self._jobs_left, first=job_id) if job_id else None
 
-    # --- Running it ---
+    # --- Running a batch ---
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Runs the batch whose first job is `job`."""
@@ -237,7 +237,7 @@ class BatchWorker(RecordingWorker):
         """Runs a single job as RQ does."""
         seconds: float | None = None
         if job.timeout and job.timeout > 0:
-            # RQ's `perform_job` includes the callbacks, which have time-outs of their own.
+            # RQ's `perform_job` includes the callbacks, which have separate time-outs.
             success = job.success_callback_timeout if job._success_callback_name else 0
             failure = job.failure_callback_timeout if job._failure_callback_name else 0
             seconds = job.timeout + success + failure

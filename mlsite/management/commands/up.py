@@ -57,7 +57,7 @@ class Command(BaseCommand):
             _require_free(*self.address)
         preparation.prepare_data_folder()
         preparation.prepare_secret_key()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there are processes to stop in order
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # until `run` stops its processes in order
         with _locked_data_folder():
             try:
                 self.prepare()
@@ -191,7 +191,7 @@ def _url(address: tuple[str, int]) -> str:
 
 
 def _not_ready(address: tuple[str, int] | None) -> str:
-    """The parts that are not ready, or an empty string. Asks the site, or the parts themselves if there is no site."""
+    """Names the parts that are not ready. Asks the site for them, or checks them itself if there is no web server."""
     if address is None:
         return ", ".join(name for name, state in health.states().items() if state != "ok")
     request = urllib.request.Request(  # noqa: S310 - http, by construction

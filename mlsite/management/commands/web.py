@@ -1,4 +1,4 @@
-"""`manage.py web`: runs only the web server, for sites whose processes something else supervises, such as Docker."""
+"""`manage.py web`: runs only the web server, for sites that Docker or another program supervises."""
 
 import os
 import sys

@@ -48,7 +48,7 @@ class Engine(Protocol):
     micro_batch_size: int
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute probabilities.
+        """Computes probabilities.
 
         Args:
             batch: uint8 (n, size, size, 3), values 0 to 255, C-contiguous, as `Preprocessor` makes them: in the
@@ -61,11 +61,11 @@ class Engine(Protocol):
         """
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
-        """Compute batches of these sizes in every stream, so that no later batch of such a size is slow."""
+        """Computes batches of these sizes in every stream, so that no later batch of such a size is slow."""
 
 
 def load_engine(version: ModelVersion, *, engine: str = "openvino", precision: str = "f32", threads: int = 0) -> Engine:
-    """Load a model version.
+    """Loads a model version.
 
     Args:
         engine: a key of `ENGINES`.

@@ -1,4 +1,4 @@
-"""The engine for CPUs: OpenVINO with one thread a stream. Does not import TensorFlow."""
+"""The engine for CPUs: OpenVINO with one thread per stream. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class OpenVinoEngine:
         rule = version.manifest.preprocessing
         self.streams = threads = threads or usable_cores()
         self._size = rule.size
-        model = _normalising(core.read_model(version.file("xml")), rule)
+        model = _with_normalisation(core.read_model(version.file("xml")), rule)
         self._model = core.compile_model(model, "CPU", _options(precision, threads))
         self._idle: SimpleQueue[_InferRequest] = SimpleQueue()
         for _ in range(threads):
@@ -57,14 +57,15 @@ class OpenVinoEngine:
             self._idle.put(request)
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
-        # All requests at once, so that every stream computes: each prepares itself when it first meets a shape.
+        # Takes all requests at once, so that every stream computes: each prepares itself for a shape when it first
+        # computes that shape.
         requests = [self._idle.get() for _ in range(self.streams)]
         try:
             with ThreadPoolExecutor(self.streams) as threads:
                 for size in batch_sizes:
-                    pictures = np.zeros((size, self._size, self._size, 3), np.uint8)
+                    batch = np.zeros((size, self._size, self._size, 3), np.uint8)
                     barrier = threading.Barrier(self.streams)
-                    list(threads.map(_InferRequest.warm_up, requests, repeat(pictures), repeat(barrier)))
+                    list(threads.map(_InferRequest.warm_up, requests, repeat(batch), repeat(barrier)))
         finally:
             for request in requests:
                 self._idle.put(request)
@@ -75,7 +76,7 @@ class _InferRequest:
 
     The request works only on memory that OpenVINO allocated; pixels are copied into it. A request that holds a NumPy
     array can deadlock: OpenVINO releases the array while it holds an internal lock, and needs the GIL for that, while
-    another thread holds the GIL and waits for the internal lock. Before this, one start in thirty hung. For the same
+    another thread holds the GIL and waits for the internal lock: one start in thirty hung. For the same
     reason all requests are created before the first one computes.
     """
 
@@ -112,8 +113,8 @@ def _core() -> Any:
     return openvino.Core()
 
 
-def _normalising(model: Any, rule: Preprocessing) -> Any:
-    """Prepend the manifest's normalisation, so that the input is uint8: a quarter of the bytes of float32."""
+def _with_normalisation(model: Any, rule: Preprocessing) -> Any:
+    """Prepends the manifest's normalisation, so that the input is uint8: a quarter of the bytes of float32."""
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
     steps.input().preprocess().convert_element_type(openvino.Type.f32).mean(list(rule.mean)).scale(list(rule.std))

@@ -32,7 +32,7 @@ class TensorFlowEngine:
     def __init__(self, version: ModelVersion, *, precision: str, threads: int) -> None:
         if precision != "f32":
             raise EngineError("the tensorflow engine computes in f32 only; use the openvino engine for bf16")
-        _limit(threads)
+        _set_threads(threads)
         version.check("keras")
         network = keras.saving.load_model(version.file("keras"), compile=False, safe_mode=True)
         rule = version.manifest.preprocessing
@@ -56,8 +56,8 @@ class TensorFlowEngine:
             self.predict(np.zeros((size, self._size, self._size, 3), np.uint8))
 
 
-def _limit(threads: int) -> None:
-    """Set the number of threads, which TensorFlow accepts only before its first computation in a process."""
+def _set_threads(threads: int) -> None:
+    """Sets the number of threads, which TensorFlow accepts only before its first computation in a process."""
     threads = threads or usable_cores()
     chosen = tf.config.threading.get_intra_op_parallelism_threads() or scheduled_cores()  # 0: TensorFlow's own choice
     if chosen == threads:

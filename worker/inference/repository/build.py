@@ -1,4 +1,4 @@
-"""Build the files of a version from a recipe and its weights. Imports TensorFlow and OpenVINO when called."""
+"""Builds the files of a version from a recipe and its weights. Imports TensorFlow and OpenVINO when called."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOLERANCE = 1e-3
 
 
 def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> int:
-    """Write every file of a version but its manifest into `folder`, and return the number of classes.
+    """Writes every file of a version except its manifest into `folder`, and returns the number of classes.
 
     Raises:
         WeightsUnavailable, WeightsMismatch: see `Recipe.network`.
@@ -71,7 +71,7 @@ def _installed(package: str) -> str | None:
 
 
 def write_openvino(network: keras.Model, path: Path) -> None:
-    """Write the network in OpenVINO's format to `path` (.xml) and its .bin, in f32, with a free batch dimension.
+    """Writes the network in OpenVINO's format to `path` (.xml) and its .bin, in f32, with a free batch dimension.
 
     OpenVINO reads a SavedModel of the network. `openvino.convert_model` would be shorter, but sends usage statistics.
 
@@ -90,7 +90,7 @@ def write_openvino(network: keras.Model, path: Path) -> None:
 
 
 def compare(recipe: Recipe, network: keras.Model, xml: Path) -> None:
-    """Run the Keras and the OpenVINO model on the same random noise.
+    """Runs the Keras and the OpenVINO model on the same random noise.
 
     Raises:
         RepositoryError: they differ by `TOLERANCE` or more, or their outputs are not probabilities.

@@ -13,7 +13,7 @@ RECIPES = {recipe.name: recipe for recipe in _ALL}
 
 
 def find(name: str) -> Recipe:
-    """The recipe of this name, in upper or lower case.
+    """The recipe of this name, which may be in upper or lower case.
 
     Raises:
         UnknownModel: there is none; the message lists similar names, or else all.

@@ -135,7 +135,10 @@ class _Layers:
         self.origins: dict[str, str] = {}
 
     def named(self, origin: str) -> str:
-        """The Keras name for a PyTorch layer. A graph with names like `_blocks.0._bn1` cannot be exported."""
+        """Records a PyTorch layer and returns its Keras name.
+
+        A graph with names like `_blocks.0._bn1` cannot be exported.
+        """
         name = origin.replace("._", "_").replace(".", "").strip("_")
         self.origins[name] = origin
         return name
@@ -158,7 +161,7 @@ class _Layers:
         return keras.layers.ReLU(6.0, name=f"{name}_relu6")(x) if active else x
 
     def block(self, x: Any, prefix: str, stage: Stage, stride: int) -> Any:
-        """An inverted residual block: expand, depthwise, project; plus the input if its shape is the output's."""
+        """An inverted residual block: expand, depthwise, project. Adds the input if it has the shape of the output."""
         from worker.inference.keras_runtime import keras
 
         before, channels = x, x.shape[-1]
@@ -182,7 +185,7 @@ def scaled_filters(filters: int, width: float) -> int:
 
 
 def set_weights(network: keras.Model, origins: dict[str, str], tensors: dict[str, NDArray[Any]]) -> None:
-    """Copy PyTorch tensors into the network's layers, transposed to Keras' layout.
+    """Copies PyTorch tensors into the network's layers, transposed to Keras' layout.
 
     Args:
         origins: the PyTorch name of each layer, as `architecture` returns it.
@@ -223,7 +226,7 @@ _PARAMETERS = {
 
 
 def _transposed(layer: str, tensor: NDArray[Any]) -> NDArray[Any]:
-    """Convolution kernels from PyTorch's (out, in, height, width) to Keras' (height, width, in, out)."""
+    """A tensor in Keras' layout: convolution kernels go from (out, in, height, width) to (height, width, in, out)."""
     if tensor.ndim == 4:
         return tensor.transpose((2, 3, 0, 1) if layer == "DepthwiseConv2D" else (2, 3, 1, 0))
     return tensor.transpose()

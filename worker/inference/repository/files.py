@@ -18,7 +18,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's entries, are on the disk."""
+    """Waits until a file's bytes, or a folder's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -27,7 +27,7 @@ def sync(path: Path) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically: a reader finds either the whole old text or the whole new one."""
+    """Writes `text` to `path` atomically: a reader finds either the whole old text or the whole new one."""
     draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
         draft.write_text(text, encoding="utf-8")
@@ -40,7 +40,7 @@ def replace_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the file `path`, after waiting for other holders. It ends with the process."""
+    """Waits for an exclusive lock on the file `path`, and holds it in the block. It ends with the process."""
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -117,7 +117,7 @@ class KerasApplication:
 
 
 def load_weights(network: keras.Model, file: Path) -> None:
-    """Read weights that Keras saved, in any of its formats, into `network`.
+    """Reads weights that Keras saved, in any of its formats, into `network`.
 
     It reads only numbers, not the description of the network in a `.keras` file, which may hold code.
 

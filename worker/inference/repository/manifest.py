@@ -1,7 +1,7 @@
 """The manifest of a model version: its files, the source of its weights, and its preprocessing.
 
-A manifest is a JSON file in canonical form. It holds the SHA-256 of each file and its own digest, so that any changed
-byte is detected, also in the manifest.
+A manifest is a JSON file in canonical form. It holds the SHA-256 of each file and its own digest, so that a change of
+any byte is detected, even in the manifest.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class WeightsSource:
             raise InvalidManifest("the source's license is not text")
 
     def same_weights(self, other: WeightsSource) -> bool:
-        """Whether both are the same weights, even if they come from different places."""
+        """Whether both are the same weights, even if they have different origins."""
         if self.sha256 or other.sha256:
             return self.sha256 == other.sha256
         return (self.kind, self.reference) == (other.kind, other.reference)
@@ -139,7 +139,7 @@ class ModelManifest:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a manifest.
+        """Reads a manifest.
 
         Raises:
             InvalidManifest: it is not JSON, lacks a field, has an invalid field, or was changed.

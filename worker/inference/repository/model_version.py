@@ -97,7 +97,7 @@ class ModelVersion:
         return [line.split("\t") for line in self.file("labels").read_text(encoding="utf-8").splitlines()]
 
     def check(self, *kinds: str) -> None:
-        """Compare the size and SHA-256 of the files of these kinds (default: all) with the manifest.
+        """Compares the size and SHA-256 of the files of these kinds (default: all) with the manifest.
 
         Raises:
             Damaged: a file is missing or different; the message names the first one.

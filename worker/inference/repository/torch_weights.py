@@ -1,11 +1,11 @@
-"""Read the tensors of a PyTorch file of the old format (before PyTorch 1.6), without PyTorch.
+"""Reads the tensors of a PyTorch file of the old format (before PyTorch 1.6), without PyTorch.
 
 The file holds, one after the other: three pickles (magic number, protocol version, system information), the
 pickled state dictionary, whose tensors name their storages by key, a pickled list of these keys, and for
 each key the number of elements (int64) and the raw little-endian elements. `torch.serialization` defines it.
 
 A pickle is a program that can import and call anything. `_Unpickler` resolves only the names that a state
-dictionary needs, and gives objects of this module for them. `_check` bounds what is left: the C unpickler allocates
+dictionary needs, and returns objects of this module for them. `_check` bounds the rest: the C unpickler allocates
 16 bytes for each memo index up to the highest one (one 5-byte instruction takes 32 GB), and hashing a tuple nested
 200,000 deep overflows the C stack.
 """
@@ -89,7 +89,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _check(file: io.BytesIO) -> None:
-    """Read one pickle without running it, and leave `file` behind it.
+    """Reads one pickle without running it, and leaves `file` at its end.
 
     Raises:
         pickle.UnpicklingError: it is too long, or has an instruction or a memo index that no state dictionary needs.
@@ -118,7 +118,7 @@ def read_file(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors in a file of at most `MAX_FILE_BYTES`; see `read_tensors`.
 
     Raises:
-        WeightsMismatch: the file is larger, or anything else than a complete file of the old format.
+        WeightsMismatch: the file is larger, or anything other than a complete file of the old format.
         OSError: the file cannot be read.
     """
     if path.stat().st_size > MAX_FILE_BYTES:
@@ -130,7 +130,7 @@ def read_tensors(data: bytes) -> dict[str, NDArray[Any]]:
     """The tensors of a state dictionary by name, each a contiguous float32 or int64 array.
 
     Raises:
-        WeightsMismatch: `data` is anything else than a complete file of the old format.
+        WeightsMismatch: `data` is anything other than a complete file of the old format.
     """
     file = io.BytesIO(data)
     magic, protocol, system = (_unpickle(file) for _ in range(3))
@@ -143,7 +143,7 @@ def read_tensors(data: bytes) -> dict[str, NDArray[Any]]:
         raise WeightsMismatch("the PyTorch file does not hold a state dictionary")
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, _Tensor):
-            raise WeightsMismatch("the PyTorch file holds something else than named tensors")
+            raise WeightsMismatch("the PyTorch file holds something other than named tensors")
         if not isinstance(tensor.storage, _Storage):
             raise WeightsMismatch(f"the tensor {name!r} has no storage")
     expected = {tensor.storage.key: tensor.storage for tensor in state.values()}
@@ -175,7 +175,7 @@ def _read_storages(file: io.BytesIO, keys: list[Any], expected: Mapping[str, _St
 
 
 def _strided(name: str, tensor: _Tensor, storages: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    """Copy a tensor out of its storage; offset and strides count elements, as PyTorch's do.
+    """Copies a tensor out of its storage; offset and strides count elements, as PyTorch's do.
 
     Strides matter: many tensors of the EfficientNet-Lite files are stored transposed.
     """

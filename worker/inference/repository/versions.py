@@ -40,7 +40,7 @@ class Repository:
         self.root = root
 
     def versions(self) -> list[ModelVersion]:
-        """Every complete version, in order of name and number. Complete: all files are there and of the right size."""
+        """Every version whose files all exist and have the right size, in order of name and number."""
         found = []
         for folder in self._folders():
             try:
@@ -86,7 +86,7 @@ class Repository:
         return self._active_reference() or ""
 
     def activate(self, reference: str) -> ModelVersion:
-        """Make a version the active one, after verifying each of its files.
+        """Makes a version the active one, after verifying each of its files.
 
         Raises:
             NotInstalled, Damaged: see `get`. The active version does not change.
@@ -121,7 +121,7 @@ class Repository:
     def install(
         self, name: str, *, weights: Path | None = None, report: Callable[[str], None] = _report_nothing
     ) -> ModelVersion:
-        """Install a model. If an intact version with the same weights is installed, return that one.
+        """Installs a model. If an intact version with the same weights is installed, returns that one.
 
         A process that is killed during an installation leaves no version, only a hidden folder that the next
         installation removes.
@@ -141,12 +141,12 @@ class Repository:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with exclusive(self.root / ".lock"):
-                return self._installed(recipe, source, report) or self._install(recipe, source, report)
+                return self._find_installed(recipe, source, report) or self._install(recipe, source, report)
         except OSError as error:
             raise _cannot_write(self.root, error) from error
 
     def import_versions(self, folder: Path, *, report: Callable[[str], None] = _report_nothing) -> None:
-        """Copy the versions of another models folder, such as the one of a release, that are not installed here.
+        """Copies the versions of another models folder, such as the one of a release, that are not installed here.
 
         A version counts as installed if one with the same weights and preprocessing is intact, whatever its number. A
         copied version gets the next free number. The other folder's active version becomes active here if none is
@@ -189,7 +189,7 @@ class Repository:
             shutil.rmtree(incoming, ignore_errors=True)
 
     def _follow(self, offered: str, report: Callable[[str], None]) -> None:
-        """Activate the imported version `offered`, unless the active one was activated by hand."""
+        """Activates the imported version `offered`, unless the active one was activated by hand."""
         followed = self.root / ".followed"
         active = self._active_reference()
         if active is None or (followed.exists() and followed.read_text(encoding="utf-8").strip() == active):
@@ -198,7 +198,8 @@ class Repository:
         elif active != offered:
             report(f"{active} stays active, because it was activated by hand; to switch: model activate {offered}")
 
-    def _installed(self, recipe: Recipe, weights: Weights, report: Callable[[str], None]) -> ModelVersion | None:
+    def _find_installed(self, recipe: Recipe, weights: Weights, report: Callable[[str], None]) -> ModelVersion | None:
+        """The newest intact version with these weights. Reports damaged ones."""
         for version in reversed(self.versions()):
             if version.name == recipe.name and version.manifest.source.same_weights(weights.source):
                 problem = next(version.problems(), None)
@@ -233,7 +234,7 @@ class Repository:
             shutil.rmtree(incoming, ignore_errors=True)
 
     def _make_incoming(self, report: Callable[[str], None]) -> Path:
-        """Create a hidden folder for an unfinished version. The caller holds the lock."""
+        """Creates a hidden folder for an unfinished version. The caller holds the lock."""
         for leftover in self.root.glob(f"{_INCOMING}*"):  # no other installation runs while we hold the lock
             report(f"removing {leftover.name}, left by an interrupted installation")
             shutil.rmtree(leftover)
@@ -242,7 +243,7 @@ class Repository:
         return incoming
 
     def _publish(self, incoming: Path, manifest: ModelManifest, report: Callable[[str], None]) -> ModelVersion:
-        """Rename a finished folder to `<name>/<version>`. The version exists from this moment on."""
+        """Renames a finished folder to `<name>/<version>`. The version exists from then on."""
         sync(incoming / MANIFEST)
         sync(incoming)
         folder = self.root / manifest.name / str(manifest.version)
@@ -285,7 +286,7 @@ class Repository:
 
 
 def _is_same(one: ModelManifest, other: ModelManifest) -> bool:
-    """Whether both give the same answers. The files of two builds may differ in some bytes even so."""
+    """Whether both give the same answers. Even then, the files of two builds may differ in some bytes."""
     return (
         one.name == other.name
         and one.source.same_weights(other.source)

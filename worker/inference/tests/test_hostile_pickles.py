@@ -149,6 +149,6 @@ def test_rejects_exhausting_pickle_with_little_memory(pickled: bytes) -> None:
 
 def test_hashes_the_deepest_key_within_the_bounds() -> None:
     depth = MAX_INSTRUCTIONS - 20
-    _assert_rejected(b"\x80\x02}N" + b"\x85" * depth + b"Ns.", "something else than named tensors")
+    _assert_rejected(b"\x80\x02}N" + b"\x85" * depth + b"Ns.", "something other than named tensors")
     # as part of a persistent id
     _assert_rejected(b"\x80\x02(" + _text("storage") + b"N" + b"\x85" * depth + b"NNNNtQ.", "refers to a storage")

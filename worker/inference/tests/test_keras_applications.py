@@ -81,15 +81,15 @@ def test_reads_every_format_of_weights(random_weights: dict[str, Path], suffix: 
 def test_rejects_malformed_file(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"nonsense{suffix}"
     path.write_bytes(content)
-    _assert_refused(BY_NAME["mobilenet"], path)
+    _assert_rejected(BY_NAME["mobilenet"], path)
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_rejects_weights_of_another_network(random_weights: dict[str, Path], suffix: str) -> None:
-    _assert_refused(BY_NAME["mobilenet"], random_weights[suffix])
+    _assert_rejected(BY_NAME["mobilenet"], random_weights[suffix])
 
 
-def _assert_refused(recipe: KerasApplication, path: Path) -> None:
+def _assert_rejected(recipe: KerasApplication, path: Path) -> None:
     with pytest.raises(WeightsMismatch, match=f"{path.name} does not fit") as caught:
         recipe.network(recipe.weights(path))
     assert "\n" not in str(caught.value)

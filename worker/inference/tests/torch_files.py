@@ -1,4 +1,4 @@
-"""Write files of PyTorch's old format without PyTorch, valid or with one chosen fault."""
+"""Writes files of PyTorch's old format without PyTorch, valid or with one chosen fault."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{repository.activate(str(version))} is active")
 
     def report(self, line: str) -> None:
-        """Print a line at once, even into a pipe."""
+        """Prints a line at once, even into a pipe."""
         self.stdout.write(line)
         self.stdout.flush()
 

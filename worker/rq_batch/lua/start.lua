@@ -15,8 +15,8 @@ for i = 6, #ARGV, 3 do
     local id, execution, ttl = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
     local job = prefix .. ':job:' .. id
     local entry = id .. ':' .. execution
-    -- The job is in the registry already if this script ran before and its reply was lost. A job that is in neither
-    -- place is not ours any more.
+    -- The job is in the registry already if this script ran before and its reply was lost. A job that is neither there
+    -- nor in the intermediate queue is not ours any more.
     local ours = redis.call('lrem', KEYS[1], -1, id) == 1 or redis.call('zscore', KEYS[2], entry)
     local status = redis.call('hget', job, 'status')
     if not ours then

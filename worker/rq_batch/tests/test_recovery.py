@@ -39,7 +39,7 @@ def _enqueue(queue: Queue) -> Job:
 
 
 def _take_without_starting(queue: Queue) -> Job:
-    """Leaves a job as a worker leaves it that dies between taking and starting it."""
+    """Leaves a job as if its worker had died between taking and starting it."""
     job = queue.enqueue(f"{HERE}.plain_act", "return", 1)
     queue.connection.lmove(queue.key, queue.intermediate_queue_key)
     assert queue.job_ids == []
@@ -113,7 +113,7 @@ def test_two_workers_take_a_job_back_once(
 
 
 def _run_burst(queue: Queue, start_worker: StartWorker) -> tuple[list[str], int]:
-    """Runs a worker until the queue is empty or the worker dies: the jobs of each call, and its exit code."""
+    """Runs a worker until the queue is empty or the worker dies. Returns the jobs of each call, and its exit code."""
     code = start_worker("burst").wait(60)
     calls = [str(as_text(call)) for call in queue.connection.lrange(CALLS, 0, -1)]
     queue.connection.delete(CALLS)
@@ -179,7 +179,7 @@ def test_unstarted_job_goes_back_at_once_when_no_other_worker_lives(queue: Queue
     assert queue.intermediate_queue.get_job_ids() == []
 
 
-def test_other_worker_has_time_to_start_what_it_took(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unstarted_job_waits_while_another_worker_lives(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     other = BatchWorker([queue])
     other.register_birth()
     job = _take_without_starting(queue)
@@ -193,7 +193,7 @@ def test_other_worker_has_time_to_start_what_it_took(queue: Queue, monkeypatch: 
 
 
 def test_job_seen_twice_in_intermediate_queue_does_not_fail(queue: Queue) -> None:
-    """RQ remembers for a day that it saw a job there, and would take it that the job has been there all the time."""
+    """RQ remembers for a day when it first saw a job there, and would assume that the job has never left."""
     other = BatchWorker([queue])
     other.register_birth()
     job = _take_without_starting(queue)

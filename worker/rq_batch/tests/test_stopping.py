@@ -77,7 +77,7 @@ def test_first_signal_finishes_the_current_batch(queue: Queue, start_worker: Sta
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal_requeues_unfinished_jobs(number: int, queue: Queue, start_worker: StartWorker) -> None:
-    """They are first in the queue, in their old order, as if no worker had taken them."""
+    """The jobs are first in the queue again, in their old order, as if no worker had taken them."""
     queued = _enqueue(queue, "dcbaef", 300)
     process = start_worker()
     assert _next_batch(queue) == "d c b a"

@@ -101,7 +101,7 @@ def test_skips_deleted_job(queue: Queue) -> None:
 
 @pytest.mark.parametrize("fields", [{"ttl": "soon"}, {"deaths": "some"}, {"created_at": "once"}])
 def test_drops_unreadable_jobs(queue: Queue, fields: dict[Any, Any]) -> None:
-    """Wherever they are in the queue, and however many there are."""
+    """It drops all of them, at any position in the queue."""
     queued = _enqueue(queue, "numbers", range(6))
     for number in [0, 1, 2, 4]:
         queue.connection.hset(queued[number].key, mapping=fields)
@@ -157,7 +157,7 @@ def test_round_trips_do_not_grow_with_the_batch(queue: Queue, function: str, mon
 
     round_trips(1)  # loads the scripts into the server
     few, many = round_trips(2), round_trips(30)
-    assert abs(few - many) <= 1, "the one more asks, once a second, whether workers are suspended"
+    assert abs(few - many) <= 1, "one more asks, once a second, whether workers are suspended"
 
 
 # --- Waiting for more ---
