@@ -22,6 +22,11 @@ else:
     DATA_DIR = tempfile.mkdtemp(prefix="mlsite-tests-")
     atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
+# Processes of pytest-xdist use separate servers if there are several: all databases of a Redis server share its
+# channels and its list of clients.
+if XDIST_WORKER and (urls := os.environ.get("TEST_REDIS_URLS", "").split()):
+    os.environ["TEST_REDIS_URL"] = urls[int(XDIST_WORKER.removeprefix("gw")) % len(urls)]
+
 # Tests empty the queue and fill the database, so they use only the servers that the variables with TEST_ name.
 for name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(name, None)
