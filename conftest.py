@@ -167,10 +167,12 @@ class ThreadWorker(PredictionWorker):
     def leave(self) -> None:
         """Stops the worker after its current batch, by unblocking its connection, and waits until it has ended."""
         self._stop_requested = True
+        server = queues.connection()
+        database = str(server.get_connection_kwargs().get("db", 0))  # other test processes may use other databases
         while self._thread.is_alive():
-            for client in queues.connection().client_list():
-                if client["cmd"] in {"blmove", "blpop"}:
-                    queues.connection().client_unblock(int(client["id"]))
+            for client in server.client_list():
+                if client["db"] == database and client["cmd"] in {"blmove", "blpop"}:
+                    server.client_unblock(int(client["id"]))
             self._thread.join(0.02)
 
 

@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from devtools.own_servers import redis_databases
+
 XDIST_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # gw0, gw1, ...; empty in the process that was started
 
 if XDIST_WORKER:  # DATA_DIR comes from the parent process, which removes the folder at the end
@@ -20,6 +22,11 @@ else:
     DATA_DIR = tempfile.mkdtemp(prefix="mlsite-tests-")
     atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
+# Processes of pytest-xdist use separate servers if there are several: all databases of a Redis server share its
+# channels and its list of clients.
+if XDIST_WORKER and (urls := os.environ.get("TEST_REDIS_URLS", "").split()):
+    os.environ["TEST_REDIS_URL"] = urls[int(XDIST_WORKER.removeprefix("gw")) % len(urls)]
+
 # Tests empty the queue and fill the database, so they use only the servers that the variables with TEST_ name.
 for name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(name, None)
@@ -27,8 +34,7 @@ for name in ("DATABASE_URL", "REDIS_URL"):
     if value := os.environ.get(f"TEST_{name}"):
         os.environ[name] = value
 if XDIST_WORKER and "REDIS_URL" in os.environ:
-    number = int(XDIST_WORKER.removeprefix("gw")) + 1
-    url = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
+    url = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{redis_databases()[0]}").geturl()
     os.environ["REDIS_URL"] = os.environ["TEST_REDIS_URL"] = url
 
 # Settings that a developer may have set in the environment: the tests run with the defaults.

@@ -15,8 +15,19 @@ from urllib.parse import urlsplit
 import psycopg
 import redis
 
-# Redis has sixteen databases. Tests without a site use number 0.
-_numbers = itertools.cycle(range(1, 16))
+REDIS_DATABASES = 16  # of a server with default settings
+
+
+def redis_databases() -> range:
+    """Returns the numbers of the Redis databases that this process may empty.
+
+    The processes of pytest-xdist share a server, but no database. Tests without a site use the first one.
+    """
+    index = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return range(REDIS_DATABASES)[index :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+
+
+_numbers = itertools.cycle(redis_databases()[1:])
 
 
 @cache

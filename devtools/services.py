@@ -28,6 +28,7 @@ from devtools.running import ROOT, free_port
 from mlsite import embedded_valkey
 
 START_SECONDS = 60
+MAX_PROCESSES = 4  # of pytest-xdist, as in the Makefile
 DATABASE = "mlsite"
 
 
@@ -150,8 +151,11 @@ def main(arguments: list[str]) -> int:
     """Runs pytest with these arguments, and returns its exit code."""
     exit_on_signals()
     try:
-        with postgresql(fsync="off") as database, redis_server() as redis_url:
-            environment = os.environ | {"TEST_DATABASE_URL": database.url, "TEST_REDIS_URL": redis_url}
+        with contextlib.ExitStack() as stack:
+            database = stack.enter_context(postgresql(fsync="off"))
+            redis_urls = [stack.enter_context(redis_server()) for _ in range(MAX_PROCESSES)]
+            servers = {"TEST_REDIS_URL": redis_urls[0], "TEST_REDIS_URLS": " ".join(redis_urls)}
+            environment = os.environ | {"TEST_DATABASE_URL": database.url} | servers
             command = [sys.executable, "-m", "pytest", *arguments]
             with subprocess.Popen(command, cwd=ROOT, env=environment) as tests:  # noqa: S603 - our own command line
                 try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -41,7 +42,8 @@ def counted_lately(name: str, count: Callable[[], T]) -> T:
     A slow count may be older: a thread repeats it for the next request. Counts are slow only if there are many cases,
     and then one case more or less does not matter.
     """
-    key = f"cases:{name}"
+    # The name may contain what somebody has typed; cache keys have at most 250 characters.
+    key = f"cases:{hashlib.sha256(name.encode()).hexdigest()}"
     known: _Counted[T] | None = cache.get(key)
     now = time.time()
     if known is not None and now - known.at < FRESH_SECONDS:

@@ -83,6 +83,12 @@ def test_each_filter_narrows_the_list(reviewer: Client, cup: Case, espresso: Cas
         assert set(_cases(reviewer, query)) == expected, query
 
 
+def test_long_filter_values_find_nothing(reviewer: Client, cup: Case) -> None:
+    """Counts are cached by the filters, and a cache key may not be that long."""
+    page = _page(reviewer, f"?predicted_label={'é' * 200}&model_version={'x' * 200}")
+    assert "No cases here." in page
+
+
 def test_each_state_lists_its_cases(reviewer: Client, cup: Case, espresso: Case) -> None:
     ada = reviewer_named("ada")
     flagged, right, claimed = open_case(), open_case(), open_case()

@@ -39,8 +39,10 @@ def _until(condition: Callable[[], object]) -> None:
 
 
 def _is_waiting(queue: Queue) -> bool:
-    """Whether a worker waits for a job."""
-    return any(client["cmd"] in {"blmove", "blpop"} for client in queue.connection.client_list())
+    """Whether a worker waits for a job. The server may have other workers, which use other databases."""
+    database = str(queue.connection.get_connection_kwargs().get("db", 0))
+    clients = [client for client in queue.connection.client_list() if client["db"] == database]
+    return any(client["cmd"] in {"blmove", "blpop"} for client in clients)
 
 
 def _first_signal_is_old(queue: Queue) -> bool:
