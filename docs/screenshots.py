@@ -100,10 +100,10 @@ def _loop(page: Any) -> None:
     style = (
         "body{margin:16px;display:flex;align-items:center;gap:12px;font:600 19px system-ui;color:#1c2b36}"
         "figure{margin:0;flex:1;min-width:0}figcaption{text-align:center;margin-top:10px}b{font-size:34px;color:#30536f}"
-        "img{width:100%;height:330px;object-fit:cover;object-position:top left;border:1px solid #b8c4ce}"
+        "img{width:100%;aspect-ratio:1280/860;object-fit:cover;object-position:top left;border:1px solid #b8c4ce}"
     )
     page.goto("about:blank")  # the site's security policy forbids styles like these
-    page.set_viewport_size({"width": 1400, "height": 420})
+    page.set_viewport_size({"width": 1400, "height": 370})
     page.set_content(f"<style>{style}</style>{figures}")
     _keep(page, "loop")
 
