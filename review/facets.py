@@ -11,7 +11,7 @@ from review.filters import FILTERS, PARTS, STATES, Filter, Filters
 from review.models import Case
 from review.orders import ORDERS
 
-VALUES_SHOWN = 12  # a filter without fixed choices offers its most frequent values
+LABELS_SHOWN = 12  # all others can be typed
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,14 @@ def _title(entry: Filter, value: str) -> str:
 
 
 def _count_values(others: Filters, entry: Filter) -> dict[str, int]:
-    """Counts the cases of each value in a filter's column: of all fixed choices, or of the most frequent values."""
+    """Counts the cases of each value in a filter's column. Of labels, which can also be typed, the most frequent ones."""
     cases = others.apply(Case.objects.all()).exclude(**{entry.name: ""}).order_by()
     counted = cases.values_list(entry.name).annotate(number=Count("*"))
     if entry.choices:
         return dict.fromkeys(entry.choices, 0) | dict(counted)
-    return dict(counted.order_by("-number", entry.name)[:VALUES_SHOWN])
+    if entry.takes_label:
+        return dict(counted.order_by("-number", entry.name)[:LABELS_SHOWN])
+    return dict(counted.order_by(entry.name))
 
 
 def _count_conditions(others: Filters, entry: Filter) -> dict[str, int]:

@@ -128,6 +128,14 @@ def test_counts_beside_the_filters(reviewer: Client, cup: Case, espresso: Case) 
     assert counts("?source=audit")["?predicted_label=espresso&amp;source=audit"] == "1"
 
 
+def test_every_model_version_can_be_chosen(reviewer: Client) -> None:
+    """Unlike a label, a version cannot be typed."""
+    for number in range(14):
+        open_case(model_version=f"net@{number}")
+    page = _page(reviewer)
+    assert all(f"model_version=net%40{number}" in page for number in range(14))
+
+
 def test_search_finds_labels_comments_and_hashes(reviewer: Client, cup: Case, espresso: Case) -> None:
     cup.feedback.filter(author="author 0").update(comment="A <b>mug</b>, 100% sure")
     for text, expected in (
