@@ -100,7 +100,7 @@ def _title(entry: Filter, value: str) -> str:
 
 
 def _count_values(others: Filters, entry: Filter) -> dict[str, int]:
-    """Counts the cases of each value in a filter's column. Of labels, which can also be typed, the most frequent ones."""
+    """Counts the cases of each value in a filter's column; of labels, only the most frequent ones."""
     cases = others.apply(Case.objects.all()).exclude(**{entry.name: ""}).order_by()
     counted = cases.values_list(entry.name).annotate(number=Count("*"))
     if entry.choices:
