@@ -1,7 +1,7 @@
 """The first statements about an image are stored at the same time, on two or three real connections of PostgreSQL.
 
 The tests need two transactions that write at the same time, which SQLite does not have. Run them with
-`python -m tests.services review/tests/test_first_statements_at_once.py`.
+`python -m devtools.services review/tests/test_first_statements_at_once.py`.
 """
 
 from __future__ import annotations
