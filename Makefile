@@ -66,7 +66,7 @@ lock: .venv/uv  ## lock the dependencies again (UPGRADE=--upgrade for newer vers
 	echo uv | $(COMPILE) $(UPGRADE) - -o requirements/uv.txt
 
 clean:  ## remove .venv and caches; var/, with all data, stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 
 # The marker files .venv/uv, .venv/run and .venv/dev show which of the locked dependencies are installed.
 

@@ -119,6 +119,6 @@ def _replace(path: Path, new: Path) -> Path | None:
         os.chown(new, owner.st_uid, owner.st_gid)
         shutil.copymode(path, new)
         previous = path.with_name(f"{path.name}.{timezone.now():%Y%m%dT%H%M%S.%f}")
-        path.rename(previous)
-    new.rename(path)
+        os.link(path, previous)  # a rename would leave no mirror if the process is killed before the next line
+    new.replace(path)
     return previous

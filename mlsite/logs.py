@@ -34,6 +34,7 @@ class RequestLogMiddleware(RequestMiddleware):
     def prepare(self, request: HttpRequest) -> None:
         """Binds only the id: to bind the user would cost a query. Logs nothing yet: each request gets one line."""
         request._started = time.perf_counter()  # type: ignore[attr-defined]
+        clear_contextvars()  # a stream that was not read to its end leaves its context in the thread
         given = request.headers.get(HEADER, "")
         bind_contextvars(request_id=given if _ACCEPTED_ID.fullmatch(given) else str(uuid4()))
 

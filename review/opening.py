@@ -40,7 +40,10 @@ def cases_open(predictions: Iterable[Prediction], *, source: Case.OpenedBy) -> l
     list(Image.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk").values_list("pk"))
     existing = set(Case.objects.filter(image_id__in=wanted).values_list("image_id", flat=True))
     if source == Case.OpenedBy.AUDIT and existing:
-        Case.objects.filter(image_id__in=existing, in_audit=False).update(in_audit=True)
+        unmarked = Case.objects.filter(image_id__in=existing, in_audit=False)
+        # In the order of bulk decisions, which lock the same cases: another order could deadlock.
+        locked = list(unmarked.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+        Case.objects.filter(pk__in=locked).update(in_audit=True)
     new = [image_id for image_id in wanted if image_id not in existing]
     # If another process opens the same case at the same time, its row stays.
     Case.objects.bulk_create([wanted[image_id] for image_id in new], ignore_conflicts=True)

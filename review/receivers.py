@@ -32,8 +32,9 @@ def open_cases_for_answers(answers: Sequence[Answered], **_: Any) -> None:
     try:
         with transaction.atomic():
             found = Prediction.objects.select_related("image").in_bulk(sampled | uncertain)
-            opening.cases_open([found[pk] for pk in sampled], source=Case.OpenedBy.AUDIT)
             opening.cases_open([found[pk] for pk in uncertain - sampled], source=Case.OpenedBy.LOW_SCORE)
+            # Last, because it also locks existing cases. Locks on images come before those, or two could deadlock.
+            opening.cases_open([found[pk] for pk in sampled], source=Case.OpenedBy.AUDIT)
     except DatabaseError:
         logger.exception("Could not open cases for %d answers.", len(sampled | uncertain))
 

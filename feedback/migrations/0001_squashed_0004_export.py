@@ -10,12 +10,10 @@ class Migration(migrations.Migration):
 
     dependencies = [("predictions", "0001_initial"), ("review", "0001_initial")]
 
-    # A database in which these have run has this table already.
+    # A database in which these have run has this table already. `review` replaces 0002, and `learning` replaces 0004.
     replaces = [
         ("feedback", "0001_initial"),
-        ("feedback", "0002_cases"),
         ("feedback", "0003_roles_and_earlier_feedback"),
-        ("feedback", "0004_export"),
     ]
 
     operations = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -52,6 +53,23 @@ def test_leaves_a_complete_file_alone(mirror_file: Path) -> None:
     assert mirror.rebuild() == (3, None)
     assert (mirror_file.stat().st_ino, mirror_file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert _files(mirror_file) == {"feedback"}
+
+
+def test_interrupted_replacement_leaves_the_file(mirror_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_reports("a")
+    mirror_file.write_text("older\n")
+
+    def interrupt(path: Path, target: Path) -> Path:
+        if path.name.endswith(".new"):
+            raise KeyboardInterrupt
+        os.rename(path, target)
+        return target
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        mirror.rebuild()
+    assert mirror_file.read_text() == "older\n"
 
 
 def test_restores_a_lost_file(mirror_file: Path) -> None:

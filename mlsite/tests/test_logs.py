@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
-from structlog.contextvars import bound_contextvars, clear_contextvars
+from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars
 
 from devtools.running import eventually
 from mlsite import health, logs
@@ -86,6 +86,20 @@ def test_logs_one_line_for_a_streamed_response(lines: pytest.LogCaptureFixture, 
     middleware(rf.get("/file"))
     assert b"".join(response) == b"ab"
     assert [line["event"] for line in _parsed(lines)] == ["request_finished"]
+
+
+def test_unfinished_stream_leaves_nothing_to_the_next_request_of_its_thread(
+    lines: pytest.LogCaptureFixture, rf: RequestFactory
+) -> None:
+    def stream(_request: HttpRequest) -> Any:
+        bind_contextvars(prediction="streamed")
+        return StreamingHttpResponse([b"a", b"b"])
+
+    response: Any = logs.RequestLogMiddleware(stream)(rf.get("/file"))
+    assert next(iter(response)) == b"a"
+    logs.RequestLogMiddleware(lambda _request: HttpResponse())(rf.get("/next"))
+    assert ["prediction" in line for line in _parsed(lines)] == [True, False]
+    response.close()
 
 
 def test_logs_a_failure_once_with_its_traceback(

@@ -108,3 +108,17 @@ def test_tables_equal_those_of_a_new_database(upgraded: Path, tmp_path: Path) ->
     for name in ("feedback_feedback", "review_case", "review_decision", "review_skip", "learning_export"):
         columns = f"SELECT name, type, \"notnull\" FROM pragma_table_info('{name}') ORDER BY name"
         assert _rows(upgraded, columns) == _rows(tmp_path, columns)
+
+
+def test_first_migrate_can_be_interrupted_after_each_migration(tmp_path: Path) -> None:
+    code = """
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+executor = MigrationExecutor(connection)
+for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    if migration.app_label in {"predictions", "feedback", "review", "learning"}:
+        MigrationExecutor(connection).migrate([(migration.app_label, migration.name)])
+"""
+    _manage(tmp_path, "shell", "--verbosity=0", "--command", code)
+    _manage(tmp_path, "migrate", "--verbosity=0")
+    assert _rows(tmp_path, "SELECT COUNT(*) FROM feedback_feedback") == [(0,)]

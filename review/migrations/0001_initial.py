@@ -14,10 +14,10 @@ class Migration(migrations.Migration):
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
-    # A database in which these have run has this table already.
+    # A database in which this has run has these tables already. No two migrations may replace the same one: while only
+    # one of the two is applied, Django takes the other for half applied and refuses to load it.
     replaces = [
         ("feedback", "0002_cases"),
-        ("feedback", "0003_roles_and_earlier_feedback"),
     ]
 
     operations = [
