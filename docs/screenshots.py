@@ -73,8 +73,6 @@ def _desk(page: Any, site: RunningSite) -> None:
         page.keyboard.press("a" if page.get_by_role("button", name="Accept").count() else "r")
         page.wait_for_timeout(250)
     _keep(page, "focus")
-    page.keyboard.press("?")
-    _keep(page, "keys")
     page.goto(f"{desk}/")
     _keep(page, "queue")
     page.goto(f"{desk}/grid/?order=confident")

@@ -39,7 +39,7 @@ def database(environment: dict[str, str]) -> None:
 def test_generates_cases_without_development_packages(environment: dict[str, str]) -> None:
     arguments = ("seed_review", "--generated", "--cases=12", "--statements=30")
     seeded = _manage(environment, *arguments, missing="stress,devtools,skimage")
-    assert (seeded.returncode, seeded.stdout) == (0, "12 cases.\n"), seeded.stderr
+    assert (seeded.returncode, seeded.stdout) == (0, "The database has 12 cases.\n"), seeded.stderr
 
 
 def test_says_that_the_sample_photos_need_scikit_image(environment: dict[str, str]) -> None:

@@ -52,6 +52,14 @@ def test_activate_switches_to_the_newest_version(weights: Path, repository: Repo
     assert str(repository.active()) == "fake-net@2"
 
 
+def test_import_copies_versions_and_rejects_a_folder_without_any(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(CommandError, match="holds no model version"):
+        _model("import", str(tmp_path / "mistyped"))
+    Repository(tmp_path / "other").install(NAME, weights=weights)
+    _model("import", str(tmp_path / "other"))
+    assert "fake-net@1" in _model("list")
+
+
 def test_verify_names_damaged_files(weights: Path, repository: Repository) -> None:
     _model("install", NAME, "--weights", str(weights))
     assert _model("verify") == "All files are intact.\n"

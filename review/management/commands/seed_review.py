@@ -43,7 +43,7 @@ class Command(BaseCommand):
             seeding.seed_generated(options["cases"], statements, _reviewer(), self.progress)
         else:
             self.seed_photos(options["cases"], options["photos"])
-        self.stdout.write(f"{Case.objects.count()} cases.")
+        self.stdout.write(f"The database has {Case.objects.count()} cases.")
 
     def seed_photos(self, number: int, folder: Path | None) -> None:
         try:

@@ -38,7 +38,7 @@ class Command(BaseCommand):
                 case "install":
                     self.install(repository, options["name"], options["weights"], options["activate"])
                 case "import":
-                    repository.import_versions(options["folder"], report=self.report)
+                    self.import_versions(repository, options["folder"])
                 case "list":
                     self.show(repository)
                 case "verify":
@@ -52,6 +52,11 @@ class Command(BaseCommand):
         version = repository.install(name, weights=weights, report=self.report)
         if activate or repository.active() is None:
             self.stdout.write(f"{repository.activate(str(version))} is active")
+
+    def import_versions(self, repository: Repository, folder: Path) -> None:
+        if not Repository(folder).versions():
+            raise CommandError(f"{folder} holds no model version")
+        repository.import_versions(folder, report=self.report)
 
     def report(self, line: str) -> None:
         """Prints a line at once, even into a pipe."""
