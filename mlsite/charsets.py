@@ -2,9 +2,11 @@
 
 import codecs
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.http import parse_header_parameters
 
 
 def ignore_other_codecs(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -29,3 +31,16 @@ def _is_for_forms(charset: str) -> bool:
         return codecs.lookup(charset).name != "punycode"
     except (LookupError, UnicodeError):
         return False
+
+
+def drop_unreadable_content_type(environ: dict[str, Any]) -> None:
+    """Drops a `Content-Type` with a parameter in an unusable charset (`name*=charset''text`, RFC 2231).
+
+    Django raises when it creates a request with one, before any middleware runs.
+    """
+    if "*" not in environ.get("CONTENT_TYPE", ""):
+        return
+    try:
+        parse_header_parameters(environ["CONTENT_TYPE"])
+    except ValueError:
+        environ["CONTENT_TYPE"] = ""
