@@ -68,7 +68,10 @@ def number(kind: type[int] | type[float], minimum: float, maximum: float) -> Cal
 
 def database(url: str) -> dict[str, Any]:
     """A Django database from a URL: `sqlite:////path` or `postgres://user:password@host:5432/name`."""
-    scheme = url.partition(":")[0]
-    if scheme not in {"sqlite", "postgres", "postgresql"}:
-        raise ValueError(f"the URL begins with {scheme!r}: it must be sqlite:// or postgres://")
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in {"sqlite", "postgres", "postgresql"}:
+        raise ValueError(f"the URL begins with {url.partition(':')[0]!r}: it must be sqlite:// or postgres://")
+    if scheme == "sqlite" and (not rest.startswith("/") or rest in {"/", "/:memory:"}):
+        # django-environ takes all of these for a database in memory, which no two processes share.
+        raise ValueError("the URL names no file: sqlite:////path has four slashes")
     return dict(environ.Env.db_url_config(url))

@@ -26,7 +26,10 @@ env = Env()
 
 def absolute_path(value: str) -> Path:
     """A relative path starts at the project, not at the working directory of the process."""
-    return (BASE_DIR / Path(value).expanduser()).resolve()
+    try:
+        return (BASE_DIR / Path(value).expanduser()).resolve()
+    except RuntimeError as error:  # `~name` for an unknown user
+        raise ValueError(f"{value}: {error}") from error
 
 
 # --- Files and folders ----------------------------------------------------------------------------

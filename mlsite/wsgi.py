@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from whitenoise import WhiteNoise
 
+from mlsite.charsets import drop_unreadable_content_type
 from predictions.uploads import parser
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsite.settings")
@@ -39,6 +40,7 @@ gc.set_threshold(20_000, 20, 20)
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Passes a complete response on as a list, which Granian sends in one piece."""
+    drop_unreadable_content_type(environ)
     response: Any = _site(environ, start_response)
     if environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or environ.get("HTTP_TRANSFER_ENCODING"):
         # A server that responds before it has read the whole body closes the connection. A client in the middle of an

@@ -156,10 +156,16 @@ def test_rejects_too_many_fields(client: Client, prediction: Prediction) -> None
 
 @pytest.mark.parametrize(
     ("charset", "comment"),
-    [("utf-8", b"+2AA-"), ("utf-7", "\ufffd".encode()), ("bz2", b"+2AA-"), ("idna", b"+2AA-")],
+    [
+        ("utf-8", b"+2AA-"),
+        ("utf-7", "\ufffd".encode()),
+        ("bz2", b"+2AA-"),
+        ("idna", b"+2AA-"),
+        ("Punycode", b"+2AA-"),
+    ],
 )
 def test_any_charset_gives_storable_text(client: Client, prediction: Prediction, charset: str, comment: bytes) -> None:
-    """UTF-7 can express half a surrogate pair, which cannot be stored. Codecs that are not for text are ignored."""
+    """UTF-7 can express half a surrogate pair, which cannot be stored. Codecs that are not for forms are ignored."""
     fields = [("verdict", "right"), ("comment", "+2AA-")]
     parts = [f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in fields]
     content_type = f"multipart/form-data; boundary=x; charset={charset}"

@@ -55,6 +55,9 @@ def test_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, empty
         ("torch", ENGINE, "'torch' is none of: openvino, tensorflow"),
         ("mysql://u@db/name", database, "it must be sqlite:// or postgres://"),
         ("postgres://u@db:port/name", database, "'port'"),
+        ("sqlite", database, "it must be sqlite:// or postgres://"),
+        ("sqlite://db.sqlite3", database, "the URL names no file"),
+        ("sqlite:///:memory:", database, "the URL names no file"),
     ],
 )
 def test_rejects_wrong_values(monkeypatch: pytest.MonkeyPatch, given: str, cast: Any, reason: str) -> None:

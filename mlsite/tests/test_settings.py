@@ -62,7 +62,13 @@ def test_defaults_are_safe_for_production(tmp_path: Path) -> None:
 
 
 def test_wrong_value_stops_the_start_and_names_its_variable(tmp_path: Path) -> None:
-    for name, value in {"DEBUG": "ture", "UPLOAD_MAX_BYTES": "20MB", "REDIS_URL": "localhost:6379"}.items():
+    wrong = {
+        "DEBUG": "ture",
+        "UPLOAD_MAX_BYTES": "20MB",
+        "REDIS_URL": "localhost:6379",
+        "FEEDBACK_FILE": "~no-such-user/x",
+    }
+    for name, value in wrong.items():
         result = _manage("check", **{"DATA_DIR": str(tmp_path), "SECRET_KEY": "x", name: value})
         assert result.returncode != 0
         assert result.stderr.startswith(f"manage.py: {name}"), result.stderr

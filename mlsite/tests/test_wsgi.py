@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -67,5 +69,19 @@ def test_reads_the_rest_of_the_body_before_it_answers(tmp_path: Path) -> None:
         "assert ask(10**6, HTTP_TRANSFER_ENCODING='chunked') == (['404 Not Found'], 10**6)\n"
         "parser.DISCARD_AT_MOST = 10**6\n"
         "assert 10**6 <= ask(10**7)[1] < 2 * 10**6\n"
+    )
+    _run(script, tmp_path)
+
+
+@pytest.mark.parametrize("charset", ["unknown", "idna"])
+def test_ignores_content_type_in_unusable_charset(charset: str, tmp_path: Path) -> None:
+    script = (
+        "import io, sys, mlsite.wsgi\n"
+        "told = []\n"
+        "environ = {'REQUEST_METHOD': 'POST', 'PATH_INFO': '/api/nothing', 'SERVER_NAME': 'localhost',\n"
+        "    'SERVER_PORT': '80', 'wsgi.input': io.BytesIO(), 'wsgi.url_scheme': 'http', 'wsgi.errors': sys.stderr,\n"
+        f"    'CONTENT_TYPE': \"text/plain; name*={charset}''%ff\"}}\n"
+        "mlsite.wsgi.application(environ, lambda status, headers, *rest: told.append(status))\n"
+        "assert told == ['404 Not Found'], told\n"
     )
     _run(script, tmp_path)

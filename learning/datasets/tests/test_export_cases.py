@@ -116,6 +116,13 @@ def test_rejects_folder_as_output(path: Path, four: None) -> None:
     assert _error(path / "cases.zip") == f"The folder {path} does not exist."
 
 
+def test_never_replaces_a_device_or_a_pipe(path: Path) -> None:
+    """`--output /dev/stdout --force`, run by root, would replace the device for all programs of the machine."""
+    os.mkfifo(path)
+    assert _error(path, "--force") == f"{path} is not a regular file, and would be replaced by one."
+    assert path.is_fifo()
+
+
 def test_reports_a_folder_without_permission(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(_path: Path) -> bool:
         raise PermissionError(13, "Permission denied")

@@ -75,6 +75,8 @@ class Command(BaseCommand):
             raise CommandError(f"The folder {output.parent} does not exist.")
         if output.is_dir():
             raise CommandError(f"{output} is a folder; give a file name.")
+        if output.exists() and not output.is_file():
+            raise CommandError(f"{output} is not a regular file, and would be replaced by one.")
         if output.exists() and not force:
             raise CommandError(f"{output} already exists; use --force to overwrite it.")
 
