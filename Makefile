@@ -33,7 +33,7 @@ test-services: .venv/dev  ## run all tests on PostgreSQL and Redis (their progra
 	@exec $(VENV)/python -m devtools.services $(PARALLEL) $(ARGS)
 
 test-compose: .venv/dev  ## build the containers, run them, kill and scale them under load (needs Docker)
-	@exec $(VENV)/python -m pytest tests/compose $(ARGS)
+	@exec $(VENV)/python -m pytest -p no:randomly tests/compose $(ARGS)
 
 bench: .venv/dev  ## measure, on an idle machine (ARGS="bookkeeping ceiling" for some; needs wrk)
 	@exec $(VENV)/python -m stress.bench $(ARGS)

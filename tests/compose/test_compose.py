@@ -99,6 +99,8 @@ def test_containers_are_unprivileged_and_have_no_compiler(site: ComposedSite) ->
 
 
 def test_killed_worker_loses_no_prediction(site: ComposedSite, load: SiteLoad) -> None:
+    site.scale(2)
+    eventually(lambda: _living_workers(site) == 2, "two workers", 120)
     killed = site.containers("worker")[0]
     site.docker("kill", "--signal=KILL", killed)
     assert len(site.containers("worker")) == 1
