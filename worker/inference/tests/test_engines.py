@@ -43,6 +43,7 @@ def test_every_engine_agrees_with_reference_on_real_photos(version: ModelVersion
     _assert_agrees_with_reference(version, engine)
 
 
+@pytest.mark.processes  # builds two large networks
 @pytest.mark.parametrize("name", ["efficientnet-lite1", "efficientnet-lite2"])
 def test_openvino_agrees_with_reference_on_larger_networks(tmp_path: Path, name: str) -> None:
     _assert_agrees_with_reference(Repository(tmp_path).install(name), "openvino")

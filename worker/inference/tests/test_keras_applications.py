@@ -12,6 +12,8 @@ from worker.inference.keras_runtime import keras
 from worker.inference.repository import Repository, WeightsMismatch, WeightsUnavailable
 from worker.inference.repository.keras_applications import RECIPES, KerasApplication
 
+pytestmark = pytest.mark.processes  # Keras builds whole networks: minutes
+
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
 
