@@ -60,25 +60,27 @@ def states(filters: Filters) -> list[FacetChoice]:
 def facets(filters: Filters) -> list[Facet]:
     """Returns the filters with their choices. Each count combines the choice with all other filters.
 
-    Takes one query for each filter that was not counted recently. A query reads only an index, unless a decided label
-    is selected.
+    Takes one query for each label filter, one for each other filter that is set, and one for all the rest, unless they
+    were counted recently. A query reads only an index, unless a decided label is selected.
     """
     shown = [
         entry
         for entry in FILTERS.values()
         if not entry.of_decided or filters.shows_decided or entry.name in filters.values
     ]
-    return [_facet(filters, entry) for entry in shown]
+    together = [entry for entry in shown if not entry.takes_label and entry.name not in filters.values]
+    counts = _counted(filters, together)
+    for entry in shown:
+        if entry.takes_label:
+            counts |= _counted_labels(filters.without(entry.name), entry)
+        elif entry not in together:
+            counts |= _counted(filters.without(entry.name), [entry])
+    return [_facet(filters, entry, counts[entry.name]) for entry in shown]
 
 
-def _facet(filters: Filters, entry: Filter) -> Facet:
-    others = filters.without(entry.name)
+def _facet(filters: Filters, entry: Filter, counted: dict[str, int]) -> Facet:
     value = filters.values.get(entry.name, "")
-    count = _count_conditions if entry.condition else _count_values
-    # The order of the cases does not change their number.
-    counts: dict[str, int | None] = dict(
-        counted_lately(f"{entry.name}:{replace(others, order='').query_string}", lambda: count(others, entry))
-    )
+    counts: dict[str, int | None] = dict(counted)
     if value and value not in counts:
         counts = {value: None, **counts}
     choices = [
@@ -90,7 +92,7 @@ def _facet(filters: Filters, entry: Filter) -> Facet:
         )
         for choice, number in counts.items()
     ]
-    return Facet(entry, choices, value, others.items())
+    return Facet(entry, choices, value, filters.without(entry.name).items())
 
 
 def _title(entry: Filter, value: str) -> str:
@@ -99,23 +101,51 @@ def _title(entry: Filter, value: str) -> str:
     return value.replace("_", " ") if entry.takes_label else value
 
 
-def _count_values(others: Filters, entry: Filter) -> dict[str, int]:
-    """Counts the cases of each value in a filter's column; of labels, only the most frequent ones."""
+def _counted(filters: Filters, entries: list[Filter]) -> dict[str, dict[str, int]]:
+    """Counts the cases of each choice of filters that are not set, by the filter's name."""
+    if not entries:
+        return {}
+    names = ",".join(entry.name for entry in entries)
+    return counted_lately(f"{names}:{_without_order(filters)}", lambda: _count(filters, entries))
+
+
+def _count(filters: Filters, entries: list[Filter]) -> dict[str, dict[str, int]]:
+    """Counts for all entries in one pass: a group for each combination of values, and a column for each condition."""
+    columns = [entry.name for entry in entries if not entry.condition]
+    conditions = {
+        f"{entry.name}_{value}": Count(Value(1), filter=entry.where(value))
+        for entry in entries
+        if entry.condition
+        for value in entry.choices or ()
+    }
+    groups = list(
+        filters.apply(Case.objects.all()).order_by().values(*columns).annotate(number=Count("*"), **conditions)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for entry in entries:
+        counts[entry.name] = found = dict.fromkeys(entry.choices or (), 0)
+        for group in groups:
+            if entry.condition:
+                for value in found:
+                    found[value] += group[f"{entry.name}_{value}"]
+            elif value := group[entry.name]:
+                found[value] = found.get(value, 0) + group["number"]
+        if entry.choices is None:
+            counts[entry.name] = dict(sorted(found.items()))
+    return counts
+
+
+def _counted_labels(others: Filters, entry: Filter) -> dict[str, dict[str, int]]:
+    """Counts the cases of the most frequent labels in a filter's column."""
+    return counted_lately(f"{entry.name}:{_without_order(others)}", lambda: {entry.name: _count_labels(others, entry)})
+
+
+def _count_labels(others: Filters, entry: Filter) -> dict[str, int]:
     cases = others.apply(Case.objects.all()).exclude(**{entry.name: ""}).order_by()
     counted = cases.values_list(entry.name).annotate(number=Count("*"))
-    if entry.choices:
-        return dict.fromkeys(entry.choices, 0) | dict(counted)
-    if entry.takes_label:
-        return dict(counted.order_by("-number", entry.name)[:LABELS_SHOWN])
-    return dict(counted.order_by(entry.name))
+    return dict(counted.order_by("-number", entry.name)[:LABELS_SHOWN])
 
 
-def _count_conditions(others: Filters, entry: Filter) -> dict[str, int]:
-    """Counts the cases that meet the condition of each choice. One query, in which each count can use its own index."""
-    choices = entry.choices or {}
-    cases = others.apply(Case.objects.all()).order_by()
-    first, *rest = (
-        cases.filter(entry.where(value)).annotate(value=Value(value)).values_list("value").annotate(number=Count("*"))
-        for value in choices
-    )
-    return dict.fromkeys(choices, 0) | dict(first.union(*rest, all=True))
+def _without_order(filters: Filters) -> str:
+    """The filters as a query string; the order of the cases does not change their number."""
+    return replace(filters, order="").query_string

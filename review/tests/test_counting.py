@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from itertools import count
+from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
@@ -89,7 +92,8 @@ def test_counts_again_after_a_database_error(slow: None) -> None:
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL collects its statistics itself")
-def test_counting_updates_sqlites_planner_statistics() -> None:
+def test_counting_updates_sqlites_planner_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "_statistics_updated_at", -math.inf)
     for _ in range(3):
         open_case(statements=0)
     claim_next(reviewer_named())
@@ -102,3 +106,16 @@ def test_counting_updates_sqlites_planner_statistics() -> None:
     counting.state_counts()
     connection.close()  # a connection reads the statistics when it opens
     assert "case_claimed" in claimed.explain()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL collects its statistics itself")
+def test_counting_updates_the_statistics_once_an_hour(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr(counting, "_statistics_updated_at", -math.inf)
+    cache.clear()
+    with django_assert_num_queries(2):
+        counting.state_counts()
+    cache.clear()
+    with django_assert_num_queries(1):
+        counting.state_counts()
