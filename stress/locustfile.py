@@ -17,25 +17,19 @@ from locust.env import Environment
 from review import sample_photos
 from stress.recorder import FAILED, OK, REFUSED, Recorder
 from stress.users import REFUSED as REFUSED_TYPE
-from stress.users import ApiClient, Person, PhotoForm, Reviewer, SiteUser, Visitor
+from stress.users import ApiClient, Person, PhotoForm, Reviewer, SiteUser, Visitor  # noqa: F401 - Locust runs the imported users
 
 DEFAULT_COUNT = 50
-WEIGHTED = {"visitor": Visitor, "api": ApiClient, "person": Person}
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("The users of this site")
     group.add_argument("--photos", default="", help="folder of pictures to send (default: cuts of sample photos)")
-    for name, user in WEIGHTED.items():
-        group.add_argument(
-            f"--{name}-weight", type=int, default=user.weight, help=f"share of {user.__name__} (default: {user.weight})"
-        )
     group.add_argument("--reviewers", type=int, default=0, help="how many reviewers there are (default: none)")
     group.add_argument("--login", default="", metavar="NAME:PASSWORD", help="the reviewers' login")
     group.add_argument("--think-min", type=float, default=2, help="seconds between two steps, at least (default: 2)")
     group.add_argument("--think-max", type=float, default=8, help="and at most (default: 8)")
-    group.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
     group.add_argument("--figures", default="", metavar="FILE", help="write the results to this file, as JSON")
     group.add_argument("--warm-up", type=float, default=0, help="seconds that do not count, with --figures (0)")
     group.add_argument("--measured", type=float, default=3600, help="seconds that count after that (3600)")
@@ -46,17 +40,14 @@ def set_up(environment: Environment, **_: object) -> None:
     options = environment.parsed_options
     if options is None:
         return
-    for name, user in WEIGHTED.items():
-        user.weight = getattr(options, f"{name}_weight")
     Reviewer.fixed_count = options.reviewers
     name, _colon, password = options.login.partition(":")
     Reviewer.login = (name, password)
-    present = {user for user in WEIGHTED.values() if user.weight} | ({Reviewer} if Reviewer.fixed_count else set())
-    environment.user_classes[:] = [user for user in environment.user_classes if user in present]
+    if not options.reviewers:
+        environment.user_classes[:] = [user for user in environment.user_classes if user is not Reviewer]
     found = sample_photos.from_folder(Path(options.photos)) if options.photos else sample_photos.samples(DEFAULT_COUNT)
     SiteUser.photos = [PhotoForm.of(name, content) for name, content in found]
     SiteUser.think_seconds = (options.think_min, options.think_max)
-    SiteUser.is_patient = not options.impatient
     if options.figures:
         _Recording(environment, options)
 

@@ -62,7 +62,6 @@ class SiteUser(FastHttpUser):
 
     photos: ClassVar[list[PhotoForm]] = []
     think_seconds: ClassVar[tuple[float, float]] = (2, 8)
-    is_patient: ClassVar[bool] = True
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -71,8 +70,7 @@ class SiteUser(FastHttpUser):
     def wait_time(self) -> float:
         """Returns the thinking time in seconds. After a refusal, it includes `Retry-After` and a random delay."""
         asked, self.asked_to_wait = self.asked_to_wait, 0.0
-        patience = asked * random.uniform(1, 1.5) if self.is_patient else 0.0  # noqa: S311
-        return patience + random.uniform(*self.think_seconds)  # noqa: S311 - for variety, not for secrets
+        return asked * random.uniform(1, 1.5) + random.uniform(*self.think_seconds)  # noqa: S311 - not for secrets
 
     def ask(
         self,

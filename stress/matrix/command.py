@@ -7,18 +7,9 @@ import resource
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 
 from devtools.processes import exit_on_signals
 from devtools.running import ROOT
@@ -28,6 +19,7 @@ from stress.matrix import cells as matrix
 from stress.matrix import runner
 from stress.matrix.cells import Cell, CellSettings, ResultsFolder
 from stress.recorder import FAILED, OK, REFUSED
+from stress.report.measured import Measured
 from stress.tables import plural
 
 
@@ -46,11 +38,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--think", type=float, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="thinking time (2 8)"
     )
-    parser.add_argument("--visitors", type=int, default=2, help="share of the users (2)")
-    parser.add_argument("--api-clients", type=int, default=6, help="share of the users (6)")
-    parser.add_argument("--people", type=int, default=2, help="share of the users (2)")
-    parser.add_argument("--reviewers", type=int, default=1, choices=(0, 1), help="how many there are (1)")
-    parser.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="precision of OpenVINO (f32)")
     parser.add_argument("--photos", type=Path, help="folder of pictures (default: 200 made of sample photos)")
     parser.add_argument(
@@ -97,51 +84,25 @@ def _measure_all(
 ) -> list[Cell]:
     """Measures all cells, and returns those that failed."""
     failed = []
-    columns = (
-        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
-        *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
-    )
-    # Estimate the time left from all finished cells, because cells differ.
-    with Progress(*columns, console=console, speed_estimate_period=24 * 3600) as progress:
-        task = progress.add_task("", total=len(plan))
-        for number, (cell, settings) in enumerate(plan.items()):
-            progress.update(task, description=str(cell), completed=number)
+    # The time left is estimated from all finished cells, because cells differ.
+    with Progress(console=console, speed_estimate_period=24 * 3600) as progress:
+        for cell, settings in progress.track(plan.items(), description="cells"):
             try:
-                found = cells.run(cell, settings, _advance(progress, task, number, settings))
+                found = cells.run(cell, settings)
             except (RuntimeError, AssertionError, OSError) as error:
                 failed.append(cell)
                 console.print(f"{cell}: FAILED: {error}", markup=False)
                 continue
             results.write(cell, settings, found)
-            console.print(f"{cell}: {summary(found)}", markup=False)
-        progress.update(task, completed=len(plan))
+            console.print(f"{cell}: {summary(Measured(cell, found))}", markup=False)
     return failed
 
 
-def _advance(progress: Progress, task: TaskID, number: int, settings: CellSettings) -> runner.Advance:
-    each = runner.expected_seconds(settings)
-    return lambda seconds: progress.update(task, completed=number + min(seconds / each, 0.99))
-
-
-def summary(found: dict[str, Any]) -> str:
+def summary(each: Measured) -> str:
     """Summarizes a cell in one line."""
-    predict = found["requests"].get("/api/predict", {})
-    index = found["requests"].get("/", {}).get(OK, {})
-    total = {
-        outcome: sum(kinds[outcome]["started"] for kinds in found["requests"].values() if outcome in kinds)
-        for outcome in (OK, REFUSED, FAILED)
-    }
-    rate = found["rows"]["answered"] / found["seconds"]
-    return (
-        f"{rate:.1f} predictions/s, p50 {_ms(predict.get(OK, {}).get('p50'))}, "
-        f"p95 {_ms(predict.get(OK, {}).get('p95'))}, "
-        f"index p99 {_ms(index.get('p99'))}; {total[OK]:,} answers, {total[REFUSED]:,} refusals "
-        f"(p99 {_ms(predict.get(REFUSED, {}).get('p99'))}), {total[FAILED]:,} failures"
-    )
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f} ms"
+    times = ", ".join(f"{which} {ms:,.0f} ms" for which in ("p50", "p95") if (ms := each.ms(which)) is not None)
+    ends = ", ".join(f"{each.count(outcome):,} {outcome}" for outcome in (OK, REFUSED, FAILED))
+    return f"{each.rate:.1f} predictions/s; {times}; requests: {ends}"
 
 
 def _photos(options: argparse.Namespace) -> int:
@@ -154,11 +115,6 @@ def _settings(options: argparse.Namespace, cell: Cell) -> CellSettings:
         measured=options.seconds,
         think_min=options.think[0],
         think_max=options.think[1],
-        visitor_weight=options.visitors,
-        api_weight=options.api_clients,
-        person_weight=options.people,
-        reviewers=options.reviewers,
-        patient=not options.impatient,
         photos=_photos(options),
         precision=options.precision,
     )

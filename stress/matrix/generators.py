@@ -46,18 +46,16 @@ def generators(
         found = []
         for number, users in enumerate(shares):
             figures, log = folder / f"generator-{number}.json", folder / f"generator-{number}.log"
-            # All reviewers share one account, so there are few of them.
-            reviewers = min(settings.reviewers, users - 1) if number == 0 else 0
-            command = _command(settings, site.url, users, reviewers, photos, figures)
-            if reviewers:
-                command += ["--reviewers", str(reviewers), "--login", ":".join(site.login)]
+            command = _command(settings, site.url, users, photos, figures)
+            if number == 0 and users > 1:
+                command += ["--reviewers", "1", "--login", ":".join(site.login)]
             output = stack.enter_context(log.open("w"))
             process = stack.enter_context(running(command, stdout=output, stderr=subprocess.STDOUT))
             found.append(LoadGenerator(process, figures, log))
         yield found
 
 
-def _command(settings: CellSettings, url: str, users: int, reviewers: int, photos: Path, figures: Path) -> list[str]:
+def _command(settings: CellSettings, url: str, users: int, photos: Path, figures: Path) -> list[str]:
     ramp = max(ramp_seconds(settings.warm_up), 0.5)
     options: dict[str, object] = {
         "locustfile": ROOT / "stress" / "locustfile.py",
@@ -74,13 +72,9 @@ def _command(settings: CellSettings, url: str, users: int, reviewers: int, photo
         "measured": settings.measured,
         "think-min": settings.think_min,
         "think-max": settings.think_max,
-        "visitor-weight": settings.visitor_weight,
-        "api-weight": settings.api_weight,
-        "person-weight": settings.person_weight,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    flags = ["--headless", "--only-summary", *([] if settings.patient else ["--impatient"])]
-    return [sys.executable, "-m", "locust", *words, *flags]
+    return [sys.executable, "-m", "locust", *words, "--headless", "--only-summary"]
 
 
 def shared(users: int, processes: int) -> list[int]:

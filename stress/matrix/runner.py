@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,7 @@ from stress.matrix.watch import ROLES, SiteWatch
 from stress.recorder import merged
 from worker.inference.cores import usable_cores
 
-TICK_SECONDS = 0.2
-AROUND_SECONDS = 12.0  # estimate of starting and stopping, for the progress bar
-
-Advance = Callable[[float], None]
+AROUND_SECONDS = 12.0  # estimate of starting and stopping
 
 
 def expected_seconds(settings: CellSettings) -> float:
@@ -38,8 +34,8 @@ class CellRunner:
     workspace: Workspace
     photos: Path
 
-    def run(self, cell: Cell, settings: CellSettings, advance: Advance) -> dict[str, Any]:
-        """Returns the results of a cell. Calls `advance` with the estimated number of seconds that have passed.
+    def run(self, cell: Cell, settings: CellSettings) -> dict[str, Any]:
+        """Returns the results of a cell.
 
         Raises `RuntimeError` or `AssertionError`, with logs, if the system or a generator does not start or dies.
         """
@@ -49,12 +45,11 @@ class CellRunner:
         try:
             with RunningSite(data_dir, "--workers", str(cell.workers), **_environment(cell, settings)) as site:
                 start_seconds = time.monotonic() - began
-                advance(AROUND_SECONDS / 2)
                 with (
                     generators(cell, settings, site=site, photos=self.photos, folder=data_dir.parent) as load,
                     SiteWatch(site, [generator.process.pid for generator in load]) as watching,
                 ):
-                    found = _measure(load, watching, advance)
+                    found = _measure(load, watching)
                 found["deaths"] = watch.deaths(site)
             begins, ends = found.pop("window")
             found["rows"] = watch.answered(data_dir, begins, ends)
@@ -82,12 +77,11 @@ def _environment(cell: Cell, settings: CellSettings) -> dict[str, str]:
     }
 
 
-def _measure(load: list[LoadGenerator], watching: SiteWatch, advance: Advance) -> dict[str, Any]:
+def _measure(load: list[LoadGenerator], watching: SiteWatch) -> dict[str, Any]:
     begins, ends = wait_for_windows(load)
-    began = time.time()
-    _wait_until(begins, load, began, advance)
+    _sleep_until(begins)
     before, first = watching.snapshot(), time.time()
-    _wait_until(ends, load, began, advance)
+    _sleep_until(ends)
     after, last = watching.snapshot(), time.time()
     memory = watching.memory()
     wait_for_figures(load)
@@ -107,16 +101,10 @@ def _measure(load: list[LoadGenerator], watching: SiteWatch, advance: Advance) -
         "cores": usable_cores(),
         "memory_megabytes": memory,
         "processes": {role: sum(1 for each, _ in after.processes.values() if each == role) for role in ROLES},
-        "batch_sizes": watch.batch_sizes(before.batches, after.batches),
         "queue_length": [[round(at - begins, 1), length] for at, length in watching.lengths],
     }
 
 
-def _wait_until(at: float, load: list[LoadGenerator], began: float, advance: Advance) -> None:
-    """Waits until a time, in seconds since the epoch. Raises `RuntimeError` if a generator fails."""
-    while (left := at - time.time()) > 0:
-        time.sleep(min(TICK_SECONDS, left))
-        for generator in load:
-            if generator.process.poll():  # 0: it measured to the end before this loop woke up
-                raise RuntimeError(generator.complaint())
-        advance(AROUND_SECONDS / 2 + time.time() - began)
+def _sleep_until(at: float) -> None:
+    """`at`: seconds since the epoch."""
+    time.sleep(max(0.0, at - time.time()))

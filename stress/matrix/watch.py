@@ -1,4 +1,4 @@
-"""Measures a running site: CPU and memory by role, the length of the queue, and the sizes of batches."""
+"""Measures a running site: CPU and memory by role, the length of the queue, and the answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,6 @@ from mlsite import embedded_valkey
 from stress.bench.processes import pss_megabytes
 from stress.bench.site import SiteProcesses
 from stress.recorder import Latencies
-from worker.rq_batch.liveness import live_workers
-from worker.rq_batch.metrics import published_metrics
 
 QUEUE = "predictions"
 SITE_ROLES = {"rqworker": "worker", "granian": "web", "valkey-server": "valkey", "manage.py exporter": "exporter"}
@@ -34,11 +32,10 @@ EVERY_SECONDS = 0.5
 
 @dataclass
 class UsageSnapshot:
-    """The use so far: CPU seconds by process, with its role, CPU seconds of the machine, and batches by size."""
+    """The use so far: CPU seconds by process, with its role, and CPU seconds of the machine."""
 
     processes: dict[int, tuple[str, float]]
     busy: float
-    batches: dict[str, float]
 
 
 class SiteWatch:
@@ -77,7 +74,7 @@ class SiteWatch:
                     processes[process.pid] = (role, times.user + times.system)
         machine = psutil.cpu_times()
         busy = sum(machine) - machine.idle - getattr(machine, "iowait", 0.0) - getattr(machine, "guest", 0.0)
-        return UsageSnapshot(processes, busy, self._batches())
+        return UsageSnapshot(processes, busy)
 
     def memory(self) -> dict[str, float]:
         """Returns the PSS in MB, by role."""
@@ -93,21 +90,6 @@ class SiteWatch:
         generators = [process for process in self._generators if process.is_running()]
         return found | {"locust": generators}
 
-    def _batches(self) -> dict[str, float]:
-        """Returns the samples of the metric `worker_batch_size`, summed over all workers.
-
-        It reads them from Redis, where workers publish them every two seconds, because a request for /metrics would
-        wait behind the load.
-        """
-        total: dict[str, float] = defaultdict(float)
-        for worker in live_workers(self._queue):
-            for metric in published_metrics(worker.name, worker.facts.get("metrics", "[]")):
-                if metric.name == "worker_batch_size":
-                    for sample in metric.samples:
-                        name = sample.labels.get("le") or sample.name.removeprefix("worker_batch_size_")
-                        total[name] += sample.value
-        return dict(total)
-
 
 def cpu_by_role(before: UsageSnapshot, after: UsageSnapshot) -> dict[str, float]:
     """Returns the CPU seconds that each role used between two snapshots."""
@@ -116,16 +98,6 @@ def cpu_by_role(before: UsageSnapshot, after: UsageSnapshot) -> dict[str, float]
         _role, earlier = before.processes.get(pid, (role, 0.0))
         used[role] += seconds - earlier
     return {role: round(seconds, 3) for role, seconds in used.items()}
-
-
-def batch_sizes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
-    """Returns the number of batches between two snapshots, their mean size, and the histogram of sizes."""
-    difference = {name: number - before.get(name, 0) for name, number in after.items()}
-    count, jobs = difference.pop("count", 0), difference.pop("sum", 0)
-    difference.pop("created", 0)
-    bounds = sorted((bound for bound in difference if bound != "+Inf"), key=float)
-    at_most = {str(int(float(bound))): int(difference[bound]) for bound in bounds}
-    return {"batches": int(count), "mean": round(jobs / count, 2) if count else None, "at_most": at_most}
 
 
 def answered(data_dir: Path, begins: float, ends: float) -> dict[str, Any]:

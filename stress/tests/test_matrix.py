@@ -71,6 +71,12 @@ def test_resume_lists_only_missing_cells(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[1:] == ["openvino, 1 worker, batch 8, 50 users"]
 
 
+def test_kept_results_need_no_new_measurement() -> None:
+    """The kept results also name settings that are no longer options."""
+    done = subprocess.run([*COMMAND, "--resume", "--list"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr.startswith("0 of 126 cells to measure")
+
+
 def test_many_users_have_a_longer_warm_up(tmp_path: Path) -> None:
     """Unless an option sets the warm-up."""
     for users in (500, 1000):
@@ -83,7 +89,7 @@ def test_many_users_have_a_longer_warm_up(tmp_path: Path) -> None:
         assert done.stderr.splitlines()[1:] == left
 
 
-@pytest.mark.parametrize("option", ["--users=0", "--workers=x", "--engine=abacus", "--reviewers=2"])
+@pytest.mark.parametrize("option", ["--users=0", "--workers=x", "--engine=abacus", "--batch=0"])
 def test_invalid_option_is_reported_in_one_line(option: str) -> None:
     done = subprocess.run([*COMMAND, option], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "error: argument" in done.stderr and "Traceback" not in done.stderr
@@ -103,17 +109,10 @@ def test_users_are_divided_evenly() -> None:
 
 
 def test_cpu_by_role_counts_new_processes() -> None:
-    before = UsageSnapshot({1: ("web", 5.0), 2: ("worker", 3.0)}, 0, {})
-    after = UsageSnapshot({1: ("web", 6.5), 2: ("worker", 4.0), 3: ("worker", 0.25)}, 0, {})
+    before = UsageSnapshot({1: ("web", 5.0), 2: ("worker", 3.0)}, 0)
+    after = UsageSnapshot({1: ("web", 6.5), 2: ("worker", 4.0), 3: ("worker", 0.25)}, 0)
     used = watch.cpu_by_role(before, after)
     assert (used["web"], used["worker"], used["locust"]) == (1.5, 1.25, 0)
-
-
-def test_batch_sizes_between_two_snapshots() -> None:
-    before = {"1.0": 1.0, "8.0": 2.0, "+Inf": 2.0, "count": 2.0, "sum": 9.0, "created": 1.0}
-    after = {"1.0": 1.0, "8.0": 5.0, "+Inf": 6.0, "count": 6.0, "sum": 49.0, "created": 1.0}
-    assert watch.batch_sizes(before, after) == {"batches": 4, "mean": 10.0, "at_most": {"1": 0, "8": 3}}
-    assert watch.batch_sizes({}, {}) == {"batches": 0, "mean": None, "at_most": {}}
 
 
 def test_answered_counts_only_the_window(tmp_path: Path) -> None:

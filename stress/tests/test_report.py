@@ -60,26 +60,15 @@ def test_says_what_overload_costs(measured: Make) -> None:
     assert "With 5,000 users" not in _said(measured(1000, rate=60), measured(5000, rate=58, refused=700))
 
 
-@pytest.mark.parametrize(
-    ("rate", "verdict"),
-    [(61.0, "More workers gain nothing here (+2% at best)"), (90.0, "2 workers raise the rate by 50% over 1 worker")],
-)
-def test_says_what_more_workers_gain(measured: Make, rate: float, verdict: str) -> None:
-    assert verdict in _said(measured(500, rate=60), measured(500, rate=rate, workers=2))
-
-
-def test_says_what_more_workers_gain_without_batches(measured: Make) -> None:
-    both = [measured(500, rate=60), measured(500, rate=66, workers=2)]
-    alone = [measured(500, rate=40, batch_size=1), measured(500, rate=58, batch_size=1, workers=2)]
-    assert "One picture at a time: 40, 58." in _said(*both, *alone)
-    assert "2 workers raise the rate by 45% over 1 worker" in _said(*both, *alone)
-    assert "One picture at a time" not in _said(*both) + _said(*alone)
-
-
-def test_says_what_batches_gain(measured: Make) -> None:
-    said = _said(measured(500, rate=40, batch_size=1), measured(500, rate=60))
-    assert "in predictions per second: 40 with batches of up to 1, 60 with batches of up to 32 (1 worker)" in said
-    assert "The largest batches raise the rate by 50%" in said and "worker 15.00 → 10.00" in said
+def test_highest_rates_show_the_best_cell_of_each_curve(measured: Make) -> None:
+    slow, best = measured(500, rate=58), measured(1000, rate=60)
+    alone = measured(500, rate=40, batch_size=1)
+    text = page(Matrix([slow, best, alone]), []).split("## Highest rates")[1].split("##")[0]
+    rows = [line.split(" | ")[:2] for line in text.splitlines() if line.startswith("| openvino")]
+    assert rows == [
+        ["| openvino, 1 worker, batch 1, 500 users", "40.0"],
+        ["| openvino, 1 worker, batch 32, 1,000 users", "60.0"],
+    ]
 
 
 def test_reports_disturbed_cells(measured: Make) -> None:
