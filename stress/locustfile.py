@@ -6,10 +6,10 @@ Load only sites that you run yourself. Refusals (503 with `Retry-After`) are lis
 """
 
 import json
+import math
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 from locust import events
 from locust.env import Environment
@@ -31,8 +31,8 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument("--think-min", type=float, default=2, help="seconds between two steps, at least (default: 2)")
     group.add_argument("--think-max", type=float, default=8, help="and at most (default: 8)")
     group.add_argument("--figures", default="", metavar="FILE", help="write the results to this file, as JSON")
-    group.add_argument("--warm-up", type=float, default=0, help="seconds that do not count, with --figures (0)")
-    group.add_argument("--measured", type=float, default=3600, help="seconds that count after that (3600)")
+    group.add_argument("--begins", type=float, default=0, help="when to begin to count, in seconds since the epoch (0)")
+    group.add_argument("--ends", type=float, default=math.inf, help="and when to stop (never)")
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
@@ -49,27 +49,18 @@ def set_up(environment: Environment, **_: object) -> None:
     SiteUser.photos = [PhotoForm.of(name, content) for name, content in found]
     SiteUser.think_seconds = (options.think_min, options.think_max)
     if options.figures:
-        _Recording(environment, options)
+        _record(environment, options)
 
 
-class _Recording:
-    """Records a run and writes its results to a file. A `.window` file beside it holds the measured window."""
+def _record(environment: Environment, options: Namespace) -> None:
+    """Makes Locust count the answers, and write the results to a file when it quits."""
+    recorder = Recorder(options.begins, options.ends)
 
-    def __init__(self, environment: Environment, options: Namespace) -> None:
-        self.options = options
-        self.file = Path(options.figures)
-        self.recorder: Recorder | None = None
-        listeners = {"test_start": self.begin, "request": self.add, "quitting": self.write}
-        for event, listener in listeners.items():
-            getattr(environment.events, event).add_listener(listener)
-
-    def begin(self, **_: object) -> None:
-        begins = time.time() + self.options.warm_up
-        self.recorder = Recorder(begins, begins + self.options.measured)
-        _write(self.file.with_suffix(".window"), [self.recorder.begins, self.recorder.ends])
+    def check_time(**_: object) -> None:
+        if options.begins and time.time() > options.begins:  # Locust logs the error, and exits with 2 at the end
+            raise RuntimeError("the users start after the measuring has begun")
 
     def add(
-        self,
         request_type: str,
         name: str,
         start_time: float,
@@ -77,19 +68,12 @@ class _Recording:
         exception: Exception | None,
         **_: object,
     ) -> None:
-        if self.recorder is None:
-            return
         outcome = FAILED if exception else REFUSED if request_type == REFUSED_TYPE else OK
         reason = f"{name}: {exception}" if exception else ""
-        self.recorder.add(name, outcome, started=start_time, milliseconds=response_time, reason=reason)
+        recorder.add(name, outcome, started=start_time, milliseconds=response_time, reason=reason)
 
-    def write(self, **_: object) -> None:
-        if self.recorder is not None:
-            _write(self.file, self.recorder.as_json())
+    def write(**_: object) -> None:
+        Path(options.figures).write_text(json.dumps(recorder.as_json()))
 
-
-def _write(file: Path, content: Any) -> None:
-    """Writes in one step, so that a waiting process never reads half a file."""
-    incoming = file.with_suffix(".incoming")
-    incoming.write_text(json.dumps(content))
-    incoming.rename(file)
+    for event, listener in {"test_start": check_time, "request": add, "quitting": write}.items():
+        getattr(environment.events, event).add_listener(listener)

@@ -58,7 +58,7 @@ class Workspace:
     @cached_property
     def photos(self) -> list[Path]:
         """Files of distinct JPEGs, 470 x 400 pixels and about 110 kB each."""
-        return photos.typical(self._cache / "photos", self._photo_count)
+        return photos.typical(self._cache / "typical-photos", self._photo_count)
 
     @cached_property
     def models(self) -> Path:

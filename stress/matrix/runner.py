@@ -14,7 +14,7 @@ from stress.bench import machine
 from stress.bench.workspace import Workspace
 from stress.matrix import watch
 from stress.matrix.cells import Cell, CellSettings
-from stress.matrix.generators import LoadGenerator, generators, wait_for_figures, wait_for_windows
+from stress.matrix.generators import START_SECONDS, LoadGenerator, generators, wait_for_figures
 from stress.matrix.watch import ROLES, SiteWatch
 from stress.recorder import merged
 from worker.inference.cores import usable_cores
@@ -41,19 +41,17 @@ class CellRunner:
         """
         described = machine.describe()
         data_dir = self._prepared_folder(cell.name)
-        began = time.monotonic()
         try:
             with RunningSite(data_dir, "--workers", str(cell.workers), **_environment(cell, settings)) as site:
-                start_seconds = time.monotonic() - began
+                begins = time.time() + START_SECONDS + settings.warm_up
+                ends = begins + settings.measured
                 with (
-                    generators(cell, settings, site=site, photos=self.photos, folder=data_dir.parent) as load,
+                    generators(cell, settings, begins, site=site, photos=self.photos, folder=data_dir.parent) as load,
                     SiteWatch(site, [generator.process.pid for generator in load]) as watching,
                 ):
-                    found = _measure(load, watching)
+                    found = _measure(load, watching, begins, ends)
                 found["deaths"] = watch.deaths(site)
-            begins, ends = found.pop("window")
             found["rows"] = watch.answered(data_dir, begins, ends)
-            found["start_seconds"] = round(start_seconds, 1)
             return {"machine": described, **found}
         finally:
             shutil.rmtree(data_dir.parent, ignore_errors=True)
@@ -77,8 +75,7 @@ def _environment(cell: Cell, settings: CellSettings) -> dict[str, str]:
     }
 
 
-def _measure(load: list[LoadGenerator], watching: SiteWatch) -> dict[str, Any]:
-    begins, ends = wait_for_windows(load)
+def _measure(load: list[LoadGenerator], watching: SiteWatch, begins: float, ends: float) -> dict[str, Any]:
     _sleep_until(begins)
     before, first = watching.snapshot(), time.time()
     _sleep_until(ends)
@@ -88,7 +85,6 @@ def _measure(load: list[LoadGenerator], watching: SiteWatch) -> dict[str, Any]:
     rows, reasons = merged(json.loads(generator.figures.read_text()) for generator in load)
     cpu = watch.cpu_by_role(before, after)
     return {
-        "window": (begins, ends),
         "seconds": round(ends - begins, 2),
         "requests": {
             name: {outcome: rows[name, outcome].figures() for each, outcome in sorted(rows) if each == name}

@@ -119,7 +119,7 @@ def answered(data_dir: Path, begins: float, ends: float) -> dict[str, Any]:
             total = (_seconds(finished) - _seconds(created)) * 1000
             for row, value in zip(times.values(), (queue, decode, compute, total), strict=True):
                 row.finished += 1
-                row.count(value)
+                row.milliseconds.append(round(value, 1))
     figures = {f"{name}_ms": row.figures() for name, row in times.items()}
     return {"answered": times["total"].finished, "batches": len(starts), **figures}
 

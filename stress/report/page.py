@@ -120,14 +120,7 @@ def _method(matrix: Matrix) -> str:
 def _missing(matrix: Matrix) -> Iterator[str]:
     missing = matrix.missing()
     if missing:
-        yield f"**{len(missing)} cells of the whole matrix were not measured:**"
-        by_curve: dict[tuple[str, int, int], list[int]] = {}
-        for cell in missing:
-            by_curve.setdefault((cell.engine, cell.batch_size, cell.workers), []).append(cell.users)
-        yield "\n".join(
-            f"- {engine}, batch {size}, workers {workers}: {', '.join(f'{users:,}' for users in found)} users"
-            for (engine, size, workers), found in by_curve.items()
-        )
+        yield f"**{len(missing)} cells of the whole matrix were not measured** (`make stress ARGS=--resume`)."
 
 
 def _tables(matrix: Matrix) -> Iterator[str]:

@@ -71,7 +71,6 @@ def measured() -> Callable[..., Measured]:
             "queue_length": [[-1.0, 0], [0.0, 3], [1.0, 5]],
             "deaths": [],
             "rows": {"answered": round(rate * 10), "batches": 25, "queue_ms": row(100, 10), "total_ms": row(100, ms)},
-            "start_seconds": 5,
         }
         return Measured(Cell(engine, batch_size, workers, users), {**content, **found})
 
