@@ -12,8 +12,7 @@ from typing import Any
 OK, REFUSED, FAILED = "ok", "refused", "failed"
 OUTCOMES = (OK, REFUSED, FAILED)
 
-MOST_REASONS = 20  # distinct reasons that are kept: they may hold any text
-OTHER_REASONS = "other reasons"
+MOST_REASONS = 20  # distinct reasons that are written
 
 
 @dataclass
@@ -56,15 +55,14 @@ class Recorder:
         if self.begins <= started < self.ends:
             row.milliseconds.append(round(milliseconds, 1))
             if outcome == FAILED:
-                known = reason in self.reasons or len(self.reasons) < MOST_REASONS
-                self.reasons[reason if known else OTHER_REASONS] += 1
+                self.reasons[reason] += 1
         if self.begins <= started + milliseconds / 1000 < self.ends:
             row.finished += 1
 
     def as_json(self) -> dict[str, Any]:
         """Includes all times, so that those of several generators can be merged."""
         rows = [{"name": name, "outcome": outcome, **vars(row)} for (name, outcome), row in sorted(self.rows.items())]
-        return {"rows": rows, "reasons": dict(self.reasons)}
+        return {"rows": rows, "reasons": dict(self.reasons.most_common(MOST_REASONS))}
 
 
 def merged(recorded: Iterable[dict[str, Any]]) -> tuple[dict[tuple[str, str], Latencies], Counter[str]]:

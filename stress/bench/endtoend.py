@@ -22,7 +22,7 @@ from worker.inference.cores import usable_cores
 TITLE = "End to end"
 DATABASE = "database"
 CONNECTIONS = "500"  # of PostgreSQL, as in docker-compose.yml: each thread of the web server may hold one
-FIRST_PASSES = 3  # over the photos, to find the best batch size
+BATCH_SIZE = 32  # of the ceiling: the default of BATCH_MAX_SIZE
 WARM_UP_CLIENTS = 32
 
 
@@ -124,11 +124,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         if options.postgresql:
             server = stack.enter_context(postgresql(max_connections=CONNECTIONS))
             environment["DATABASE_URL"] = server.url
-        sizes = sorted(set(options.batch_sizes))
-        alone = stack.enter_context(ceiling.classifier(workspace, "openvino", "f32", max(sizes)))
-        workspace.say("looking for the best batch size")
-        found = {size: [ceiling.measure(alone, size) for _ in range(FIRST_PASSES)] for size in sizes}
-        batch_size = ceiling.best_batch_size(found)
+        alone = stack.enter_context(ceiling.classifier(workspace, "openvino", "f32", BATCH_SIZE))
         workspace.say("starting the site")
         site = stack.enter_context(RunningSite(data_dir, **environment))
         settings = site_environment(data_dir) | environment
@@ -137,19 +133,19 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         loaded = SiteUnderLoad(site, database, SiteProcesses(site), workspace.photos, folder, server)
         workspace.say("warming up")
         loaded.send(WARM_UP_CLIENTS, options.warm_up)
-        passes = [ceiling.measure(alone, batch_size)]
+        passes = [ceiling.measure(alone, BATCH_SIZE)]
 
         def measure(clients: int) -> SiteRound:
             result, cpu = loaded.send(clients, options.seconds)
             memory = loaded.pss_megabytes()
-            passes.append(ceiling.measure(alone, batch_size))
+            passes.append(ceiling.measure(alone, BATCH_SIZE))
             return SiteRound(result, cpu, memory, _mean(*passes[-2:]))
 
         rounds = workspace.rounds(options.rounds, options.clients, measure, label="{} clients")
         ids = folder / "answered.txt"
         ids.write_text("\n".join(loaded.answered))
         counted = database.ask(do="done", files=[str(ids)])
-    return _report(options, rounds, passes, batch_size, len(loaded.answered), counted)
+    return _report(options, rounds, passes, len(loaded.answered), counted)
 
 
 def _mean(before: ClassifierPass, after: ClassifierPass) -> ClassifierPass:
@@ -160,7 +156,6 @@ def _report(
     options: Namespace,
     rounds: SiteRounds,
     passes: list[ClassifierPass],
-    batch_size: int,
     answered: int,
     counted: dict[str, int],
 ) -> BenchReport:
@@ -173,7 +168,7 @@ def _report(
         ", ".join([TITLE, *variants]),
         f"`manage.py up` with REUSE_ANSWERS=0 PRECISION=f32; wrk sends {options.photos} distinct photos to `POST "
         f"/api/predict` for {options.seconds} s at a time; {options.rounds} alternating rounds, median "
-        f"(lowest-highest). The ceiling is the classifier alone in batches of {batch_size}, measured before and after "
+        f"(lowest-highest). The ceiling is the classifier alone in batches of {BATCH_SIZE}, measured before and after "
         f"each load, while the site was idle: {rate} predictions/s, {cpu} CPU ms each.",
         _tables(rounds),
         goals=[

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import django
 
+from devtools.running import eventually
 from stress.bench.processes import serve
 
 ANSWER_SECONDS = 300
@@ -33,9 +33,7 @@ def _predict(files: list[str]) -> dict[str, Any]:
     for file in map(Path, files):
         upload = SimpleUploadedFile(file.name, file.read_bytes(), content_type="image/jpeg")
         ids.append(submission.prediction_request(upload=upload, source=Prediction.Source.API).id)
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while Prediction.objects.waiting().exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    eventually(lambda: not Prediction.objects.waiting().exists(), "the last answer", ANSWER_SECONDS)
     return {"done": Prediction.objects.filter(pk__in=ids, state=Prediction.State.DONE).count()}
 
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.progress import Progress
 
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="stress-") as temporary:
         workspace = Workspace(Path(temporary), options.cache.resolve(), _photos(options))
         photos = options.photos.resolve() if options.photos else workspace.photos[0].parent
-        failed = _measure_all(plan, runner.CellRunner(workspace, photos), results, console)
+        failed = _measure_all(plan, workspace, photos, results, console)
     if failed:
         console.print(
             f"{plural(len(failed), 'cell')} failed: {'; '.join(map(str, failed))}. --resume tries them again."
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _measure_all(
-    plan: dict[Cell, CellSettings], cells: runner.CellRunner, results: ResultsFolder, console: Console
+    plan: dict[Cell, CellSettings], workspace: Workspace, photos: Path, results: ResultsFolder, console: Console
 ) -> list[Cell]:
     """Measures all cells, and returns those that failed."""
     failed = []
@@ -88,8 +89,8 @@ def _measure_all(
     with Progress(console=console, speed_estimate_period=24 * 3600) as progress:
         for cell, settings in progress.track(plan.items(), description="cells"):
             try:
-                found = cells.run(cell, settings)
-            except (RuntimeError, AssertionError, OSError) as error:
+                found = runner.run(cell, settings, workspace, photos)
+            except (RuntimeError, AssertionError, OSError, psutil.Error) as error:
                 failed.append(cell)
                 console.print(f"{cell}: FAILED: {error}", markup=False)
                 continue
@@ -122,12 +123,12 @@ def _settings(options: argparse.Namespace, cell: Cell) -> CellSettings:
 
 def _allow_connections(users: int) -> None:
     """Raises the limit of open files, so that each user can have a connection."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = users + 1000
-    if hard != resource.RLIM_INFINITY and hard < needed:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    except ValueError:
         sys.exit(f"{users} users need {needed} open files, and the limit of this system is {hard}: see `ulimit -Hn`.")
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else hard, hard))
 
 
 def _positive(text: str) -> int:

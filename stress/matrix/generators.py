@@ -15,7 +15,7 @@ from devtools.running import ROOT, RunningSite
 from stress.matrix.cells import Cell, CellSettings, ramp_seconds
 
 USERS_EACH = 2500  # at most, in one process
-START_SECONDS = 5  # until Locust has started
+START_SECONDS = 10  # until Locust has started, also on a busy machine
 DRAIN_SECONDS = 40  # for requests under way when the load ends; longer than the site's longest wait
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from stress.bench.workspace import Workspace
 from stress.matrix import watch
 from stress.matrix.cells import Cell, CellSettings
 from stress.matrix.generators import START_SECONDS, LoadGenerator, generators, wait_for_figures
-from stress.matrix.watch import ROLES, SiteWatch
+from stress.matrix.watch import SiteWatch
 from stress.recorder import merged
 from worker.inference.cores import usable_cores
 
@@ -24,45 +23,29 @@ AROUND_SECONDS = 12.0  # estimate of starting and stopping
 
 def expected_seconds(settings: CellSettings) -> float:
     """Estimates the duration of a cell."""
-    return settings.warm_up + settings.measured + AROUND_SECONDS
+    return START_SECONDS + settings.warm_up + settings.measured + AROUND_SECONDS
 
 
-@dataclass
-class CellRunner:
-    """Measures cells: starts a system for each, loads it, watches it, and stops it."""
+def run(cell: Cell, settings: CellSettings, workspace: Workspace, photos: Path) -> dict[str, Any]:
+    """Starts a system, loads it with users who send these photos, and returns the results of the cell.
 
-    workspace: Workspace
-    photos: Path
-
-    def run(self, cell: Cell, settings: CellSettings) -> dict[str, Any]:
-        """Returns the results of a cell.
-
-        Raises `RuntimeError` or `AssertionError`, with logs, if the system or a generator does not start or dies.
-        """
-        described = machine.describe()
-        data_dir = self._prepared_folder(cell.name)
-        try:
-            with RunningSite(data_dir, "--workers", str(cell.workers), **_environment(cell, settings)) as site:
-                begins = time.time() + START_SECONDS + settings.warm_up
-                ends = begins + settings.measured
-                with (
-                    generators(cell, settings, begins, site=site, photos=self.photos, folder=data_dir.parent) as load,
-                    SiteWatch(site, [generator.process.pid for generator in load]) as watching,
-                ):
-                    found = _measure(load, watching, begins, ends)
-                found["deaths"] = watch.deaths(site)
-            found["rows"] = watch.answered(data_dir, begins, ends)
-            return {"machine": described, **found}
-        finally:
-            shutil.rmtree(data_dir.parent, ignore_errors=True)
-
-    def _prepared_folder(self, name: str) -> Path:
-        """Makes a data folder with tables, static files and the model."""
-        template = self.workspace.template
-        folder = self.workspace.folder(name) / "data"
-        shutil.copytree(template, folder)
-        (folder / "models").symlink_to(self.workspace.models)
-        return folder
+    Raises `RuntimeError` or `AssertionError`, with logs, if the system or a generator does not start or dies.
+    """
+    described = machine.describe()
+    data_dir = workspace.site_folder(cell.name)
+    try:
+        with RunningSite(data_dir, "--workers", str(cell.workers), **_environment(cell, settings)) as site:
+            begins = time.time() + START_SECONDS + settings.warm_up
+            ends = begins + settings.measured
+            with (
+                generators(cell, settings, begins, site=site, photos=photos, folder=data_dir.parent) as load,
+                SiteWatch(site, [generator.process.pid for generator in load]) as watching,
+            ):
+                found = _measure(load, watching, begins, ends)
+            watch.require_no_deaths(site)
+        return {"machine": described, **found, "rows": watch.answered(data_dir, begins, ends)}
+    finally:
+        shutil.rmtree(data_dir.parent, ignore_errors=True)
 
 
 def _environment(cell: Cell, settings: CellSettings) -> dict[str, str]:
@@ -93,10 +76,9 @@ def _measure(load: list[LoadGenerator], watching: SiteWatch, begins: float, ends
         "reasons": dict(reasons.most_common()),
         "cpu_window_seconds": round(last - first, 3),
         "cpu_seconds": cpu,
-        "cpu_seconds_of_others": round(max(0.0, after.busy - before.busy - sum(cpu.values())), 3),
+        "cpu_seconds_of_others": round(max(0.0, after.machine - before.machine - sum(cpu.values())), 3),
         "cores": usable_cores(),
         "memory_megabytes": memory,
-        "processes": {role: sum(1 for each, _ in after.processes.values() if each == role) for role in ROLES},
         "queue_length": [[round(at - begins, 1), length] for at, length in watching.lengths],
     }
 

@@ -67,10 +67,8 @@ def measured() -> Callable[..., Measured]:
             "cpu_seconds_of_others": 0.1,
             "cores": 2,
             "memory_megabytes": {"web": 100, "worker": 200, "valkey": 5, "exporter": 5, "supervisor": 5, "locust": 80},
-            "processes": {"worker": workers},
             "queue_length": [[-1.0, 0], [0.0, 3], [1.0, 5]],
-            "deaths": [],
-            "rows": {"answered": round(rate * 10), "batches": 25, "queue_ms": row(100, 10), "total_ms": row(100, ms)},
+            "rows": {"answered": round(rate * 10), "batches": 25},
         }
         return Measured(Cell(engine, batch_size, workers, users), {**content, **found})
 

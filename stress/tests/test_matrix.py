@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.running import ROOT
+from devtools.running import ROOT, RunningSite
 from stress.matrix import cells as matrix
 from stress.matrix import watch
 from stress.matrix.cells import Cell, ResultsFolder
@@ -108,28 +108,53 @@ def test_users_are_divided_evenly() -> None:
     assert shared(5000, 2) == [2500, 2500] and shared(10, 3) == [4, 3, 3] and shared(7, 1) == [7]
 
 
-def test_cpu_by_role_counts_new_processes() -> None:
-    before = UsageSnapshot({1: ("web", 5.0), 2: ("worker", 3.0)}, 0)
-    after = UsageSnapshot({1: ("web", 6.5), 2: ("worker", 4.0), 3: ("worker", 0.25)}, 0)
-    used = watch.cpu_by_role(before, after)
-    assert (used["web"], used["worker"], used["locust"]) == (1.5, 1.25, 0)
+@pytest.mark.parametrize(("begins", "code"), [(0, 0), (1, 2)])
+def test_locust_fails_if_it_starts_after_the_measured_window(tmp_path: Path, begins: int, code: int) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "locust",
+        "-f",
+        "stress/locustfile.py",
+        "--headless",
+        "-u",
+        "1",
+        "-t",
+        "1s",
+        "Visitor",
+    ]
+    command += ["--host", "http://127.0.0.1:9", "--exit-code-on-error", "0", "--begins", str(begins)]
+    command += ["--figures", str(tmp_path / "figures.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "figures.json").exists()
+
+
+def test_cpu_by_role_is_that_between_two_snapshots() -> None:
+    before, after = UsageSnapshot({"web": 5.0, "worker": 3.0}, 0), UsageSnapshot({"web": 6.5, "worker": 4.25}, 0)
+    assert watch.cpu_by_role(before, after) == {"web": 1.5, "worker": 1.25}
+
+
+def test_cell_in_which_a_process_died_has_no_results(tmp_path: Path) -> None:
+    site = RunningSite(tmp_path)
+    site.output = "worker starts\n"
+    watch.require_no_deaths(site)
+    site.output += "worker ended (terminated by SIGKILL) and restarts; see worker.log\n"
+    with pytest.raises(RuntimeError, match="SIGKILL"):
+        watch.require_no_deaths(site)
 
 
 def test_answered_counts_only_the_window(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "db.sqlite3")
-    database.execute(
-        "CREATE TABLE predictions_prediction (state, created_at, started_at, finished_at, decode_ms, compute_ms)"
-    )
+    database.execute("CREATE TABLE predictions_prediction (state, started_at, finished_at)")
     begins = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
     ends = (("done", "11:59:59.9"), ("done", "12:00:00.5"), ("done", "12:00:00.5"), ("failed", "12:00:00.6"))
     for state, finished in ends:
-        times = ("2026-11-25 11:59:58.000000", "2026-11-25 11:59:59.500000", f"2026-11-25 {finished}00000")
-        database.execute("INSERT INTO predictions_prediction VALUES (?, ?, ?, ?, 3.5, 20)", (state, *times))
+        row = (state, "2026-11-25 11:59:59.500000", f"2026-11-25 {finished}00000")
+        database.execute("INSERT INTO predictions_prediction VALUES (?, ?, ?)", row)
     database.commit()
     database.close()
-    found = watch.answered(tmp_path, begins, begins + 1)
-    assert (found["answered"], found["batches"]) == (2, 1)
-    assert (found["queue_ms"]["mean"], found["total_ms"]["mean"], found["decode_ms"]["mean"]) == (1500, 2500, 3.5)
+    assert watch.answered(tmp_path, begins, begins + 1) == {"answered": 2, "batches": 1}
 
 
 def test_interruption_before_the_first_cell_leaves_nothing(tmp_path: Path) -> None:
