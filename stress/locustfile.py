@@ -6,6 +6,7 @@ Load only sites that you run yourself. Refusals (503 with `Retry-After`) are lis
 """
 
 import json
+import logging
 import math
 import time
 from argparse import ArgumentParser, Namespace
@@ -57,8 +58,9 @@ def _record(environment: Environment, options: Namespace) -> None:
     recorder = Recorder(options.begins, options.ends)
 
     def check_time(**_: object) -> None:
-        if options.begins and time.time() > options.begins:  # Locust logs the error, and exits with 2 at the end
-            raise RuntimeError("the users start after the measuring has begun")
+        if options.begins and time.time() > options.begins:
+            logging.error("The users start after the measured seconds have begun.")
+            environment.process_exit_code = 2
 
     def add(
         request_type: str,
