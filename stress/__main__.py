@@ -1,4 +1,4 @@
-"""`python -m stress matrix | report | model`: measures a system under load and reports the results."""
+"""`python -m stress matrix | report`: measures a system under load and reports the results."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 
 from devtools.running import ROOT
 from stress.matrix import command as matrix
-from stress.model import command as model
 from stress.report import command as report
 
 COMMANDS = (
     ("matrix", matrix, "measure, cell by cell"),
     ("report", report, "write report.md from the results"),
-    ("model", model, "compare the results with the model of docs/scaling.md"),
 )
 
 

@@ -6,10 +6,11 @@ Load only sites that you run yourself. Refusals (503 with `Retry-After`) are lis
 """
 
 import json
+import logging
+import math
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 from locust import events
 from locust.env import Environment
@@ -17,28 +18,22 @@ from locust.env import Environment
 from review import sample_photos
 from stress.recorder import FAILED, OK, REFUSED, Recorder
 from stress.users import REFUSED as REFUSED_TYPE
-from stress.users import ApiClient, Person, PhotoForm, Reviewer, SiteUser, Visitor
+from stress.users import ApiClient, Person, PhotoForm, Reviewer, SiteUser, Visitor  # noqa: F401 - Locust runs the imported users
 
 DEFAULT_COUNT = 50
-WEIGHTED = {"visitor": Visitor, "api": ApiClient, "person": Person}
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("The users of this site")
     group.add_argument("--photos", default="", help="folder of pictures to send (default: cuts of sample photos)")
-    for name, user in WEIGHTED.items():
-        group.add_argument(
-            f"--{name}-weight", type=int, default=user.weight, help=f"share of {user.__name__} (default: {user.weight})"
-        )
     group.add_argument("--reviewers", type=int, default=0, help="how many reviewers there are (default: none)")
     group.add_argument("--login", default="", metavar="NAME:PASSWORD", help="the reviewers' login")
     group.add_argument("--think-min", type=float, default=2, help="seconds between two steps, at least (default: 2)")
     group.add_argument("--think-max", type=float, default=8, help="and at most (default: 8)")
-    group.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
     group.add_argument("--figures", default="", metavar="FILE", help="write the results to this file, as JSON")
-    group.add_argument("--warm-up", type=float, default=0, help="seconds that do not count, with --figures (0)")
-    group.add_argument("--measured", type=float, default=3600, help="seconds that count after that (3600)")
+    group.add_argument("--begins", type=float, default=0, help="when to begin to count, in seconds since the epoch (0)")
+    group.add_argument("--ends", type=float, default=math.inf, help="and when to stop (never)")
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
@@ -46,39 +41,28 @@ def set_up(environment: Environment, **_: object) -> None:
     options = environment.parsed_options
     if options is None:
         return
-    for name, user in WEIGHTED.items():
-        user.weight = getattr(options, f"{name}_weight")
     Reviewer.fixed_count = options.reviewers
     name, _colon, password = options.login.partition(":")
     Reviewer.login = (name, password)
-    present = {user for user in WEIGHTED.values() if user.weight} | ({Reviewer} if Reviewer.fixed_count else set())
-    environment.user_classes[:] = [user for user in environment.user_classes if user in present]
+    if not options.reviewers:
+        environment.user_classes[:] = [user for user in environment.user_classes if user is not Reviewer]
     found = sample_photos.from_folder(Path(options.photos)) if options.photos else sample_photos.samples(DEFAULT_COUNT)
     SiteUser.photos = [PhotoForm.of(name, content) for name, content in found]
     SiteUser.think_seconds = (options.think_min, options.think_max)
-    SiteUser.is_patient = not options.impatient
     if options.figures:
-        _Recording(environment, options)
+        _record(environment, options)
 
 
-class _Recording:
-    """Records a run and writes its results to a file. A `.window` file beside it holds the measured window."""
+def _record(environment: Environment, options: Namespace) -> None:
+    """Makes Locust count the answers, and write the results to a file when it quits."""
+    recorder = Recorder(options.begins, options.ends)
 
-    def __init__(self, environment: Environment, options: Namespace) -> None:
-        self.options = options
-        self.file = Path(options.figures)
-        self.recorder: Recorder | None = None
-        listeners = {"test_start": self.begin, "request": self.add, "quitting": self.write}
-        for event, listener in listeners.items():
-            getattr(environment.events, event).add_listener(listener)
-
-    def begin(self, **_: object) -> None:
-        begins = time.time() + self.options.warm_up
-        self.recorder = Recorder(begins, begins + self.options.measured)
-        _write(self.file.with_suffix(".window"), [self.recorder.begins, self.recorder.ends])
+    def check_time(**_: object) -> None:
+        if options.begins and time.time() > options.begins:
+            logging.error("The users start after the measured seconds have begun.")
+            environment.process_exit_code = 2
 
     def add(
-        self,
         request_type: str,
         name: str,
         start_time: float,
@@ -86,19 +70,12 @@ class _Recording:
         exception: Exception | None,
         **_: object,
     ) -> None:
-        if self.recorder is None:
-            return
         outcome = FAILED if exception else REFUSED if request_type == REFUSED_TYPE else OK
         reason = f"{name}: {exception}" if exception else ""
-        self.recorder.add(name, outcome, started=start_time, milliseconds=response_time, reason=reason)
+        recorder.add(name, outcome, started=start_time, milliseconds=response_time, reason=reason)
 
-    def write(self, **_: object) -> None:
-        if self.recorder is not None:
-            _write(self.file, self.recorder.as_json())
+    def write(**_: object) -> None:
+        Path(options.figures).write_text(json.dumps(recorder.as_json()))
 
-
-def _write(file: Path, content: Any) -> None:
-    """Writes in one step, so that a waiting process never reads half a file."""
-    incoming = file.with_suffix(".incoming")
-    incoming.write_text(json.dumps(content))
-    incoming.rename(file)
+    for event, listener in {"test_start": check_time, "request": add, "quitting": write}.items():
+        getattr(environment.events, event).add_listener(listener)

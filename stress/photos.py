@@ -1,6 +1,5 @@
 """The photos that benchmarks send: distinct JPEGs of typical size."""
 
-import random
 from bisect import bisect_left
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import PIL.Image
 
 from review.sample_photos import CUT, jpeg, originals
 
+SPARE = 0.15  # of a cut's size: each photo is scaled to have so much more, so that it has thousands of distinct cuts
 TYPICAL_BYTES = 110_000  # about the average of the photos in ImageNet
 
 
@@ -16,39 +16,20 @@ def typical(folder: Path, count: int) -> list[Path]:
 
     Existing files are kept. The photos are the same at each call.
     """
-    choice = random.Random(0)  # noqa: S311 - for variety, not for secrets
-    enlarged = {name: _enlarged(original) for name, original in originals().items()}
-    names = sorted(enlarged)
     width, height = CUT
+    spare_width, spare_height = round(width * SPARE), round(height * SPARE)
+    size = (width + spare_width, height + spare_height)
+    large = [photo.resize(size, PIL.Image.Resampling.BICUBIC) for photo in originals().values()]
     folder.mkdir(parents=True, exist_ok=True)
-    seen: set[tuple[str, int, int]] = set()
-    files = []
-    for number in range(count):
-        name = names[number % len(names)]
-        original = enlarged[name]
-        while True:
-            left = choice.randint(0, original.width - width)
-            top = choice.randint(0, original.height - height)
-            if (name, left, top) not in seen:
-                break
-        seen.add((name, left, top))
-        file = folder / f"{number:04}-{name}-{left}-{top}.jpg"
+    files = [folder / f"{number:04}.jpg" for number in range(count)]
+    for number, file in enumerate(files):
         if not file.exists():
-            content = _near_size(original.crop((left, top, left + width, top + height)), TYPICAL_BYTES)
+            top, left = divmod(number // len(large), spare_width)
+            cut = large[number % len(large)].crop((left, top, left + width, top + height))
             incoming = file.with_suffix(".incoming")  # an interrupted write must not look complete
-            incoming.write_bytes(content)
+            incoming.write_bytes(_near_size(cut, TYPICAL_BYTES))
             incoming.rename(file)
-        files.append(file)
     return files
-
-
-def _enlarged(original: PIL.Image.Image) -> PIL.Image.Image:
-    """Enlarges a photo to at least 1.15 times the size of a cut, so that many distinct cuts exist."""
-    scale = 1.15 * max(wanted / has for wanted, has in zip(CUT, original.size, strict=True))
-    if scale <= 1:
-        return original
-    size = (round(original.width * scale), round(original.height * scale))
-    return original.resize(size, PIL.Image.Resampling.BICUBIC)
 
 
 def _near_size(photo: PIL.Image.Image, byte_size: int) -> bytes:

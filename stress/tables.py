@@ -1,4 +1,4 @@
-"""Tables of measured figures: as text for the screen, as Markdown, and as JSON."""
+"""Tables of measured figures, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -55,14 +55,6 @@ class ResultTable:
     rows: Sequence[Sequence[TableCell]]
     title: str = ""
 
-    def as_text(self) -> str:
-        lines = [list(self.columns), *([_text(cell) for cell in row] for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = "\n".join(
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines
-        )
-        return f"{self.title}\n{text}" if self.title else text
-
     def as_markdown(self) -> str:
         lines = [list(self.columns), ["---"] + ["---:"] * (len(self.columns) - 1)]
         lines += [[_text(cell) for cell in row] for row in self.rows]
@@ -96,11 +88,6 @@ class BenchReport:
     tables: list[ResultTable]
     goals: list[Goal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-    def as_text(self) -> str:
-        remarks = "\n".join([*map(str, self.goals), *self.notes])
-        tables = "\n\n".join(table.as_text() for table in self.tables)
-        return "\n\n".join(part for part in (self.title, self.about, tables, remarks) if part)
 
     def as_markdown(self) -> str:
         remarks = "\n".join(wrapped(f"- {remark}", indent="  ") for remark in [*map(str, self.goals), *self.notes])

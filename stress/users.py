@@ -43,8 +43,7 @@ class PhotoForm:
 
     @classmethod
     def of(cls, name: str, content: bytes) -> PhotoForm:
-        quoted = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")  # as browsers do
-        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{quoted}"\r\n\r\n'
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n\r\n'
         return cls(name, head.encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode())
 
 
@@ -62,7 +61,6 @@ class SiteUser(FastHttpUser):
 
     photos: ClassVar[list[PhotoForm]] = []
     think_seconds: ClassVar[tuple[float, float]] = (2, 8)
-    is_patient: ClassVar[bool] = True
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -71,8 +69,7 @@ class SiteUser(FastHttpUser):
     def wait_time(self) -> float:
         """Returns the thinking time in seconds. After a refusal, it includes `Retry-After` and a random delay."""
         asked, self.asked_to_wait = self.asked_to_wait, 0.0
-        patience = asked * random.uniform(1, 1.5) if self.is_patient else 0.0  # noqa: S311
-        return patience + random.uniform(*self.think_seconds)  # noqa: S311 - for variety, not for secrets
+        return asked * random.uniform(1, 1.5) + random.uniform(*self.think_seconds)  # noqa: S311 - not for secrets
 
     def ask(
         self,
@@ -164,13 +161,11 @@ class ApiClient(SiteUser):
             answer = response.json()
             label, score, labels = answer["prediction"], answer["score"], answer["labels"]
             scores = [each["score"] for each in labels]
-            if not (answer["success"] is True and answer["state"] == "done" and answer["id"] and answer["model"]):
-                return "an answer that is not done"
+            is_done = answer["success"] is True and answer["state"] == "done" and answer["id"] and answer["model"]
             is_first = labels[0]["label"] == label and abs(scores[0] - score) < ROUNDING
-            if not (is_first and scores == sorted(scores, reverse=True)):
-                return "an answer whose best label is not its first"
-            if not (len(labels) == 5 and 0 < score <= 1 and sum(scores) <= 1.001):
-                return "an answer with impossible scores"
+            is_possible = len(labels) == 5 and 0 < score <= 1 and sum(scores) <= 1.001
+            if not (is_done and is_first and is_possible and scores == sorted(scores, reverse=True)):
+                return "an answer that is not done, or whose labels and scores are impossible"
         except (ValueError, KeyError, TypeError, IndexError) as error:
             return f"an answer that cannot be read: {type(error).__name__}"
         first_label, first_score = self.answers.setdefault(photo, (label, score))

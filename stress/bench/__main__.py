@@ -56,7 +56,7 @@ def main() -> None:
                 report = benchmark.run(options, workspace)
             except ServerNotInstalled as error:
                 sys.exit(f"{name} {error}")
-            sys.stdout.write(f"\n{report.as_text()}\n\n{machine.sentence(described)}\n\n")
+            sys.stdout.write(f"\n{report.title}\n\n{report.as_markdown()}\n\n{machine.sentence(described)}\n\n")
             sys.stdout.flush()
             # At once, so that interrupting the next benchmark does not lose these figures.
             files.write(report, described, _as_json(options, benchmark), results=results, page=page)

@@ -52,11 +52,6 @@ def measure(process: BenchProcess, batch_size: int) -> ClassifierPass:
     return ClassifierPass(took["predictions"] / took["seconds"], 1000 * took["cpu_seconds"] / took["predictions"])
 
 
-def best_batch_size(passes: dict[int, list[ClassifierPass]]) -> int:
-    """Returns the batch size with the most predictions per second."""
-    return max(passes, key=lambda size: Figure.of(one.rate for one in passes[size]).median)
-
-
 def run(options: Namespace, workspace: Workspace) -> BenchReport:
     sizes: Sequence[int] = sorted(set(options.batch_sizes))
     # Memory first, while no other process shares the engine's libraries and the cores.
@@ -77,8 +72,8 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         (f"{name}, batches of {size}", *figures(passes[name, size], "rate", "cpu")) for name in loaded for size in sizes
     ]
     for name in loaded:
-        size = best_batch_size({size: passes[name, size] for size in sizes})
-        (rate,) = figures(passes[name, size], "rate")
+        rates = {size: figures(passes[name, size], "rate")[0] for size in sizes}
+        size, rate = max(rates.items(), key=lambda each: each[1].median)
         what = "The ceiling" if name == " ".join(ENGINES[0]) else "Best"
         notes.append(f"{what} of {name}: {rate} predictions/s, in batches of {size}.")
     return BenchReport(

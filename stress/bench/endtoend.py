@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from argparse import ArgumentTypeError, Namespace, _ActionsContainer
+from argparse import Namespace, _ActionsContainer
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from worker.inference.cores import usable_cores
 TITLE = "End to end"
 DATABASE = "database"
 CONNECTIONS = "500"  # of PostgreSQL, as in docker-compose.yml: each thread of the web server may hold one
-FIRST_PASSES = 3  # over the photos, to find the best batch size
+BATCH_SIZE = 32  # of the ceiling: the default of BATCH_MAX_SIZE
 WARM_UP_CLIENTS = 32
 
 
@@ -107,44 +107,24 @@ class SiteUnderLoad:
 
 
 def add_options(group: _ActionsContainer) -> None:
-    group.add_argument("--precision", default="f32", choices=["f32", "bf16"], help="(default: %(default)s)")
     group.add_argument("--seconds", type=int, default=15, help="duration of each load (default: %(default)s)")
     group.add_argument("--warm-up", type=int, default=5, metavar="SECONDS", help="before the first load (%(default)s)")
     group.add_argument(
         "--clients", type=int, nargs="+", default=[1, 8, 32, 64, 256], help="connections (1 8 32 64 256)"
     )
-    group.add_argument(
-        "--env",
-        type=_setting,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting; may be repeated",
-    )
     group.add_argument("--postgresql", action="store_true", help="use PostgreSQL instead of SQLite")
-
-
-def _setting(text: str) -> str:
-    if not text.partition("=")[0].isidentifier() or "=" not in text:
-        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return text
 
 
 def run(options: Namespace, workspace: Workspace) -> BenchReport:
     # Without this setting, a photo that was sent before is answered without any work.
-    environment = {"REUSE_ANSWERS": "0", "PRECISION": options.precision}
-    environment |= dict(setting.split("=", 1) for setting in options.env)
+    environment = {"REUSE_ANSWERS": "0", "PRECISION": "f32"}
     data_dir = workspace.site_folder("endtoend")
     with contextlib.ExitStack() as stack:
         server = None
         if options.postgresql:
             server = stack.enter_context(postgresql(max_connections=CONNECTIONS))
             environment["DATABASE_URL"] = server.url
-        sizes = sorted(set(options.batch_sizes))
-        alone = stack.enter_context(ceiling.classifier(workspace, "openvino", options.precision, max(sizes)))
-        workspace.say("looking for the best batch size")
-        found = {size: [ceiling.measure(alone, size) for _ in range(FIRST_PASSES)] for size in sizes}
-        batch_size = ceiling.best_batch_size(found)
+        alone = stack.enter_context(ceiling.classifier(workspace, "openvino", "f32", BATCH_SIZE))
         workspace.say("starting the site")
         site = stack.enter_context(RunningSite(data_dir, **environment))
         settings = site_environment(data_dir) | environment
@@ -153,19 +133,19 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         loaded = SiteUnderLoad(site, database, SiteProcesses(site), workspace.photos, folder, server)
         workspace.say("warming up")
         loaded.send(WARM_UP_CLIENTS, options.warm_up)
-        passes = [ceiling.measure(alone, batch_size)]
+        passes = [ceiling.measure(alone, BATCH_SIZE)]
 
         def measure(clients: int) -> SiteRound:
             result, cpu = loaded.send(clients, options.seconds)
             memory = loaded.pss_megabytes()
-            passes.append(ceiling.measure(alone, batch_size))
+            passes.append(ceiling.measure(alone, BATCH_SIZE))
             return SiteRound(result, cpu, memory, _mean(*passes[-2:]))
 
         rounds = workspace.rounds(options.rounds, options.clients, measure, label="{} clients")
         ids = folder / "answered.txt"
         ids.write_text("\n".join(loaded.answered))
         counted = database.ask(do="done", files=[str(ids)])
-    return _report(options, environment, rounds, passes, batch_size, len(loaded.answered), counted)
+    return _report(options, rounds, passes, len(loaded.answered), counted)
 
 
 def _mean(before: ClassifierPass, after: ClassifierPass) -> ClassifierPass:
@@ -174,26 +154,22 @@ def _mean(before: ClassifierPass, after: ClassifierPass) -> ClassifierPass:
 
 def _report(
     options: Namespace,
-    environment: dict[str, str],
     rounds: SiteRounds,
     passes: list[ClassifierPass],
-    batch_size: int,
     answered: int,
     counted: dict[str, int],
 ) -> BenchReport:
     failures = sum(one.load.failures for found in rounds.values() for one in found)
     left_over = counted["done"] - answered
-    settings = " ".join(f"{name}={value}" for name, value in environment.items() if name != "DATABASE_URL")
     rate, cpu = figures(passes, "rate", "cpu")
-    variants = [options.precision] if options.precision != "f32" else []
-    variants += ["PostgreSQL"] if options.postgresql else []
+    variants = ["PostgreSQL"] if options.postgresql else []
     return BenchReport(
         "-".join(["endtoend", *map(str.lower, variants)]),
         ", ".join([TITLE, *variants]),
-        f"`manage.py up` with {settings}; wrk sends {options.photos} distinct photos to `POST /api/predict` for "
-        f"{options.seconds} s at a time; {options.rounds} alternating rounds, median (lowest-highest). The ceiling is "
-        f"the classifier alone in batches of {batch_size}, measured before and after each load, while the site was "
-        f"idle: {rate} predictions/s, {cpu} CPU ms each.",
+        f"`manage.py up` with REUSE_ANSWERS=0 PRECISION=f32; wrk sends {options.photos} distinct photos to `POST "
+        f"/api/predict` for {options.seconds} s at a time; {options.rounds} alternating rounds, median "
+        f"(lowest-highest). The ceiling is the classifier alone in batches of {BATCH_SIZE}, measured before and after "
+        f"each load, while the site was idle: {rate} predictions/s, {cpu} CPU ms each.",
         _tables(rounds),
         goals=[
             Goal("no request fails", f"{failures:,} of {answered + failures:,}", failures == 0),

@@ -60,20 +60,13 @@ def _disk() -> str:
 
 
 def _cpu() -> tuple[str, set[str]]:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor() or platform.machine(), set()
+    text = Path("/proc/cpuinfo").read_text()
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
     return model[1].strip() if model else platform.machine(), set(flags[1].split()) if flags else set()
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # only one of the two TensorFlow wheels is installed
-    return versions
+    """Returns the installed ones of these packages. Only one of the two TensorFlow wheels is installed."""
+    found = {package.name.lower().replace("_", "-"): package.version for package in importlib.metadata.distributions()}
+    return {name: found[name] for name in PACKAGES if name in found}

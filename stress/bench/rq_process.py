@@ -52,23 +52,7 @@ class TimedWorker(BaseWorker):
         return ClockReading(time.monotonic(), cpu, server_cpu_seconds(self.connection))
 
 
-class TimedBatchWorker(TimedWorker, BatchWorker):
-    pass
-
-
-class TimedSimpleWorker(TimedWorker, SimpleWorker):
-    pass
-
-
-class TimedForkingWorker(TimedWorker, Worker):
-    pass
-
-
-KINDS: dict[str, type[TimedWorker]] = {
-    "batch": TimedBatchWorker,
-    "simple": TimedSimpleWorker,
-    "forking": TimedForkingWorker,
-}
+KINDS: dict[str, type[BaseWorker]] = {"batch": BatchWorker, "simple": SimpleWorker, "forking": Worker}
 
 
 def work(address: str, kind: str, number: int | None, warm_up: int = 0) -> dict[str, Any]:
@@ -95,7 +79,8 @@ def work(address: str, kind: str, number: int | None, warm_up: int = 0) -> dict[
 
 
 def _worker(kind: str, queue: Queue) -> TimedWorker:
-    return KINDS[kind]([queue], connection=queue.connection, serializer=JSONSerializer)
+    timed: type[TimedWorker] = type("Timed", (TimedWorker, KINDS[kind]), {})
+    return timed([queue], connection=queue.connection, serializer=JSONSerializer)
 
 
 def _memory_megabytes() -> float:

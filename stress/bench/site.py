@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import psutil
 
-from devtools.running import RunningSite
+from devtools.running import RunningSite, eventually
 from stress.bench.processes import cpu_seconds, pss_megabytes
 
 # A part of the command line, and the role of its process. All others are the supervisor and `manage.py up`.
@@ -48,12 +48,10 @@ class SiteProcesses:
         return {role: sum(pss_megabytes(process.pid) for process in found) for role, found in self.by_role.items()}
 
     def wait_until_idle(self) -> None:
-        """Waits until requests that outlived the load are done. Raises `RuntimeError` if that takes minutes."""
-        deadline = time.monotonic() + SETTLE_SECONDS
-        used = sum(self.cpu_seconds().values())
-        while time.monotonic() < deadline:
-            time.sleep(0.5)
-            before, used = used, sum(self.cpu_seconds().values())
-            if used - before <= 0.5 * IDLE_CORES:
-                return
-        raise RuntimeError(f"the site is still busy {SETTLE_SECONDS} s after the load has ended")
+        """Waits until requests that outlived the load are done. Raises `AssertionError` if that takes minutes."""
+        eventually(self._is_idle, "the end of the requests after a load", SETTLE_SECONDS)
+
+    def _is_idle(self) -> bool:
+        before = sum(self.cpu_seconds().values())
+        time.sleep(0.5)
+        return sum(self.cpu_seconds().values()) - before <= 0.5 * IDLE_CORES

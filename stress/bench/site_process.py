@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import django
 
+from devtools.running import eventually
 from stress.bench.processes import serve
 
 ANSWER_SECONDS = 300
-CHUNK = 500  # ids in one statement; old SQLite allows 999
 
 
 def answer(do: str, files: list[str]) -> dict[str, Any]:
@@ -34,19 +33,15 @@ def _predict(files: list[str]) -> dict[str, Any]:
     for file in map(Path, files):
         upload = SimpleUploadedFile(file.name, file.read_bytes(), content_type="image/jpeg")
         ids.append(submission.prediction_request(upload=upload, source=Prediction.Source.API).id)
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while Prediction.objects.waiting().exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    eventually(lambda: not Prediction.objects.waiting().exists(), "the last answer", ANSWER_SECONDS)
     return {"done": Prediction.objects.filter(pk__in=ids, state=Prediction.State.DONE).count()}
 
 
 def _done(files: list[str]) -> dict[str, Any]:
     from predictions.models import Prediction
 
-    done = Prediction.objects.filter(state=Prediction.State.DONE)
-    ids = [line for file in files for line in Path(file).read_text().split()]
-    found = sum(done.filter(pk__in=ids[start : start + CHUNK]).count() for start in range(0, len(ids), CHUNK))
-    return {"done": done.count(), "found": found}
+    done = {str(pk) for pk in Prediction.objects.filter(state=Prediction.State.DONE).values_list("pk", flat=True)}
+    return {"done": len(done), "found": sum(pk in done for file in files for pk in Path(file).read_text().split())}
 
 
 if __name__ == "__main__":

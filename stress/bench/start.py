@@ -36,7 +36,6 @@ def add_options(group: _ActionsContainer) -> None:
 def run(options: Namespace, workspace: Workspace) -> BenchReport:
     data_dir = workspace.site_folder("start")
     environment = site_environment(data_dir) | {"REUSE_ANSWERS": "0"}
-    workspace.manage("migrate", "--verbosity", "0", data_dir=data_dir)
     seconds, memory, mapped = [], [], False
     with embedded_queue(data_dir) as address, bench_process("site_process", environment=environment) as site:
         queue = Queue(QUEUE, connection=redis.Redis.from_url(address), serializer=JSONSerializer)

@@ -15,10 +15,8 @@ from stress.bench.jobs import CALL_SECONDS, GPU_BATCH, IMAGE_SECONDS
 from stress.bench.processes import BenchProcess, bench_process, server_cpu_seconds
 from stress.bench.workspace import Workspace
 from stress.tables import BenchReport, Figure, ResultTable, TableCell, figures
-from worker.inference.cores import usable_cores
 
 TITLE = "Several workers"
-LINEAR_FROM = 0.9  # of so many times the rate of one worker
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,6 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         f"second if nothing else took time. {options.worker_jobs:,} jobs for each worker; {options.rounds} alternating "
         "rounds, median (lowest-highest).",
         [ResultTable(columns, rows)],
-        notes=[_saturation(counts, shares, found)],
     )
 
 
@@ -88,16 +85,3 @@ def _measure(address: str, queue: Queue, workers: Sequence[BenchProcess], jobs: 
     seconds = max(took["ended"] for took in taken) - min(took["began"] for took in taken)
     cpu = sum(took["cpu_seconds"] for took in taken)
     return WorkersRound(jobs / seconds, 1000 * cpu / jobs, 1000 * server / jobs, cpu / seconds, server / seconds)
-
-
-def _saturation(counts: Sequence[int], shares: dict[int, float], found: dict[int, list[WorkersRound]]) -> str:
-    cores = usable_cores()
-    below = next((count for count in counts if shares[count] < LINEAR_FROM), None)
-    if below is None:
-        return f"The rate grows linearly up to {counts[-1]} workers, on {cores} cores."
-    linear = max(count for count in counts if count < below)
-    used, server = (figure.median for figure in figures(found[below], "workers_cores", "server_cores"))
-    return (
-        f"The rate grows linearly up to {linear} workers. With {below} it is {shares[below]:.0%} of linear: the "
-        f"workers use {used:.2f} of {cores} cores, and the server, which computes in one thread, {server:.2f}."
-    )

@@ -58,7 +58,7 @@ class Workspace:
     @cached_property
     def photos(self) -> list[Path]:
         """Files of distinct JPEGs, 470 x 400 pixels and about 110 kB each."""
-        return photos.typical(self._cache / "photos", self._photo_count)
+        return photos.typical(self._cache / "typical-photos", self._photo_count)
 
     @cached_property
     def models(self) -> Path:
@@ -80,9 +80,10 @@ class Workspace:
         return folder
 
     def site_folder(self, name: str) -> Path:
-        """Makes a data folder for a site that holds the model."""
-        folder = self.folder(name)
-        shutil.copytree(self.models, folder / "models")
+        """Makes a data folder for a site, with tables, static files and the model."""
+        folder = self.folder(name) / "data"
+        shutil.copytree(self.template, folder)
+        (folder / "models").symlink_to(self.models)
         return folder
 
     def manage(self, *arguments: str, data_dir: Path, **settings: str) -> None:

@@ -73,11 +73,6 @@ class CellSettings:
     measured: float
     think_min: float
     think_max: float
-    visitor_weight: int
-    api_weight: int
-    person_weight: int
-    reviewers: int
-    patient: bool
     photos: int
     precision: str
 
@@ -101,11 +96,12 @@ class ResultsFolder:
         incoming.replace(self.file(cell))
 
     def has(self, cell: Cell, settings: CellSettings) -> bool:
-        """Returns whether the cell was measured with these settings."""
+        """Returns whether the cell was measured with these settings. Older files may hold further settings."""
         try:
-            return bool(json.loads(self.file(cell).read_text(encoding="utf-8"))["settings"] == asdict(settings))
+            found = json.loads(self.file(cell).read_text(encoding="utf-8"))["settings"]
         except (OSError, ValueError, KeyError):
             return False
+        return bool(asdict(settings).items() <= found.items())
 
     def all(self) -> Iterator[tuple[Cell, dict[str, Any]]]:
         """Yields each measured cell and its results."""

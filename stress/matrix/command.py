@@ -7,18 +7,10 @@ import resource
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
+import psutil
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 
 from devtools.processes import exit_on_signals
 from devtools.running import ROOT
@@ -28,6 +20,7 @@ from stress.matrix import cells as matrix
 from stress.matrix import runner
 from stress.matrix.cells import Cell, CellSettings, ResultsFolder
 from stress.recorder import FAILED, OK, REFUSED
+from stress.report.measured import Measured
 from stress.tables import plural
 
 
@@ -46,11 +39,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--think", type=float, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="thinking time (2 8)"
     )
-    parser.add_argument("--visitors", type=int, default=2, help="share of the users (2)")
-    parser.add_argument("--api-clients", type=int, default=6, help="share of the users (6)")
-    parser.add_argument("--people", type=int, default=2, help="share of the users (2)")
-    parser.add_argument("--reviewers", type=int, default=1, choices=(0, 1), help="how many there are (1)")
-    parser.add_argument("--impatient", action="store_true", help="users ignore Retry-After")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="precision of OpenVINO (f32)")
     parser.add_argument("--photos", type=Path, help="folder of pictures (default: 200 made of sample photos)")
     parser.add_argument(
@@ -84,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="stress-") as temporary:
         workspace = Workspace(Path(temporary), options.cache.resolve(), _photos(options))
         photos = options.photos.resolve() if options.photos else workspace.photos[0].parent
-        failed = _measure_all(plan, runner.CellRunner(workspace, photos), results, console)
+        failed = _measure_all(plan, workspace, photos, results, console)
     if failed:
         console.print(
             f"{plural(len(failed), 'cell')} failed: {'; '.join(map(str, failed))}. --resume tries them again."
@@ -93,55 +81,29 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _measure_all(
-    plan: dict[Cell, CellSettings], cells: runner.CellRunner, results: ResultsFolder, console: Console
+    plan: dict[Cell, CellSettings], workspace: Workspace, photos: Path, results: ResultsFolder, console: Console
 ) -> list[Cell]:
     """Measures all cells, and returns those that failed."""
     failed = []
-    columns = (
-        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
-        *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
-    )
-    # Estimate the time left from all finished cells, because cells differ.
-    with Progress(*columns, console=console, speed_estimate_period=24 * 3600) as progress:
-        task = progress.add_task("", total=len(plan))
-        for number, (cell, settings) in enumerate(plan.items()):
-            progress.update(task, description=str(cell), completed=number)
+    # The time left is estimated from all finished cells, because cells differ.
+    with Progress(console=console, speed_estimate_period=24 * 3600) as progress:
+        for cell, settings in progress.track(plan.items(), description="cells"):
             try:
-                found = cells.run(cell, settings, _advance(progress, task, number, settings))
-            except (RuntimeError, AssertionError, OSError) as error:
+                found = runner.run(cell, settings, workspace, photos)
+            except (RuntimeError, AssertionError, OSError, psutil.Error) as error:
                 failed.append(cell)
                 console.print(f"{cell}: FAILED: {error}", markup=False)
                 continue
             results.write(cell, settings, found)
-            console.print(f"{cell}: {summary(found)}", markup=False)
-        progress.update(task, completed=len(plan))
+            console.print(f"{cell}: {summary(Measured(cell, found))}", markup=False)
     return failed
 
 
-def _advance(progress: Progress, task: TaskID, number: int, settings: CellSettings) -> runner.Advance:
-    each = runner.expected_seconds(settings)
-    return lambda seconds: progress.update(task, completed=number + min(seconds / each, 0.99))
-
-
-def summary(found: dict[str, Any]) -> str:
+def summary(each: Measured) -> str:
     """Summarizes a cell in one line."""
-    predict = found["requests"].get("/api/predict", {})
-    index = found["requests"].get("/", {}).get(OK, {})
-    total = {
-        outcome: sum(kinds[outcome]["started"] for kinds in found["requests"].values() if outcome in kinds)
-        for outcome in (OK, REFUSED, FAILED)
-    }
-    rate = found["rows"]["answered"] / found["seconds"]
-    return (
-        f"{rate:.1f} predictions/s, p50 {_ms(predict.get(OK, {}).get('p50'))}, "
-        f"p95 {_ms(predict.get(OK, {}).get('p95'))}, "
-        f"index p99 {_ms(index.get('p99'))}; {total[OK]:,} answers, {total[REFUSED]:,} refusals "
-        f"(p99 {_ms(predict.get(REFUSED, {}).get('p99'))}), {total[FAILED]:,} failures"
-    )
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f} ms"
+    times = ", ".join(f"{which} {ms:,.0f} ms" for which in ("p50", "p95") if (ms := each.ms(which)) is not None)
+    ends = ", ".join(f"{each.count(outcome):,} {outcome}" for outcome in (OK, REFUSED, FAILED))
+    return f"{each.rate:.1f} predictions/s; {times}; requests: {ends}"
 
 
 def _photos(options: argparse.Namespace) -> int:
@@ -154,11 +116,6 @@ def _settings(options: argparse.Namespace, cell: Cell) -> CellSettings:
         measured=options.seconds,
         think_min=options.think[0],
         think_max=options.think[1],
-        visitor_weight=options.visitors,
-        api_weight=options.api_clients,
-        person_weight=options.people,
-        reviewers=options.reviewers,
-        patient=not options.impatient,
         photos=_photos(options),
         precision=options.precision,
     )
@@ -166,12 +123,12 @@ def _settings(options: argparse.Namespace, cell: Cell) -> CellSettings:
 
 def _allow_connections(users: int) -> None:
     """Raises the limit of open files, so that each user can have a connection."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = users + 1000
-    if hard != resource.RLIM_INFINITY and hard < needed:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    except ValueError:
         sys.exit(f"{users} users need {needed} open files, and the limit of this system is {hard}: see `ulimit -Hn`.")
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else hard, hard))
 
 
 def _positive(text: str) -> int:

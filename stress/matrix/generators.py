@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from devtools.running import ROOT, RunningSite
 from stress.matrix.cells import Cell, CellSettings, ramp_seconds
 
 USERS_EACH = 2500  # at most, in one process
-START_SECONDS = 60
+START_SECONDS = 10  # until Locust has started, also on a busy machine
 DRAIN_SECONDS = 40  # for requests under way when the load ends; longer than the site's longest wait
 
 
@@ -27,82 +25,57 @@ class LoadGenerator:
     figures: Path
     log: Path
 
-    @property
-    def window(self) -> Path:
-        """The file that exists as soon as the load begins."""
-        return self.figures.with_suffix(".window")
-
     def complaint(self) -> str:
         return f"locust ended with {self.process.returncode}:\n{self.log.read_text(errors='replace')[:3000]}"
 
 
 @contextlib.contextmanager
 def generators(
-    cell: Cell, settings: CellSettings, *, site: RunningSite, photos: Path, folder: Path
+    cell: Cell, settings: CellSettings, begins: float, *, site: RunningSite, photos: Path, folder: Path
 ) -> Iterator[list[LoadGenerator]]:
-    """Runs the users of a cell, divided among processes. They start one after another during the warm-up."""
+    """Runs the users of a cell, divided among processes. They start one after another during the warm-up.
+
+    They count from `begins` on, in seconds since the epoch. That has to be `START_SECONDS` and the warm-up from now.
+    """
     shares = shared(cell.users, -(-cell.users // USERS_EACH))
     with contextlib.ExitStack() as stack:
         found = []
         for number, users in enumerate(shares):
             figures, log = folder / f"generator-{number}.json", folder / f"generator-{number}.log"
-            # All reviewers share one account, so there are few of them.
-            reviewers = min(settings.reviewers, users - 1) if number == 0 else 0
-            command = _command(settings, site.url, users, reviewers, photos, figures)
-            if reviewers:
-                command += ["--reviewers", str(reviewers), "--login", ":".join(site.login)]
+            command = _command(settings, begins, site.url, users, photos, figures)
+            if number == 0 and users > 1:
+                command += ["--reviewers", "1", "--login", ":".join(site.login)]
             output = stack.enter_context(log.open("w"))
             process = stack.enter_context(running(command, stdout=output, stderr=subprocess.STDOUT))
             found.append(LoadGenerator(process, figures, log))
         yield found
 
 
-def _command(settings: CellSettings, url: str, users: int, reviewers: int, photos: Path, figures: Path) -> list[str]:
+def _command(settings: CellSettings, begins: float, url: str, users: int, photos: Path, figures: Path) -> list[str]:
     ramp = max(ramp_seconds(settings.warm_up), 0.5)
     options: dict[str, object] = {
         "locustfile": ROOT / "stress" / "locustfile.py",
         "host": url,
         "users": users,
         "spawn-rate": max(users / ramp, 1),
-        "run-time": math.ceil(settings.warm_up + settings.measured) + 1,  # in whole seconds, rounded up
+        "run-time": math.ceil(START_SECONDS + settings.warm_up + settings.measured) + 1,  # in whole seconds, rounded up
         "stop-timeout": DRAIN_SECONDS,
         "exit-code-on-error": 0,
         "loglevel": "WARNING",
         "figures": figures,
         "photos": photos,
-        "warm-up": settings.warm_up,
-        "measured": settings.measured,
+        "begins": begins,
+        "ends": begins + settings.measured,
         "think-min": settings.think_min,
         "think-max": settings.think_max,
-        "visitor-weight": settings.visitor_weight,
-        "api-weight": settings.api_weight,
-        "person-weight": settings.person_weight,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    flags = ["--headless", "--only-summary", *([] if settings.patient else ["--impatient"])]
-    return [sys.executable, "-m", "locust", *words, *flags]
+    return [sys.executable, "-m", "locust", *words, "--headless", "--only-summary"]
 
 
 def shared(users: int, processes: int) -> list[int]:
     """Divides the users evenly among the processes."""
     return [users // processes + (number < users % processes) for number in range(processes)]
-
-
-def wait_for_windows(found: list[LoadGenerator]) -> tuple[float, float]:
-    """Returns the window in which all of them measure, in seconds since the epoch.
-
-    Raises `RuntimeError` if one does not start.
-    """
-    deadline = time.monotonic() + START_SECONDS
-    while not all(generator.window.exists() for generator in found):
-        for generator in found:
-            if generator.process.poll() is not None:
-                raise RuntimeError(generator.complaint())
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"locust did not start within {START_SECONDS} s")
-        time.sleep(0.05)
-    windows = [json.loads(generator.window.read_text()) for generator in found]
-    return max(begins for begins, _ in windows), min(ends for _, ends in windows)
 
 
 def wait_for_figures(found: list[LoadGenerator]) -> None:

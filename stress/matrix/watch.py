@@ -1,4 +1,4 @@
-"""Measures a running site: CPU and memory by role, the length of the queue, and the sizes of batches."""
+"""Measures a running site: CPU and memory by role, the length of the queue, and the answers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 import redis
@@ -20,25 +18,21 @@ from rq.serializers import JSONSerializer
 
 from devtools.running import RunningSite
 from mlsite import embedded_valkey
-from stress.bench.processes import pss_megabytes
+from stress.bench.processes import cpu_seconds, pss_megabytes
 from stress.bench.site import SiteProcesses
-from stress.recorder import Latencies
-from worker.rq_batch.liveness import live_workers
-from worker.rq_batch.metrics import published_metrics
 
 QUEUE = "predictions"
 SITE_ROLES = {"rqworker": "worker", "granian": "web", "valkey-server": "valkey", "manage.py exporter": "exporter"}
-ROLES = ("web", "worker", "valkey", "exporter", "supervisor", "locust")
+LOCUST = "locust"  # the role of the load generators
 EVERY_SECONDS = 0.5
 
 
 @dataclass
 class UsageSnapshot:
-    """The use so far: CPU seconds by process, with its role, CPU seconds of the machine, and batches by size."""
+    """CPU seconds so far: by role, and of the machine."""
 
-    processes: dict[int, tuple[str, float]]
-    busy: float
-    batches: dict[str, float]
+    by_role: dict[str, float]
+    machine: float
 
 
 class SiteWatch:
@@ -69,87 +63,36 @@ class SiteWatch:
                 self.lengths.append((time.time(), self._queue.count))
 
     def snapshot(self) -> UsageSnapshot:
-        processes: dict[int, tuple[str, float]] = {}
-        for role, found in self._by_role().items():
-            for process in found:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    times = process.cpu_times()
-                    processes[process.pid] = (role, times.user + times.system)
+        by_role = SiteProcesses(self._site, SITE_ROLES).cpu_seconds() | {LOCUST: cpu_seconds(self._generators)}
         machine = psutil.cpu_times()
         busy = sum(machine) - machine.idle - getattr(machine, "iowait", 0.0) - getattr(machine, "guest", 0.0)
-        return UsageSnapshot(processes, busy, self._batches())
+        return UsageSnapshot(by_role, busy)
 
     def memory(self) -> dict[str, float]:
         """Returns the PSS in MB, by role."""
-        found: dict[str, float] = defaultdict(float)
-        for role, processes in self._by_role().items():
-            for process in processes:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    found[role] += pss_megabytes(process.pid)
-        return {role: round(found[role], 1) for role in ROLES}
-
-    def _by_role(self) -> dict[str, list[psutil.Process]]:
-        found = dict(SiteProcesses(self._site, SITE_ROLES).by_role)
-        generators = [process for process in self._generators if process.is_running()]
-        return found | {"locust": generators}
-
-    def _batches(self) -> dict[str, float]:
-        """Returns the samples of the metric `worker_batch_size`, summed over all workers.
-
-        It reads them from Redis, where workers publish them every two seconds, because a request for /metrics would
-        wait behind the load.
-        """
-        total: dict[str, float] = defaultdict(float)
-        for worker in live_workers(self._queue):
-            for metric in published_metrics(worker.name, worker.facts.get("metrics", "[]")):
-                if metric.name == "worker_batch_size":
-                    for sample in metric.samples:
-                        name = sample.labels.get("le") or sample.name.removeprefix("worker_batch_size_")
-                        total[name] += sample.value
-        return dict(total)
+        found = SiteProcesses(self._site, SITE_ROLES).pss_megabytes()
+        with contextlib.suppress(psutil.NoSuchProcess):  # `wait_for_figures` reports that one has ended
+            found[LOCUST] = sum(pss_megabytes(process.pid) for process in self._generators)
+        return {role: round(megabytes, 1) for role, megabytes in found.items()}
 
 
 def cpu_by_role(before: UsageSnapshot, after: UsageSnapshot) -> dict[str, float]:
     """Returns the CPU seconds that each role used between two snapshots."""
-    used = dict.fromkeys(ROLES, 0.0)
-    for pid, (role, seconds) in after.processes.items():
-        _role, earlier = before.processes.get(pid, (role, 0.0))
-        used[role] += seconds - earlier
-    return {role: round(seconds, 3) for role, seconds in used.items()}
+    return {role: round(seconds - before.by_role[role], 3) for role, seconds in after.by_role.items()}
 
 
-def batch_sizes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
-    """Returns the number of batches between two snapshots, their mean size, and the histogram of sizes."""
-    difference = {name: number - before.get(name, 0) for name, number in after.items()}
-    count, jobs = difference.pop("count", 0), difference.pop("sum", 0)
-    difference.pop("created", 0)
-    bounds = sorted((bound for bound in difference if bound != "+Inf"), key=float)
-    at_most = {str(int(float(bound))): int(difference[bound]) for bound in bounds}
-    return {"batches": int(count), "mean": round(jobs / count, 2) if count else None, "at_most": at_most}
-
-
-def answered(data_dir: Path, begins: float, ends: float) -> dict[str, Any]:
-    """Counts the predictions that were answered within a window, and their batches and times in milliseconds.
+def answered(data_dir: Path, begins: float, ends: float) -> dict[str, int]:
+    """Counts the predictions that were answered within a window, and their batches.
 
     The window is in seconds since the epoch. The rows come from the site's database.
     """
-    times = {name: Latencies() for name in ("queue", "decode", "compute", "total")}
-    starts = set()
     with contextlib.closing(sqlite3.connect(f"file:{data_dir / 'db.sqlite3'}?mode=ro", uri=True)) as database:
-        rows = database.execute(
-            "SELECT created_at, started_at, finished_at, decode_ms, compute_ms FROM predictions_prediction "
+        predictions, batches = database.execute(
+            "SELECT COUNT(*), COUNT(DISTINCT started_at) FROM predictions_prediction "
             "WHERE state = 'done' AND finished_at >= ? AND finished_at < ?",
             (_as_django(begins), _as_django(ends)),
-        )
-        for created, started, finished, decode, compute in rows:
-            starts.add(started)
-            queue = (_seconds(started) - _seconds(created)) * 1000
-            total = (_seconds(finished) - _seconds(created)) * 1000
-            for row, value in zip(times.values(), (queue, decode, compute, total), strict=True):
-                row.finished += 1
-                row.count(value)
-    figures = {f"{name}_ms": row.figures() for name, row in times.items()}
-    return {"answered": times["total"].finished, "batches": len(starts), **figures}
+        ).fetchone()
+    return {"answered": predictions, "batches": batches}
 
 
 def _as_django(seconds: float) -> str:
@@ -157,10 +100,8 @@ def _as_django(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
 
 
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-
-
-def deaths(site: RunningSite) -> list[str]:
-    """Returns the messages of `manage.py up` about processes that ended by themselves."""
-    return [line.strip() for line in site.output.splitlines() if " ended (" in line]
+def require_no_deaths(site: RunningSite) -> None:
+    """Raises `RuntimeError` if a process ended by itself: its CPU time is missing, and the cell is not comparable."""
+    messages = [line.strip() for line in site.output.splitlines() if " ended (" in line]
+    if messages:
+        raise RuntimeError("\n".join(messages))

@@ -10,7 +10,6 @@ from stress.report.measured import FORM, GOOD_MS, INDEX, PREDICT, SYSTEM, WAIT_M
 from stress.tables import plural
 
 SATURATED = 0.95  # of the highest rate of a curve: from there on, more users hardly raise the rate
-BUSY = 0.9  # of all cores: the machine is saturated
 GAIN = 0.1  # two runs of the same cell differ by less than this
 HEADROOM = 0.7  # busy share of a core up to which answers come in time
 DISTURBED = 0.05  # of the CPU time, used by unrelated programs
@@ -20,8 +19,6 @@ def conclusions(matrix: Matrix) -> Iterator[tuple[str, str]]:
     """Yields (heading, paragraph)."""
     for engine in matrix.values(lambda cell: cell.engine):
         for heading, sentences in (
-            ("More workers", _workers(matrix, engine)),
-            ("Batches", _batches(matrix, engine)),
             ("Where it saturates", _saturation(matrix, engine)),
             ("What breaks first", _breaks(matrix, engine)),
             ("How many users, and for ten times as many", _capacity(matrix, engine)),
@@ -37,65 +34,6 @@ def _best_curve(matrix: Matrix, engine: str) -> list[Measured]:
     mine = [each.cell for each in matrix if each.cell.engine == engine]
     workers = min(cell.workers for cell in mine)
     return matrix.curve(engine, workers, max(cell.batch_size for cell in mine if cell.workers == workers))
-
-
-def _workers(matrix: Matrix, engine: str) -> Iterator[str]:
-    size = _best_curve(matrix, engine)[0].cell.batch_size
-    numbers = matrix.values(lambda cell: cell.workers)
-    best = [found for number in numbers if (found := matrix.capacity(engine, number, size))]
-    if len(best) < 2:
-        return
-    rates = ", ".join(f"{each.rate:.0f} with {_workers_of(each)}" for each in best)
-    yield f"Highest rates, in predictions per second: {rates} (batches of up to {size})."
-    first, top = best[0], max(best[1:], key=lambda each: each.rate)
-    gain = top.rate / first.rate - 1 if first.rate else math.nan
-    if gain < GAIN:
-        yield f"More workers gain nothing here ({gain:+.0%} at best)."
-    else:
-        yield f"{_workers_of(top)} raise the rate by {gain:.0%} over {_workers_of(first)}."
-    busy = first.cores_of(*SYSTEM, "locust") + first.others_share * first.cores
-    if busy >= BUSY * first.cores:
-        yield (
-            f"The reason: one worker already computes on every core, and at its highest rate {busy:.1f} of "
-            f"{first.cores} cores were busy. Another worker only takes time from the first."
-        )
-    else:
-        yield (
-            f"At the highest rate with {_workers_of(first)} {busy:.1f} of {first.cores} cores were busy. Another "
-            "worker can use the rest, by computing while the first reads and writes."
-        )
-    singly = [found for number in numbers if (found := matrix.capacity(engine, number, 1))]
-    if size > 1 and len(singly) == len(best):
-        most = max(singly, key=lambda each: each.rate)
-        yield (
-            f"One picture at a time: {', '.join(f'{each.rate:.0f}' for each in singly)}. Then a worker computes on one "
-            f"core, and {_workers_of(most)} raise the rate by {most.rate / singly[0].rate - 1:.0%} over "
-            f"{_workers_of(singly[0])}."
-        )
-    memory = [each.found["memory_megabytes"]["worker"] for each in best]
-    yield f"Each worker takes memory: {', '.join(f'{value:.0f}' for value in memory)} MB for all workers."
-
-
-def _batches(matrix: Matrix, engine: str) -> Iterator[str]:
-    workers = _best_curve(matrix, engine)[0].cell.workers
-    sizes = matrix.values(lambda cell: cell.batch_size)
-    best = [found for size in sizes if (found := matrix.capacity(engine, workers, size))]
-    if len(best) < 2:
-        return
-    rates = ", ".join(f"{each.rate:.0f} with batches of up to {each.cell.batch_size}" for each in best)
-    yield f"Highest rates, in predictions per second: {rates} ({_workers_of(best[0])})."
-    without, with_them = best[0], best[-1]
-    if without.cell.batch_size == 1 and without.rate:
-        yield f"The largest batches raise the rate by {with_them.rate / without.rate - 1:.0%}."
-    parts = []
-    for role in ("web", "worker", "valkey"):
-        before, after = without.cpu_ms(role), with_them.cpu_ms(role)
-        if before is not None and after is not None:
-            parts.append(f"{role} {before:.2f} → {after:.2f}")
-    yield f"CPU milliseconds per prediction at these rates, from the smallest to the largest: {', '.join(parts)}."
-    mean = with_them.found["batch_sizes"]["mean"]
-    if mean:
-        yield f"Batches of up to {with_them.cell.batch_size} held {mean:.1f} pictures on average there."
 
 
 def _saturation(matrix: Matrix, engine: str) -> Iterator[str]:

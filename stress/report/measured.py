@@ -31,6 +31,12 @@ class Measured:
         """Predictions answered per second, from the API and the page."""
         return int(self.found["rows"]["answered"]) / self.seconds
 
+    @property
+    def batch_size(self) -> float | None:
+        """The mean number of images in a batch."""
+        rows = self.found["rows"]
+        return rows["answered"] / rows["batches"] if rows["batches"] else None
+
     def times(self, name: str = PREDICT, outcome: str = OK) -> dict[str, Any]:
         """Returns `started`, `mean`, `p50`, `p95`, `p99`, `max` in ms, or an empty dict without such answers."""
         row: dict[str, Any] = self.found["requests"].get(name, {}).get(outcome, {})
@@ -118,7 +124,3 @@ class Matrix:
             for each in self
             if (each.cell.engine, each.cell.workers, each.cell.batch_size) == (engine, workers, batch_size)
         ]
-
-    def capacity(self, engine: str, workers: int, batch_size: int) -> Measured | None:
-        """Returns the cell of a curve with the highest rate."""
-        return max(self.curve(engine, workers, batch_size), key=lambda each: each.rate, default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from stress.matrix.cells import ramp_seconds
@@ -16,6 +17,10 @@ from stress.tables import ResultTable, number, plural, wrapped
 
 MANY_USERS = 5000
 NOTHING = "–"
+HEADS = (
+    *("predictions/s", "p50", "p95", "p99", "index p99", "refused", "its p99", "failed"),
+    *("batch", "CPU web", "worker", "valkey", "all", "memory, MB", "generator"),
+)
 
 
 def page(matrix: Matrix, plots: Sequence[LinePlot]) -> str:
@@ -29,7 +34,7 @@ def page(matrix: Matrix, plots: Sequence[LinePlot]) -> str:
     if not len(matrix):
         return "\n\n".join([*parts, "Nothing was measured yet: `make stress`."]) + "\n"
     parts += ["## Conclusions", *(wrapped(f"**{heading}.** {text}") for heading, text in conclusions(matrix))]
-    parts += _promised(matrix)
+    parts += ["## Highest rates", _highest_rates(matrix), *_promised(matrix)]
     parts += ["## Machine", *_machine(matrix), "## Method", _method(matrix), *_missing(matrix), "## Plots"]
     parts += [f"![{plot.title}: {plot.y_title}](plots/{plot.name}.svg)" for plot in plots]
     parts += ["## Tables", wrapped(LEGEND), *_tables(matrix)]
@@ -43,6 +48,13 @@ LEGEND = (
     "answered prediction, including pages, refusals and reviewing. Batch: mean size. Generator: Locust's share of the "
     "CPU time."
 )
+
+
+def _highest_rates(matrix: Matrix) -> str:
+    """Returns a table with the best cell of each curve."""
+    curves = groupby(matrix, key=lambda each: (each.cell.engine, each.cell.batch_size, each.cell.workers))
+    best = [max(curve, key=lambda each: each.rate) for _, curve in curves]
+    return ResultTable(("", *HEADS), [(str(each.cell), *_row(each)) for each in best]).as_markdown()
 
 
 def _promised(matrix: Matrix) -> Iterator[str]:
@@ -93,15 +105,14 @@ def _method(matrix: Matrix) -> str:
     for text, cells in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
         settings: dict[str, Any] = json.loads(text)
         users = [f"{number:,}" for number in sorted({each.cell.users for each in cells})]
-        shares = f"{settings['visitor_weight']} : {settings['api_weight']} : {settings['person_weight']}"
         texts.append(
             f"{plural(len(cells), 'cell')} ({', '.join(users)} users), each with a system freshly started with "
             "`manage.py up` in an empty folder (SQLite, embedded Valkey, `REUSE_ANSWERS` off, "
             f"{settings['precision']}); {settings['warm_up']:g} s of warm-up, in whose first "
             f"{ramp_seconds(settings['warm_up']):g} s the users start, then {settings['measured']:g} s that count. "
-            f"Visitors, API clients and people are {shares}, with {plural(settings['reviewers'], 'reviewer')}. They "
-            f"think for {settings['think_min']:g} to {settings['think_max']:g} s between two steps and "
-            f"{'heed' if settings['patient'] else 'ignore'} Retry-After. {settings['photos']} distinct photos."
+            "Visitors, API clients and people are 2 : 6 : 2, with 1 reviewer. They "
+            f"think for {settings['think_min']:g} to {settings['think_max']:g} s between two steps and heed "
+            f"Retry-After. {settings['photos']} distinct photos."
         )
     return "\n\n".join(wrapped(text) for text in texts)
 
@@ -109,25 +120,14 @@ def _method(matrix: Matrix) -> str:
 def _missing(matrix: Matrix) -> Iterator[str]:
     missing = matrix.missing()
     if missing:
-        yield f"**{len(missing)} cells of the whole matrix were not measured:**"
-        by_curve: dict[tuple[str, int, int], list[int]] = {}
-        for cell in missing:
-            by_curve.setdefault((cell.engine, cell.batch_size, cell.workers), []).append(cell.users)
-        yield "\n".join(
-            f"- {engine}, batch {size}, workers {workers}: {', '.join(f'{users:,}' for users in found)} users"
-            for (engine, size, workers), found in by_curve.items()
-        )
+        yield f"**{len(missing)} cells of the whole matrix were not measured** (`make stress ARGS=--resume`)."
 
 
 def _tables(matrix: Matrix) -> Iterator[str]:
-    heads = ("workers, users", "predictions/s", "p50", "p95", "p99", "index p99", "refused", "its p99", "failed")
-    more = ("batch", "CPU web", "worker", "valkey", "all", "memory, MB", "generator")
-    for engine in matrix.values(lambda cell: cell.engine):
-        for size in matrix.values(lambda cell: cell.batch_size):
-            found = [each for each in matrix if (each.cell.engine, each.cell.batch_size) == (engine, size)]
-            if found:
-                yield f"### {engine}, batches of up to {size}"
-                yield ResultTable((*heads, *more), [_row(each) for each in found]).as_markdown()
+    for (engine, size), cells in groupby(matrix, key=lambda each: (each.cell.engine, each.cell.batch_size)):
+        rows = [(f"{each.cell.workers}, {each.cell.users:,}", *_row(each)) for each in cells]
+        yield f"### {engine}, batches of up to {size}"
+        yield ResultTable(("workers, users", *HEADS), rows).as_markdown()
 
 
 def _row(each: Measured) -> tuple[str, ...]:
@@ -135,14 +135,13 @@ def _row(each: Measured) -> tuple[str, ...]:
     cpu = [each.cpu_ms("web"), each.cpu_ms("worker"), each.cpu_ms("valkey"), each.cpu_ms(*SYSTEM)]
     memory = sum(each.found["memory_megabytes"][role] for role in SYSTEM)
     return (
-        f"{each.cell.workers}, {each.cell.users:,}",
         number(each.rate),
         *predict,
         _ms(each.ms("p99", INDEX)),
         f"{each.refused_share:.0%}" if each.count(REFUSED) else "0",
         _ms(each.ms("p99", PREDICT, REFUSED)),
         f"{each.count(FAILED):,}",
-        NOTHING if each.found["batch_sizes"]["mean"] is None else f"{each.found['batch_sizes']['mean']:.1f}",
+        NOTHING if each.batch_size is None else f"{each.batch_size:.1f}",
         *(NOTHING if value is None else number(value) for value in cpu),
         f"{memory:.0f}",
         f"{each.generator_share:.1%}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,7 @@ SVG: Any = {"svg.hashsalt": "stress", "svg.fonttype": "none", "font.family": "sa
 SVG |= {"axes.spines.right": False, "axes.grid": True, "grid.color": "#d1d9e0"}
 
 Value = Callable[[Measured], float | None]
-
-
-@dataclass(frozen=True)
-class PlotLine:
-    name: str
-    points: Sequence[tuple[float, float]]
+Lines = dict[str, Sequence[tuple[float, float]]]  # points by name
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class LinePlot:
     title: str
     x_title: str
     y_title: str
-    lines: Sequence[PlotLine]
+    lines: Lines
     x_log: bool = False
     y_log: bool = False
     markers: bool = True
@@ -47,25 +43,21 @@ class LinePlot:
         with mpl.rc_context(SVG):
             canvas = Canvas(figsize=(8, 4), layout="constrained")
             axes = canvas.add_subplot(title=self.title, xlabel=self.x_title, ylabel=self.y_title)
-            lines = [(style, line) for style, line in zip(STYLES, self.lines, strict=False) if line.points]
-            for (colour, dashes, marker), line in lines:
-                x, y = zip(*line.points, strict=True)
+            for (colour, dashes, marker), (name, points) in zip(STYLES, self.lines.items(), strict=False):
+                x, y = zip(*points, strict=True)
                 shape = marker if self.markers else None
-                axes.plot(x, y, label=line.name, color=colour, linestyle=dashes, marker=shape, markerfacecolor="white")
-            if not lines:
-                axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center")
+                axes.plot(x, y, label=name, color=colour, linestyle=dashes, marker=shape, markerfacecolor="white")
+            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handlelength=3)
+            if self.x_log:
+                axes.set_xscale("log")
+                axes.set_xticks(sorted({x for points in self.lines.values() for x, _ in points}))
+            if self.y_log:
+                axes.set_yscale("log")
             else:
-                axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handlelength=3)
-                if self.x_log:
-                    axes.set_xscale("log")
-                    axes.set_xticks(sorted({x for _, line in lines for x, _ in line.points}))
-                if self.y_log:
-                    axes.set_yscale("log")
-                else:
-                    axes.set_ylim(bottom=0)
-                for axis in (axes.xaxis, axes.yaxis):
-                    axis.set_major_formatter("{x:,.0f}")
-                axes.minorticks_off()
+                axes.set_ylim(bottom=0)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter("{x:,.0f}")
+            axes.minorticks_off()
             canvas.savefig(folder / f"{self.name}.svg", metadata={"Date": None, "Creator": None})
 
 
@@ -74,35 +66,30 @@ def plots(matrix: Matrix) -> Iterator[LinePlot]:
     for engine in matrix.values(lambda cell: cell.engine):
         sizes = matrix.values(lambda cell: cell.batch_size)
         size = BATCH_SIZE if BATCH_SIZE in sizes else sizes[-1]
-        yield _by_workers(matrix, engine, size, "throughput", "predictions per second", _rate)
+        yield _by_workers(matrix, engine, size, "throughput", "predictions per second", lambda each: each.rate)
         for which in ("p50", "p95", "p99"):
-            yield _by_workers(matrix, engine, size, which, f"{which} of /api/predict, ms", _time(which), y_log=True)
-        yield _by_batch_size(matrix, engine, "batching", "predictions per second", _rate)
-        yield _by_batch_size(matrix, engine, "cpu", "CPU ms per prediction, whole system", _cpu)
+            value = partial(Measured.ms, which=which)
+            yield _by_workers(matrix, engine, size, which, f"{which} of /api/predict, ms", value, y_log=True)
+        yield _by_batch_size(matrix, engine, "batching", "predictions per second", lambda each: each.rate)
+        title = "CPU ms per prediction, whole system"
+        yield _by_batch_size(matrix, engine, "cpu", title, lambda each: each.cpu_ms(*SYSTEM))
         yield _queue(matrix, engine, size)
 
 
-def _rate(each: Measured) -> float | None:
-    return each.rate
-
-
-def _cpu(each: Measured) -> float | None:
-    return each.cpu_ms(*SYSTEM)
-
-
-def _time(which: str) -> Value:
-    return lambda each: each.ms(which)
-
-
-def _line(name: str, curve: list[Measured], value: Value) -> PlotLine:
-    return PlotLine(name, [(each.cell.users, found) for each in curve if (found := value(each)) is not None])
+def _lines(curves: dict[str, list[Measured]], value: Value) -> Lines:
+    """Leaves out cells without a value, and curves without any."""
+    lines = {
+        name: [(each.cell.users, found) for each in curve if (found := value(each)) is not None]
+        for name, curve in curves.items()
+    }
+    return {name: points for name, points in lines.items() if points}
 
 
 def _by_workers(
     matrix: Matrix, engine: str, size: int, name: str, y_title: str, value: Value, *, y_log: bool = False
 ) -> LinePlot:
     workers = matrix.values(lambda cell: cell.workers)[:MOST_LINES]
-    lines = [_line(plural(count, "worker"), matrix.curve(engine, count, size), value) for count in workers]
+    lines = _lines({plural(count, "worker"): matrix.curve(engine, count, size) for count in workers}, value)
     title = f"{engine}, batches of up to {size}"
     return LinePlot(f"{engine}-{name}", title, "users", y_title, lines, x_log=True, y_log=y_log)
 
@@ -110,7 +97,7 @@ def _by_workers(
 def _by_batch_size(matrix: Matrix, engine: str, name: str, y_title: str, value: Value) -> LinePlot:
     workers = matrix.values(lambda cell: cell.workers)[0]
     sizes = matrix.values(lambda cell: cell.batch_size)[:MOST_LINES]
-    lines = [_line(f"batch {size}", matrix.curve(engine, workers, size), value) for size in sizes]
+    lines = _lines({f"batch {size}": matrix.curve(engine, workers, size) for size in sizes}, value)
     title = f"{engine}, {plural(workers, 'worker')}, with and without batching"
     return LinePlot(f"{engine}-{name}", title, "users", y_title, lines, x_log=True)
 
@@ -118,7 +105,7 @@ def _by_batch_size(matrix: Matrix, engine: str, name: str, y_title: str, value: 
 def _queue(matrix: Matrix, engine: str, size: int) -> LinePlot:
     workers = matrix.values(lambda cell: cell.workers)[0]
     curve = matrix.curve(engine, workers, size)[-MOST_LINES:]
-    lines = [PlotLine(f"{each.cell.users:,} users", each.found["queue_length"]) for each in curve]
+    lines: Lines = {f"{each.cell.users:,} users": each.found["queue_length"] for each in curve}
     title = f"{engine}, {plural(workers, 'worker')}, batches of up to {size}"
     x_title, y_title = "seconds since measuring began", "waiting jobs"
     return LinePlot(f"{engine}-queue", title, x_title, y_title, lines, markers=False)

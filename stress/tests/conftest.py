@@ -1,4 +1,4 @@
-"""Made-up results of cells, for which the report and the forecast are known."""
+"""Made-up results of cells, for which the report is known."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ SETTINGS = CellSettings(
     measured=10,
     think_min=2,
     think_max=8,
-    visitor_weight=2,
-    api_weight=6,
-    person_weight=2,
-    reviewers=1,
-    patient=True,
     photos=200,
     precision="f32",
 )
@@ -72,12 +67,8 @@ def measured() -> Callable[..., Measured]:
             "cpu_seconds_of_others": 0.1,
             "cores": 2,
             "memory_megabytes": {"web": 100, "worker": 200, "valkey": 5, "exporter": 5, "supervisor": 5, "locust": 80},
-            "processes": {"worker": workers},
-            "batch_sizes": {"batches": 10, "mean": 4.0, "at_most": {"1": 0, "32": 10}},
             "queue_length": [[-1.0, 0], [0.0, 3], [1.0, 5]],
-            "deaths": [],
-            "rows": {"answered": round(rate * 10), "batches": 10, "queue_ms": row(100, 10), "total_ms": row(100, ms)},
-            "start_seconds": 5,
+            "rows": {"answered": round(rate * 10), "batches": 25},
         }
         return Measured(Cell(engine, batch_size, workers, users), {**content, **found})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.running import ROOT
+from devtools.running import ROOT, RunningSite
 from stress.matrix import cells as matrix
 from stress.matrix import watch
 from stress.matrix.cells import Cell, ResultsFolder
@@ -71,6 +71,12 @@ def test_resume_lists_only_missing_cells(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[1:] == ["openvino, 1 worker, batch 8, 50 users"]
 
 
+def test_kept_results_need_no_new_measurement() -> None:
+    """The kept results also name settings that are no longer options."""
+    done = subprocess.run([*COMMAND, "--resume", "--list"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr.startswith("0 of 126 cells to measure")
+
+
 def test_many_users_have_a_longer_warm_up(tmp_path: Path) -> None:
     """Unless an option sets the warm-up."""
     for users in (500, 1000):
@@ -83,7 +89,7 @@ def test_many_users_have_a_longer_warm_up(tmp_path: Path) -> None:
         assert done.stderr.splitlines()[1:] == left
 
 
-@pytest.mark.parametrize("option", ["--users=0", "--workers=x", "--engine=abacus", "--reviewers=2"])
+@pytest.mark.parametrize("option", ["--users=0", "--workers=x", "--engine=abacus", "--batch=0"])
 def test_invalid_option_is_reported_in_one_line(option: str) -> None:
     done = subprocess.run([*COMMAND, option], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "error: argument" in done.stderr and "Traceback" not in done.stderr
@@ -102,35 +108,53 @@ def test_users_are_divided_evenly() -> None:
     assert shared(5000, 2) == [2500, 2500] and shared(10, 3) == [4, 3, 3] and shared(7, 1) == [7]
 
 
-def test_cpu_by_role_counts_new_processes() -> None:
-    before = UsageSnapshot({1: ("web", 5.0), 2: ("worker", 3.0)}, 0, {})
-    after = UsageSnapshot({1: ("web", 6.5), 2: ("worker", 4.0), 3: ("worker", 0.25)}, 0, {})
-    used = watch.cpu_by_role(before, after)
-    assert (used["web"], used["worker"], used["locust"]) == (1.5, 1.25, 0)
+@pytest.mark.parametrize(("begins", "code"), [(0, 0), (1, 2)])
+def test_locust_fails_if_it_starts_after_the_measured_window(tmp_path: Path, begins: int, code: int) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "locust",
+        "-f",
+        "stress/locustfile.py",
+        "--headless",
+        "-u",
+        "1",
+        "-t",
+        "1s",
+        "Visitor",
+    ]
+    command += ["--host", "http://127.0.0.1:9", "--exit-code-on-error", "0", "--begins", str(begins)]
+    command += ["--figures", str(tmp_path / "figures.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "figures.json").exists()
 
 
-def test_batch_sizes_between_two_snapshots() -> None:
-    before = {"1.0": 1.0, "8.0": 2.0, "+Inf": 2.0, "count": 2.0, "sum": 9.0, "created": 1.0}
-    after = {"1.0": 1.0, "8.0": 5.0, "+Inf": 6.0, "count": 6.0, "sum": 49.0, "created": 1.0}
-    assert watch.batch_sizes(before, after) == {"batches": 4, "mean": 10.0, "at_most": {"1": 0, "8": 3}}
-    assert watch.batch_sizes({}, {}) == {"batches": 0, "mean": None, "at_most": {}}
+def test_cpu_by_role_is_that_between_two_snapshots() -> None:
+    before, after = UsageSnapshot({"web": 5.0, "worker": 3.0}, 0), UsageSnapshot({"web": 6.5, "worker": 4.25}, 0)
+    assert watch.cpu_by_role(before, after) == {"web": 1.5, "worker": 1.25}
+
+
+def test_cell_in_which_a_process_died_has_no_results(tmp_path: Path) -> None:
+    site = RunningSite(tmp_path)
+    site.output = "worker starts\n"
+    watch.require_no_deaths(site)
+    site.output += "worker ended (terminated by SIGKILL) and restarts; see worker.log\n"
+    with pytest.raises(RuntimeError, match="SIGKILL"):
+        watch.require_no_deaths(site)
 
 
 def test_answered_counts_only_the_window(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "db.sqlite3")
-    database.execute(
-        "CREATE TABLE predictions_prediction (state, created_at, started_at, finished_at, decode_ms, compute_ms)"
-    )
+    database.execute("CREATE TABLE predictions_prediction (state, started_at, finished_at)")
     begins = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
     ends = (("done", "11:59:59.9"), ("done", "12:00:00.5"), ("done", "12:00:00.5"), ("failed", "12:00:00.6"))
     for state, finished in ends:
-        times = ("2026-11-25 11:59:58.000000", "2026-11-25 11:59:59.500000", f"2026-11-25 {finished}00000")
-        database.execute("INSERT INTO predictions_prediction VALUES (?, ?, ?, ?, 3.5, 20)", (state, *times))
+        row = (state, "2026-11-25 11:59:59.500000", f"2026-11-25 {finished}00000")
+        database.execute("INSERT INTO predictions_prediction VALUES (?, ?, ?)", row)
     database.commit()
     database.close()
-    found = watch.answered(tmp_path, begins, begins + 1)
-    assert (found["answered"], found["batches"]) == (2, 1)
-    assert (found["queue_ms"]["mean"], found["total_ms"]["mean"], found["decode_ms"]["mean"]) == (1500, 2500, 3.5)
+    assert watch.answered(tmp_path, begins, begins + 1) == {"answered": 2, "batches": 1}
 
 
 def test_interruption_before_the_first_cell_leaves_nothing(tmp_path: Path) -> None:
