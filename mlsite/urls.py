@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from feedback import legacy as feedback_legacy
 from feedback.api import FeedbackView
 from mlsite import health, metrics
+from mlsite.admin.status import status_page
 from predictions import legacy as predictions_legacy
 from predictions.api import views as api
 from predictions.api.labels import LabelsView
@@ -31,6 +32,7 @@ urlpatterns = [
     path("", include("feedback.urls")),
     path("", include((legacy_urls, "old"))),
     path("api/", include((api_urls, "api"))),
+    path("admin/status/", status_page, name="status"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -16,6 +16,7 @@ from django.db import DatabaseError, connection, connections
 from django.db.models import Count, Value
 from django.utils import timezone
 
+from feedback.models import Feedback
 from review.filters import CLAIMED, STATES
 from review.models import Case
 
@@ -95,6 +96,12 @@ def _count_states() -> dict[str, int]:
             counts["all"] += number
     update_planner_statistics()
     return counts
+
+
+def verdict_counts() -> dict[str, int]:
+    """Returns the number of current statements by verdict; reports of legacy clients have an empty one."""
+    statements = Feedback.objects.current().order_by().values_list("verdict").annotate(number=Count("*"))
+    return counted_lately("verdicts", lambda: dict.fromkeys(["", *Feedback.Verdict.values], 0) | dict(statements))
 
 
 def update_planner_statistics() -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from rq import Queue
 
@@ -35,15 +38,20 @@ def test_reports_the_queue_and_its_worker(client: Client, queue: Queue, fake_cla
     worker.heartbeat()
     samples = _samples(client)
     ours = {"worker": worker.name}
-    assert samples["queue_up"] == [({}, 1)]
-    assert samples["workers"] == [({}, 1)]
-    assert samples["queue_length"] == [({}, 0)]
-    assert samples["worker_rate"][0][0] == ours and samples["worker_rate"][0][1] > 0
+    assert samples["mlsite_queue_up"] == [({}, 1)]
+    assert samples["mlsite_workers"] == [({}, 1)]
+    assert samples["mlsite_queue_length"] == [({}, 0)]
+    assert samples["mlsite_worker_rate"][0][0] == ours and samples["mlsite_worker_rate"][0][1] > 0
     for name in ("batch_size", "queue_wait_seconds", "decode_seconds", "compute_seconds", "bookkeeping_seconds"):
-        ((labels, count),) = samples[f"worker_{name}_count"]
+        ((labels, count),) = samples[f"mlsite_worker_{name}_count"]
         assert labels == ours and count > 0, name
-    assert {labels["closed"] for labels, _ in samples["worker_batches_total"]} <= {"full", "drained", "mixed", "waited"}
-    assert ({"outcome": "finished"} | ours) in [labels for labels, _ in samples["worker_jobs_total"]]
+    assert {labels["closed"] for labels, _ in samples["mlsite_worker_batches_total"]} <= {
+        "full",
+        "drained",
+        "mixed",
+        "waited",
+    }
+    assert ({"outcome": "finished"} | ours) in [labels for labels, _ in samples["mlsite_worker_jobs_total"]]
 
 
 def test_includes_workers_on_other_machines(client: Client, queue: Queue, fake_classifier: FakeClassifier) -> None:
@@ -53,7 +61,7 @@ def test_includes_workers_on_other_machines(client: Client, queue: Queue, fake_c
         worker.register_birth()
         worker.heartbeat()
     queue.connection.hset(elsewhere.key, mapping={"host": "elsewhere", "pid": 2**22 + 1})
-    labels = [labels["worker"] for labels, _ in _samples(client)["worker_batch_size_count"]]
+    labels = [labels["worker"] for labels, _ in _samples(client)["mlsite_worker_batch_size_count"]]
     assert sorted(labels) == sorted([here.name, elsewhere.name])
 
 
@@ -64,10 +72,47 @@ def test_ignores_malformed_metrics_of_a_worker(
     worker = PredictionWorker([queue])
     worker.register_birth()
     queue.connection.hset(worker.key, "metrics", nonsense)
-    assert _samples(client)["workers"] == [({}, 1)]
+    assert _samples(client)["mlsite_workers"] == [({}, 1)]
 
 
 def test_reports_an_unreachable_queue(client: Client, no_queue: None) -> None:
     samples = _samples(client)
-    assert samples["queue_up"] == [({}, 0)]
-    assert samples["site_waiting_requests"] == [({}, 0)]
+    assert samples["mlsite_queue_up"] == [({}, 0)]
+    assert samples["mlsite_waiting_requests"] == [({}, 0)]
+
+
+def test_every_name_has_the_prefix(client: Client, queue: Queue, fake_classifier: FakeClassifier) -> None:
+    worker = PredictionWorker([queue])
+    worker.register_birth()
+    worker.heartbeat()
+    assert [name for name in _samples(client) if not name.startswith("mlsite_")] == []
+
+
+def test_reports_the_database_and_the_disk(client: Client, queue: Queue) -> None:
+    stored_prediction(state="queued", created_at=timezone.now() - timedelta(minutes=2))
+    samples = _samples(client)
+    assert samples["mlsite_database_up"] == [({}, 1)]
+    ((_labels, age),) = samples["mlsite_oldest_prediction_seconds"]
+    assert 120 <= age < 600
+    assert {labels["state"]: value for labels, value in samples["mlsite_cases"]} == {
+        "open": 0,
+        "decided": 0,
+        "flagged": 0,
+    }
+    assert {labels["verdict"] for labels, _ in samples["mlsite_feedback"]} == {"report", "wrong", "right", "unsure"}
+    assert samples["mlsite_disk_free_bytes"][0][1] > 0
+
+
+def test_counts_requests_by_route_and_status(client: Client, no_queue: None) -> None:
+    def number(method: str, route: str, status: str) -> float:
+        wanted = {"method": method, "route": route, "status": status}
+        found = _samples(client).get("mlsite_http_request_seconds_count", [])
+        return sum(value for labels, value in found if labels == wanted)
+
+    known = number("GET", "healthz", "200")
+    unknown = number("GET", "unresolved", "404")
+    client.get("/healthz")
+    for path in ("/a", "/b"):
+        client.get(path)
+    assert number("GET", "healthz", "200") == known + 1
+    assert number("GET", "unresolved", "404") == unknown + 2

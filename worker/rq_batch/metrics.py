@@ -56,12 +56,15 @@ def published() -> str:
     )
 
 
-def published_metrics(worker_name: str, content: str) -> Iterator[Metric]:
-    """Yields the metrics that a worker published, each sample with the worker's name as a label."""
+def published_metrics(worker_name: str, content: str, *, prefix: str = "") -> Iterator[Metric]:
+    """Yields the metrics that a worker published, each sample with the worker's name as a label.
+
+    `prefix` is put before all names, such as `mysite_`.
+    """
     for name, kind, documentation, samples in json.loads(content):
-        metric = Metric(name, documentation, kind)
+        metric = Metric(f"{prefix}{name}", documentation, kind)
         for sample, labels, value in samples:
-            metric.add_sample(sample, labels | {"worker": worker_name}, float(value))
+            metric.add_sample(f"{prefix}{sample}", labels | {"worker": worker_name}, float(value))
         yield metric
 
 
