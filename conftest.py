@@ -31,6 +31,7 @@ from devtools.running import ROOT
 from devtools.services import embedded_queue
 from predictions import classifiers, queues
 from predictions.admission import backpressure
+from predictions.delays import delay
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier
 from predictions.tests.label_sets import install_with_labels
@@ -125,6 +126,7 @@ def queue(queue_server: None) -> Iterator[Queue]:
     """The empty queue of predictions."""
     queues.connection().flushdb()
     backpressure.load.reset()
+    delay.reset()
     yield queues.queue()
     queues.connection().flushdb()
 
@@ -135,6 +137,7 @@ def no_queue(settings: Settings, tmp_path: Path) -> Iterator[None]:
     settings.REDIS_URL = f"unix://{tmp_path}/nothing.sock"
     queues.queue.cache_clear()
     backpressure.load.reset()
+    delay.reset()
     yield
     queues.queue.cache_clear()
 
