@@ -7,11 +7,11 @@ import threading
 import time
 
 import redis
-from django.db import DatabaseError
-from django.utils import timezone
+from rq import Queue
+from rq.job import Job
+from rq.utils import as_text, now, utcparse
 
 from predictions import queues
-from predictions.models import Prediction
 from worker.rq_batch.liveness import live_workers
 
 logger = logging.getLogger(__name__)
@@ -21,9 +21,9 @@ REFRESH_SECONDS = 5
 
 
 class Delay:
-    """Why answers are delayed, at most five seconds old. An empty `reason` means that they are not.
+    """Why answers are delayed, as of the last five seconds. An empty `reason` means that they are not.
 
-    One request refreshes it for all others, which use the earlier reason meanwhile: a refresh costs one query and two
+    One request refreshes it for all others, which use the earlier reason meanwhile: a refresh costs four
     round trips to the queue.
     """
 
@@ -55,14 +55,21 @@ delay = Delay()
 
 def _find_reason() -> str:
     try:
-        if not any(worker.facts.get("model") for worker in live_workers(queues.queue())):
+        queue = queues.queue()
+        if not any(worker.facts.get("model") for worker in live_workers(queue)):
             return "No worker is ready."
-        oldest = Prediction.objects.waiting().order_by("created_at").values_list("created_at", flat=True).first()
+        waited = _seconds_waited(queue)
     except redis.RedisError as error:
         logger.warning("The queue cannot be read: %s", error)
         return "The queue cannot be reached."
-    except DatabaseError as error:
-        logger.warning("The database cannot be read: %s", error)
-        return "The database cannot be reached."
-    waited = (timezone.now() - oldest).total_seconds() if oldest else 0
-    return f"The oldest picture in the queue has waited for {waited:.0f} s." if waited > DELAYED_SECONDS else ""
+    return f"The next picture in the queue has waited for {waited:.0f} s." if waited > DELAYED_SECONDS else ""
+
+
+def _seconds_waited(queue: Queue) -> float:
+    """How long the first job of the queue has waited; 0 if there is none. Not from the database, which may be away."""
+    job_id = queue.connection.lindex(queue.key, 0)
+    enqueued_at = queue.connection.hget(Job.key_for(as_text(job_id)), "enqueued_at") if job_id else None
+    try:
+        return (now() - utcparse(as_text(enqueued_at))).total_seconds() if enqueued_at else 0.0
+    except ValueError:  # a damaged job, which its worker fails
+        return 0.0

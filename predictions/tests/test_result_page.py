@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -8,12 +9,15 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rq import Queue
+from rq.job import Job
+from rq.utils import now, utcformat
 
 from devtools.running import eventually
-from predictions import queues, views
+from predictions import delays, queues, views
 from predictions.admission import backpressure
 from predictions.delays import delay
 from predictions.models import Prediction
+from predictions.prediction_worker import PredictionWorker
 from predictions.templatetags.labels import waiting_time
 from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
 
@@ -113,15 +117,35 @@ def _until_a_worker_is_ready() -> None:
 
 
 def test_says_that_answers_are_delayed_if_a_picture_waits_too_long(
-    client: Client, queue: Queue, worker: FakeClassifier
+    client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _until_a_worker_is_ready()
+    worker = PredictionWorker([queue])
+    monkeypatch.setattr(worker, "facts", lambda: {"model": "fake-net@1"})
+    worker.register_birth()
+    worker.heartbeat()
     prediction = stored_prediction(state="queued", created_at=timezone.now() - timedelta(minutes=3))
+    queues.enqueue(str(prediction.id))
+    assert delay.reason == ""
+    queue.connection.hset(Job.key_for(str(prediction.id)), "enqueued_at", utcformat(now() - timedelta(seconds=180.5)))
     delay.reset()
-    assert delay.reason == "The oldest picture in the queue has waited for 180 s."
+    assert delay.reason.startswith("The next picture in the queue has waited for 18")
     page = _page(client, prediction)
     assert "Answers are delayed." in page and "Sent 3 minutes ago." in page
     assert f'{REFRESH} content="15">' in page, "a page that waits for long reloads less often"
+
+
+@pytest.mark.parametrize("enqueued_at", ["", "yesterday", None])
+def test_a_damaged_job_does_not_break_the_page(
+    client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch, enqueued_at: str | None
+) -> None:
+    monkeypatch.setattr(delays, "live_workers", lambda _queue: [SimpleNamespace(facts={"model": "fake-net@1"})])
+    prediction = stored_prediction(state="queued")
+    queues.enqueue(str(prediction.id))
+    if enqueued_at is None:
+        queue.connection.delete(Job.key_for(str(prediction.id)))
+    else:
+        queue.connection.hset(Job.key_for(str(prediction.id)), "enqueued_at", enqueued_at)
+    assert "Answers are delayed" not in _page(client, prediction)
 
 
 def test_says_nothing_of_a_delay_if_pictures_are_answered(client: Client, queue: Queue, worker: FakeClassifier) -> None:
