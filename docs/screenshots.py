@@ -55,7 +55,7 @@ def _result(page: Any, site: RunningSite) -> None:
     _name, photo = samples(3, seed=7)[2]
     page.goto(site.predict(photo).json()["links"]["page"])
     _keep(page, "result")
-    page.get_by_label("No", exact=True).check()
+    page.get_by_text("No", exact=True).click()
     page.get_by_role("combobox").fill("cup")
     page.get_by_role("option").first.wait_for()
     _keep(page, "feedback", full=True)

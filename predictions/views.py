@@ -1,5 +1,6 @@
 """The pages on which people upload a picture and see its answer."""
 
+from datetime import timedelta
 from functools import cache
 from uuid import UUID
 
@@ -12,8 +13,9 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from predictions import submission
+from predictions import labels, queues, submission
 from predictions.admission import backpressure
+from predictions.delays import DELAYED_SECONDS, delay
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.uploads import thumbnails
@@ -47,10 +49,14 @@ def upload(request: HttpRequest) -> HttpResponse:
 def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
     if rejection is None and not request.COOKIES and not settings.DEBUG:
         # A request with cookies may have a message to show, so caches must keep the two pages apart.
-        return HttpResponse(_page_without_messages(settings.UPLOAD_MAX_BYTES), headers={"Vary": "Cookie"})
+        page = _page_without_messages(settings.UPLOAD_MAX_BYTES, len(labels.index()), is_delayed=bool(delay.reason))
+        return HttpResponse(page, headers={"Vary": "Cookie"})
     # The context gets the message, not the exception: the exception's traceback holds the upload, and the context stays
     # in memory until the garbage collector next runs.
-    context = {"rejection": rejection.message if rejection else "", **_limits(settings.UPLOAD_MAX_BYTES)}
+    context = {
+        "rejection": rejection.message if rejection else "",
+        **_context(settings.UPLOAD_MAX_BYTES, len(labels.index()), is_delayed=bool(delay.reason)),
+    }
     response = render(request, "predictions/upload.html", context, status=rejection.status if rejection else 200)
     for name, value in rejection.headers.items() if rejection else ():
         response[name] = value
@@ -58,13 +64,15 @@ def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) 
 
 
 @cache
-def _page_without_messages(max_bytes: int) -> str:
+def _page_without_messages(max_bytes: int, number_of_labels: int, *, is_delayed: bool) -> str:
     """The page for requests without cookies. It is the same for all of them, so it is rendered once."""
-    return render_to_string("predictions/upload.html", _limits(max_bytes))
+    return render_to_string("predictions/upload.html", _context(max_bytes, number_of_labels, is_delayed=is_delayed))
 
 
-def _limits(max_bytes: int) -> dict[str, object]:
+def _context(max_bytes: int, number_of_labels: int, *, is_delayed: bool) -> dict[str, object]:
     return {
+        "is_delayed": is_delayed,
+        "number_of_labels": f"{number_of_labels:,}" if number_of_labels else "",
         "formats": ", ".join(Image.Format.values),
         "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
         "max_megabytes": max_bytes / 2**20,
@@ -80,7 +88,14 @@ def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
         raise Http404("There is no such prediction.") from error
     context: dict[str, object] = {"prediction": prediction}
     if prediction.is_waiting:
-        context["reload_seconds"] = backpressure.reload_seconds(prediction.age_seconds)
+        waited = prediction.age_seconds
+        position = queues.position(prediction.id) if prediction.state == Prediction.State.QUEUED else None
+        context |= {
+            "waited": timedelta(seconds=int(waited)),
+            "ahead": None if position is None else position - 1,
+            "is_delayed": waited > DELAYED_SECONDS or bool(delay.reason),
+            "reload_seconds": backpressure.reload_seconds(waited),
+        }
     return render(request, "predictions/result.html", context)
 
 

@@ -48,17 +48,15 @@ def test_classifies_a_picture_and_takes_feedback(site: RunningSite, page, photo:
     picture = page.get_by_alt_text("The picture that was sent: coffee.jpg")
     eventually(lambda: picture.evaluate(WIDTH) == 600, "the picture")
 
-    page.get_by_label("No", exact=True).check()
-    page.get_by_label("What is it really?").fill("expresso")
-    page.get_by_label("Anything to add?").fill("“cup”, I'd say\n<script>alert(1)</script>")
-    page.get_by_role("button", name="Send", exact=True).click()
-    assert "Did you mean “espresso” or" in page.get_by_role("alert").inner_text()
+    page.get_by_text("No", exact=True).click()
     page.get_by_label("What is it really?").fill("cup")
+    page.get_by_label("Anything to add?").fill("“cup”, I'd say\n<script>alert(1)</script>")
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_text("Thank you. A reviewer will look at it.").wait_for()
     assert "<script>alert(1)</script>" in (site.data_dir / "feedback").read_text()
 
     page.get_by_text("You said: no, it is “cup”.").wait_for()
+    assert page.get_by_role("heading", name="cup").is_visible(), "the headline is the visitor's correction"
     page.get_by_text("Change").click()
     assert page.get_by_label("What is it really?").input_value() == "cup"
     page.get_by_label("Not sure").check()
@@ -67,13 +65,67 @@ def test_classifies_a_picture_and_takes_feedback(site: RunningSite, page, photo:
     page.get_by_text("You said: not sure.").wait_for()
 
 
+def test_one_press_confirms_an_answer(site: RunningSite, page, coffee: bytes) -> None:
+    page.goto(site.predict(coffee).json()["links"]["page"])
+    page.get_by_role("button", name="Yes").click()
+    page.get_by_text("You said: yes, the answer is right.").wait_for()
+
+
 def test_rejects_a_file_that_is_no_picture(site: RunningSite, page, tmp_path: Path) -> None:
     text = tmp_path / "notes.jpg"
     text.write_text("no picture at all")
     page.goto(site.url)
     page.get_by_label("Picture").set_input_files(text)
     page.get_by_role("button", name="Classify").click()
-    assert "not a picture of a known format" in page.get_by_role("alert").inner_text()
+    page.get_by_text("not a picture of a known format").wait_for()
+
+
+@pytest.fixture
+def tab(browser) -> Iterator[Any]:
+    """A new tab with JavaScript."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+def test_an_error_keeps_the_chosen_file(site: RunningSite, tab, photo: Path, tmp_path: Path) -> None:
+    tab.goto(site.url)
+    tab.get_by_label("Picture").set_input_files(photo)
+    tab.context.set_offline(True)
+    tab.get_by_role("button", name="Classify").click()
+    tab.get_by_text("could not be sent").wait_for()
+    assert tab.get_by_label("Picture").evaluate("field => field.files[0].name") == "coffee.jpg"
+    tab.context.set_offline(False)
+    tab.get_by_role("button", name="Classify").click()
+    tab.get_by_role("heading", name="espresso").wait_for()
+
+
+def test_waits_and_retries_if_the_site_is_busy(site: RunningSite, tab, photo: Path) -> None:
+    busy = [True]
+
+    def answer(route: Any) -> None:
+        if route.request.method == "POST" and busy:
+            busy.clear()
+            route.fulfill(status=503, headers={"Retry-After": "1"}, body="busy")
+        else:
+            route.continue_()
+
+    tab.route(f"{site.url}/", answer)
+    tab.goto(site.url)
+    tab.get_by_label("Picture").set_input_files(photo)
+    tab.get_by_role("button", name="Classify").click()
+    tab.get_by_text("Trying again in 1 s…").wait_for()
+    tab.get_by_role("heading", name="espresso").wait_for()
+
+
+def test_no_moves_the_focus_to_its_field(site: RunningSite, tab, coffee: bytes) -> None:
+    tab.goto(site.predict(coffee).json()["links"]["page"])
+    tab.get_by_text("No", exact=True).click()
+    eventually(lambda: tab.evaluate("document.activeElement.name") == "expected", "the focus")
+    tab.keyboard.type("cup")
+    tab.keyboard.press("Enter")
+    tab.keyboard.press("Enter")
+    tab.get_by_text("You said: no, it is “cup”.").wait_for()
 
 
 def test_admin_shows_the_feedback(site: RunningSite, page, photo: Path) -> None:

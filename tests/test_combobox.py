@@ -24,7 +24,7 @@ def tab(site: RunningSite, browser, coffee: bytes) -> Iterator[Any]:
     tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.goto(site.predict(coffee).json()["links"]["page"])
-    tab.get_by_label("No", exact=True).check()
+    tab.get_by_text("No", exact=True).click()
     _field(tab).evaluate(COUNT_CHANGES)
     yield tab
     tab.close()

@@ -1,24 +1,60 @@
+from dataclasses import dataclass
 from typing import Any
 
 from django import template
 
 from feedback import authors, selectors
-from feedback.forms import COMMENT_MAX_LENGTH, EXPECTED_MAX_LENGTH, FeedbackForm
+from feedback.expected import MAX_LENGTH as EXPECTED_MAX_LENGTH
+from feedback.forms import COMMENT_MAX_LENGTH, FeedbackForm
+from feedback.models import Feedback
 from predictions.models import Prediction
+from predictions.templatetags.labels import percent, readable
 
 register = template.Library()
 
 
+@dataclass(frozen=True)
+class Headline:
+    """What the result page says that the picture shows, and who says so."""
+
+    title: str
+    explanation: str
+
+
+@register.simple_tag(takes_context=True)
+def visitors_statement(context: dict[str, Any], prediction: Prediction) -> Feedback | None:
+    """Returns the visitor's current statement about an answer."""
+    return selectors.author_feedback(prediction, authors.known_visitor(context["request"]))
+
+
+@register.simple_tag
+def headline(prediction: Prediction, statement: Feedback | None, decision: Any) -> Headline:
+    """Returns the reviewer's label if there is a decision, else the visitor's correction, else the model's answer."""
+    answer, score = readable(prediction.label), f"{percent(prediction.score or 0)} sure"
+    models_answer = f"The model said “{answer}” and was {score}."
+    if decision and decision.label and decision.label != prediction.label:
+        return Headline(readable(decision.label), f"A reviewer's decision. {models_answer}")
+    if statement and statement.verdict == Feedback.Verdict.WRONG and not (decision and decision.label):
+        expected = readable(statement.expected_label) or statement.expected_words
+        if expected:
+            return Headline(expected, f"Your correction. {models_answer}")
+        return Headline(f"Not “{answer}”", f"Your correction. {models_answer}")
+    return Headline(answer, score)
+
+
 @register.inclusion_tag("feedback/form.html", takes_context=True)
 def feedback_form(
-    context: dict[str, Any], prediction: Prediction, decision: Any, form: FeedbackForm | str = ""
+    context: dict[str, Any],
+    prediction: Prediction,
+    statement: Feedback | None,
+    decision: Any,
+    form: FeedbackForm | str = "",
 ) -> dict[str, Any]:
     """Shows the visitor's statement, the reviewer's decision, and the form that asks whether an answer is right.
 
     `decision`: an object with `verdict` and `label`; falsy as long as no reviewer has decided. `form`: a submitted form
     with errors.
     """
-    statement = selectors.author_feedback(prediction, authors.known_visitor(context["request"]))
     return {
         "prediction": prediction,
         "form": form or FeedbackForm.for_statement(statement),

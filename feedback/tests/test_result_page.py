@@ -13,7 +13,7 @@ from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
 
 pytestmark = pytest.mark.django_db(transaction=True)
-QUESTION = "<legend>Is this right?</legend>"
+QUESTION = "Is this right?</h2>"
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def test_asks_a_new_visitor(
 ) -> None:
     with django_assert_num_queries(2):  # the prediction and the case; without a cookie there is no statement to find
         page = _page(client, prediction)
-    assert QUESTION in page and "<details" not in page and "You said" not in page
+    assert QUESTION in page and "<details open" not in page and "You said" not in page
+    for verdict, name in (("right", "Yes"), ("unsure", "Not sure")):
+        assert f'<button class="button" name="verdict" value="{verdict}">{name}</button>' in page
     assert f'data-combobox="/api/labels" data-prediction="{prediction.id}"' in page
     assert '<option value="coffee mug"></option>' in page and '<option value="espresso">' not in page
 
@@ -68,10 +70,25 @@ def test_shows_visitors_their_statement(
 
 
 def test_fills_in_the_form_with_the_statement(client: Client, prediction: Prediction) -> None:
-    _say(client, prediction, expected_label="coffee_mug", expected_words="“x” & y", comment="\n  two\nlines")
+    _say(client, prediction, expected="coffee_mug", expected_words="“x” & y", comment="\n  two\nlines")
     response = client.get(prediction.get_absolute_url())
+    assert 'name="expected" ' in response.text and 'name="expected_words" ' in response.text
     assert 'value="coffee mug"' in response.text and 'value="“x” &amp; y"' in response.text
     assert ">\ntwo\nlines</textarea>" in response.text
+
+
+def test_fills_in_the_only_field_with_own_words(client: Client, prediction: Prediction) -> None:
+    _say(client, prediction, expected="a demitasse")
+    response = client.get(prediction.get_absolute_url())
+    assert 'value="a demitasse"' in response.text and 'name="expected_words"' not in response.text
+
+
+def test_does_not_suggest_the_answer(client: Client) -> None:
+    """Two classes share the label `crane`."""
+    prediction = stored_prediction(label="crane", top=[["crane", 0.6], ["cup", 0.3], ["crane", 0.05]])
+    page = _page(client, prediction)
+    assert '<option value="cup"></option>' in page and '<option value="crane">' not in page
+    assert 'data-exclude="crane"' in page
 
 
 def test_shows_the_latest_statement(client: Client, prediction: Prediction) -> None:
@@ -79,3 +96,30 @@ def test_shows_the_latest_statement(client: Client, prediction: Prediction) -> N
     _say(client, prediction, "right")
     page = _page(client, prediction)
     assert "You said: yes" in page and "cup”" not in page
+
+
+@pytest.mark.parametrize(
+    ("values", "headline", "explanation"),
+    [
+        ({"verdict": "right"}, "espresso", "95.1% sure"),
+        ({"verdict": "unsure"}, "espresso", "95.1% sure"),
+        ({"verdict": "wrong"}, "Not “espresso”", "Your correction. The model said “espresso” and was 95.1% sure."),
+        (
+            {"verdict": "wrong", "expected": "coffee mug"},
+            "coffee mug",
+            "Your correction. The model said “espresso” and was 95.1% sure.",
+        ),
+        (
+            {"verdict": "wrong", "expected": "<b>lungo"},
+            "<b>lungo",
+            "Your correction. The model said “espresso” and was 95.1% sure.",
+        ),
+    ],
+)
+def test_the_headline_follows_the_visitors_correction(
+    client: Client, prediction: Prediction, values: dict[str, str], headline: str, explanation: str
+) -> None:
+    _say(client, prediction, **values)
+    page = _page(client, prediction)
+    assert f'<h1 id="answer">{headline}</h1> <p class="lead">{explanation}</p>' in page
+    assert '<h1 id="answer">espresso</h1>' in _page(Client(), prediction), "the correction is the visitor's own"

@@ -181,7 +181,8 @@ def reload_seconds(waited: float) -> int:
     than a thousand predictions.
     """
     load.refresh()
-    left = max(load.wait_seconds - waited, load.wait_seconds / 5)  # an overdue answer: the estimate was too low
+    # An overdue answer: the estimate was too low, or no worker is alive.
+    left = max(load.wait_seconds - waited, load.wait_seconds / 5, waited / 4)
     return min(MAX_RELOAD_SECONDS, max(1, math.ceil(left)))
 
 

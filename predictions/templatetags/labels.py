@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django import template
 
 register = template.Library()
@@ -13,3 +15,17 @@ def readable(label: str) -> str:
 def percent(score: float) -> str:
     """Formats a probability as a percentage with one decimal. Values below 1 are never rounded up to 100%."""
     return f"{min(score, 0.999) if score < 1 else 1:.1%}"
+
+
+@register.filter
+def waiting_time(waited: timedelta) -> str:
+    """Formats a duration in its largest unit: `40 seconds`, `3 minutes`, `2 hours`."""
+    seconds = int(waited.total_seconds())
+    for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            return _counted(seconds // length, name)
+    return _counted(seconds, "second")
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"

@@ -162,7 +162,17 @@ def test_retries_are_not_spread_if_the_rate_is_unknown() -> None:
 
 @pytest.mark.parametrize(
     ("jobs", "waited", "seconds"),
-    [(0, 0, 1), (5, 0, 1), (40, 0, 8), (40, 3, 5), (40, 7.5, 2), (40, 60, 2), (1000, 0, 15)],
+    [
+        (0, 0, 1),
+        (5, 0, 1),
+        (40, 0, 8),
+        (40, 3, 5),
+        (40, 7.5, 2),
+        (40, 20, 5),
+        (0, 40, 10),
+        (0, 3600, 15),
+        (1000, 0, 15),
+    ],
 )
 def test_a_waiting_page_reloads_when_its_answer_is_due(
     set_load: SetLoad, jobs: int, waited: float, seconds: int

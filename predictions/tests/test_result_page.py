@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+from datetime import timedelta
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
+from rq import Queue
+from rq.job import Job
+from rq.utils import now, utcformat
 
-from predictions import views
+from devtools.running import eventually
+from predictions import delays, queues, views
 from predictions.admission import backpressure
+from predictions.delays import delay
 from predictions.models import Prediction
+from predictions.prediction_worker import PredictionWorker
+from predictions.templatetags.labels import waiting_time
 from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
 
 pytestmark = pytest.mark.django_db
@@ -81,3 +91,77 @@ def test_the_page_waits_for_the_answer(client: Client, worker: FakeClassifier, m
     monkeypatch.setattr(views, "PAGE_WAIT_SECONDS", 20)
     page = client.post("/", {"file": upload()}, follow=True).text
     assert "espresso</h1>" in page and REFRESH not in page
+
+
+def test_shows_how_many_pictures_are_before(client: Client, queue: Queue) -> None:
+    first, second, third = (stored_prediction(state="queued") for _ in range(3))
+    queues.enqueue(*(str(prediction.id) for prediction in (first, second, third)))
+    assert "Your picture is next." in _page(client, first)
+    assert "1 picture before yours." in _page(client, second)
+    assert "2 pictures before yours." in _page(client, third)
+    assert "A worker is classifying your picture." in _page(client, stored_prediction(state="running"))
+
+
+def test_says_that_answers_are_delayed_if_no_worker_lives(client: Client, queue: Queue) -> None:
+    prediction = stored_prediction(state="queued")
+    assert "Answers are delayed." in _page(client, prediction)
+    assert "Answers are delayed" in client.get("/").text
+
+
+def _until_a_worker_is_ready() -> None:
+    def is_ready() -> bool:
+        delay.reset()
+        return delay.reason == ""
+
+    eventually(is_ready, "a worker with a model")
+
+
+def test_says_that_answers_are_delayed_if_a_picture_waits_too_long(
+    client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = PredictionWorker([queue])
+    monkeypatch.setattr(worker, "facts", lambda: {"model": "fake-net@1"})
+    worker.register_birth()
+    worker.heartbeat()
+    prediction = stored_prediction(state="queued", created_at=timezone.now() - timedelta(minutes=3))
+    queues.enqueue(str(prediction.id))
+    assert delay.reason == ""
+    queue.connection.hset(Job.key_for(str(prediction.id)), "enqueued_at", utcformat(now() - timedelta(seconds=180.5)))
+    delay.reset()
+    assert delay.reason.startswith("The next picture in the queue has waited for 18")
+    page = _page(client, prediction)
+    assert "Answers are delayed." in page and "Sent 3 minutes ago." in page
+    assert f'{REFRESH} content="15">' in page, "a page that waits for long reloads less often"
+
+
+@pytest.mark.parametrize("enqueued_at", ["", "yesterday", None])
+def test_a_damaged_job_does_not_break_the_page(
+    client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch, enqueued_at: str | None
+) -> None:
+    monkeypatch.setattr(delays, "live_workers", lambda _queue: [SimpleNamespace(facts={"model": "fake-net@1"})])
+    prediction = stored_prediction(state="queued")
+    queues.enqueue(str(prediction.id))
+    if enqueued_at is None:
+        queue.connection.delete(Job.key_for(str(prediction.id)))
+    else:
+        queue.connection.hset(Job.key_for(str(prediction.id)), "enqueued_at", enqueued_at)
+    assert "Answers are delayed" not in _page(client, prediction)
+
+
+def test_says_nothing_of_a_delay_if_pictures_are_answered(client: Client, queue: Queue, worker: FakeClassifier) -> None:
+    _until_a_worker_is_ready()
+    assert "delayed" not in _page(client, stored_prediction(state="queued"))
+    assert "delayed" not in client.get("/").text
+
+
+def test_the_pages_work_without_the_queue(client: Client, no_queue: None) -> None:
+    assert "Answers are delayed." in _page(client, stored_prediction(state="queued"))
+    assert "Answers are delayed" in client.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("waited", "text"),
+    [(0, "0 seconds"), (1, "1 second"), (59.9, "59 seconds"), (60, "1 minute"), (7200, "2 hours"), (90_000, "1 day")],
+)
+def test_formats_waiting_times(waited: float, text: str) -> None:
+    assert waiting_time(timedelta(seconds=waited)) == text

@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 from rq import Queue
 
+from predictions import labels
 from predictions.models import Image, Prediction
 from predictions.tests.fakes import upload
 
@@ -96,3 +97,8 @@ def test_no_csrf_token_is_needed(queue: Queue) -> None:
     assert browser.post("/", {"file": upload()}).status_code == 303
     assert browser.put("/").status_code == 405
     assert "csrfmiddlewaretoken" not in browser.get("/").text
+
+
+@pytest.mark.usefixtures("models")
+def test_says_how_many_labels_the_model_knows(client: Client) -> None:
+    assert f"out of the {len(labels.index()):,} things it knows" in client.get("/").text

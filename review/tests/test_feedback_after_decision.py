@@ -97,3 +97,11 @@ def test_flag_is_not_shown_as_decision(client: Client, prediction: Prediction) -
     _decide(prediction, Decision.Kind.FLAGGED, note="Look again.")
     page = _page(client, prediction)
     assert 'class="decision"' not in page and "<summary>Change</summary>" in page
+
+
+def test_the_headline_follows_the_decision(client: Client, prediction: Prediction) -> None:
+    _say(client, prediction, expected="cup")
+    assert '<h1 id="answer">cup</h1>' in _page(client, prediction)
+    _decide(prediction, Decision.Kind.CORRECTED, "coffee_mug")
+    page = _page(client, prediction)
+    assert '<h1 id="answer">coffee mug</h1> <p class="lead">A reviewer\'s decision. The model said “espresso”' in page

@@ -60,7 +60,7 @@ def test_no_violations_in_lists_dialogs_and_alerts(desk: Desk, open_tab: OpenTab
     findings.check(tab, "grid with what was done")
 
     tab.goto(desk.site.url + pages.paths["result page with the question"])
-    tab.get_by_label("No", exact=True).check()
+    tab.get_by_text("No", exact=True).click()
     tab.get_by_role("combobox").press_sequentially("husk")
     tab.get_by_role("option").first.wait_for()
     findings.check(tab, "question with its list")

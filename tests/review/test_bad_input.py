@@ -46,7 +46,7 @@ def test_typed_text_is_shown_as_text(desk: Desk, open_tab: OpenTab) -> None:
     """In a rejected form, in the visitor's statement, and in a reviewer's note."""
     visitor = open_tab("", expects="status of 400")
     visitor.goto(desk.answers[0]["links"]["page"])
-    visitor.get_by_label("No", exact=True).check()
+    visitor.get_by_text("No", exact=True).click()
     visitor.get_by_role("combobox").fill("<b>no such</b>")
     visitor.get_by_label("Something else?").fill("<i>\u202eelse</i>")
     visitor.get_by_label("Anything to add?").fill("</textarea><script>window.ran = 1</script>")
@@ -77,7 +77,7 @@ def test_rejects_too_long_comment_and_keeps_it(desk: Desk, open_tab: OpenTab) ->
     comment = "It is a cup. " * 770
     visitor = open_tab("", expects="status of 400")
     visitor.goto(desk.answers[0]["links"]["page"])
-    visitor.get_by_label("No", exact=True).check()
+    visitor.get_by_text("No", exact=True).click()
     field = visitor.get_by_label("Anything to add?")
     field.evaluate("field => field.removeAttribute('maxlength')")  # a client may ignore it
     field.fill(comment)

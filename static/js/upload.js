@@ -1,0 +1,69 @@
+/* The upload form: sends the file in the background, so that an error keeps the chosen file, and waits out a site that
+ * is busy. Without this module the browser sends the form itself.
+ */
+
+const MOST_ATTEMPTS = 10;
+const form = document.querySelector("form.upload");
+const rejection = document.getElementById("rejection");
+const button = form.querySelector("button");
+let isSending = false;
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!isSending) send(new FormData(form));
+});
+
+// A page that the browser kept while the visitor was at the result page must accept another picture.
+addEventListener("pageshow", () => setSending(false));
+
+async function send(body) {
+  setSending(true);
+  say("");
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      const response = await fetch(form.action, { method: "POST", body });
+      if (response.redirected) {
+        location.assign(response.url);
+        return; // the button stays disabled until the page is left
+      }
+      const seconds = Number(response.headers.get("Retry-After"));
+      if (!seconds || attempt === MOST_ATTEMPTS) {
+        say(await explanation(response));
+        break;
+      }
+      await countDown(seconds);
+    }
+  } catch {
+    say("Your picture could not be sent. Please check the connection and try again.");
+  }
+  setSending(false);
+}
+
+async function countDown(seconds) {
+  for (let left = seconds; left > 0; left -= 1) {
+    say(`We're busy. Trying again in ${left} s…`, "notice-warning");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+/** Returns the message of the page that rejects the picture. */
+async function explanation(response) {
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const message = page.getElementById("rejection") ?? page.querySelector("main p");
+  return message?.textContent.trim() || `The site answered with an error (${response.status}).`;
+}
+
+function say(text, kind = "notice-error") {
+  rejection.replaceChildren();
+  if (!text) return;
+  const notice = document.createElement("p");
+  notice.className = `notice ${kind}`;
+  notice.textContent = text;
+  rejection.append(notice);
+}
+
+function setSending(sending) {
+  isSending = sending;
+  button.disabled = sending;
+  button.textContent = sending ? "Sending…" : "Classify";
+}
