@@ -118,6 +118,4 @@ registry.register(http_metrics.REQUESTS)
 @require_safe
 @never_cache
 def metrics(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(
-        generate_latest(registry), content_type=CONTENT_TYPE_LATEST
-    )
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
