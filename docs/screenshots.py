@@ -27,6 +27,9 @@ from review.sample_photos import samples  # noqa: E402
 IMAGES = ROOT / "docs" / "images"
 CASES = 120
 GENERATED = 4000  # more cases for the statistics, where a hundred would show little
+_IMAGES_IN_VIEW_ARE_LOADED = """() => [...document.images]
+    .filter((image) => image.checkVisibility() && image.getBoundingClientRect().top < innerHeight)
+    .every((image) => image.complete && image.naturalWidth > 0)"""
 WINDOW: ViewportSize = {"width": 1280, "height": 860}
 
 
@@ -108,6 +111,7 @@ def _loop(page: Any) -> None:
 
 def _keep(page: Any, name: str, *, full: bool = False) -> None:
     page.wait_for_load_state("networkidle")
+    page.wait_for_function(_IMAGES_IN_VIEW_ARE_LOADED)  # raises if an image is broken
     page.wait_for_timeout(500)
     with PIL.Image.open(BytesIO(page.screenshot(full_page=full))) as picture:
         # 256 colours suffice for a page, and make the file a third of the size.
