@@ -55,11 +55,12 @@ def _seed(site: RunningSite, *arguments: str) -> None:
 
 
 def _result(page: Any, site: RunningSite) -> None:
-    _name, photo = samples(3, seed=7)[2]
+    # A tabby, which the model takes for an Egyptian cat.
+    photo = next(photo for name, photo in samples(CASES) if name.startswith("chelsea"))
     page.goto(site.predict(photo).json()["links"]["page"])
     _keep(page, "result")
     page.get_by_text("No", exact=True).click()
-    page.get_by_role("combobox").fill("cup")
+    page.get_by_role("combobox").fill("tab")
     page.get_by_role("option").first.wait_for()
     _keep(page, "feedback", full=True)
 
