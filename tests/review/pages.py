@@ -56,6 +56,13 @@ def fill_desk(desk: Desk, open_tab: OpenTab) -> Pages:
         "statistics": f"{admin}/statistics/",
         "data sets": "/admin/learning/export/",
         "new data set": "/admin/learning/export/add/",
+        "status": "/admin/status/",
+        "predictions": "/admin/predictions/prediction/",
+        "prediction": f"/admin/predictions/prediction/{desk.answers[0]['id']}/change/",
+        "images": "/admin/predictions/image/",
+        "feedback": "/admin/feedback/feedback/",
+        "statement": f"/admin/feedback/feedback/{desk.rows('SELECT MIN(id) FROM feedback_feedback')[0][0]}/change/",
+        "accounts": "/admin/auth/user/",
     }
     return Pages(paths, cases[0])
 
