@@ -33,6 +33,7 @@ from predictions import classifiers, queues
 from predictions.admission import backpressure
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier
+from predictions.tests.label_sets import install_with_labels
 from review import roles
 from worker.inference.repository import Repository
 
@@ -217,6 +218,18 @@ def models() -> Repository:
     if built != django_settings.MODELS_DIR:
         shutil.copytree(built, django_settings.MODELS_DIR, dirs_exist_ok=True)
     return Repository(django_settings.MODELS_DIR)
+
+
+@pytest.fixture
+def two_versions(models: Repository, settings: Settings, tmp_path: Path) -> Repository:
+    """The default model, which is active, and `other-net@1` with other labels, in a folder that a test may change."""
+    settings.MODELS_DIR = tmp_path / "models"
+    shutil.copytree(models.root, settings.MODELS_DIR)
+    repository = Repository(settings.MODELS_DIR)
+    active = repository.active()
+    assert active is not None
+    install_with_labels(active, "other-net", ["cup", "unicorn\tmonoceros", "whippet"])
+    return repository
 
 
 def _built_models() -> Path:

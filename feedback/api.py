@@ -13,7 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from feedback import authors
-from feedback.forms import COMMENT_MAX_LENGTH, EXPECTED_MAX_LENGTH
+from feedback.expected import MAX_LENGTH as EXPECTED_MAX_LENGTH
+from feedback.forms import COMMENT_MAX_LENGTH
 from feedback.models import Feedback
 from feedback.services import feedback_give
 from feedback.text import normalize_text
@@ -22,19 +23,30 @@ from predictions.api.views import problem_schema
 from predictions.models import Prediction
 from predictions.uploads import bodies
 
+EXPECTED_FIELDS = ("expected", "expected_label", "expected_words")
+
 
 class FeedbackSerializer(serializers.Serializer[Any]):
     """One statement about one prediction."""
 
     prediction = serializers.UUIDField(source="prediction_id", help_text="the prediction's id")
     verdict = serializers.ChoiceField(choices=Feedback.Verdict.choices)
+    expected = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=EXPECTED_MAX_LENGTH,
+        default="",
+        write_only=True,
+        help_text="with the verdict `wrong` only: what the picture shows. A text that names one of the model's labels "
+        "is stored as `expected_label`, any other as `expected_words`",
+    )
     expected_label = serializers.CharField(
         required=False,
         allow_blank=True,
         max_length=EXPECTED_MAX_LENGTH,
         default="",
-        help_text="with the verdict `wrong` only: one of the model's labels, or a synonym that only one of them has; "
-        "see `GET /api/labels`",
+        help_text="with the verdict `wrong` only: one of the labels of the model version that answered, or a synonym "
+        "that only one of them has; see `GET /api/labels`",
     )
     expected_words = serializers.CharField(
         required=False,
@@ -55,7 +67,10 @@ class FeedbackSerializer(serializers.Serializer[Any]):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return attrs | {name: normalize_text(attrs[name]) for name in ("expected_label", "expected_words", "comment")}
+        texts = {name: normalize_text(attrs[name]) for name in (*EXPECTED_FIELDS, "comment")}
+        if texts["expected"] and texts["expected_label"]:
+            raise serializers.ValidationError({"expected": "Send either this field or expected_label."})
+        return attrs | texts
 
 
 class FlatJSONParser(JSONParser):
@@ -80,8 +95,9 @@ class FeedbackView(APIView):
         responses={
             201: FeedbackSerializer,
             (400, CONTENT_TYPE): problem_schema(
-                "A field is missing or not valid (`invalid`), the expected label is unknown (`unknown-label`), or an "
-                "expected label or words came with another verdict than `wrong` (`label-without-wrong`)."
+                "A field is missing or not valid (`invalid`), the expected label is unknown (`unknown-label`) or is "
+                "the answer itself (`label-is-the-answer`), an expected label or words came with another verdict than "
+                "`wrong` (`label-without-wrong`), or the words are too long together (`words-too-long`)."
             ),
             (404, CONTENT_TYPE): problem_schema("There is no such prediction."),
             (409, CONTENT_TYPE): problem_schema(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.db import transaction
 
 from feedback import mirror
+from feedback.expected import label_and_words
 from feedback.models import Feedback
 from feedback.signals import feedback_stored, feedback_storing
-from predictions import labels
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 
@@ -22,6 +22,7 @@ def feedback_give(
     prediction: Prediction,
     author: str,
     verdict: str,
+    expected: str = "",
     expected_label: str = "",
     expected_words: str = "",
     comment: str = "",
@@ -29,36 +30,30 @@ def feedback_give(
     """Stores one statement about an answer and, after the commit, appends it to the mirror.
 
     It replaces the earlier statement of the same author (see `authors`) about the same prediction, until a reviewer has
-    decided. `wrong` and `unsure` open a case.
+    decided. `wrong` and `unsure` open a case. For what `expected` and the two fields after it mean, see
+    `feedback.expected`.
 
     Raises `RequestRejected`: `no-answer` if the prediction has no answer, `label-without-wrong`, `unknown-label`,
-    `decided`.
+    `words-too-long`, `label-is-the-answer`, `decided`.
     """
     if not prediction.is_done:
         raise RequestRejected("no-answer", "There is no answer yet that could be right or wrong.", status=409)
-    if (expected_label or expected_words) and not allows_expected(verdict):
+    if (expected or expected_label or expected_words) and not allows_expected(verdict):
         message = "Only feedback with the verdict “wrong” can name an expected label or expected words."
         raise RequestRejected("label-without-wrong", message)
+    label, words = label_and_words(
+        prediction, expected=expected, expected_label=expected_label, expected_words=expected_words
+    )
     feedback = Feedback(
         prediction=prediction,
         author=author,
         verdict=verdict,
-        expected_label=_known_label(expected_label, prediction),
-        expected_words=expected_words,
+        expected_label=label,
+        expected_words=words,
         comment=comment,
     )
     _store(feedback, prediction)
     return feedback
-
-
-def _known_label(text: str, prediction: Prediction) -> str:
-    if not text or any(text == label for label, _score in prediction.top):
-        return text
-    label = labels.resolve(text)
-    if label is None:
-        message = f"We have no label “{text[:100]}”. Pick a closer one, or keep it as your own words."
-        raise RequestRejected("unknown-label", message)
-    return label
 
 
 def _store(feedback: Feedback, prediction: Prediction) -> None:

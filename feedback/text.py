@@ -1,6 +1,7 @@
 """Normalizes text from users before it is stored."""
 
 import re
+import unicodedata
 
 _LINE_ENDS = re.compile(r"\r\n?")
 # Control characters except tab and line feed: they are invisible, and PostgreSQL cannot store NUL.
@@ -9,5 +10,10 @@ _UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def normalize_text(text: str) -> str:
-    """Returns the text with line feeds as line ends, and U+FFFD in place of each control character and surrogate."""
+    """Returns the text with line feeds as line ends, and U+FFFD in place of each control character and surrogate.
+
+    A text of invisible characters only, such as zero-width spaces, becomes an empty one.
+    """
+    if all(character.isspace() or unicodedata.category(character) == "Cf" for character in text):
+        return ""
     return _UNSTORABLE.sub("\ufffd", _LINE_ENDS.sub("\n", text))

@@ -1,6 +1,7 @@
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
@@ -9,28 +10,25 @@ from feedback import authors
 from feedback.forms import FeedbackForm
 from feedback.models import Feedback
 from feedback.services import feedback_give
-from predictions import labels
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 
-MAX_SUGGESTIONS = 3
+# Rejections that the page shows at the field `expected`.
+_ABOUT_EXPECTED = frozenset({"label-is-the-answer", "words-too-long"})
 
 
 @require_POST
 def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     """Stores the submitted feedback form of the result page, and redirects to that page."""
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
-    form = FeedbackForm(request.POST, request.FILES)
+    form = FeedbackForm.submitted(request.POST, request.FILES)
     if not form.is_valid():
         return _show_errors(request, prediction, form)
     try:
         feedback = feedback_give(prediction=prediction, author=authors.visitor(request), **form.cleaned_data)
     except RequestRejected as rejection:
-        if rejection.code == "unknown-label":
-            text = form.cleaned_data["expected_label"]
-            first = [label for label, _score in prediction.top]
-            form.suggestions = tuple(labels.search(text, first=first, limit=MAX_SUGGESTIONS))
-            form.add_error("expected_label", rejection.message)
+        if rejection.code in _ABOUT_EXPECTED:
+            form.add_error("expected", ValidationError(rejection.message, code=rejection.code))
             return _show_errors(request, prediction, form)
         messages.error(request, rejection.message)
     else:

@@ -1,4 +1,4 @@
-"""The labels of the active model version and their synonyms, with search."""
+"""The labels of model versions and their synonyms, with search."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import re
 import threading
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 
 from predictions import classifiers
-from worker.inference.repository import RepositoryError
+from predictions.models import Prediction
+from worker.inference.repository import NotInstalled, Repository, RepositoryError
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +44,11 @@ _MIN_SIMILARITY = 0.8
 def normalize(text: str) -> str:
     """Returns the form in which texts are compared: lower-case letters and digits, no accents, single spaces.
 
-    `Eskimo_dog`, `eskimo-dog` and ` ESKIMO  dóg ` all become `eskimo dog`.
+    `Eskimo_dog`, `eskimo-dog` and ` ESKIMO  dóg ` all become `eskimo dog`. Invisible characters make no difference.
     """
     # Decomposed twice: a few symbols decompose into capitals, and a few capitals fold into letters with accents.
     parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    letters = "".join(part for part in parts if not unicodedata.combining(part))
+    letters = "".join(part for part in parts if not unicodedata.combining(part) and unicodedata.category(part) != "Cf")
     return _BETWEEN_WORDS.sub(" ", _APOSTROPHES.sub("", letters)).strip()
 
 
@@ -131,8 +133,25 @@ class LabelIndex:
     def __len__(self) -> int:
         return len(self._searchable)
 
-    def search(self, text: str, *, first: Sequence[str] = (), limit: int = LIMIT) -> list[Entry]:
-        """See the function `search` below."""
+    def __contains__(self, label: str) -> bool:
+        return label in self._by_label
+
+    def search(
+        self, text: str, *, first: Sequence[str] = (), exclude: Collection[str] = (), limit: int = LIMIT
+    ) -> list[Entry]:
+        """Returns up to `limit` labels that match a text, best match first.
+
+        Case, accents, hyphens and underscores make no difference. A label's own name counts more than a synonym, and
+        the start of a name or word more than its middle. If no word starts with the text, the results also include
+        labels whose name is part of the text or similar to it.
+
+        `first` are the labels that a model predicted, best first. They break ties; for an empty text they come first.
+        `exclude` are labels to leave out.
+        """
+        found = self._search(text, first, limit + len(exclude))
+        return [entry for entry in found if entry.label not in exclude][:limit]
+
+    def _search(self, text: str, first: Sequence[str], limit: int) -> list[Entry]:
         positions = {label: position for position, label in reversed(list(enumerate(first)))}
         if not text.strip():
             likely = [self._by_label[label] for label in dict.fromkeys(first) if label in self._by_label]
@@ -161,7 +180,7 @@ class LabelIndex:
         return list(once.values())[:limit]
 
     def resolve(self, text: str) -> str | None:
-        """See the function `resolve` below."""
+        """Returns the label that a text names, by its own name or by a synonym of no other label; otherwise `None`."""
         if text in self._by_label:
             return text
         wanted = normalize(text)
@@ -206,43 +225,65 @@ class LabelIndex:
 
 EMPTY = LabelIndex()
 
-_lock = threading.Lock()
-_loaded: tuple[Path | None, str, LabelIndex] = (None, "", EMPTY)
+_KEPT_VERSIONS = 4
+_lock = threading.Lock()  # so that threads read the labels of a version once
 
 
-def index() -> LabelIndex:
-    """Returns the labels of the active model version, which are read once. Without a usable version it is empty."""
-    global _loaded
-    name = classifiers.active_name()
-    folder, loaded_name, loaded = _loaded
-    if (folder, loaded_name) == (settings.MODELS_DIR, name):
-        return loaded
-    if not name:
-        return EMPTY
-    with _lock:
-        if _loaded[:2] == (settings.MODELS_DIR, name):
-            return _loaded[2]  # another thread has just loaded it
-        try:
-            version = classifiers.active_version()
-            _loaded = (settings.MODELS_DIR, str(version), LabelIndex(version.labels, version.synonyms))
-        except RepositoryError:
-            logger.exception("The labels of %s cannot be read.", name)
-            return EMPTY
-        return _loaded[2]
+def index(model_version: str = "") -> LabelIndex:
+    """Returns the labels of a model version, which are read once; by default those of the active version.
 
-
-def search(text: str, *, first: Sequence[str] = (), limit: int = LIMIT) -> list[Entry]:
-    """Returns up to `limit` labels that match a text, best match first.
-
-    Case, accents, hyphens and underscores make no difference. A label's own name counts more than a synonym, and the
-    start of a name or word more than its middle. If no word starts with the text, the results also include labels whose
-    name is part of the text or similar to it.
-
-    `first` are the labels that a model predicted, best first. They break ties; for an empty text they come first.
+    If the version is no longer installed, these are the labels of the active one. If there is no usable version, the
+    index is empty.
     """
-    return index().search(text, first=first, limit=limit)
+    if model_version:
+        try:
+            return _index(model_version)
+        except NotInstalled:
+            pass
+    name = classifiers.active_name()
+    try:
+        return _index(name) if name else EMPTY
+    except NotInstalled:
+        logger.exception("The labels of %s cannot be read.", name)
+        return EMPTY
+
+
+def _index(name: str) -> LabelIndex:
+    """Returns the labels of an installed version; none if they are damaged. Raises `NotInstalled`."""
+    try:
+        with _lock:
+            return _read(settings.MODELS_DIR, name)
+    except NotInstalled:
+        raise
+    except RepositoryError:
+        logger.exception("The labels of %s cannot be read.", name)
+        return EMPTY
+
+
+@lru_cache(maxsize=_KEPT_VERSIONS)
+def _read(folder: Path, name: str) -> LabelIndex:
+    """Reads the labels of an installed version, which never change. An error is not kept."""
+    version = Repository(folder).find(name)
+    return LabelIndex(version.labels, version.synonyms)
+
+
+def search(text: str, *, first: Sequence[str] = (), exclude: Collection[str] = (), limit: int = LIMIT) -> list[Entry]:
+    """Searches the labels of the active model version; see `LabelIndex.search`."""
+    return index().search(text, first=first, exclude=exclude, limit=limit)
 
 
 def resolve(text: str) -> str | None:
-    """Returns the label that a text names, by its own name or by a synonym of no other label; otherwise `None`."""
+    """Returns the label of the active model version that a text names; see `LabelIndex.resolve`."""
     return index().resolve(text)
+
+
+def match(text: str, prediction: Prediction) -> str | None:
+    """Returns the label that a text names among those of the version that answered; otherwise `None`.
+
+    The labels of the answer stay known after the version is uninstalled.
+    """
+    answered = list(dict.fromkeys(str(label) for label, _score in prediction.top))
+    if text in answered:
+        return text
+    known = index(prediction.model_version)
+    return known.resolve(text) or LabelIndex([label for label in answered if label not in known]).resolve(text)

@@ -3,7 +3,8 @@ from typing import Any
 from django import template
 
 from feedback import authors, selectors
-from feedback.forms import COMMENT_MAX_LENGTH, EXPECTED_MAX_LENGTH, FeedbackForm
+from feedback.expected import MAX_LENGTH as EXPECTED_MAX_LENGTH
+from feedback.forms import COMMENT_MAX_LENGTH, FeedbackForm
 from predictions.models import Prediction
 
 register = template.Library()

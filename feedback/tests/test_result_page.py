@@ -68,10 +68,25 @@ def test_shows_visitors_their_statement(
 
 
 def test_fills_in_the_form_with_the_statement(client: Client, prediction: Prediction) -> None:
-    _say(client, prediction, expected_label="coffee_mug", expected_words="“x” & y", comment="\n  two\nlines")
+    _say(client, prediction, expected="coffee_mug", expected_words="“x” & y", comment="\n  two\nlines")
     response = client.get(prediction.get_absolute_url())
+    assert 'name="expected" ' in response.text and 'name="expected_words" ' in response.text
     assert 'value="coffee mug"' in response.text and 'value="“x” &amp; y"' in response.text
     assert ">\ntwo\nlines</textarea>" in response.text
+
+
+def test_fills_in_the_only_field_with_own_words(client: Client, prediction: Prediction) -> None:
+    _say(client, prediction, expected="a demitasse")
+    response = client.get(prediction.get_absolute_url())
+    assert 'value="a demitasse"' in response.text and 'name="expected_words"' not in response.text
+
+
+def test_does_not_suggest_the_answer(client: Client) -> None:
+    """Two classes share the label `crane`."""
+    prediction = stored_prediction(label="crane", top=[["crane", 0.6], ["cup", 0.3], ["crane", 0.05]])
+    page = _page(client, prediction)
+    assert '<option value="cup"></option>' in page and '<option value="crane">' not in page
+    assert 'data-exclude="crane"' in page
 
 
 def test_shows_the_latest_statement(client: Client, prediction: Prediction) -> None:

@@ -23,7 +23,17 @@ class LabelsQuerySerializer(serializers.Serializer[Any]):
     q = serializers.CharField(
         required=False, allow_blank=True, max_length=200, default="", help_text="the text typed so far"
     )
-    prediction = serializers.UUIDField(required=False, help_text="its best labels come first, with their scores")
+    prediction = serializers.UUIDField(
+        required=False,
+        help_text="searches the labels of the model version that answered it; its best labels come first, with scores",
+    )
+    exclude = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=200,
+        default="",
+        help_text="a label to leave out, such as the prediction's own when people say what else the picture shows",
+    )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=100, default=labels.LIMIT)
 
 
@@ -41,7 +51,9 @@ class LabelChoiceSerializer(serializers.Serializer[Any]):
 
 class LabelChoicesSerializer(serializers.Serializer[Any]):
     query = serializers.CharField(allow_blank=True)
-    exact = serializers.CharField(allow_null=True, help_text="the label that the query names exactly")
+    exact = serializers.CharField(
+        allow_null=True, help_text="the label that the query names exactly, unless it is left out"
+    )
     labels = LabelChoiceSerializer(many=True)
 
 
@@ -78,22 +90,38 @@ class LabelsView(APIView):
         query = LabelsQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         text, prediction_id = query.validated_data["q"], query.validated_data.get("prediction")
-        scores = _scores(prediction_id) if prediction_id else {}
-        entries = labels.search(text, first=list(scores), limit=query.validated_data["limit"])
+        prediction = _prediction(prediction_id) if prediction_id else Prediction()
+        scores = _scores(prediction)
+        index = labels.index(prediction.model_version)
+        exclude = _excluded(index, query.validated_data["exclude"])
+        entries = index.search(text, first=list(scores), exclude=exclude, limit=query.validated_data["limit"])
+        exact = index.resolve(text)
         body = {
             "query": text,
-            "exact": labels.resolve(text),
+            "exact": None if exact in exclude else exact,
             "labels": [_choice(entry, scores.get(entry.label)) for entry in entries],
         }
         return Response(body, headers=None if prediction_id else {"Cache-Control": f"max-age={MAX_AGE_SECONDS}"})
 
 
-def _scores(prediction_id: UUID) -> dict[str, float]:
-    """Returns the best labels of a prediction with their scores, best first; none before it is answered."""
-    top = Prediction.objects.filter(pk=prediction_id).values_list("top", flat=True).first()
-    if top is None:
+def _prediction(prediction_id: UUID) -> Prediction:
+    """Returns the columns of a prediction that the search needs."""
+    prediction = Prediction.objects.only("top", "model_version").filter(pk=prediction_id).first()
+    if prediction is None:
         raise Http404
-    return dict(top)
+    return prediction
+
+
+def _scores(prediction: Prediction) -> dict[str, float]:
+    """Returns the best labels of a prediction with their scores, best first; none before it is answered."""
+    scores: dict[str, float] = {}
+    for label, score in prediction.top:
+        scores.setdefault(label, score)  # two classes may share a label
+    return scores
+
+
+def _excluded(index: labels.LabelIndex, text: str) -> set[str]:
+    return {text, index.resolve(text) or text} if text else set()
 
 
 def _choice(entry: labels.Entry, score: float | None) -> dict[str, Any]:

@@ -78,11 +78,38 @@ def test_ignores_empty_parameters(client: Client) -> None:
         ({"prediction": 1}, "prediction"),
         ({"q": "x" * 201}, "q"),
         ({"q": "\x00"}, "q"),
+        ({"exclude": "x" * 201}, "exclude"),
     ],
 )
 def test_rejects_invalid_parameters(client: Client, query: dict[str, Any], field: str) -> None:
     answer = _get(client, 400, **query)
     assert (answer["code"], list(answer["errors"])) == ("invalid", [field])
+
+
+@pytest.mark.parametrize("exclude", ["Eskimo_dog", "eskimo dog", "HUSKY"])
+@pytest.mark.parametrize("q", ["husky", "Eskimo dog", "eskimo"])
+def test_leaves_out_a_label(client: Client, exclude: str, q: str) -> None:
+    answer = _get(client, q=q, exclude=exclude)
+    assert answer["exact"] is None and "Eskimo_dog" not in _names(answer)
+
+
+def test_leaves_out_the_answer_of_a_prediction(client: Client) -> None:
+    answer = _get(client, prediction=stored_prediction().id, exclude="espresso", limit=3)
+    assert _names(answer) == ["cup", "coffee_mug", "abacus"]
+
+
+def test_gives_a_shared_label_its_best_score(client: Client) -> None:
+    """Two classes share the label `crane`."""
+    prediction = stored_prediction(label="crane", top=[["crane", 0.6], ["cup", 0.3], ["crane", 0.05]])
+    answer = _get(client, prediction=prediction.id, limit=2)
+    assert [(choice["label"], choice["score"]) for choice in answer["labels"]] == [("crane", 0.6), ("cup", 0.3)]
+
+
+def test_searches_the_labels_of_the_version_that_answered(client: Client, two_versions: Repository) -> None:
+    earlier = stored_prediction(label="whippet", top=[["whippet", 0.9]], model_version="other-net@1").id
+    assert _get(client, q="unic", prediction=earlier)["exact"] is None
+    assert _names(_get(client, q="unic", prediction=earlier)) == ["unicorn"]
+    assert _names(_get(client, q="unicorn", prediction=stored_prediction().id)) == []
 
 
 def test_rejects_an_unknown_prediction(client: Client) -> None:

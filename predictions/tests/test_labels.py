@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from predictions import labels
 from predictions.labels import LabelIndex
+from predictions.models import Prediction
 from worker.inference.repository import ModelVersion, Repository, model_version
 from worker.inference.repository.build import LABELS
 from worker.inference.repository.manifest import MANIFEST
@@ -208,3 +209,41 @@ def test_has_no_labels_while_the_file_is_damaged(installed: ModelVersion, caplog
     assert labels.search("cup") == [] and "cannot be read" in caplog.text
     file.write_text(whole, encoding="utf-8")
     assert labels.resolve("husky") == "Eskimo_dog", "a restored file is read"
+
+
+# --- The labels of the version that answered -----------------------------------------------------------
+
+
+def test_reads_the_labels_of_an_earlier_version(two_versions: Repository) -> None:
+    earlier, active = labels.index("other-net@1"), labels.index()
+    assert (earlier.resolve("Monoceros"), earlier.resolve("husky")) == ("unicorn", None)
+    assert (active.resolve("Monoceros"), active.resolve("husky")) == (None, "Eskimo_dog")
+    assert labels.index("other-net@1") is earlier
+
+
+def test_uses_the_active_version_in_place_of_one_that_was_removed(two_versions: Repository) -> None:
+    assert labels.index("other-net@2") is labels.index("no version at all") is labels.index()
+
+
+def test_has_no_labels_while_those_of_the_earlier_version_are_damaged(
+    two_versions: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    (two_versions.root / "other-net" / "1" / "labels.tsv").write_text("n00000000\tcat\n")
+    assert len(labels.index("other-net@1")) == 0 and "other-net@1 cannot be read" in caplog.text
+    assert labels.resolve("husky") == "Eskimo_dog"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [("Unicorn", "unicorn"), ("monoceros", "unicorn"), ("husky", None), ("narwhal", "Narwhal"), ("", None)],
+)
+def test_matches_labels_of_the_version_and_of_the_answer(
+    two_versions: Repository, text: str, label: str | None
+) -> None:
+    answer = Prediction(model_version="other-net@1", top=[["cup", 0.9], ["Narwhal", 0.1]])
+    assert labels.match(text, answer) == label
+
+
+@pytest.mark.parametrize("text", ["cup\u200b", "\u2067cup\u2069", "c\u00adup", "\ufeffCUP"])
+def test_invisible_characters_make_no_difference(installed: ModelVersion, text: str) -> None:
+    assert labels.resolve(text) == "cup"

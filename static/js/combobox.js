@@ -1,9 +1,10 @@
 /* A text field that suggests labels while the user types: an editable combobox with a list, as in the ARIA Authoring
  * Practices (https://www.w3.org/WAI/ARIA/apg/patterns/combobox/).
  *
- * The module turns each <input data-combobox="/api/labels" data-prediction="uuid"> into one; the second attribute is
- * optional. Without the module it stays a text field, with the suggestions of its <datalist>. The field's value is the
- * chosen or typed text, and the server resolves it to a label. The styles are in combobox.css.
+ * The module turns each <input data-combobox="/api/labels"> into one. Optional attributes: data-prediction, an id, whose
+ * labels come first; data-exclude, a label that is not suggested; data-unmatched, a sentence that says what becomes of a
+ * text that matches no label. Without the module it stays a text field, with the suggestions of its <datalist>. The
+ * field's value is the chosen or typed text, and the server resolves it to a label. The styles are in combobox.css.
  */
 
 const TYPING_PAUSE = 120; // milliseconds after the last key before a search starts
@@ -131,7 +132,9 @@ class Combobox {
   async ask(signal) {
     const address = new URL(this.input.dataset.combobox, document.baseURI);
     address.searchParams.set("q", this.input.value);
-    if (this.input.dataset.prediction) address.searchParams.set("prediction", this.input.dataset.prediction);
+    for (const name of ["prediction", "exclude"]) {
+      if (this.input.dataset[name]) address.searchParams.set(name, this.input.dataset[name]);
+    }
     const response = await fetch(address, { signal, headers: { Accept: "application/json" } });
     if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
     return response.json();
@@ -142,7 +145,8 @@ class Combobox {
     this.list.replaceChildren(...labels.map((choice, index) => this.option(choice, index, query)));
     if (labels.length === 0) {
       this.close();
-      this.say(query ? `No label matches “${query}”.` : "No labels are available.", { visible: true });
+      const text = query ? `No label matches “${query}”.` : "No labels are available.";
+      this.say([text, this.input.dataset.unmatched].filter(Boolean).join(" "), { visible: true });
       return;
     }
     this.say(labels.length === 1 ? "1 label to choose." : `${labels.length} labels to choose from.`);

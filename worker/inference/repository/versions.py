@@ -58,9 +58,18 @@ class Repository:
             NotInstalled: there is no such version.
             Damaged: a file of it is missing or changed. There is no fallback to an older version.
         """
-        version = ModelVersion.open(self._folder(reference))
+        version = self.find(reference)
         version.check()
         return version
+
+    def find(self, reference: str) -> ModelVersion:
+        """The version `name@version`, or the newest of `name`. Reads only its manifest.
+
+        Raises:
+            NotInstalled: there is no such version.
+            Damaged: its manifest is missing or invalid.
+        """
+        return ModelVersion.open(self._folder(reference))
 
     def active(self) -> ModelVersion | None:
         """The active version, or None before the first activation. Checks the sizes of its files, not their contents.
@@ -72,7 +81,7 @@ class Repository:
         reference = self._active_reference()
         if reference is None:
             return None
-        version = ModelVersion.open(self._folder(reference))
+        version = self.find(reference)
         for problem in version.problems(contents=False):
             raise Damaged(str(problem))
         return version
