@@ -60,9 +60,9 @@ def _plan(case: Case, reviewer: User, verdict: DecisionRequest) -> Plan:
         if verdict.kind == REOPEN:
             require_not_open(case)
             return Plan(case, after="open again")
-        kind, label = outcome(case, reviewer, verdict)
-        title = str(Decision.Kind(kind).label)
-        return Plan(case, after=f"{title}: {label.replace('_', ' ')}" if label else title)
+        result = outcome(case, reviewer, verdict)
+        title = str(result.kind.label)
+        return Plan(case, after=f"{title}: {result.named.replace('_', ' ')}" if result.named else title)
     except RequestRejected as rejection:
         if rejection.code in _REQUEST_CODES:
             raise

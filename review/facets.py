@@ -60,8 +60,8 @@ def states(filters: Filters) -> list[FacetChoice]:
 def facets(filters: Filters) -> list[Facet]:
     """Returns the filters with their choices. Each count combines the choice with all other filters.
 
-    Takes one query for each filter that was not counted recently. A query reads only an index, unless a decided label
-    is selected.
+    Takes one query for each filter that was not counted recently. A query reads only an index, unless a decided or an
+    expected label is selected.
     """
     shown = [
         entry
@@ -74,10 +74,9 @@ def facets(filters: Filters) -> list[Facet]:
 def _facet(filters: Filters, entry: Filter) -> Facet:
     others = filters.without(entry.name)
     value = filters.values.get(entry.name, "")
-    count = _count_conditions if entry.condition else _count_values
     # The order of the cases does not change their number.
     counts: dict[str, int | None] = dict(
-        counted_lately(f"{entry.name}:{replace(others, order='').query_string}", lambda: count(others, entry))
+        counted_lately(f"{entry.name}:{replace(others, order='').query_string}", lambda: _counts(others, entry))
     )
     if value and value not in counts:
         counts = {value: None, **counts}
@@ -97,6 +96,12 @@ def _title(entry: Filter, value: str) -> str:
     if entry.choices:
         return entry.choices[value]
     return value.replace("_", " ") if entry.takes_label else value
+
+
+def _counts(others: Filters, entry: Filter) -> dict[str, int]:
+    if entry.counted:
+        return entry.counted(others.apply(Case.objects.all()), LABELS_SHOWN)
+    return _count_conditions(others, entry) if entry.condition else _count_values(others, entry)
 
 
 def _count_values(others: Filters, entry: Filter) -> dict[str, int]:

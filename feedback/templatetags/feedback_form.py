@@ -16,8 +16,8 @@ def feedback_form(
 ) -> dict[str, Any]:
     """Shows the visitor's statement, the reviewer's decision, and the form that asks whether an answer is right.
 
-    `decision`: an object with `verdict` and `label`; falsy as long as no reviewer has decided. `form`: a submitted form
-    with errors.
+    `decision`: an object with `verdict`, `label` and `proposed_label`; falsy as long as no reviewer has decided.
+    `form`: a submitted form with errors.
     """
     statement = selectors.author_feedback(prediction, authors.known_visitor(context["request"]))
     return {
