@@ -131,10 +131,10 @@ class Case(models.Model):
             # alone, the wide ones a label combined with other filters
             models.Index(fields=["state", "predicted_label"], name="case_predicted_label"),
             models.Index(
-                fields=["state", "predicted_label", "source", "model_version", "opened_at"],
+                fields=["state", "predicted_label", "source", "model_version", "opened_at", "image"],
                 name="case_by_predicted_label",
             ),
-            models.Index(fields=["state", "source", "model_version", "opened_at"], name="case_by_source"),
+            models.Index(fields=["state", "source", "model_version", "opened_at", "image"], name="case_by_source"),
             models.Index(fields=["state", "label"], name="case_by_label"),
             models.Index(fields=["state", "verdict"], name="case_by_verdict"),
             # similar cases: those with the same expected label

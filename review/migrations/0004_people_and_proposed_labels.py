@@ -26,17 +26,13 @@ def _recount(cases, statements):
     counted = statements.values_list("image").annotate(
         people=Count(person, distinct=True), wrong=Count(person, distinct=True, filter=Q(verdict="wrong"))
     )
-    several = {
-        image: (people, wrong) for image, people, wrong in counted.annotate(all=Count("pk")).filter(all__gt=F("people"))
-    }
-    by_label = statements.filter(image__in=list(several)).exclude(expected_label="").values_list("image")
-    by_label = by_label.annotate(people=Count(person, distinct=True), latest=Max("created_at"))
-    expected = {
-        image: label
-        for image, _people, _latest, label in by_label.order_by("people", "latest").values_list(
-            "image", "people", "latest", "expected_label"
-        )
-    }
+    counted = counted.annotate(statements=Count("pk")).filter(statements__gt=F("people"))
+    several = {image: (people, wrong) for image, people, wrong, _statements in counted}
+    labels = (
+        statements.filter(image__in=list(several)).exclude(expected_label="").values_list("image", "expected_label")
+    )
+    ranked = labels.annotate(people=Count(person, distinct=True), latest=Max("created_at")).order_by("people", "latest")
+    expected = {image: label for image, label, _people, _latest in ranked}
     for case in cases.filter(image__in=list(several)):
         case.weight, case.wrong_count = several[case.image_id]
         case.sender_count = case.weight
@@ -72,6 +68,10 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex(
             model_name="case",
             name="case_by_expected_label",
+        ),
+        migrations.RemoveIndex(
+            model_name="case",
+            name="case_by_source",
         ),
         migrations.AddField(
             model_name="case",
@@ -148,8 +148,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="case",
             index=models.Index(
-                fields=["state", "predicted_label", "source", "model_version", "opened_at"],
+                fields=["state", "predicted_label", "source", "model_version", "opened_at", "image"],
                 name="case_by_predicted_label",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="case",
+            index=models.Index(
+                fields=["state", "source", "model_version", "opened_at", "image"], name="case_by_source"
             ),
         ),
         migrations.AddConstraint(
