@@ -14,12 +14,12 @@ from feedback.models import Feedback, FeedbackQuerySet
 from feedback.people import number_of_people, number_of_senders
 from review.models import Case
 
-MAX_LABELS = 4  # labels that a list shows for each case
+MAX_LABELS = 8  # labels that a list shows for each case
 MAX_WORDS = 3  # newest texts in people's own words
 
 
 class Said(NamedTuple):
-    """A verdict or a label with the number of people who said it.
+    """A verdict, a label or words with the number of people who said it.
 
     `senders`: the number of visitors and of networks of API clients that they came from.
     """
@@ -75,7 +75,7 @@ class Expectations:
     """What people expect one picture to show: labels, the most expected first, and the newest words of their own."""
 
     labels: list[Said]
-    words: list[str]
+    words: list[Said]
 
     @property
     def first_labels(self) -> list[Said]:
@@ -99,8 +99,8 @@ def expectations_of(cases: Collection[Case]) -> dict[int, Expectations]:
         found[case_ids[image_id]].labels.append(Said(*row))
     for expectations in found.values():
         expectations.labels.sort(key=lambda label: label.weight, reverse=True)
-    newest = Window(RowNumber(), partition_by=F("image_id"), order_by=(F("created_at").desc(), F("id").desc()))
-    words = about.exclude(expected_words="").annotate(rank=newest).filter(rank__lte=MAX_WORDS)
-    for image_id, text in words.order_by("image_id", "rank").values_list("image_id", "expected_words"):
-        found[case_ids[image_id]].words.append(text)
+    newest = Window(RowNumber(), partition_by=F("image_id"), order_by=(F("latest").desc(), F("expected_words")))
+    words = about.exclude(expected_words="").order_by().values_list("image_id", "expected_words").annotate(**_COUNTS)
+    for image_id, *row, _rank in words.annotate(rank=newest).filter(rank__lte=MAX_WORDS).order_by("image_id", "rank"):
+        found[case_ids[image_id]].words.append(Said(*row))
     return found

@@ -216,10 +216,23 @@ def test_list_shows_words_alone(reviewer: Client) -> None:
 
 def test_list_shows_the_newest_words_and_the_number_of_other_labels(reviewer: Client) -> None:
     prediction = own_prediction()
-    for number, label in enumerate(("cup", "coffee_mug", "Eskimo_dog", "abacus", "abaya", "airship")):
+    names = ("cup", "coffee_mug", "Eskimo_dog", "abacus", "abaya", "airship", "acorn", "airliner", "ant", "axolotl")
+    for number, label in enumerate(names):
         _say(prediction, str(number), label, expected_words=f"word {number}")
     cell = _expected_cell(reviewer)
-    assert "and 2 more" in cell and "“word 5” “word 4” “word 3”" in cell and "word 2" not in cell
+    assert "and 2 more" in cell and "“word 9” “word 8” “word 7”" in cell and "word 6" not in cell
+
+
+def test_list_shows_the_same_words_once(reviewer: Client) -> None:
+    first = own_prediction()
+    for prediction, author, text in (
+        (first, "a", "my cat"),
+        (first, "b", "a dog"),
+        (_again(first), "b", "a dog"),
+        (first, "c", "a dog"),
+    ):
+        _say(prediction, author, expected_words=text)
+    assert _expected_cell(reviewer) == "“a dog” ×2 “my cat”"
 
 
 def test_grid_shows_every_label_with_its_people(reviewer: Client, three_labels: Case) -> None:
