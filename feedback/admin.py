@@ -12,7 +12,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
     list_display = (
         "thumbnail",
         "statement",
-        "expected_label",
+        "expected",
         "answer",
         "score",
         "model_version",
@@ -21,11 +21,20 @@ class FeedbackAdmin(ReadOnlyAdmin):
     )
     list_display_links = ("statement",)
     list_filter = ("verdict", "prediction__model_version", ("mirrored_at", admin.EmptyFieldListFilter), "created_at")
-    search_fields = ("expected_label", "comment", "prediction__label", "prediction__image__sha256")
-    search_help_text = "label, comment, or SHA-256 of the picture"
+    search_fields = ("expected_label", "expected_words", "comment", "prediction__label", "prediction__image__sha256")
+    search_help_text = "label, words, comment, or SHA-256 of the picture"
     date_hierarchy = "created_at"
     list_per_page = 50
-    fields = ("thumbnail", "prediction_link", "verdict", "expected_label", "comment", "created_at", "mirrored_at")
+    fields = (
+        "thumbnail",
+        "prediction_link",
+        "verdict",
+        "expected_label",
+        "expected_words",
+        "comment",
+        "created_at",
+        "mirrored_at",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feedback]:
         return super().get_queryset(request).select_related("prediction")
@@ -37,6 +46,12 @@ class FeedbackAdmin(ReadOnlyAdmin):
     @admin.display(ordering="verdict")
     def statement(self, feedback: Feedback) -> str:
         return str(feedback)
+
+    @admin.display(ordering="expected_label")
+    def expected(self, feedback: Feedback) -> str:
+        """The label, and the visitor's own words in quotation marks."""
+        words = feedback.expected_words and f"“{feedback.expected_words}”"
+        return " ".join(filter(None, [feedback.expected_label, words])) or "–"
 
     @admin.display(description="answer", ordering="prediction__label")
     def answer(self, feedback: Feedback) -> str:

@@ -63,7 +63,7 @@ class FeedbackSerializer(serializers.Serializer[Any]):
         default="",
         write_only=True,
         help_text="any name for the person who gives the feedback: their second statement about the same prediction "
-        "replaces the first",
+        "replaces the first. Without it, the client's address is the author",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -117,6 +117,7 @@ class FeedbackView(APIView):
             prediction = Prediction.objects.select_related("image").get(pk=values.pop("prediction_id"))
         except Prediction.DoesNotExist as error:
             raise Http404 from error
-        author = authors.api_client(request._request, values.pop("author"))
-        feedback = feedback_give(prediction=prediction, author=author, **values)
+        name = values.pop("author")
+        author, sender = authors.api_client(request._request, name), authors.api_sender(request._request, name)
+        feedback = feedback_give(prediction=prediction, author=author, sender=sender, **values)
         return Response(FeedbackSerializer(feedback).data, status=status.HTTP_201_CREATED)

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
+from predictions.client_address import client_address, client_network
+
 COOKIE = "visitor"
 COOKIE_SECONDS = 365 * 24 * 3600
 _SALT = "feedback.author"
@@ -43,7 +45,17 @@ def api_client(request: HttpRequest, name: str = "") -> str:
         return _author("key", name)
     if request.get_signed_cookie(COOKIE, default="", salt=_SALT):
         return visitor(request)
-    return _author("address", request.META.get("REMOTE_ADDR", ""))
+    return _author("address", client_address(request))
+
+
+def api_sender(request: HttpRequest, name: str = "") -> str:
+    """Returns whose statements count as one sender's: those of an API client's network, whatever names it gives.
+
+    Visitors are recognized by their cookie, so for them it is empty.
+    """
+    if not name and request.get_signed_cookie(COOKIE, default="", salt=_SALT):
+        return ""
+    return _author("network", client_network(request))
 
 
 def _author(kind: str, value: str) -> str:

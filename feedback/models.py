@@ -45,6 +45,14 @@ class Feedback(models.Model):
     )
     comment = models.TextField(blank=True)
     author = models.CharField(max_length=64, blank=True, editable=False, help_text="who says so; see `authors`")
+    sender = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="the network of an API client, whatever authors it names; see `authors`",
+    )
     is_current = models.BooleanField(
         default=True, editable=False, help_text="not replaced by what its author said later"
     )
@@ -87,6 +95,12 @@ class Feedback(models.Model):
         indexes: ClassVar = [
             # The admin's list and date hierarchy, newest first; also covers the query of the statistics.
             models.Index(fields=["created_at", "verdict", "prediction"], name="feedback_by_day"),
+            # The queue's filter "People expect" and the counts beside it.
+            models.Index(
+                fields=["expected_label", "image"],
+                condition=Q(is_current=True) & ~Q(expected_label=""),
+                name="feedback_expected_label",
+            ),
             # The check of the mirror counts the few rows whose line is missing.
             models.Index(fields=["id"], condition=Q(mirrored_at__isnull=True), name="feedback_not_mirrored"),
         ]
@@ -108,17 +122,17 @@ class Feedback(models.Model):
         """
         if self.prediction is None:
             return LINE_ENDS.sub(" ", self.comment)
-        return json.dumps(
-            {
-                "at": self.created_at.isoformat(timespec="milliseconds"),
-                "prediction": str(self.prediction_id),
-                "image": self.prediction.image.sha256,
-                "model": self.prediction.model_version,
-                "label": self.prediction.label,
-                "score": self.prediction.score,
-                "verdict": self.verdict,
-                "expected": self.expected_label or self.expected_words,
-                "comment": self.comment,
-            },
-            ensure_ascii=False,
-        )
+        values = {
+            "at": self.created_at.isoformat(timespec="milliseconds"),
+            "prediction": str(self.prediction_id),
+            "image": self.prediction.image.sha256,
+            "model": self.prediction.model_version,
+            "label": self.prediction.label,
+            "score": self.prediction.score,
+            "verdict": self.verdict,
+            "expected": self.expected_label or self.expected_words,
+            "comment": self.comment,
+        }
+        if self.expected_label and self.expected_words:
+            values["words"] = self.expected_words
+        return json.dumps(values, ensure_ascii=False)

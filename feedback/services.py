@@ -26,12 +26,13 @@ def feedback_give(
     expected_label: str = "",
     expected_words: str = "",
     comment: str = "",
+    sender: str = "",
 ) -> Feedback:
     """Stores one statement about an answer and, after the commit, appends it to the mirror.
 
     It replaces the earlier statement of the same author (see `authors`) about the same prediction, until a reviewer has
-    decided. `wrong` and `unsure` open a case. For what `expected` and the two fields after it mean, see
-    `feedback.expected`.
+    decided. `wrong` and `unsure` open a case. `expected` and the two fields after it: see `feedback.expected`.
+    `sender`: see `authors.api_sender`.
 
     Raises `RequestRejected`: `no-answer` if the prediction has no answer, `label-without-wrong`, `unknown-label`,
     `words-too-long`, `label-is-the-answer`, `decided`.
@@ -47,6 +48,7 @@ def feedback_give(
     feedback = Feedback(
         prediction=prediction,
         author=author,
+        sender=sender,
         verdict=verdict,
         expected_label=label,
         expected_words=words,

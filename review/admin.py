@@ -20,6 +20,7 @@ from predictions.admin import ReadOnlyAdmin
 from review.bulk import MAX_CASES
 from review.counting import state_counts
 from review.decisions import DecisionRequest
+from review.expectations import Expectations, expectations_of
 from review.facets import facets, orders, states
 from review.filters import FILTERS, Filters
 from review.models import Case
@@ -54,7 +55,8 @@ class CaseList(ChangeList):
     @cached_property
     def rows(self) -> list[CaseRow]:
         now = timezone.now()
-        return [CaseRow(case, self.url_for_result(case), now) for case in self.result_list]
+        expectations = expectations_of(self.result_list)
+        return [CaseRow(case, self.url_for_result(case), now, expectations[case.pk]) for case in self.result_list]
 
     @cached_property
     def orders(self) -> Any:
@@ -84,6 +86,7 @@ class CaseRow:
     case: Case
     url: str
     now: datetime
+    expectations: Expectations
 
     @property
     def thumbnail(self) -> str:
@@ -97,8 +100,8 @@ class CaseRow:
     @property
     def state(self) -> str:
         case, state = self.case, self.case.state_at(self.now)
-        if case.label and case.verdict != Case.Outcome.RIGHT:
-            return f"{state}: {case.label.replace('_', ' ')}"
+        if case.named and case.verdict != Case.Outcome.RIGHT:
+            return f"{state}: {case.named.replace('_', ' ')}"
         return f"{state} by {case.claimed_by}" if state == "Claimed" else state
 
     @property
@@ -113,7 +116,7 @@ class CaseRow:
 class CaseAdmin(ReadOnlyAdmin):
     list_display = ("__str__",)  # the template has the columns: see `CaseRow`
     search_fields = ("predicted_label", "expected_label", "label", "image__sha256", "comment")
-    search_help_text = "A label, words of a comment, or the beginning of the picture's SHA-256"
+    search_help_text = "A label, words of a comment or what people expect, or the beginning of the picture's SHA-256"
     list_per_page = 50
     list_select_related = ("claimed_by",)
     show_full_result_count = False

@@ -19,7 +19,7 @@ MAX_CASES = 500
 REOPEN = "reopen"  # a kind that only bulk requests have
 
 # Codes of the rejections that concern the whole request and not one of its cases.
-_REQUEST_CODES = frozenset({"unknown-label", "label-needed", "unknown-verdict", "note-needed"})
+_REQUEST_CODES = frozenset({"label-needed", "unknown-verdict", "note-needed"})
 
 
 @dataclass
@@ -52,21 +52,31 @@ def cases_plan(*, case_ids: Sequence[int], reviewer: User, verdict: DecisionRequ
     """
     require_not_too_many(case_ids)
     cases = Case.objects.select_related("prediction", "claimed_by", "decided_by").in_bulk(list(case_ids))
-    return [_plan(cases[pk], reviewer, verdict) for pk in dict.fromkeys(case_ids) if pk in cases]
+    plans: list[Plan] = []
+    unknown_label = None
+    for case in (cases[pk] for pk in dict.fromkeys(case_ids) if pk in cases):
+        try:
+            plans.append(Plan(case, after=_after(case, reviewer, verdict)))
+        except RequestRejected as rejection:
+            if rejection.code in _REQUEST_CODES:
+                raise
+            if rejection.code == "unknown-label":
+                unknown_label = rejection
+            plans.append(Plan(case, problem=rejection.message))
+    # The cases may be of model versions with different labels.
+    if unknown_label and not any(plan.after for plan in plans):
+        raise unknown_label
+    return plans
 
 
-def _plan(case: Case, reviewer: User, verdict: DecisionRequest) -> Plan:
-    try:
-        if verdict.kind == REOPEN:
-            require_not_open(case)
-            return Plan(case, after="open again")
-        kind, label = outcome(case, reviewer, verdict)
-        title = str(Decision.Kind(kind).label)
-        return Plan(case, after=f"{title}: {label.replace('_', ' ')}" if label else title)
-    except RequestRejected as rejection:
-        if rejection.code in _REQUEST_CODES:
-            raise
-        return Plan(case, problem=rejection.message)
+def _after(case: Case, reviewer: User, verdict: DecisionRequest) -> str:
+    """Returns the new state of a case in words."""
+    if verdict.kind == REOPEN:
+        require_not_open(case)
+        return "open again"
+    result = outcome(case, reviewer, verdict)
+    title = str(result.kind.label)
+    return f"{title}: {result.named.replace('_', ' ')}" if result.named else title
 
 
 def cases_decide(

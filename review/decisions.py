@@ -25,8 +25,10 @@ LABEL_MAX_LENGTH = 200
 class DecisionRequest:
     """The decision that a reviewer asks for. `kind` is one of `Decision.CAN_BE_UNDONE`, or `ACCEPT`.
 
-    `label` is what the picture shows; only `corrected` uses it. If it equals the model's label, the decision becomes
-    `right`. `accept` corrects to the label that most people expect. `flagged` needs a note.
+    `label` is what the picture shows; only `corrected` and `no-label` use it. `corrected` needs a label of the model
+    version that answered. If it equals the model's label, the decision becomes `right`. If it names no label and
+    `may_propose` is set, the decision becomes `no-label`, which proposes the text as a label. `accept` corrects to the
+    label that most people expect. `flagged` needs a note.
     """
 
     ACCEPT: ClassVar = "accept"
@@ -34,6 +36,20 @@ class DecisionRequest:
     kind: str
     label: str = ""
     note: str = ""
+    may_propose: bool = False
+
+
+@dataclass(frozen=True)
+class DecisionOutcome:
+    """What a request leads to: the kind of the decision, and its label or the proposed one."""
+
+    kind: Decision.Kind
+    label: str = ""
+    proposed_label: str = ""
+
+    @property
+    def named(self) -> str:
+        return self.label or self.proposed_label
 
 
 @dataclass(frozen=True)
@@ -75,37 +91,43 @@ def decide_within(
     earlier = row_with_key(history, reviewer, key)
     if earlier and _is_result_of(earlier, verdict):
         return earlier
-    kind, label = outcome(case, reviewer, verdict, seen)
-    decision = add_row(case, history, reviewer, kind, label=label, note=verdict.note, key=key, bulk=bulk)
+    result = outcome(case, reviewer, verdict, seen)
+    decision = add_row(
+        case,
+        history,
+        reviewer,
+        result.kind,
+        label=result.label,
+        proposed_label=result.proposed_label,
+        note=verdict.note,
+        key=key,
+        bulk=bulk,
+    )
     Skip.objects.filter(case=case, reviewer=reviewer).delete()
     return decision
 
 
-def outcome(
-    case: Case, reviewer: User, verdict: DecisionRequest, seen: SeenState | None = None
-) -> tuple[Decision.Kind, str]:
-    """Returns the kind and the label of the decision that `case_decide` would store. Changes nothing.
+def outcome(case: Case, reviewer: User, verdict: DecisionRequest, seen: SeenState | None = None) -> DecisionOutcome:
+    """Returns the decision that `case_decide` would store. Changes nothing.
 
     Raises what `case_decide` raises.
     """
     _require_unchanged(case, seen)
     require_free(case, reviewer)
-    return _kind_and_label(case, verdict)
+    return _outcome(case, verdict)
 
 
-def known_label(case: Case, text: str) -> str:
-    """Returns the label that a text names. Raises `RequestRejected` `unknown-label`.
+def known_label(case: Case, text: str) -> str | None:
+    """Returns the label that a text names; otherwise `None`.
 
-    Labels that the model answered or people expect stay known after their model version is uninstalled.
+    Labels are those of the model version that answered, and those that people expect: their statements may be about the
+    answers of other versions.
     """
-    text = text.strip()
-    if len(text) > LABEL_MAX_LENGTH:
-        raise RequestRejected("unknown-label", f"“{text[:100]}…” is longer than any label.")
-    labels_of_case = {case.predicted_label, case.expected_label, *(label for label, _score in case.prediction.top)}
-    label = text if text in labels_of_case else labels.resolve(text)
-    if not label:
-        raise RequestRejected("unknown-label", f"We have no label “{text[:100]}”.")
-    return label
+    if text in {case.predicted_label, case.expected_label}:
+        return text
+    if label := labels.match(text, case.prediction):
+        return label
+    return text if case.feedback.current().filter(expected_label=text).exists() else None
 
 
 def _is_result_of(decision: Decision, verdict: DecisionRequest) -> bool:
@@ -116,7 +138,7 @@ def _is_result_of(decision: Decision, verdict: DecisionRequest) -> bool:
         return decision.kind in {Decision.Kind.RIGHT, Decision.Kind.CORRECTED}
     if verdict.kind == Decision.Kind.CORRECTED:
         text = verdict.label.strip()
-        return bool(decision.label) and decision.label in {text, labels.resolve(text)}
+        return bool(decision.named) and decision.named in {text, labels.match(text, decision.prediction)}
     return decision.kind == verdict.kind
 
 
@@ -124,29 +146,49 @@ def _require_unchanged(case: Case, seen: SeenState | None) -> None:
     """Raises `RequestRejected` `decided` or `changed`."""
     if case.state == Case.State.DECIDED:
         name = case.decided_by.get_username() if case.decided_by else "somebody else"
-        what = f"{case.get_verdict_display()}: {case.label}" if case.label else case.get_verdict_display()
+        what = f"{case.get_verdict_display()}: {case.named}" if case.named else case.get_verdict_display()
         message = f"Already decided by {name} ({what}). Your verdict wasn't saved; theirs stands."
         raise RequestRejected("decided", message, status=409)
     if seen is not None and seen != SeenState.of(case):
         raise RequestRejected("changed", "This case has changed since you opened it. Please look again.", status=409)
 
 
-def _kind_and_label(case: Case, verdict: DecisionRequest) -> tuple[Decision.Kind, str]:
+def _outcome(case: Case, verdict: DecisionRequest) -> DecisionOutcome:
     if verdict.kind == Decision.Kind.RIGHT:
-        return Decision.Kind.RIGHT, case.predicted_label
+        return DecisionOutcome(Decision.Kind.RIGHT, case.predicted_label)
     if verdict.kind == Decision.Kind.CORRECTED:
-        if not verdict.label.strip():
-            raise RequestRejected("label-needed", "Which label is it?")
-        label = known_label(case, verdict.label)
-        return (Decision.Kind.RIGHT if label == case.predicted_label else Decision.Kind.CORRECTED), label
+        return _corrected(case, verdict.label.strip(), verdict.may_propose)
+    if verdict.kind == Decision.Kind.NO_LABEL:
+        return _proposed(verdict.label.strip())
     if verdict.kind == DecisionRequest.ACCEPT:
         if not case.expected_label:
             raise RequestRejected("no-expected-label", "Nobody has said what it is.")
-        return _kind_and_label(case, DecisionRequest(Decision.Kind.CORRECTED, case.expected_label))
+        return _corrected(case, case.expected_label, may_propose=False)
     if verdict.kind == Decision.Kind.UNUSABLE:
-        return Decision.Kind.UNUSABLE, ""
+        return DecisionOutcome(Decision.Kind.UNUSABLE)
     if verdict.kind == Decision.Kind.FLAGGED:
         if not verdict.note.strip():
             raise RequestRejected("note-needed", "A flag needs a note: what should somebody look at?")
-        return Decision.Kind.FLAGGED, ""
+        return DecisionOutcome(Decision.Kind.FLAGGED)
     raise RequestRejected("unknown-verdict", f"“{verdict.kind[:40]}” is not a verdict.")
+
+
+def _corrected(case: Case, text: str, may_propose: bool) -> DecisionOutcome:
+    _require_label_text(text)
+    if label := known_label(case, text):
+        return DecisionOutcome(Decision.Kind.RIGHT if label == case.predicted_label else Decision.Kind.CORRECTED, label)
+    if may_propose:
+        return _proposed(text)
+    raise RequestRejected("unknown-label", f"We have no label “{text[:100]}”.")
+
+
+def _proposed(text: str) -> DecisionOutcome:
+    _require_label_text(text)
+    return DecisionOutcome(Decision.Kind.NO_LABEL, proposed_label=text)
+
+
+def _require_label_text(text: str) -> None:
+    if not text:
+        raise RequestRejected("label-needed", "Which label is it?")
+    if len(text) > LABEL_MAX_LENGTH:
+        raise RequestRejected("unknown-label", f"“{text[:100]}…” is longer than any label.")

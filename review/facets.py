@@ -61,7 +61,8 @@ def facets(filters: Filters) -> list[Facet]:
     """Returns the filters with their choices. Each count combines the choice with all other filters.
 
     Takes one query for each label filter, one for each other filter that is set, and one for all the rest, unless they
-    were counted recently. A query reads only an index, unless a decided label is selected.
+    were counted recently. A query reads only an index, unless a decided or an
+    expected label is selected.
     """
     shown = [
         entry
@@ -141,6 +142,8 @@ def _counted_labels(others: Filters, entry: Filter) -> dict[str, dict[str, int]]
 
 
 def _count_labels(others: Filters, entry: Filter) -> dict[str, int]:
+    if entry.counted:
+        return entry.counted(others.apply(Case.objects.all()), LABELS_SHOWN)
     cases = others.apply(Case.objects.all()).exclude(**{entry.name: ""}).order_by()
     counted = cases.values_list(entry.name).annotate(number=Count("*"))
     return dict(counted.order_by("-number", entry.name)[:LABELS_SHOWN])

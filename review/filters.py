@@ -1,7 +1,8 @@
 """The filters of the queue. The list, the grid and "next for me" all read them from their address.
 
 To add a filter, add an entry to `FILTERS`: the pages, their counts and the addresses follow from it. If it filters by
-another column of `Case`, add that column to the `case_by_...` indexes, so that the counts read no rows.
+another column of `Case`, add that column to the `case_by_...` indexes, so that the counts read no rows. "People expect"
+filters by the statements themselves: people may expect several labels of one picture.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from datetime import timedelta
 from typing import Self
 from urllib.parse import urlencode
 
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
+from feedback.models import Feedback
 from review.models import Case, CaseQuerySet
 from review.orders import DEFAULT_ORDER, ORDERS
 
@@ -31,6 +33,7 @@ STATES = {
     "decided": "Decided",
     "right": "Confirmed right",
     "corrected": "Corrected",
+    "no-label": "No label fits",
     "unusable": "Unusable",
     "all": "All",
 }
@@ -52,8 +55,10 @@ AGES = {
 class Filter:
     """One filter of the queue.
 
-    `choices`: its values with their titles; if `None`, every value of the column `name` is one.
-    `condition`: the condition for one of the `choices`; if `None`, the column `name` equals the value.
+    `choices`: its values with their titles; if `None`, every value is one.
+    `condition`: the condition for one value; if `None`, the column `name` equals the value.
+    `counted`: counts the given cases of each value, most frequent first, up to a number of values; if `None`, they are
+    counted by the column `name`, or by `condition` for each of the `choices`.
     `takes_label`: any label can be typed, too.
     `of_decided`: only decided cases have a value.
     """
@@ -62,6 +67,7 @@ class Filter:
     title: str
     choices: Mapping[str, str] | None = None
     condition: Callable[[str], Q] | None = None
+    counted: Callable[[CaseQuerySet, int], dict[str, int]] | None = None
     takes_label: bool = False
     of_decided: bool = False
 
@@ -79,11 +85,29 @@ def _has_age(age: str) -> Q:
     return Q(LessThanOrEqual(Coalesce("opened_at", "opened_at"), since))
 
 
+# Statements in the index that this filter uses. SQLite uses it only if the query has both conditions of the index.
+_EXPECTING = Feedback.objects.current().exclude(expected_label="").order_by()
+
+
+def _is_expected(label: str) -> Q:
+    return Q(image__in=_EXPECTING.filter(expected_label=label).values("image"))
+
+
+def _count_expected(cases: CaseQuerySet, most: int) -> dict[str, int]:
+    """Counts the cases in which somebody expects a label. A case may count for several labels."""
+    # COALESCE keeps SQLite from reading the statements about each image.
+    statements = _EXPECTING.alias(of_image=Coalesce("image", "image")).filter(
+        of_image__in=cases.order_by().values("image")
+    )
+    counted = statements.values_list("expected_label").annotate(number=Count("image", distinct=True))
+    return dict(counted.order_by("-number", "expected_label")[:most])
+
+
 FILTERS = {
     entry.name: entry
     for entry in (
         Filter("predicted_label", "The model said", takes_label=True),
-        Filter("expected_label", "People expect", takes_label=True),
+        Filter("expected_label", "People expect", condition=_is_expected, counted=_count_expected, takes_label=True),
         Filter("label", "Decided as", takes_label=True, of_decided=True),
         Filter("source", "Source", choices=dict(Case.OpenedBy.choices)),
         Filter("model_version", "Model version"),

@@ -86,6 +86,7 @@ def add_row(
     *,
     key: UUID | None,
     label: str = "",
+    proposed_label: str = "",
     note: str = "",
     undoes: Decision | None = None,
     bulk: UUID | None = None,
@@ -96,6 +97,7 @@ def add_row(
         number=case.decision_count + 1,
         kind=kind,
         label=label,
+        proposed_label=proposed_label,
         note=note.strip(),
         reviewer=reviewer,
         undoes=undoes,
@@ -120,6 +122,7 @@ def _update_case(case: Case, history: list[Decision]) -> None:
     case.state = Case.State.OPEN if last is None else Case.State.DECIDED if verdict else Case.State.FLAGGED
     case.verdict = verdict.kind if verdict else ""
     case.label = verdict.label if verdict else ""
+    case.proposed_label = verdict.proposed_label if verdict else ""
     case.decided_by = verdict.reviewer if verdict else None
     case.decided_at = verdict.created_at if verdict else None
     case.claimed_by = case.claimed_until = None

@@ -47,6 +47,7 @@ class Case(models.Model):
     class Outcome(models.TextChoices):
         RIGHT = "right", "Confirmed right"
         CORRECTED = "corrected", "Corrected"
+        NO_LABEL = "no-label", "No label fits"
         UNUSABLE = "unusable", "Unusable"
 
     class OpenedBy(models.TextChoices):
@@ -72,7 +73,10 @@ class Case(models.Model):
 
     # from the current feedback
     weight = models.PositiveIntegerField(default=0, help_text="how many people gave feedback on this picture")
-    wrong_count = models.PositiveIntegerField(default=0)
+    sender_count = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="the people, but all people of one network of API clients count as one"
+    )
+    wrong_count = models.PositiveIntegerField(default=0, help_text="how many people say that an answer is wrong")
     is_disputed = models.BooleanField(default=False, help_text="somebody says that the answer is wrong")
     expected_label = models.CharField(max_length=200, blank=True, help_text="the label that most people expect")
     last_statement_at = models.DateTimeField(null=True, blank=True)
@@ -81,6 +85,9 @@ class Case(models.Model):
     state = models.CharField(max_length=7, choices=State, default=State.OPEN)
     verdict = models.CharField(max_length=9, choices=Outcome, blank=True)
     label = models.CharField(max_length=200, blank=True, help_text="the label that a reviewer decided on")
+    proposed_label = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="what the picture shows, if no label says it"
+    )
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_count = models.PositiveIntegerField(default=0, help_text="all rows of its history, including undone ones")
@@ -100,35 +107,38 @@ class Case(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(state="decided", decided_at__isnull=False, decided_by__isnull=False) & ~Q(verdict="")
-                | ~Q(state="decided") & Q(verdict="", label="", decided_at__isnull=True, decided_by__isnull=True),
+                | ~Q(state="decided")
+                & Q(verdict="", label="", proposed_label="", decided_at__isnull=True, decided_by__isnull=True),
                 name="case_is_decided_with_its_verdict",
             ),
             models.CheckConstraint(
                 condition=~Q(verdict__in=["right", "corrected"]) | ~Q(label=""), name="case_has_a_label_or_is_unusable"
             ),
+            models.CheckConstraint(
+                condition=Q(verdict="no-label", label="") & ~Q(proposed_label="")
+                | ~Q(verdict="no-label") & Q(proposed_label=""),
+                name="case_proposes_a_label_if_none_fits",
+            ),
             models.CheckConstraint(condition=Q(state__in=["open", "decided", "flagged"]), name="case_state_is_known"),
         ]
         indexes: ClassVar = [
             # the orders of the queue, and the next case of a reviewer
-            models.Index(fields=["state", "-weight", "opened_at", "id"], name="case_most_reported"),
+            models.Index(fields=["state", "-sender_count", "-weight", "opened_at", "id"], name="case_most_reported"),
             models.Index(fields=["state", "-is_disputed", "-score", "id"], name="case_confidently_wrong"),
             models.Index(fields=["state", "margin", "id"], name="case_smallest_margin"),
             models.Index(fields=["state", "opened_at", "id"], name="case_oldest"),
             # the filters of the queue and the counts beside them, which read no row: the narrow indexes serve a label
             # alone, the wide ones a label combined with other filters
             models.Index(fields=["state", "predicted_label"], name="case_predicted_label"),
-            models.Index(fields=["state", "expected_label"], name="case_expected_label"),
             models.Index(
-                fields=["state", "predicted_label", "expected_label", "source", "model_version", "opened_at"],
+                fields=["state", "predicted_label", "source", "model_version", "opened_at", "image"],
                 name="case_by_predicted_label",
             ),
-            models.Index(
-                fields=["state", "expected_label", "predicted_label", "source", "model_version", "opened_at"],
-                name="case_by_expected_label",
-            ),
-            models.Index(fields=["state", "source", "model_version", "opened_at"], name="case_by_source"),
+            models.Index(fields=["state", "source", "model_version", "opened_at", "image"], name="case_by_source"),
             models.Index(fields=["state", "label"], name="case_by_label"),
             models.Index(fields=["state", "verdict"], name="case_by_verdict"),
+            # similar cases: those with the same expected label
+            models.Index(fields=["state", "expected_label"], name="case_expected_label"),
             # current claims: few rows that almost every page asks for
             models.Index(fields=["claimed_until"], condition=Q(claimed_until__isnull=False), name="case_claimed"),
         ]
@@ -143,6 +153,11 @@ class Case(models.Model):
     def feedback(self) -> FeedbackQuerySet:
         """All feedback on the image, including replaced statements."""
         return Feedback.objects.filter(image_id=self.image_id)
+
+    @property
+    def named(self) -> str:
+        """The label that a reviewer decided on, or the proposed one."""
+        return self.label or self.proposed_label
 
     def is_claimed_at(self, at: datetime) -> bool:
         return self.claimed_until is not None and self.claimed_until > at
@@ -170,18 +185,22 @@ class Decision(models.Model):
     class Kind(models.TextChoices):
         RIGHT = "right", "Confirmed right"
         CORRECTED = "corrected", "Corrected"
+        NO_LABEL = "no-label", "No label fits"
         UNUSABLE = "unusable", "Unusable"
         FLAGGED = "flagged", "Flagged"
         UNDO = "undo", "Undone"
         REOPEN = "reopen", "Reopened"
 
-    VERDICTS: ClassVar = (Kind.RIGHT, Kind.CORRECTED, Kind.UNUSABLE)
+    VERDICTS: ClassVar = (Kind.RIGHT, Kind.CORRECTED, Kind.NO_LABEL, Kind.UNUSABLE)
     CAN_BE_UNDONE: ClassVar = (*VERDICTS, Kind.FLAGGED)
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="decisions")
     number = models.PositiveIntegerField(help_text="1, 2, 3... within its case")
     kind = models.CharField(max_length=9, choices=Kind)
     label = models.CharField(max_length=200, blank=True)
+    proposed_label = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="what the picture shows, if no label says it"
+    )
     note = models.TextField(blank=True)
     reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
@@ -207,8 +226,13 @@ class Decision(models.Model):
             # A write changes a case once, however often it is sent. Retries find its rows by this index.
             models.UniqueConstraint(fields=["reviewer", "key", "case"], name="decision_once_for_each_key"),
             models.CheckConstraint(
-                condition=Q(kind__in=["right", "corrected", "unusable", "flagged", "undo", "reopen"]),
+                condition=Q(kind__in=["right", "corrected", "no-label", "unusable", "flagged", "undo", "reopen"]),
                 name="decision_kind_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="no-label", label="") & ~Q(proposed_label="")
+                | ~Q(kind="no-label") & Q(proposed_label=""),
+                name="decision_proposes_a_label_if_none_fits",
             ),
             models.CheckConstraint(
                 condition=Q(kind="undo", undoes__isnull=False) | ~Q(kind="undo") & Q(undoes__isnull=True),
@@ -221,7 +245,7 @@ class Decision(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}: {self.label}" if self.label else str(self.get_kind_display())
+        return f"{self.get_kind_display()}: {self.named}" if self.named else str(self.get_kind_display())
 
     def save(self, **options: Any) -> None:
         if not self._state.adding:
@@ -230,6 +254,11 @@ class Decision(models.Model):
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> NoReturn:
         raise TypeError("Decisions are append-only.")
+
+    @property
+    def named(self) -> str:
+        """The label, or the proposed one."""
+        return self.label or self.proposed_label
 
 
 class Skip(models.Model):

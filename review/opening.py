@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
-from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Count, Max
 from django.utils import timezone
 
 from feedback.models import Feedback
 from predictions.models import Image, Prediction
+from review.expectations import summary
 from review.models import Case
 
 
@@ -95,20 +94,12 @@ def case_count_feedback(case: Case, feedback: Feedback) -> None:
 
 def case_recount(case: Case) -> None:
     """Recomputes the columns of a case that summarize its current feedback."""
-    counted = case.feedback.current().values("verdict", "expected_label").annotate(number=Count("pk"))
-    rows = [
-        (row["verdict"], row["expected_label"], row["number"], row["latest"])
-        for row in counted.annotate(latest=Max("created_at"))
-    ]
-    expected: dict[str, tuple[int, datetime]] = {}
-    for _verdict, label, number, latest in rows:
-        if label:
-            before, before_at = expected.get(label, (0, latest))
-            expected[label] = (before + number, max(before_at, latest))
-    case.weight = sum(number for _verdict, _label, number, _latest in rows)
-    case.wrong_count = sum(number for verdict, _label, number, _latest in rows if verdict == Feedback.Verdict.WRONG)
+    said = summary(case.feedback)
+    wrong = said.verdicts.get(Feedback.Verdict.WRONG)
+    case.weight = said.total.people if said.total else 0
+    case.sender_count = min(said.total.senders, said.total.people) if said.total else 0
+    case.wrong_count = wrong.people if wrong else 0
     case.is_disputed = case.wrong_count > 0
-    # The most frequent label; of two equally frequent ones, the one that was named last.
-    case.expected_label = max(expected, key=lambda label: expected[label]) if expected else ""
-    case.last_statement_at = max((latest for *_, latest in rows), default=None)
+    case.expected_label = said.labels[0].what if said.labels else ""
+    case.last_statement_at = said.total.latest if said.total else None
     case.save()

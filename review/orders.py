@@ -14,7 +14,7 @@ class Order:
 
 
 ORDERS = {
-    "reported": Order("Most reported", ("-weight", "opened_at", "id")),
+    "reported": Order("Most reported", ("-sender_count", "-weight", "opened_at", "id")),
     "confident": Order("Confidently wrong", ("-is_disputed", "-score", "id")),
     "margin": Order("Smallest margin", ("margin", "id")),
     "oldest": Order("Oldest", ("opened_at", "id")),

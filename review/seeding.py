@@ -178,6 +178,7 @@ def _case(rng: random.Random, prediction: Prediction, expected: str, at: datetim
         margin=abs(prediction.top[0][1] - prediction.top[1][1]),
         model_version=prediction.model_version,
         weight=statements,
+        sender_count=statements,
         wrong_count=wrong,
         is_disputed=wrong > 0,
         expected_label=expected if wrong else "",

@@ -11,6 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from feedback.models import Feedback
+from review.expectations import summary
 from review.history import effective
 from review.models import Case, Decision
 
@@ -33,7 +34,7 @@ class LabelChoice:
 class FeedbackSummary:
     """The current feedback on a case.
 
-    `verdicts`: (title, count) of each verdict that was given. `expected`: (label, count), most frequent first.
+    `verdicts`: (title, people) of each verdict that was given. `expected`: (label, people), most expected first.
     `comments`: the newest statements with a comment or words; `has_more_comments`: whether there are older ones.
     """
 
@@ -125,18 +126,16 @@ def case_view(case: Case, reviewer: User) -> CaseView:
 
 
 def _summary(case: Case) -> FeedbackSummary:
+    said = summary(case.feedback)
     current = case.feedback.current()
-    counted = current.order_by().values_list("verdict", "expected_label").annotate(number=Count("pk"))
-    verdicts: dict[str, int] = {}
-    expected: dict[str, int] = {}
-    for verdict, label, number in counted:
-        verdicts[verdict] = verdicts.get(verdict, 0) + number
-        if label:
-            expected[label] = expected.get(label, 0) + number
     comments = list(current.exclude(comment="", expected_words="").order_by("-created_at", "-id")[: MAX_COMMENTS + 1])
     return FeedbackSummary(
-        verdicts=[(title, verdicts[verdict]) for verdict, title in Feedback.Verdict.choices if verdict in verdicts],
-        expected=sorted(expected.items(), key=lambda item: (-item[1], item[0])),
+        verdicts=[
+            (str(title), said.verdicts[verdict].people)
+            for verdict, title in Feedback.Verdict.choices
+            if verdict in said.verdicts
+        ],
+        expected=[(label.what, label.people) for label in said.labels],
         comments=comments[:MAX_COMMENTS],
         has_more_comments=len(comments) > MAX_COMMENTS,
     )
@@ -183,6 +182,7 @@ def cases_found(cases: QuerySet[Case], text: str) -> QuerySet[Case]:
         Q(predicted_label__icontains=label)
         | Q(expected_label__icontains=label)
         | Q(label__icontains=label)
+        | Q(proposed_label__icontains=text)
         | Q(image__in=commented.filter(image__isnull=False).values("image"))
     )
     if all(letter in "0123456789abcdef" for letter in text):

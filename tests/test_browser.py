@@ -49,6 +49,10 @@ def test_classifies_a_picture_and_takes_feedback(site: RunningSite, page, photo:
     eventually(lambda: picture.evaluate(WIDTH) == 600, "the picture")
 
     page.get_by_text("No", exact=True).click()
+    page.get_by_label("What is it really?").fill("Espresso")
+    page.get_by_label("Anything to add?").fill("“cup”, I'd say\n<script>alert(1)</script>")
+    page.get_by_role("button", name="Send", exact=True).click()
+    assert "The model said “espresso” too." in page.get_by_role("alert").inner_text()
     page.get_by_label("What is it really?").fill("cup")
     page.get_by_label("Anything to add?").fill("“cup”, I'd say\n<script>alert(1)</script>")
     page.get_by_role("button", name="Send", exact=True).click()

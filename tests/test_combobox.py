@@ -97,17 +97,17 @@ def test_arrow_keys_open_and_close_the_list(tab) -> None:
     assert field.get_attribute("aria-expanded") == "false"
     field.press("Alt+ArrowDown")
     options = _options(tab)
-    assert [option.split(" ")[0] for option in options[:2]] == ["espresso", "cup"] and options[5] == "abacus"
+    assert options[0].startswith("cup") and options[4] == "abacus", "the answer itself is left out"
     assert _active(tab) is None
     field.press("Alt+ArrowUp")
     assert tab.get_by_role("option").count() == 0
     field.press("ArrowDown")
     _options(tab)
-    assert (_active(tab) or "").startswith("espresso")
+    assert (_active(tab) or "").startswith("cup")
     field.press("Tab")
     assert (field.input_value(), tab.evaluate("changes")) == ("", 0), "Tab takes nothing"
     assert tab.get_by_role("option").count() == 0
-    assert tab.get_by_label("Something else?").evaluate("field => field === document.activeElement")
+    assert tab.get_by_label("Anything to add?").evaluate("field => field === document.activeElement")
 
 
 def test_escape_closes_the_list_and_then_clears_the_field(tab) -> None:

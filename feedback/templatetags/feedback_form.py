@@ -32,9 +32,10 @@ def headline(prediction: Prediction, statement: Feedback | None, decision: Any) 
     """Returns the reviewer's label if there is a decision, else the visitor's correction, else the model's answer."""
     answer, score = readable(prediction.label), f"{percent(prediction.score or 0)} sure"
     models_answer = f"The model said “{answer}” and was {score}."
-    if decision and decision.label and decision.label != prediction.label:
-        return Headline(readable(decision.label), f"A reviewer's decision. {models_answer}")
-    if statement and statement.verdict == Feedback.Verdict.WRONG and not (decision and decision.label):
+    decided = (decision.label or decision.proposed_label) if decision else ""
+    if decided and decided != prediction.label:
+        return Headline(readable(decided), f"A reviewer's decision. {models_answer}")
+    if statement and statement.verdict == Feedback.Verdict.WRONG and not decided:
         expected = readable(statement.expected_label) or statement.expected_words
         if expected:
             return Headline(expected, f"Your correction. {models_answer}")
@@ -52,8 +53,8 @@ def feedback_form(
 ) -> dict[str, Any]:
     """Shows the visitor's statement, the reviewer's decision, and the form that asks whether an answer is right.
 
-    `decision`: an object with `verdict` and `label`; falsy as long as no reviewer has decided. `form`: a submitted form
-    with errors.
+    `decision`: an object with `verdict`, `label` and `proposed_label`; falsy as long as no reviewer has decided.
+    `form`: a submitted form with errors.
     """
     return {
         "prediction": prediction,

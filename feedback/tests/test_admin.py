@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from html import unescape
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -21,6 +23,17 @@ def _page(reviewer: Client, query: str = "") -> str:
 
 def _rows(page: str) -> int:
     return page.count('<th class="field-statement')
+
+
+def test_shows_own_words(reviewer: Client) -> None:
+    """In the list, in the statement, and found by the search; with a label, without one, and as text."""
+    prediction = stored_prediction()
+    alone = Feedback.objects.create(prediction=prediction, verdict="wrong", expected_words="<b>my</b> demitasse")
+    Feedback.objects.create(prediction=prediction, verdict="wrong", expected_label="cup", expected_words="an “urn”")
+    page = unescape(_page(reviewer))
+    assert "“<b>my</b> demitasse”" in page and "cup “an “urn””" in page
+    assert _rows(_page(reviewer, "?q=DEMITASSE")) == _rows(_page(reviewer, "?q=urn")) == 1
+    assert "&lt;b&gt;my&lt;/b&gt; demitasse" in _page(reviewer, f"{alone.pk}/change/")
 
 
 @pytest.fixture

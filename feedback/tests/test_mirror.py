@@ -67,6 +67,14 @@ def test_lines_keep_the_format_of_earlier_versions(mirror_file: Path) -> None:
     ]
 
 
+def test_line_has_the_words_beside_a_label(mirror_file: Path) -> None:
+    feedback_give(
+        prediction=stored_prediction(), author="a", verdict="wrong", expected_label="cup", expected_words="demitasse"
+    )
+    values = json.loads(mirror_lines()[0])
+    assert (values["expected"], values["words"]) == ("cup", "demitasse")
+
+
 def test_creates_the_folder(settings: Settings, tmp_path: Path) -> None:
     settings.FEEDBACK_FILE = tmp_path / "deep" / "down" / "feedback"
     give_reports("x")

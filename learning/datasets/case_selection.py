@@ -31,6 +31,7 @@ class SelectedCase(NamedTuple):
     score: float
     statements: int
     in_audit: bool
+    proposed_label: str
 
 
 # The columns of `Case` whose field in `SelectedCase` has another name.
@@ -65,7 +66,7 @@ class SelectionSize:
 class CaseSelection:
     """Selects decided cases. `since` and `until` are inclusive days in UTC; without labels or verdicts, all match.
 
-    An unusable case has no label, so it matches no choice of labels.
+    Unusable cases, and those that no label fits, match no choice of labels.
     """
 
     since: date | None = None
@@ -95,10 +96,10 @@ class CaseSelection:
                     "unknown-verdict", f"There is no verdict “{verdict}”. Verdicts: {', '.join(Case.Outcome)}."
                 )
         names = _labels(labels)
-        if names and chosen == (Case.Outcome.UNUSABLE,):
-            raise RequestRejected(
-                "unusable-has-no-label", "Unusable pictures have no label. Choose labels or that verdict, not both."
-            )
+        if names and chosen and set(chosen) <= {Case.Outcome.UNUSABLE, Case.Outcome.NO_LABEL}:
+            which = "Unusable pictures" if Case.Outcome.UNUSABLE in chosen else "Pictures that no label fits"
+            message = f"{which} have no label. Choose labels or that verdict, not both."
+            raise RequestRejected("unusable-has-no-label", message)
         # All verdicts mean the same as none: equal data sets have equal selections.
         return cls(since, until, names, () if set(chosen) == set(Case.Outcome) else chosen)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import IO
 
 from learning.datasets.case_selection import SelectedCase
-from review.csv_cells import neutral
+from review.csv_cells import BYTE_ORDER_MARK, neutral
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class ManifestLine:
     statements: the number of people who gave feedback
     changed: `converted` if the picture was re-encoded
     missing: the reason why an expected picture is missing
+    proposed_label: what the picture shows, if the verdict is `no-label`
     """
 
     sha256: str
@@ -36,6 +37,7 @@ class ManifestLine:
     in_audit: bool
     changed: str
     missing: str
+    proposed_label: str
 
     @classmethod
     def of(cls, case: SelectedCase, *, file: str = "", changed: str = "", missing: str = "") -> ManifestLine:
@@ -53,6 +55,7 @@ class ManifestLine:
             in_audit=case.in_audit,
             changed=changed,
             missing=missing,
+            proposed_label=case.proposed_label,
         )
 
 
@@ -63,6 +66,7 @@ class DatasetManifest:
     """Writes the manifest in both formats, each to its own text file."""
 
     def __init__(self, csv_file: IO[str], jsonl_file: IO[str]) -> None:
+        csv_file.write(BYTE_ORDER_MARK)
         self._csv = csv.writer(csv_file)
         self._jsonl = jsonl_file
         self._csv.writerow(COLUMNS)

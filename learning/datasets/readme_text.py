@@ -43,8 +43,8 @@ labels.txt has one label on each line, in the order of the class numbers. The fi
 manifest.csv and manifest.jsonl list all cases, including those without a picture in this archive:
   sha256           of the picture as it was sent
   file             the path of the picture in this archive, or empty
-  label            the label a reviewer decided on; empty if the picture is unusable
-  verdict          right (the model's label), corrected, or unusable
+  label            the label a reviewer decided on; empty if the picture is unusable or no label fits
+  verdict          right (the model's label), corrected, no-label (see proposed_label), or unusable
   decisions        the number of rows in the case's history
   decided_at       when it was decided, in UTC
   model_version    the model that classified the picture
@@ -54,8 +54,10 @@ manifest.csv and manifest.jsonl list all cases, including those without a pictur
   in_audit         whether the picture was in the random sample; use only these for unbiased statistics
   changed          "converted" if the picture was re-encoded (see below)
   missing          why the picture is missing: gone, damaged or undecodable
+  proposed_label   what a reviewer says the picture shows, if the model has no label for it
 
-In the CSV file, an apostrophe precedes each text that a spreadsheet would read as a formula.
+The CSV file is for spreadsheets: it begins with a byte order mark (in Python: encoding="utf-8-sig"), and an apostrophe
+precedes each text that a spreadsheet would read as a formula. The JSON lines have the same texts unchanged.
 
 Pictures have the bytes that were sent, with these exceptions. JPEGs with an EXIF orientation are rotated, and CMYK
 JPEGs are converted to RGB (quality 95). WebP, GIF (the first frame) and partly transparent pictures (on white, as the
@@ -65,7 +67,10 @@ model saw them) are converted to PNG.
 
 @dataclass(frozen=True)
 class ExportCounts:
-    """What a data set contains: numbers of `cases`, of `pictures` and so on. `labels` counts distinct ones."""
+    """What a data set contains: numbers of `cases`, of `pictures` and so on. `labels` counts distinct ones.
+
+    `without_label`: the cases whose picture shows something that no label says.
+    """
 
     cases: int
     pictures: int
@@ -73,6 +78,7 @@ class ExportCounts:
     converted: int
     missing: int
     unusable: int
+    without_label: int = 0
 
 
 def readme_text(selection: CaseSelection, kind: str, counts: ExportCounts) -> str:
@@ -83,6 +89,8 @@ def readme_text(selection: CaseSelection, kind: str, counts: ExportCounts) -> st
         f"Cases:    {counts.cases:,}, of which {counts.unusable:,} unusable",
         f"Pictures: {counts.pictures:,} with {counts.labels:,} labels; {counts.converted:,} re-encoded",
     ]
+    if counts.without_label:
+        lines.append(f"No label: {counts.without_label:,} cases whose picture shows something that no label says")
     if counts.missing:
         lines.append(f"Missing:  {counts.missing:,} pictures that are no longer stored, or are damaged")
     return "\n".join(lines) + "\n\n" + _HOW_TO_LOAD[kind] + "\n" + _FILES_AND_COLUMNS

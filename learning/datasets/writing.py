@@ -143,7 +143,7 @@ class _ExportWriter:
         self._kind = kind
         self._file = file
         self._draft = draft
-        self._pictures = self._converted = self._unusable = 0
+        self._pictures = self._converted = self._unusable = self._without_label = 0
 
     def write(self, report: ProgressCallback) -> ExportCounts:
         """Writes everything once. Raises what `draft` raises."""
@@ -158,7 +158,13 @@ class _ExportWriter:
             labels = sorted(selected.labels)
             self._write_cases(archive, labels, selected, DatasetManifest(csv_text, jsonl_text), progress, report)
             counts = ExportCounts(
-                progress.total, self._pictures, len(labels), self._converted, progress.missing, self._unusable
+                progress.total,
+                self._pictures,
+                len(labels),
+                self._converted,
+                progress.missing,
+                self._unusable,
+                self._without_label,
             )
             archive.add("labels.txt", "".join(f"{label}\n" for label in classes(labels)).encode())
             for name, text, file in (("manifest.csv", csv_text, texts[1]), ("manifest.jsonl", jsonl_text, texts[2])):
@@ -196,7 +202,8 @@ class _ExportWriter:
 
     def _write_case(self, case: SelectedCase, writer: PictureWriter) -> ManifestLine:
         if not case.label:
-            self._unusable += 1
+            self._unusable += not case.proposed_label
+            self._without_label += bool(case.proposed_label)
             return ManifestLine.of(case)
         try:
             picture = stored_picture(case.stored_file, case.sha256)

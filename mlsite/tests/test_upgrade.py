@@ -87,6 +87,23 @@ print(json.dumps([before, list(Case.objects.order_by("pk").values_list(*columns)
     ]
 
 
+def test_cases_count_people_instead_of_statements(tmp_path: Path) -> None:
+    """Author `one` has sent the first picture again, and has said something else about the second answer."""
+    prediction = "00000000000040008000000000000008"
+    with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
+        database.executescript(DUMP.read_text(encoding="utf-8"))
+        columns = [row[1] for row in database.execute("PRAGMA table_info(predictions_prediction)")]
+        same = ", ".join(f"'{prediction}'" if name == "id" else name for name in columns)
+        database.execute(f"INSERT INTO predictions_prediction SELECT {same} FROM predictions_prediction LIMIT 1")
+        statement = "'wrong', 'cup', '', '2026-11-27', ?, 'one', '', 1, '2026-11-27 08:00:00', 1"
+        database.execute(f"INSERT INTO feedback_feedback VALUES (8, {statement})", [prediction])
+        database.execute("UPDATE feedback_case SET weight = 3, wrong_count = 2 WHERE id = 1")
+        database.commit()
+    _manage(tmp_path, "migrate", "--verbosity=0")
+    counted = "SELECT weight, sender_count, wrong_count, expected_label FROM review_case WHERE id < 4 ORDER BY id"
+    assert _rows(tmp_path, counted) == [(2, 2, 1, "cup"), (1, 1, 1, ""), (1, 1, 0, "")]
+
+
 def test_permissions_and_log_entries_follow_their_models(upgraded: Path) -> None:
     granted = """
         SELECT c.app_label, p.codename FROM auth_permission p JOIN django_content_type c ON c.id = p.content_type_id

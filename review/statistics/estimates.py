@@ -23,13 +23,13 @@ def _by(key: Callable[[CaseCount], str], counts: Iterable[CaseCount]) -> dict[st
     return groups
 
 
-def _share(counts: Iterable[CaseCount], verdict: Case.Outcome) -> Proportion:
-    """Return the share of usable cases that have this verdict."""
+def _share(counts: Iterable[CaseCount], *, right: bool) -> Proportion:
+    """Return the share of usable cases in which the answer is right, or else wrong."""
     total = successes = 0
     for count in counts:
         if count.is_usable:
             total += count.number
-            successes += count.number * (count.verdict == verdict)
+            successes += count.number * (count.is_right == right)
     return Proportion(successes, total)
 
 
@@ -53,7 +53,7 @@ def complaints(counts: Iterable[CaseCount], model_version: str = "") -> Complain
     disputed = [count for count in counts if count.is_disputed]
     return ComplaintsEstimate(
         model_version,
-        corrected=_share(disputed, Case.Outcome.CORRECTED),
+        corrected=_share(disputed, right=False),
         unusable=sum(count.number for count in disputed if count.verdict == Case.Outcome.UNUSABLE),
         undecided=sum(count.number for count in disputed if not count.is_decided),
     )
@@ -101,8 +101,8 @@ def precision(counts: Sequence[CaseCount], name: str = "") -> Precision:
     audited = [count for count in counts if count.in_audit]
     return Precision(
         name,
-        decided=_share(counts, Case.Outcome.RIGHT),
-        audited=_share(audited, Case.Outcome.RIGHT),
+        decided=_share(counts, right=True),
+        audited=_share(audited, right=True),
         audited_undecided=sum(count.number for count in audited if not count.is_decided),
         unusable=sum(count.number for count in counts if count.verdict == Case.Outcome.UNUSABLE),
     )
@@ -151,3 +151,25 @@ def confusions(counts: Iterable[CaseCount]) -> list[Confusion]:
         for (predicted, label), number in pairs.items()
     ]
     return sorted(found, key=lambda one: (-one.share.successes, one.predicted_label, one.label))
+
+
+# --- Proposed labels ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ProposedLabel:
+    """What reviewers typed where no label fits, with the label that the model predicted and the number of cases."""
+
+    proposed_label: str
+    predicted_label: str
+    number: int
+
+
+def proposed_labels(counts: Iterable[CaseCount]) -> list[ProposedLabel]:
+    """Return all pairs, the most frequent one first."""
+    pairs: Counter[tuple[str, str]] = Counter()
+    for count in counts:
+        if count.proposed_label:
+            pairs[count.proposed_label, count.predicted_label] += count.number
+    found = [ProposedLabel(*pair, number) for pair, number in pairs.items()]
+    return sorted(found, key=lambda one: (-one.number, one.proposed_label, one.predicted_label))

@@ -102,11 +102,20 @@ class CaseCount(NamedTuple):
     in_audit: bool
     is_disputed: bool
     number: int
+    proposed_label: str = ""
 
     @property
     def is_usable(self) -> bool:
-        """Whether the case is decided and its picture shows something that has a label."""
-        return self.verdict in {Case.Outcome.RIGHT, Case.Outcome.CORRECTED}
+        """Whether a reviewer could tell from the picture whether the answer is right."""
+        return self.is_right or self.is_wrong
+
+    @property
+    def is_right(self) -> bool:
+        return self.verdict == Case.Outcome.RIGHT
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.verdict in {Case.Outcome.CORRECTED, Case.Outcome.NO_LABEL}
 
     @property
     def is_decided(self) -> bool:
@@ -125,9 +134,8 @@ def case_counts(statistics_filter: StatisticsFilter) -> list[CaseCount]:
     if statistics_filter.since:
         # Naming all states lets SQLite search the index on state and time instead of reading the whole table.
         cases = cases.filter(state__in=Case.State.values, opened_at__gte=statistics_filter.since)
-    *columns, number = CaseCount._fields
-    rows = cases.order_by().values_list(*columns).annotate(**{number: Count("pk")})
-    return [CaseCount._make(row) for row in rows]
+    columns = [name for name in CaseCount._fields if name != "number"]
+    return [CaseCount(**row) for row in cases.order_by().values(*columns).annotate(number=Count("pk"))]
 
 
 # --- The queue ------------------------------------------------------------------------------------

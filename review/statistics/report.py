@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from review.filters import Filters
+from review.models import Case
 from review.statistics import estimates, queries
-from review.statistics.estimates import ComplaintsEstimate, Confusion, Precision
+from review.statistics.estimates import ComplaintsEstimate, Confusion, Precision, ProposedLabel
 from review.statistics.filter import StatisticsFilter
 from review.statistics.intervals import Proportion
 from review.statistics.plots import Bar, Plot, PlotRow, bars_plot, intervals_plot, statements_plot
@@ -98,7 +99,7 @@ class StatisticsReport:
 
     @property
     def corrected_total(self) -> int:
-        return self.precision.decided.total - self.precision.decided.successes
+        return sum(one.share.successes for one in self.confusions)
 
     @cached_property
     def classes(self) -> list[Precision]:
@@ -107,6 +108,10 @@ class StatisticsReport:
     @cached_property
     def confusions(self) -> list[Confusion]:
         return estimates.confusions(self._counts)
+
+    @cached_property
+    def proposed_labels(self) -> list[ProposedLabel]:
+        return estimates.proposed_labels(self._counts)
 
     @cached_property
     def precision_by_version(self) -> list[Precision]:
@@ -229,6 +234,29 @@ class StatisticsReport:
             rows.append((*labels, one.share.successes, one.share.total, one.share))
         return StatisticsTable("confusions", "Most confused pairs", columns, rows, most=PAIRS)
 
+    def proposed_labels_table(self) -> StatisticsTable:
+        columns = [
+            Column("proposed_label", "Reviewers proposed"),
+            Column("predicted_label", "The model said"),
+            Column("cases", "Cases"),
+        ]
+        rows = [
+            (
+                Text(one.proposed_label),
+                Text(
+                    one.predicted_label, words(one.predicted_label), partial(self._proposals_url, one.predicted_label)
+                ),
+                one.number,
+            )
+            for one in self.proposed_labels
+        ]
+        return StatisticsTable("proposed-labels", "Proposed labels", columns, rows)
+
+    def _proposals_url(self, predicted_label: str) -> str:
+        query = {"state": Case.Outcome.NO_LABEL, "predicted_label": predicted_label}
+        filters = Filters.from_query({"model_version": self.filter.model_version, **query})
+        return f"{reverse('admin:review_case_changelist')}?{filters.query_string}"
+
     def _cases_url(self, **query: str) -> str:
         """Link to the decided cases of the selected version. The case list has no filter for the time."""
         filters = Filters.from_query({"state": "decided", "model_version": self.filter.model_version, **query})
@@ -252,6 +280,7 @@ TABLES = {
     "queue": StatisticsReport.queue_table,
     "precision": StatisticsReport.precision_table,
     "confusions": StatisticsReport.confusions_table,
+    "proposed-labels": StatisticsReport.proposed_labels_table,
     "versions": StatisticsReport.versions_table,
 }
 

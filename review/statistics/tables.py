@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from review.csv_cells import neutral
+from review.csv_cells import BYTE_ORDER_MARK, neutral
 from review.statistics.intervals import Proportion
 
 
@@ -81,7 +81,11 @@ class StatisticsTable:
         return max(0, len(self.rows) - self.most)
 
     def write(self, file: Writable) -> None:
-        """Write all rows as CSV (RFC 4180). Shares are from 0 to 1, or empty if nothing was counted."""
+        """Write all rows as CSV (RFC 4180) that opens in a spreadsheet.
+
+        Shares are from 0 to 1, or empty if nothing was counted.
+        """
+        file.write(BYTE_ORDER_MARK)
         writer = csv.writer(file)
         writer.writerow(name for column in self.columns for name in _names(column))
         writer.writerows([text for value in row for text in _written(value)] for row in self.rows)

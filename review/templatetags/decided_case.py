@@ -12,6 +12,6 @@ register = template.Library()
 
 @register.simple_tag
 def decided_case(prediction: Prediction) -> Case | None:
-    """Returns the decided case of a prediction's image with its `verdict` and `label`, if there is one."""
+    """Returns the decided case of a prediction's image with its `verdict` and its labels, if there is one."""
     decided = Case.objects.filter(image_id=prediction.image_id, state=Case.State.DECIDED)
-    return decided.only("verdict", "label").first()
+    return decided.only("verdict", "label", "proposed_label").first()

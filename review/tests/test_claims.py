@@ -67,7 +67,7 @@ def test_own_claim_comes_first(ada: User) -> None:
 
 def test_next_case_matches_the_filters(ada: User) -> None:
     open_case(statements=3)
-    other = open_case(label="cup", top=[["cup", 0.9]], score=0.9)
+    other = open_case(label="cup", top=[["cup", 0.9]], score=0.9, expected="")
     assert claim_next(ada, filters=Filters(values={"predicted_label": "cup"})) == other
 
 

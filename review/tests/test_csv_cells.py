@@ -14,6 +14,12 @@ def test_formula_becomes_text(start: str) -> None:
     assert neutral(f"{start}1+1") == f"'{start}1+1"
 
 
+@pytest.mark.parametrize("before", ["", " ", "\u00a0", "\u200b", "\ufeff", "\x00", " \u2060"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_formula_after_something_invisible_becomes_text(before: str, start: str) -> None:
+    assert neutral(f"{before}{start}1+1") == f"'{before}{start}1+1"
+
+
 @given(st.text())
 def test_other_text_is_unchanged_and_escaping_is_idempotent(cell: str) -> None:
     assert neutral(cell) in {cell, f"'{cell}"}

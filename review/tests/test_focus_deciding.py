@@ -77,7 +77,7 @@ def test_script_gets_json(reviewer: Client, case: Case) -> None:
 
 
 def test_script_gets_rejections_as_json(reviewer: Client, case: Case) -> None:
-    response = send_json(reviewer, case, verdict="corrected", label="a thing")
+    response = send_json(reviewer, case, label="a thing")
     assert response.status_code == 400
     assert response.json() == {"code": "unknown-label", "message": "We have no label “a thing”."}
 
@@ -85,7 +85,7 @@ def test_script_gets_rejections_as_json(reviewer: Client, case: Case) -> None:
 @pytest.mark.parametrize(
     ("sent", "status", "message", "kept"),
     [
-        ({"verdict": "corrected", "label": '<i>"thing"'}, 400, "We have no label", 'value="&lt;i&gt;&quot;thing'),
+        ({"label": '<i>"thing"'}, 400, "We have no label", ""),
         ({"verdict": "corrected", "label": " "}, 400, "Which label is it?", ""),
         ({"verdict": "corrected"}, 400, "Which label is it?", ""),
         ({}, 400, "Which label is it?", ""),

@@ -92,6 +92,15 @@ def test_rejects_invalid_verdicts(reviewer: Client, cases: list[Case], kind: str
     assert re.findall(r'(?:href|action)="\?', response.text) == []
 
 
+@pytest.mark.usefixtures("two_versions")
+def test_preview_names_cases_whose_version_lacks_the_label(reviewer: Client, cases: list[Case]) -> None:
+    earlier = open_case(label="whippet", top=[["whippet", 0.9]], model_version="other-net@1")
+    page = _preview(reviewer, [*cases, earlier], "corrected", "unicorn")
+    assert "Decide 1 case" in page.text and "Unchanged: 3" in page.text and "We have no label “unicorn”." in page.text
+    _decide(reviewer, page)
+    assert list(Case.objects.filter(state="decided").values_list("pk", "label")) == [(earlier.pk, "unicorn")]
+
+
 def test_preview_names_cases_that_stay_unchanged(reviewer: Client, cases: list[Case]) -> None:
     grace = reviewer_named("grace")
     claim(cases[0], grace)

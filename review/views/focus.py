@@ -139,7 +139,9 @@ def _decide(request: HttpRequest, case_id: int) -> FormResult:
     """Raises `RequestRejected`."""
     label, note = _typed(request)
     # A label button sends a label and no verdict.
-    verdict = DecisionRequest(request.POST.get("verdict") or Decision.Kind.CORRECTED, label, note)
+    kind = request.POST.get("verdict", "")
+    # A label that comes with a verdict was typed, so it may be a new one.
+    verdict = DecisionRequest(kind or Decision.Kind.CORRECTED, label, note, may_propose=bool(kind))
     decision = case_decide(
         case_id=case_id, reviewer=reviewer(request), verdict=verdict, seen=_seen(request), key=sent_key(request)
     )
@@ -253,6 +255,8 @@ def _in_words(decision: Decision) -> str:
     words = str(decision.get_kind_display()).lower()
     if decision.kind == Decision.Kind.CORRECTED:
         return f"{words} to “{decision.label.replace('_', ' ')}”"
+    if decision.kind == Decision.Kind.NO_LABEL:
+        return f"{words}, “{decision.proposed_label}” is proposed"
     return words
 
 

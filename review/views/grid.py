@@ -23,6 +23,7 @@ from django.views.decorators.http import require_POST, require_safe
 from predictions.exceptions import RequestRejected
 from review.bulk import REOPEN, BulkResult, cases_decide, cases_plan, cases_reopen
 from review.decisions import DecisionRequest, SeenState
+from review.expectations import expectations_of
 from review.facets import orders
 from review.filters import FILTERS, Filters
 from review.models import Case
@@ -176,6 +177,9 @@ def _grid_page(
 ) -> HttpResponse:
     """Shows the grid; its form is filled in with the `chosen` cases and the `verdict`."""
     cases = filters.apply(Case.objects.all()).order_by(*filters.columns).select_related("claimed_by")
+    page = Paginator(cases, PER_PAGE).get_page(page_number)
+    shown = list(page)
+    expectations = expectations_of(shown)
     return _page(
         request,
         "grid",
@@ -186,7 +190,8 @@ def _grid_page(
         label_fields=[(entry, filters.values.get(entry.name, "")) for entry in LABEL_FILTERS],
         grid_url=reverse("admin:review_case_grid"),  # a rejected form shows the grid at its own address
         orders=orders(filters),
-        page=Paginator(cases, PER_PAGE).get_page(page_number),
+        page=page,
+        cases=[(case, expectations[case.pk]) for case in shown],
         now=timezone.now(),
         kinds=KINDS,
         chosen=frozenset(chosen),

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 axe = Axe()
 
-# axe loads the style sheets a second time to check the orientation of the page, which the site's security policy forbids.
+# Without a preload: axe would load the style sheets again, inline, which the security policy of the site forbids.
 EVERYTHING = {"resultTypes": ["violations"], "preload": False}
 COLOURS = EVERYTHING | {"runOnly": ["color-contrast", "link-in-text-block"]}
 

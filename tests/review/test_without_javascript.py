@@ -59,14 +59,18 @@ def test_decides_skips_flags_and_undoes(desk: Desk, tab: Any, cases: list[int]) 
 def test_types_another_label(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.goto(f"{desk.url}/{cases[0]}/focus/")
     field = tab.get_by_label("Another label")
-    field.fill("no such thing")
+    field.evaluate("field => field.removeAttribute('maxlength')")  # a client may ignore it
+    field.fill("x" * 201)
     _click(tab, "It is this")
-    assert tab.get_by_role("alert").get_by_text("We have no label “no such thing”.").is_visible()
-    assert field.input_value() == "no such thing" and field.get_attribute("aria-invalid") == "true"
+    assert tab.get_by_role("alert").get_by_text("is longer than any label").is_visible()
+    assert field.input_value() == "x" * 201 and field.get_attribute("aria-invalid") == "true"
     field.fill("Eskimo dog")
     _click(tab, "It is this")
     assert case_on(tab) == cases[1]
-    assert desk.decisions() == [("corrected", "Eskimo_dog", "ada")]
+    field.fill("no such thing")
+    _click(tab, "It is this")
+    assert case_on(tab) == cases[2] and tab.get_by_text("“no such thing” is proposed").is_visible()
+    assert desk.decisions() == [("corrected", "Eskimo_dog", "ada"), ("no-label", "", "ada")]
 
 
 def test_rejects_case_that_somebody_else_decided(desk: Desk, tab: Any, open_tab: OpenTab, cases: list[int]) -> None:

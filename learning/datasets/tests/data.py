@@ -113,7 +113,7 @@ def manifest(path: Path) -> list[dict[str, Any]]:
     """Returns the lines of the manifest. Asserts that both formats agree."""
     with ZipFile(path) as archive:
         lines = [json.loads(line) for line in archive.read("manifest.jsonl").decode().split("\n")[:-1]]
-        rows = list(csv.DictReader(StringIO(archive.read("manifest.csv").decode(), newline="")))
+        rows = list(csv.DictReader(StringIO(archive.read("manifest.csv").decode("utf-8-sig"), newline="")))
     assert len(rows) == len(lines)
     for row, line in zip(rows, lines, strict=True):
         assert list(row) == list(line)

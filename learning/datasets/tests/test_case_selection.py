@@ -91,6 +91,8 @@ def test_size_takes_one_query(cases: dict[str, Case], django_assert_num_queries:
         ({"labels": ["no such thing"]}, "unknown-label"),
         ({"labels": [""]}, "unknown-label"),
         ({"labels": ["espresso"], "verdicts": ["unusable"]}, "unusable-has-no-label"),
+        ({"labels": ["espresso"], "verdicts": ["no-label"]}, "unusable-has-no-label"),
+        ({"labels": ["espresso"], "verdicts": ["no-label", "unusable"]}, "unusable-has-no-label"),
     ],
 )
 def test_rejects_invalid_selection(choice: dict[str, Any], code: str) -> None:

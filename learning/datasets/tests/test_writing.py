@@ -132,7 +132,7 @@ def test_csv_escapes_formulas(path: Path) -> None:
     write(path)
     assert sorted(line["label"] for line in manifest(path)) == sorted(labels), "unchanged in the JSON lines"
     with ZipFile(path) as archive:
-        rows = list(csv.reader(StringIO(archive.read("manifest.csv").decode(), newline="")))
+        rows = list(csv.reader(StringIO(archive.read("manifest.csv").decode("utf-8-sig"), newline="")))
     cells = [cell for row in rows for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
     assert {f"'{label}" for label in labels[:6]} | set(labels[6:]) <= set(cells)
