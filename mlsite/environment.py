@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 import environ
@@ -64,6 +65,11 @@ def number(kind: type[int] | type[float], minimum: float, maximum: float) -> Cal
         return number
 
     return cast
+
+
+def networks(value: str) -> list[IPv4Network | IPv6Network]:
+    """Parses addresses and networks that are separated by commas, such as `10.0.0.1, 192.168.0.0/16, fd00::/8`."""
+    return [ip_network(word.strip()) for word in value.split(",") if word.strip()]
 
 
 def database(url: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from mlsite import embedded_valkey, logs
-from mlsite.environment import Env, boolean, database, number, one_of
+from mlsite.environment import Env, boolean, database, networks, number, one_of
 from mlsite.secret_files import read_secret
 from worker.inference.engines import ENGINES, PRECISIONS
 
@@ -204,6 +204,8 @@ REVIEW_CLAIM_MINUTES = env("REVIEW_CLAIM_MINUTES", cast=number(int, 1, 1440), de
 # --- Web server -----------------------------------------------------------------------------------
 
 WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each current request holds one
+# The proxies whose `X-Forwarded-For` is believed (see predictions/client_address.py).
+TRUSTED_PROXIES = env("TRUSTED_PROXIES", cast=networks, default=[])
 
 # --- Static files, uploads and exports ------------------------------------------------------------
 

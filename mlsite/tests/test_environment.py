@@ -1,12 +1,13 @@
 """Reading settings from the environment."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from mlsite.environment import Env, boolean, database, number, one_of
+from mlsite.environment import Env, boolean, database, networks, number, one_of
 
 env = Env()
 ENGINE = one_of("openvino", "tensorflow")
@@ -24,6 +25,7 @@ SHARE = number(float, 0, 1)
         ("0.5", SHARE, 0.5),
         ("Yes", boolean, True),
         ("0", boolean, False),
+        ("10.0.0.1, fd00::/8,", networks, [ip_network("10.0.0.1/32"), ip_network("fd00::/8")]),
     ],
 )
 def test_reads_values(monkeypatch: pytest.MonkeyPatch, given: str, cast: Any, value: object) -> None:
@@ -53,6 +55,8 @@ def test_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, empty
         ("-0.1", SHARE, "-0.1 is out of range: 0 to 1"),
         ("nan", SHARE, "nan is out of range: 0 to 1"),
         ("torch", ENGINE, "'torch' is none of: openvino, tensorflow"),
+        ("10.0.0.1/8", networks, "10.0.0.1/8 has host bits set"),
+        ("proxy.internal", networks, "'proxy.internal' does not appear to be an IPv4 or IPv6 network"),
         ("mysql://u@db/name", database, "it must be sqlite:// or postgres://"),
         ("postgres://u@db:port/name", database, "'port'"),
         ("sqlite", database, "it must be sqlite:// or postgres://"),
