@@ -190,10 +190,16 @@ ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 
 BATCH_MAX_SIZE = env("BATCH_MAX_SIZE", cast=number(int, 1, 1024), default=32)
 BATCH_MAX_WAIT_MS = env("BATCH_MAX_WAIT_MS", cast=number(int, 0, 10_000), default=0)
 QUEUE_MAX_LENGTH = env("QUEUE_MAX_LENGTH", cast=number(int, 1, 10_000_000), default=10_000)
+QUEUE_MAX_WAITING_PER_CLIENT = env("QUEUE_MAX_WAITING_PER_CLIENT", cast=number(int, 0, 10_000_000), default=1000)
 REUSE_ANSWERS = env("REUSE_ANSWERS", cast=boolean, default=True)
 PREDICT_WAIT_SECONDS = env("PREDICT_WAIT_SECONDS", cast=number(int, 1, 600), default=30)
 UPLOAD_MAX_BYTES = env("UPLOAD_MAX_BYTES", cast=number(int, 1024, 2**31), default=20 * 2**20)
 UPLOAD_MAX_PIXELS = env("UPLOAD_MAX_PIXELS", cast=number(int, 1, 500_000_000), default=50_000_000)
+
+# Requests per minute and client, in each web process; 0: no limit.
+RATE_LIMIT_PREDICTIONS = env("RATE_LIMIT_PREDICTIONS", cast=number(int, 0, 10_000_000), default=6000)
+RATE_LIMIT_FEEDBACK = env("RATE_LIMIT_FEEDBACK", cast=number(int, 0, 10_000_000), default=600)
+RATE_LIMIT_LABELS = env("RATE_LIMIT_LABELS", cast=number(int, 0, 10_000_000), default=1200)
 
 # --- Review ---------------------------------------------------------------------------------------
 

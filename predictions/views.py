@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from predictions import submission
 from predictions.admission import backpressure
+from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.uploads import thumbnails
@@ -35,7 +36,9 @@ def upload(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return upload_page(request)
     try:
-        prediction = submission.prediction_request(upload=images.only_file(request), source=Prediction.Source.PAGE)
+        prediction = submission.prediction_request(
+            upload=images.only_file(request), source=Prediction.Source.PAGE, client=client_network(request)
+        )
     except RequestRejected as rejection:
         if rejection.code != "no-file":
             return upload_page(request, rejection)
