@@ -28,8 +28,8 @@ from predictions.exceptions import RequestRejected
 logger = logging.getLogger(__name__)
 
 # Passwords are hashed one after the other, and each login holds a thread of the web server meanwhile.
-LOGINS_AT_ONCE = 16
-LOGINS_AT_ONCE_PER_CLIENT = 4
+LOGINS_AT_ONCE = 12
+LOGINS_AT_ONCE_PER_CLIENT = 3
 _RETRY_AFTER = 5
 
 

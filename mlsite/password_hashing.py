@@ -18,7 +18,7 @@ from predictions.exceptions import RequestRejected
 WAIT_SECONDS = 10
 _RETRY_AFTER = 5
 # Lets requests and workers go first if all cores are busy.
-_NICENESS = 5
+_NICENESS = 2
 
 
 class SerialPBKDF2PasswordHasher(PBKDF2PasswordHasher):
