@@ -30,7 +30,7 @@ from devtools.environment import XDIST_WORKER
 from devtools.running import ROOT
 from devtools.services import embedded_queue
 from predictions import classifiers, queues
-from predictions.admission import backpressure
+from predictions.admission import backpressure, client_share, rate_limits
 from predictions.delays import delay
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier
@@ -82,8 +82,11 @@ def own_files(tmp_path: Path, settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def no_rejections() -> None:
-    """Forgets the rejections of earlier tests, which delay the next `Retry-After`."""
+    """Forgets the requests of earlier tests, which delay the next `Retry-After` and count towards limits."""
     backpressure.retry_after_schedule.reset()
+    client_share.waiting.reset()
+    for limit in (rate_limits.predictions, rate_limits.feedback, rate_limits.labels):
+        limit.reset()
 
 
 def _logged_in(username: str, role: str) -> Client:

@@ -18,6 +18,7 @@ from feedback.forms import COMMENT_MAX_LENGTH
 from feedback.models import Feedback
 from feedback.services import feedback_give
 from feedback.text import normalize_text
+from predictions.admission import rate_limits
 from predictions.api.problems import CONTENT_TYPE
 from predictions.api.views import problem_schema
 from predictions.models import Prediction
@@ -106,9 +107,11 @@ class FeedbackView(APIView):
             (411, CONTENT_TYPE): problem_schema("The request has no Content-Length."),
             (413, CONTENT_TYPE): problem_schema("The request is too large."),
             (415, CONTENT_TYPE): problem_schema("The body is neither JSON nor a form."),
+            (429, CONTENT_TYPE): problem_schema("The client has sent too many requests."),
         },
     )
     def post(self, request: Request) -> Response:
+        rate_limits.feedback.require(request._request)
         bodies.require_length(request._request)
         serializer = FeedbackSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

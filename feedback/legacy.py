@@ -7,6 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from feedback.report_form import read_report
 from feedback.services import report_take
+from predictions.admission import rate_limits
 from predictions.exceptions import RequestRejected
 
 
@@ -15,13 +16,22 @@ from predictions.exceptions import RequestRejected
 def feedback(request: HttpRequest) -> HttpResponse:
     """GET shows a form. POST stores the text of the form field `report`, and answers 200 even if it is empty.
 
-    A body that cannot be read as a form is rejected with 400, 413 or 415; the page gives the reason.
+    A body that cannot be read as a form is rejected with 400, 413 or 415, and a client that has sent too many
+    requests with 429; the page gives the reason.
     """
     try:
-        # PostgreSQL cannot store NUL.
-        report = read_report(request).replace("\x00", "") if request.method == "POST" else ""
+        report = _report(request) if request.method == "POST" else ""
     except RequestRejected as rejection:
-        return render(request, "feedback/report.html", {"rejection": rejection}, status=rejection.status)
+        context = {"rejection": rejection}
+        response = render(request, "feedback/report.html", context, status=rejection.status)
+        for name, value in rejection.headers.items():
+            response[name] = value
+        return response
     if report:
         report_take(text=report)
     return render(request, "feedback/report.html", {"is_stored": bool(report)})
+
+
+def _report(request: HttpRequest) -> str:
+    rate_limits.feedback.require(request)
+    return read_report(request).replace("\x00", "")  # PostgreSQL cannot store NUL

@@ -10,6 +10,7 @@ from feedback import authors
 from feedback.forms import FeedbackForm
 from feedback.models import Feedback
 from feedback.services import feedback_give
+from predictions.admission import rate_limits
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 
@@ -25,11 +26,15 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     if not form.is_valid():
         return _show_errors(request, prediction, form)
     try:
+        rate_limits.feedback.require(request)
         feedback = feedback_give(prediction=prediction, author=authors.visitor(request), **form.cleaned_data)
     except RequestRejected as rejection:
         if rejection.code in _ABOUT_EXPECTED:
             form.add_error("expected", ValidationError(rejection.message, code=rejection.code))
             return _show_errors(request, prediction, form)
+        if rejection.code == rate_limits.TOO_MANY_REQUESTS:
+            form.add_error(None, rejection.message)
+            return _show_errors(request, prediction, form, rejection)
         messages.error(request, rejection.message)
     else:
         is_reviewed = feedback.verdict != Feedback.Verdict.RIGHT
@@ -39,6 +44,12 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     return response
 
 
-def _show_errors(request: HttpRequest, prediction: Prediction, form: FeedbackForm) -> HttpResponse:
+def _show_errors(
+    request: HttpRequest, prediction: Prediction, form: FeedbackForm, rejection: RequestRejected | None = None
+) -> HttpResponse:
     """Renders the result page with the submitted form and its errors."""
-    return render(request, "predictions/result.html", {"prediction": prediction, "form": form}, status=400)
+    context = {"prediction": prediction, "form": form}
+    response = render(request, "predictions/result.html", context, status=rejection.status if rejection else 400)
+    for name, value in rejection.headers.items() if rejection else ():
+        response[name] = value
+    return response

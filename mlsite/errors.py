@@ -1,6 +1,7 @@
 """Error responses: a page for people, problem details for the API."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 from predictions.api.problems import CONTENT_TYPE, problem
+from predictions.exceptions import RequestRejected
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,26 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         "The form has expired, or your browser does not send cookies. Please go back, load the page again and retry."
     )
     return _page(403, message)
+
+
+def rejected(request: HttpRequest, rejection: RequestRejected) -> HttpResponse:
+    response = _answer(request, rejection.status, rejection.code, rejection.message)
+    for name, value in rejection.headers.items():
+        response[name] = value
+    return response
+
+
+class RejectionMiddleware:
+    """Answers a `RequestRejected` that no view has handled with an error page, instead of status 500."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return rejected(request, exception) if isinstance(exception, RequestRejected) else None
 
 
 def _answer(request: HttpRequest, status: int, code: str, message: str = "") -> HttpResponse:

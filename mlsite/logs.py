@@ -41,7 +41,8 @@ class RequestLogMiddleware(RequestMiddleware):
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
         response.headers[HEADER] = request_ids.current()
         # A full queue rejects thousands of requests a second: a line for each would take time from the others.
-        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE or request.path.startswith(NOT_LOGGED):
+        is_overload = response.status_code in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+        if is_overload or request.path.startswith(NOT_LOGGED):
             clear_contextvars()
             return
         elapsed = time.perf_counter() - request._started  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ The defaults are safe for production, and no secret has a default value.
 import logging
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -96,6 +97,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "csp",
     "django_rq",
     "rest_framework",
@@ -116,6 +118,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "mlsite.errors.RejectionMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "mlsite.urls"
@@ -136,6 +140,17 @@ TEMPLATES = [
     },
 ]
 
+# --- Logins ---------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = [
+    "mlsite.password_hashing.SerialPBKDF2PasswordHasher",
+    # The other hashers of Django's default, for accounts that were created elsewhere.
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -145,6 +160,18 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# A user name is locked for one client, not for everybody: otherwise anyone could lock out any account.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)  # older failures are deleted with the next login of anybody
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "mlsite.logins.locked_address"
+AXES_LOCKOUT_CALLABLE = "mlsite.logins.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 # --- Database -------------------------------------------------------------------------------------
 
@@ -191,10 +218,16 @@ ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 
 BATCH_MAX_SIZE = env("BATCH_MAX_SIZE", cast=number(int, 1, 1024), default=32)
 BATCH_MAX_WAIT_MS = env("BATCH_MAX_WAIT_MS", cast=number(int, 0, 10_000), default=0)
 QUEUE_MAX_LENGTH = env("QUEUE_MAX_LENGTH", cast=number(int, 1, 10_000_000), default=10_000)
+QUEUE_MAX_WAITING_PER_CLIENT = env("QUEUE_MAX_WAITING_PER_CLIENT", cast=number(int, 0, 10_000_000), default=1000)
 REUSE_ANSWERS = env("REUSE_ANSWERS", cast=boolean, default=True)
 PREDICT_WAIT_SECONDS = env("PREDICT_WAIT_SECONDS", cast=number(int, 1, 600), default=30)
 UPLOAD_MAX_BYTES = env("UPLOAD_MAX_BYTES", cast=number(int, 1024, 2**31), default=20 * 2**20)
 UPLOAD_MAX_PIXELS = env("UPLOAD_MAX_PIXELS", cast=number(int, 1, 500_000_000), default=50_000_000)
+
+# Requests per minute and client, in each web process; 0: no limit.
+RATE_LIMIT_PREDICTIONS = env("RATE_LIMIT_PREDICTIONS", cast=number(int, 0, 10_000_000), default=6000)
+RATE_LIMIT_FEEDBACK = env("RATE_LIMIT_FEEDBACK", cast=number(int, 0, 10_000_000), default=600)
+RATE_LIMIT_LABELS = env("RATE_LIMIT_LABELS", cast=number(int, 0, 10_000_000), default=1200)
 
 # --- Review ---------------------------------------------------------------------------------------
 
@@ -266,7 +299,8 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # The request middleware logs each request, and a failure with its traceback.
-    "loggers": {"django.request": {"level": "CRITICAL"}},
+    # mlsite/logins.py logs what django-axes logs in several lines.
+    "loggers": {"django.request": {"level": "CRITICAL"}, "axes": {"level": "ERROR"}},
 }
 structlog.configure(
     processors=[logs.drop_streaming_events, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

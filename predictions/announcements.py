@@ -20,6 +20,7 @@ from uuid import UUID
 import redis
 
 from predictions import queues
+from predictions.admission import client_share
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ class Listener:
                     self._wake_all()
 
     def _wake(self, settled: Mapping[str, Mapping[str, Any] | None]) -> None:
+        client_share.waiting.remove(settled)
         with self._lock:
             for prediction_id, columns in settled.items():
                 for waiter in self._waiting.get(prediction_id, ()):

@@ -1,18 +1,27 @@
-"""The classifier of this process: the active model version, loaded once."""
+"""The classifier of this process: the active model version, loaded once.
+
+A version that is activated later is loaded in the background, while the earlier one answers.
+"""
 
 import logging
 import threading
+import time
 
 from django.conf import settings
 
 from worker.inference.classifier import Classifier
-from worker.inference.engines import EngineError
 from worker.inference.repository import ModelVersion, NotInstalled, Repository, RepositoryError
 
 logger = logging.getLogger(__name__)
 
-_lock = threading.Lock()
+# How long a version that could not be loaded is left alone. Its files may be restored meanwhile.
+RETRY_SECONDS = 60
+
+_lock = threading.Lock()  # guards the four below
 _loaded: Classifier | None = None
+_loading: threading.Thread | None = None
+_failed = ""  # the newly activated version that could not be loaded last
+_failed_at = 0.0  # `time.monotonic`
 
 
 def repository() -> Repository:
@@ -50,23 +59,54 @@ def loaded_version() -> str:
 
 
 def current() -> Classifier:
-    """Returns the classifier of the active version, warmed up. Loads it on the first call and after an activation.
+    """Returns the loaded classifier, warmed up. The first call loads the active version.
 
-    A newly activated version that is damaged does not replace the loaded one. Raises
-    `worker.inference.repository.RepositoryError` or `worker.inference.engines.EngineError` if no version works.
+    If another version has been activated since, starts to load that in the background. Raises
+    `worker.inference.repository.RepositoryError` or `worker.inference.engines.EngineError` if the first version cannot
+    be loaded.
     """
     global _loaded
     with _lock:
-        if _loaded is not None and settings.MODEL:
-            return _loaded  # a setting does not change under a running process
-        try:
-            if _loaded is None or str(_loaded.version) != active_name():
-                _loaded = _load(active_version())
-        except (RepositoryError, EngineError):
-            if _loaded is None:
-                raise
-            logger.exception("The active model version cannot be used; keeping %s.", _loaded.version)
-        return _loaded
+        if _loaded is None:
+            _loaded = _load(active_version())
+        loaded = _loaded
+    load_activated()
+    return loaded
+
+
+def load_activated() -> None:
+    """Starts to load a newly activated version in the background, unless that is being done or has just failed.
+
+    The loaded version answers until then, and stays if the new one is damaged. Does nothing before the first `current`.
+    """
+    global _loading
+    if settings.MODEL:
+        return  # a setting does not change under a running process
+    name = active_name()
+    with _lock:
+        if _loaded is None or name in {"", str(_loaded.version)}:
+            return
+        if _loading is not None and _loading.is_alive():
+            return
+        if name == _failed and time.monotonic() - _failed_at < RETRY_SECONDS:
+            return
+        # Not a daemon: a process that ends in the middle of loading may crash in the engine.
+        _loading = threading.Thread(target=_replace, args=(name,), name="model loading")
+        _loading.start()
+
+
+def _replace(name: str) -> None:
+    global _loaded, _failed, _failed_at
+    try:
+        classifier = _load(active_version())
+    except Exception:
+        logger.exception("The active model version %s cannot be used; keeping %s.", name, loaded_version())
+        with _lock:
+            _failed, _failed_at = name, time.monotonic()
+    else:
+        with _lock:
+            _loaded = classifier
+        logger.info("Answering with %s.", classifier.version)
 
 
 def _load(version: ModelVersion) -> Classifier:

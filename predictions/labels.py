@@ -39,6 +39,8 @@ _CONTAINED_RANK = 6
 _TYPO_LENGTHS = range(4, 41)
 # The least similarity of two spellings, as `difflib` computes it, 0 to 1: one letter in five may differ.
 _MIN_SIMILARITY = 0.8
+# How many texts each index remembers the similar labels of: to find them takes some milliseconds.
+_REMEMBERED_TEXTS = 2048
 
 
 def normalize(text: str) -> str:
@@ -129,6 +131,7 @@ class LabelIndex:
                 (self._labels_by_synonym if position else self._labels_by_name)[name[1:]].add(label)
                 for spelling in {name[1:], *name.split()}:
                     self._by_spelling[spelling].add((label, position))
+        self._similarities = lru_cache(_REMEMBERED_TEXTS)(self._compare)
 
     def __len__(self) -> int:
         return len(self._searchable)
@@ -205,6 +208,12 @@ class LabelIndex:
         """Returns the labels that the text may mean if it has a typo. The text may also be the beginning of a name."""
         if len(wanted) not in _TYPO_LENGTHS:
             return []
+        best = self._similarities(wanted)
+        ranked = sorted(best, key=lambda label: (best[label][0], positions.get(label, len(positions)), label))
+        return [self._by_label[label].found_by(best[label][1]) for label in ranked]
+
+    def _compare(self, wanted: str) -> Mapping[str, tuple[float, int]]:
+        """Returns the labels that are similar to a text, each with its negative similarity and the name's position."""
         beginnings: dict[str, set[tuple[str, int]]] = defaultdict(set)
         for spelling, owners in self._by_spelling.items():
             beginnings[spelling[: len(wanted) + 1]] |= owners
@@ -219,8 +228,7 @@ class LabelIndex:
                 continue
             for label, position in owners:
                 best[label] = min(best.get(label, (0.0, 0)), (-ratio, position))
-        ranked = sorted(best, key=lambda label: (best[label][0], positions.get(label, len(positions)), label))
-        return [self._by_label[label].found_by(best[label][1]) for label in ranked]
+        return best
 
 
 EMPTY = LabelIndex()

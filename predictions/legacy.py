@@ -9,6 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from predictions import submission
+from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.uploads import validation as images
@@ -32,6 +33,7 @@ def predict(request: HttpRequest) -> JsonResponse:
         prediction = submission.prediction_request(
             upload=file,
             source=Prediction.Source.LEGACY,
+            client=client_network(request),
             wait_seconds=seconds,
             expires_after=timedelta(seconds=seconds),
         )
@@ -44,7 +46,7 @@ def predict(request: HttpRequest) -> JsonResponse:
 
 
 def rejection_response(_request: HttpRequest, rejection: RequestRejected) -> JsonResponse:
-    return _response(status=503 if rejection.status == 503 else 400, headers=rejection.headers)
+    return _response(status=rejection.status if rejection.status in {429, 503} else 400, headers=rejection.headers)
 
 
 def _response(

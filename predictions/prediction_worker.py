@@ -21,8 +21,6 @@ RECOVER_AFTER = timedelta(seconds=10)
 class PredictionWorker(BatchWorker):
     """A batch worker that keeps the active model loaded and recovers lost predictions."""
 
-    _seen_active = ""  # the active version that the last maintenance saw
-
     def prepare(self) -> None:
         """Loads and warms up the model, so that the first picture is answered as fast as the second."""
         classifiers.current()
@@ -44,18 +42,8 @@ class PredictionWorker(BatchWorker):
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()
         close_old_connections()  # the database may have been restarted since
-        self._load_new_version()
+        classifiers.load_activated()  # without waiting for the next picture
         try:
             recovery.predictions_recover(older_than=RECOVER_AFTER)
         except DatabaseError:
             logger.exception("Recovery is postponed: the database cannot be used.")
-
-    def _load_new_version(self) -> None:
-        """Loads a newly activated version in advance, without waiting for the next picture.
-
-        It tries once. A damaged version is tried again with the next picture, not every few seconds.
-        """
-        active = classifiers.active_name()
-        if active != self._seen_active:
-            self._seen_active = active
-            classifiers.current()

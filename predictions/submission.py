@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils import timezone
 
 from predictions import announcements
-from predictions.admission import backpressure
+from predictions.admission import backpressure, client_share
 from predictions.exceptions import RequestRejected
 from predictions.group_commit import writer
 from predictions.models import Prediction
@@ -25,10 +25,13 @@ def prediction_request(
     *,
     upload: UploadedFile[bytes],
     source: Prediction.Source,
+    client: str = "",
     wait_seconds: float = 0,
     expires_after: timedelta | None = None,
 ) -> Prediction:
     """Stores an uploaded picture, queues its prediction, and waits up to `wait_seconds` for the answer.
+
+    `client` is its network (see `client_address`), by which `client_share` counts what waits.
 
     The returned prediction may still be waiting. Raises `RequestRejected` if the picture is not acceptable, too many
     requests wait already, or the queue cannot be reached. In the last case the prediction is stored as failed.
@@ -45,7 +48,8 @@ def prediction_request(
             image = images.store(validated)
             del upload, validated  # hundreds of requests may wait below, and the picture is already on disk
         with announcements.listener.expect(prediction.id) as waiter:
-            writer.write(prediction, image)
+            with client_share.waiting.counted(client, prediction):
+                writer.write(prediction, image)
             if wait_seconds <= 0 or not prediction.is_waiting:
                 return prediction
             return _wait(prediction, waiter, wait_seconds)

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from predictions import labels, queues, submission
 from predictions.admission import backpressure
+from predictions.client_address import client_network
 from predictions.delays import DELAYED_SECONDS, delay
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
@@ -37,7 +38,9 @@ def upload(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return upload_page(request)
     try:
-        prediction = submission.prediction_request(upload=images.only_file(request), source=Prediction.Source.PAGE)
+        prediction = submission.prediction_request(
+            upload=images.only_file(request), source=Prediction.Source.PAGE, client=client_network(request)
+        )
     except RequestRejected as rejection:
         if rejection.code != "no-file":
             return upload_page(request, rejection)

@@ -1,6 +1,11 @@
-"""Admin pages for accounts and queues."""
+"""Admin pages for accounts and queues, and the login."""
+
+from django.contrib import admin
 
 from mlsite.admin.accounts import AccountAdmin
 from mlsite.admin.queues import QueueAdmin
+from mlsite.logins import BoundedLoginForm
 
 __all__ = ["AccountAdmin", "QueueAdmin"]
+
+admin.site.login_form = BoundedLoginForm

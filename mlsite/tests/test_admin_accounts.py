@@ -42,6 +42,13 @@ def _add(client: Client, **changes: str) -> Any:
     return client.post(f"{URL}add/", values, follow=True)
 
 
+def _logged_in(password: str) -> Client:
+    browser = Client()
+    response = browser.post("/admin/login/", {"username": "ada", "password": password})
+    assert response.status_code == 302
+    return browser
+
+
 # --- Adding ---------------------------------------------------------------------------------------
 
 
@@ -51,8 +58,7 @@ def test_adds_a_reviewer(lead: Client) -> None:
     assert (ada.is_active, ada.is_staff, ada.is_superuser) == (True, True, False)
     assert accounts.role_of(ada) == roles.REVIEWERS
     assert PASSWORD not in page and "this password now" not in page
-    browser = Client()
-    assert browser.login(username="ada", password=PASSWORD)
+    browser = _logged_in(PASSWORD)
     assert browser.get("/admin/review/case/").status_code == 200
     assert browser.get(URL).status_code == 403
 
@@ -62,8 +68,7 @@ def test_generates_a_password(lead: Client) -> None:
     password = re.search(r"Give ada this password now; .*: <strong>(\S+)</strong>", page)
     assert password and len(password[1]) >= 16
     assert password[1] not in lead.get(URL).text, "shown once"
-    browser = Client()
-    assert browser.login(username="ada", password=password[1])
+    browser = _logged_in(password[1])
     assert browser.get(f"{URL}add/").status_code == 200
     assert not LogEntry.objects.filter(change_message__contains=password[1]).exists()
 

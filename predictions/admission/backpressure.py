@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import redis
 from django.conf import settings
+from rq import Queue
 
 from predictions import queues
 from predictions.exceptions import RequestRejected
@@ -47,6 +48,7 @@ class QueueLoad:
         self._refreshing = threading.Lock()
         self._refreshed_at: float | None = None
         self.length = 0
+        self.workers = 0
         self.rate = 0.0  # predictions per second of all live workers; 0 if unknown
 
     def refresh(self) -> None:
@@ -57,7 +59,7 @@ class QueueLoad:
                 return
             queue = queues.queue()
             self.length = queue.count
-            self.rate = sum(float(worker.facts.get("rate") or 0) for worker in live_workers(queue))
+            self.workers, self.rate = _workers_and_rate(queue)
             self._refreshed_at = time.monotonic()
         except redis.RedisError as error:
             # The request is admitted. It fails when it is queued, with an error that names the real cause.
@@ -76,12 +78,24 @@ class QueueLoad:
     def reset(self) -> None:
         """Forgets the load, so that the next request refreshes it."""
         self._refreshed_at = None
-        self.length, self.rate = 0, 0.0
+        self.length, self.workers, self.rate = 0, 0, 0.0
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the workers take all that waits with their next batches."""
+        return self.length <= max(1, self.workers) * int(settings.BATCH_MAX_SIZE)
 
     @property
     def wait_seconds(self) -> float:
         """How long a prediction that is queued now will wait; 0 if the rate is unknown."""
         return self.length / self.rate if self.rate else 0.0
+
+
+def _workers_and_rate(queue: Queue) -> tuple[int, float]:
+    """Returns the number of live workers and what they answer together. Some of them may not know their rate yet."""
+    rates = [float(worker.facts.get("rate") or 0) for worker in live_workers(queue)]
+    known = [rate for rate in rates if rate]
+    return len(rates), len(rates) * sum(known) / len(known) if known else 0.0
 
 
 load = QueueLoad()
@@ -168,7 +182,7 @@ def require_capacity(*, wait_limit: float | None, holds_thread: bool = True) -> 
         raise _busy("The queue is full.", excess / load.rate if load.rate else 10)
     if wait_limit is None:
         return
-    if load.wait_seconds > QUEUE_SHARE * wait_limit:
+    if load.wait_seconds > QUEUE_SHARE * wait_limit and not load.is_short:
         raise _busy("The queue is too long to answer in time.", load.wait_seconds - QUEUE_SHARE * wait_limit)
     if holds_thread and wait_slots.is_exhausted:
         raise _no_wait_slot()

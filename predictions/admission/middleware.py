@@ -10,9 +10,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from predictions import legacy, views
-from predictions.admission import backpressure
+from predictions.admission import backpressure, client_share, rate_limits
 from predictions.api.prefer import wait_seconds
 from predictions.api.problems import CONTENT_TYPE, problem
+from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
 
 
@@ -77,6 +78,8 @@ def _rejection(request: HttpRequest, *, is_early: bool) -> HttpResponse | None:
     if rule is None or rule.is_early != is_early:
         return None
     try:
+        rate_limits.predictions.require(request)
+        client_share.require_share(client_network(request))
         backpressure.require_capacity(wait_limit=rule.wait_limit(request), holds_thread=rule.holds_thread)
     except RequestRejected as rejection:
         return rule.render(request, rejection)

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from predictions import labels
+from predictions.admission import rate_limits
 from predictions.api.problems import CONTENT_TYPE
 from predictions.api.serializers import SCORE_DIGITS
 from predictions.api.views import problem_schema
@@ -66,6 +67,7 @@ class LabelsView(APIView):
             200: LabelChoicesSerializer,
             (400, CONTENT_TYPE): problem_schema("A parameter is not valid."),
             (404, CONTENT_TYPE): problem_schema("No such prediction."),
+            (429, CONTENT_TYPE): problem_schema("The client has sent too many requests."),
         },
         examples=[
             OpenApiExample(
@@ -87,6 +89,7 @@ class LabelsView(APIView):
         ],
     )
     def get(self, request: Request) -> Response:
+        rate_limits.labels.require(request._request)
         query = LabelsQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         text, prediction_id = query.validated_data["q"], query.validated_data.get("prediction")

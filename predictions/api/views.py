@@ -20,6 +20,7 @@ from predictions import classifiers, submission
 from predictions.api.prefer import wait_seconds
 from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
+from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.uploads import parser
@@ -36,7 +37,7 @@ RETRY_AFTER = OpenApiParameter(
     OpenApiTypes.INT,
     OpenApiParameter.HEADER,
     required=True,
-    response=[503],
+    response=[429, 503],
     description="Seconds after which to try again.",
 )
 
@@ -72,6 +73,7 @@ class PredictView(APIView):
             (413, CONTENT_TYPE): problem_schema("Too many bytes or pixels."),
             (415, CONTENT_TYPE): problem_schema("Not a picture of a known format, or not multipart/form-data."),
             (422, CONTENT_TYPE): problem_schema("The picture is corrupt and cannot be decoded."),
+            (429, CONTENT_TYPE): problem_schema("The client has sent too many requests, or has too many waiting."),
             (500, CONTENT_TYPE): problem_schema("The classification failed."),
             (503, CONTENT_TYPE): problem_schema("The queue cannot be reached, or the service is too busy."),
         },
@@ -80,6 +82,7 @@ class PredictView(APIView):
         prediction = submission.prediction_request(
             upload=_picture(request),
             source=Prediction.Source.API,
+            client=client_network(request._request),
             wait_seconds=wait_seconds(request.headers.get("Prefer", "")),
         )
         if not prediction.is_waiting and not prediction.is_done:

@@ -131,6 +131,24 @@ def test_admits_up_to_half_of_the_wait(set_load: SetLoad) -> None:
         backpressure.require_capacity(wait_limit=39)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_never_rejects_for_time_while_the_queue_is_short(set_load: SetLoad, settings: Settings, workers: int) -> None:
+    """The workers take all of it with their next batches, whatever their rate was."""
+    settings.BATCH_MAX_SIZE = 10
+    set_load(10 * workers, *[0.1] * workers)
+    backpressure.require_capacity(wait_limit=1)
+    backpressure.load.add_enqueued(1)
+    with pytest.raises(RequestRejected):
+        backpressure.require_capacity(wait_limit=1)
+
+
+def test_a_worker_without_a_rate_counts_like_the_others(set_load: SetLoad) -> None:
+    """It has just started, for example."""
+    set_load(100, 2, 0, 4)
+    backpressure.require_capacity(wait_limit=30)
+    assert backpressure.load.rate == 9
+
+
 def test_rejected_clients_retry_one_after_the_other(set_load: SetLoad, settings: Settings) -> None:
     """They retry at the rate of the workers, and none is told to wait longer than `PREDICT_WAIT_SECONDS`."""
     settings.QUEUE_MAX_LENGTH, settings.PREDICT_WAIT_SECONDS = 5, 7

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 from pytest_django import Settings
 
 from predictions import classifiers
-from worker.inference.repository import Damaged, NotInstalled, Repository, model_version
+from worker.inference.classifier import Classifier
+from worker.inference.repository import Damaged, ModelVersion, NotInstalled, Repository, model_version
 from worker.inference.repository.manifest import MANIFEST
 
 NAME = "efficientnet-lite0"
@@ -19,7 +22,8 @@ NAME = "efficientnet-lite0"
 @pytest.fixture
 def repository(models: Repository, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """Two versions of the default model, the first one active; no model is loaded."""
-    monkeypatch.setattr(classifiers, "_loaded", None)
+    for name, value in {"_loaded": None, "_loading": None, "_failed": ""}.items():
+        monkeypatch.setattr(classifiers, name, value)
     active = models.active()
     assert active is not None
     settings.MODELS_DIR = tmp_path / "models"
@@ -30,6 +34,12 @@ def repository(models: Repository, settings: Settings, tmp_path: Path, monkeypat
     repository = Repository(settings.MODELS_DIR)
     repository.activate(f"{NAME}@1")
     return repository
+
+
+def _until_loaded() -> None:
+    """Returns when no version is being loaded."""
+    assert classifiers._loading is not None
+    classifiers._loading.join()
 
 
 def _damage(repository: Repository, reference: str) -> None:
@@ -52,7 +62,64 @@ def test_loads_a_version_once(repository: Repository) -> None:
 def test_loads_a_newly_activated_version(repository: Repository) -> None:
     classifiers.current()
     repository.activate(f"{NAME}@2")
+    classifiers.load_activated()
+    _until_loaded()
     assert str(classifiers.current().version) == classifiers.loaded_version() == f"{NAME}@2"
+
+
+@pytest.fixture
+def may_load(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Versions are loaded only while this event is set."""
+    event, load = threading.Event(), classifiers._load
+
+    def slow(version: ModelVersion) -> Classifier:
+        assert event.wait(60)
+        return load(version)
+
+    monkeypatch.setattr(classifiers, "_load", slow)
+    yield event
+    event.set()
+    if classifiers._loading:
+        classifiers._loading.join()
+
+
+def test_the_earlier_version_answers_while_the_new_one_loads(
+    repository: Repository, may_load: threading.Event, coffee: bytes
+) -> None:
+    may_load.set()
+    earlier = classifiers.current()
+    may_load.clear()
+    repository.activate(f"{NAME}@2")
+    loading = None
+    for _ in range(3):
+        assert classifiers.current() is earlier
+        assert classifiers.loaded_version() == f"{NAME}@1"
+        assert loading in {None, classifiers._loading}, "it is loaded once"
+        loading = classifiers._loading
+    (answer,) = earlier.classify([coffee]).answers
+    assert not isinstance(answer, Exception)
+    may_load.set()
+    _until_loaded()
+    assert str(classifiers.current().version) == f"{NAME}@2"
+
+
+def test_an_activation_during_loading_is_not_missed(repository: Repository, may_load: threading.Event) -> None:
+    may_load.set()
+    classifiers.current()
+    may_load.clear()
+    repository.activate(f"{NAME}@2")
+    classifiers.load_activated()
+    repository.activate(f"{NAME}@1")
+    may_load.set()
+    _until_loaded()
+    classifiers.load_activated()
+    _until_loaded()
+    assert classifiers.loaded_version() == f"{NAME}@1"
+
+
+def test_loads_nothing_in_advance_of_the_first_version(repository: Repository) -> None:
+    classifiers.load_activated()
+    assert classifiers._loading is None and classifiers.loaded_version() == ""
 
 
 def test_a_damaged_version_does_not_replace_one_that_works(
@@ -61,8 +128,44 @@ def test_a_damaged_version_does_not_replace_one_that_works(
     working = classifiers.current()
     repository.activate(f"{NAME}@2")
     _damage(repository, f"{NAME}@2")
+    classifiers.load_activated()
+    _until_loaded()
     assert classifiers.current() is working
     assert f"keeping {NAME}@1" in caplog.text
+
+
+def test_a_damaged_version_is_tried_again_after_a_while(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    classifiers.current()
+    weights = repository.get(f"{NAME}@2").file("bin")
+    content = weights.read_bytes()
+    repository.activate(f"{NAME}@2")
+    _damage(repository, f"{NAME}@2")
+    for _ in range(3):
+        classifiers.load_activated()
+        _until_loaded()
+    assert caplog.text.count("cannot be used") == 1
+    weights.write_bytes(content)
+    monkeypatch.setattr(classifiers, "RETRY_SECONDS", 0)
+    classifiers.load_activated()
+    _until_loaded()
+    assert classifiers.loaded_version() == f"{NAME}@2"
+
+
+def test_another_version_is_loaded_at_once_after_a_damaged_one(repository: Repository) -> None:
+    classifiers.current()
+    shutil.copytree(repository.get(f"{NAME}@2").path, repository.get(f"{NAME}@2").path.with_name("3"))
+    manifest = repository.get(f"{NAME}@2").manifest
+    (repository.get(f"{NAME}@2").path.with_name("3") / MANIFEST).write_text(replace(manifest, version=3).to_json())
+    repository.activate(f"{NAME}@2")
+    _damage(repository, f"{NAME}@2")
+    classifiers.load_activated()
+    _until_loaded()
+    repository.activate(f"{NAME}@3")
+    classifiers.load_activated()
+    _until_loaded()
+    assert classifiers.loaded_version() == f"{NAME}@3"
 
 
 def test_a_damaged_version_is_not_loaded(repository: Repository) -> None:

@@ -211,6 +211,13 @@ def test_has_no_labels_while_the_file_is_damaged(installed: ModelVersion, caplog
     assert labels.resolve("husky") == "Eskimo_dog", "a restored file is read"
 
 
+def test_compares_a_text_with_all_labels_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = LabelIndex(["golden_retriever", "tabby"])
+    assert _found("golden retreiver", index) == ["golden_retriever"]
+    monkeypatch.setattr("difflib.SequenceMatcher", None)
+    assert _found("Golden  Retreiver", index, first=["tabby"]) == ["golden_retriever"]
+
+
 # --- The labels of the version that answered -----------------------------------------------------------
 
 

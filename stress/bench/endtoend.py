@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devtools.processes import family
-from devtools.running import RunningSite
+from devtools.running import NO_CLIENT_LIMITS, RunningSite
 from devtools.services import PostgresServer, postgresql
 from stress.bench import ceiling, load
 from stress.bench.ceiling import ClassifierPass
@@ -126,7 +126,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
             environment["DATABASE_URL"] = server.url
         alone = stack.enter_context(ceiling.classifier(workspace, "openvino", "f32", BATCH_SIZE))
         workspace.say("starting the site")
-        site = stack.enter_context(RunningSite(data_dir, **environment))
+        site = stack.enter_context(RunningSite(data_dir, **NO_CLIENT_LIMITS, **environment))
         settings = site_environment(data_dir) | environment
         database = stack.enter_context(bench_process("site_process", environment=settings))
         folder = workspace.folder("endtoend-load")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from devtools.running import RunningSite
+from devtools.running import NO_CLIENT_LIMITS, RunningSite
 from stress.bench import machine
 from stress.bench.workspace import Workspace
 from stress.matrix import watch
@@ -55,6 +55,7 @@ def _environment(cell: Cell, settings: CellSettings) -> dict[str, str]:
         "PRECISION": settings.precision if cell.engine == "openvino" else "f32",
         "REUSE_ANSWERS": "0",
         "HOST": "127.0.0.1",
+        **NO_CLIENT_LIMITS,
     }
 
 

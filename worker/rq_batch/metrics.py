@@ -7,7 +7,9 @@ heartbeat (`published`). The process that serves metrics reads them there (`publ
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -32,18 +34,34 @@ BOOKKEEPING = Histogram(
     registry=REGISTRY,
 )
 
-_SMOOTHING = 0.2  # the weight of the newest batch
+# A rate needs this many jobs: a few may be unusually slow or fast.
+RATE_JOBS = 32
+# Older batches say nothing of the next ones.
+RATE_SECONDS = 60
 
 
 class Rate:
-    """Jobs per second of a busy worker: a smoothed mean over its batches, 0 before the first batch."""
+    """Jobs per second of a busy worker: the mean over its newest batches, as many as hold `RATE_JOBS` jobs."""
 
     def __init__(self) -> None:
-        self.value = 0.0
+        self._lock = threading.Lock()  # the heartbeat reads what the worker writes
+        self._batches: deque[tuple[float, int, float]] = deque()  # when it ended, jobs, seconds
+        self._jobs = 0
 
     def observe(self, jobs: int, seconds: float) -> None:
-        newest = jobs / max(seconds, 1e-6)
-        self.value = newest if not self.value else (1 - _SMOOTHING) * self.value + _SMOOTHING * newest
+        with self._lock:
+            self._batches.append((time.monotonic(), jobs, seconds))
+            self._jobs += jobs
+            while self._jobs - self._batches[0][1] >= RATE_JOBS:
+                self._jobs -= self._batches.popleft()[1]
+
+    @property
+    def value(self) -> float:
+        """0, for unknown, if the worker has run fewer than `RATE_JOBS` jobs in the last `RATE_SECONDS`."""
+        with self._lock:
+            if self._jobs < RATE_JOBS or time.monotonic() - self._batches[0][0] > RATE_SECONDS:
+                return 0.0
+            return self._jobs / max(sum(seconds for _, _, seconds in self._batches), 1e-6)
 
 
 def published() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -82,7 +83,7 @@ def test_batch_is_counted(queue: Queue, growth: Growth) -> None:
     assert (growth("worker_jobs_total", outcome="finished"), growth("worker_jobs_total", outcome="failed")) == (2, 1)
     assert growth("worker_queue_wait_seconds_count") == 3
     assert growth("worker_run_seconds_count") == growth("worker_bookkeeping_seconds_count") == 1
-    assert worker.serialize()["rate"] > 0
+    assert worker.serialize()["rate"] == 0, "three jobs are too few"
 
 
 def test_cancelled_jobs_are_counted(queue: Queue, growth: Growth, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,10 +123,58 @@ def _reasons() -> set[str]:
     return {sample.labels["closed"] for metric in metrics.BATCHES.collect() for sample in metric.samples}
 
 
-def test_rate_is_a_smoothed_mean() -> None:
+def test_worker_publishes_its_rate(queue: Queue) -> None:
+    worker = _run(queue, *[("act", ["return", number]) for number in range(metrics.RATE_JOBS)])
+    assert worker.serialize()["rate"] > 0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The present time, in a list that the test may change."""
+    now = [1000.0]
+    monkeypatch.setattr(metrics, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_rate_of_a_few_jobs_is_unknown(clock: list[float]) -> None:
     rate = metrics.Rate()
     assert rate.value == 0
-    rate.observe(10, 2.0)
-    assert rate.value == 5
-    rate.observe(10, 1.0)
-    assert rate.value == pytest.approx(6)
+    for _ in range(3):
+        rate.observe(1, 4.0)
+    assert rate.value == 0
+    rate.observe(28, 0.5)
+    assert rate.value == 0
+    rate.observe(1, 0.5)
+    assert rate.value == pytest.approx(32 / 13)
+
+
+def test_rate_is_the_mean_of_the_newest_batches(clock: list[float]) -> None:
+    rate = metrics.Rate()
+    rate.observe(32, 320.0)
+    assert rate.value == pytest.approx(0.1)
+    rate.observe(16, 0.5)
+    assert rate.value == pytest.approx(48 / 320.5), "16 jobs are too few alone"
+    rate.observe(16, 0.5)
+    assert rate.value == pytest.approx(32)
+    rate.observe(64, 1.0)
+    assert rate.value == pytest.approx(64)
+
+
+def test_old_rate_is_unknown(clock: list[float]) -> None:
+    rate = metrics.Rate()
+    rate.observe(16, 1.0)
+    clock[0] += 40
+    rate.observe(16, 1.0)
+    assert rate.value == 16
+    clock[0] += 21
+    assert rate.value == 0, "half of the jobs are too old"
+    rate.observe(16, 0.5)
+    assert rate.value == pytest.approx(32 / 1.5)
+
+
+def test_slow_worker_has_a_rate(clock: list[float]) -> None:
+    rate = metrics.Rate()
+    for _ in range(100):
+        clock[0] += 1.5
+        rate.observe(1, 1.5)
+    assert rate.value == pytest.approx(1 / 1.5)

@@ -1,0 +1,95 @@
+"""Bounds and logs logins.
+
+django-axes locks a user name for the clients that have failed with it too often. The rest is here: how many logins may
+be checked at once, the page for a locked user name, and the log of failures.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from axes.signals import user_locked_out
+from django.conf import settings
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.signals import user_login_failed
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponse
+
+from mlsite import errors
+from predictions.client_address import client_address, client_network
+from predictions.exceptions import RequestRejected
+
+logger = logging.getLogger(__name__)
+
+# Passwords are hashed one after the other, and each login holds a thread of the web server meanwhile.
+LOGINS_AT_ONCE = 12
+LOGINS_AT_ONCE_PER_CLIENT = 3
+_RETRY_AFTER = 5
+
+
+class LoginSlots:
+    """Bounds the logins that this process checks at once, in total and for each client."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._in_use: Counter[str] = Counter()
+
+    @contextmanager
+    def hold(self, client: str) -> Iterator[None]:
+        """Holds a slot in the `with` block. Raises `RequestRejected` `too-many-logins` if none is free."""
+        with self._lock:
+            if self._in_use[client] >= LOGINS_AT_ONCE_PER_CLIENT or self._in_use.total() >= LOGINS_AT_ONCE:
+                message = f"Too many people are logging in. Please try again in {_RETRY_AFTER} s."
+                raise RequestRejected("too-many-logins", message, status=429, retry_after=_RETRY_AFTER)
+            self._in_use[client] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_use[client] -= 1
+                self._in_use += Counter()  # drops clients without a login
+
+
+login_slots = LoginSlots()
+
+
+class BoundedLoginForm(AdminAuthenticationForm):
+    """The login form of the admin. It checks a limited number of passwords at once."""
+
+    def clean(self) -> dict[str, Any]:
+        assert self.request is not None  # noqa: S101 - the login view passes it
+        with login_slots.hold(client_network(self.request)):
+            return super().clean()
+
+
+def locked_address(request: HttpRequest) -> str | None:
+    """Returns the address for which django-axes counts failures and locks user names: that of the client's network."""
+    return client_network(request).partition("/")[0] or None
+
+
+def locked_out(request: HttpRequest, _response: HttpResponse, _credentials: dict[str, Any] | None) -> HttpResponse:
+    """Returns the page for a user name that is locked. It says the same for a name that does not exist."""
+    seconds = math.ceil(settings.AXES_COOLOFF_TIME.total_seconds())
+    message = f"Too many logins with this user name have failed. Please try again in {seconds // 60} minutes."
+    return errors.rejected(request, RequestRejected("login-locked", message, status=429, retry_after=seconds))
+
+
+@receiver(user_login_failed)
+def log_failure(credentials: dict[str, Any], request: HttpRequest | None = None, **_: object) -> None:
+    logger.warning("Login failed: user name %r, %s.", credentials.get("username"), _from(request))
+
+
+@receiver(user_locked_out)
+def log_lock(username: str | None, request: HttpRequest, **_: object) -> None:
+    logger.warning("Login is locked: user name %r, %s.", username, _from(request))
+
+
+def _from(request: HttpRequest | None) -> str:
+    address = client_address(request) if request else ""
+    return f"from {address}" if address else "from an unknown address"

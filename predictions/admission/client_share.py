@@ -1,0 +1,136 @@
+"""Bounds how many predictions of one client may wait, so that no client fills the queue for all others.
+
+The predictions are those that this web process has accepted. They are counted in its memory: announcements, which
+every web process receives anyway, say when they settle.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from predictions.admission import backpressure
+from predictions.exceptions import RequestRejected
+from predictions.models import Prediction
+
+logger = logging.getLogger(__name__)
+
+TOO_MANY_WAITING = "too-many-waiting"
+
+# The part of what the workers can answer in time that one client may use.
+CLIENT_SHARE = 0.5
+
+# How often the count of a client that has reached its limit is compared with the database.
+VERIFY_SECONDS = 1
+_VERIFY_AT_ONCE = 500  # ids in one query
+
+RETRY_SECONDS_IF_RATE_UNKNOWN = 10
+
+
+class WaitingPredictions:
+    """The ids of the predictions that wait, by client."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_client: defaultdict[str, set[str]] = defaultdict(set)
+        self._clients: dict[str, str] = {}  # by prediction
+        self._verified_at: dict[str, float] = {}  # by client, `time.monotonic`
+
+    @contextmanager
+    def counted(self, client: str, prediction: Prediction) -> Iterator[None]:
+        """Counts a prediction while the block queues it and from then on, unless the block raises or answers it."""
+        self.add(client, str(prediction.id))
+        try:
+            yield
+        except BaseException:
+            self.remove([str(prediction.id)])
+            raise
+        if not prediction.is_waiting:
+            self.remove([str(prediction.id)])
+
+    def add(self, client: str, prediction_id: str) -> None:
+        """Counts a prediction as waiting. A client without a known address is not counted."""
+        if client:
+            with self._lock:
+                self._by_client[client].add(prediction_id)
+                self._clients[prediction_id] = client
+
+    def remove(self, prediction_ids: Iterable[str]) -> None:
+        """Takes settled predictions off the counts. Ids of other web processes have no effect."""
+        with self._lock:
+            for prediction_id in prediction_ids:
+                client = self._clients.pop(prediction_id, "")
+                if not client:
+                    continue
+                self._by_client[client].discard(prediction_id)
+                if not self._by_client[client]:
+                    del self._by_client[client]
+                    self._verified_at.pop(client, None)
+
+    def number(self, client: str) -> int:
+        return len(self._by_client.get(client, ()))
+
+    def verify(self, client: str) -> None:
+        """Removes what has settled without an announcement that arrived, at most once a second for each client."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._verified_at.get(client, -math.inf) < VERIFY_SECONDS:
+                return
+            self._verified_at[client] = now
+            ids = iter(tuple(self._by_client.get(client, ())))
+        try:
+            while some := list(islice(ids, _VERIFY_AT_ONCE)):
+                waiting = Prediction.objects.waiting().filter(pk__in=some).values_list("pk", flat=True)
+                self.remove(set(some) - {str(pk) for pk in waiting})
+        except DatabaseError as error:
+            logger.warning("Cannot count the waiting predictions of a client: %s", error)
+
+    def reset(self) -> None:
+        with self._lock:
+            self._by_client.clear()
+            self._clients.clear()
+            self._verified_at.clear()
+
+
+waiting = WaitingPredictions()
+
+
+def require_share(client: str) -> None:
+    """Raises `RequestRejected` `too-many-waiting` if as many predictions of the client wait as may wait."""
+    limit = _limit()
+    if waiting.number(client) < limit:
+        return
+    waiting.verify(client)
+    if waiting.number(client) < limit:
+        return
+    # A tenth of the client's predictions are answered then, if nobody else's are.
+    rate = backpressure.load.rate
+    retry_after = max(1, math.ceil(limit / 10 / rate)) if rate else RETRY_SECONDS_IF_RATE_UNKNOWN
+    message = f"{limit} of your predictions are waiting. Please try again in {retry_after} s."
+    raise RequestRejected(TOO_MANY_WAITING, message, status=429, retry_after=retry_after)
+
+
+def _limit() -> float:
+    """Returns how many predictions of one client may wait.
+
+    If the rate of the workers is known, it is at most half of what they can answer in time. The other half is left to
+    clients that wait for their answers.
+    """
+    most: int = settings.QUEUE_MAX_WAITING_PER_CLIENT
+    if not most:
+        return math.inf
+    backpressure.load.refresh()
+    in_time = backpressure.load.rate * backpressure.QUEUE_SHARE * settings.PREDICT_WAIT_SECONDS
+    if not in_time:
+        return most
+    batch: int = settings.BATCH_MAX_SIZE
+    return min(most, max(batch, int(CLIENT_SHARE * in_time)))
