@@ -1,7 +1,9 @@
 """The queue of predictions."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cache
+from uuid import UUID
 
 import django_rq
 import redis
@@ -13,6 +15,8 @@ from rq import Retry as JobRetry
 from rq.job import Job, JobStatus
 
 from predictions.request_ids import meta
+
+logger = logging.getLogger(__name__)
 
 NAME = "predictions"
 
@@ -76,6 +80,20 @@ def enqueue(*prediction_ids: str, request_ids: Mapping[str, str] | None = None) 
         )
         for prediction_id in prediction_ids
     )
+
+
+def position(prediction_id: UUID | str) -> int | None:
+    """Returns the position of a prediction in the queue: 1 for the next one.
+
+    `None` if it is not queued (a worker has taken it, or it has settled), or if the queue cannot be read. It takes one
+    round trip. The server walks through the queue: a fraction of a millisecond at 10,000 jobs.
+    """
+    try:
+        index = connection().lpos(queue().key, str(prediction_id))
+    except redis.RedisError as error:
+        logger.warning("Cannot read the position of prediction %s: %s", prediction_id, error)
+        return None
+    return None if index is None else int(index) + 1
 
 
 def job_statuses(prediction_ids: Sequence[str]) -> dict[str, JobStatus | None]:
