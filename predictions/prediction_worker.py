@@ -4,13 +4,15 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from rq.job import Job
 
-from predictions import answering, classifiers, recovery, request_ids
+from predictions import answering, classifiers, queues, recovery, request_ids
 from worker.rq_batch import BatchWorker
+from worker.rq_batch.heartbeat import end_process_after
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,10 @@ class PredictionWorker(BatchWorker):
     """A batch worker that keeps the active model loaded and recovers lost predictions."""
 
     _seen_active = ""  # the active version that the last maintenance saw
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prepare_seconds = settings.MODEL_LOAD_SECONDS
 
     def prepare(self) -> None:
         """Loads and warms up the model, so that the first picture is answered as fast as the second."""
@@ -39,7 +45,12 @@ class PredictionWorker(BatchWorker):
         """Fails the predictions whose jobs were cancelled outside the site. This wakes requests that wait for them."""
         super().handle_dropped(jobs)
         close_old_connections()
-        answering.predictions_fail([UUID(job.id) for job in jobs], "cancelled in the queue")
+        answering.predictions_fail(queues.job_uuids(job.id for job in jobs), "cancelled in the queue")
+
+    def handle_unreadable(self, job_id: str) -> None:
+        """Fails the prediction whose job cannot be read."""
+        close_old_connections()
+        answering.predictions_fail(queues.job_uuids([job_id]), "its job cannot be read")
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()
@@ -58,4 +69,5 @@ class PredictionWorker(BatchWorker):
         active = classifiers.active_name()
         if active != self._seen_active:
             self._seen_active = active
-            classifiers.current()
+            with end_process_after(self.prepare_seconds):
+                classifiers.current()

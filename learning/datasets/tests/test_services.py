@@ -320,6 +320,7 @@ def test_removes_drafts_of_exports_that_are_not_running() -> None:
         (None, timedelta(days=2), 1, "queued"),
         ("queued", timedelta(days=2), 0, "queued"),
         ("started", timedelta(days=2), 0, "queued"),
+        ("an unknown one", timedelta(minutes=1), 1, "queued"),
         ("failed", timedelta(minutes=1), 1, "queued"),
         ("failed", timedelta(days=2), 0, "failed"),
         ("stopped", timedelta(minutes=1), 0, "failed"),
@@ -333,9 +334,12 @@ def test_recovery_follows_the_status_of_the_job(
     if status:
         export_queue.enqueue(export.pk)
         exports.connection.hset(Job.key_for(str(export.pk)), "status", status)
-        exports.connection.delete(exports.key)
+        if status != "queued":
+            exports.connection.delete(exports.key)
+        if status == "started":
+            exports.connection.zadd(exports.started_job_registry.key, {f"{export.pk}:execution": 2**40})
     assert services.exports_recover(older_than=timedelta(seconds=10)) == recovered
-    assert exports.job_ids == [str(export.pk)] * recovered
+    assert exports.job_ids == [str(export.pk)] * (recovered or status == "queued")
     assert Export.objects.get().state == state
 
 

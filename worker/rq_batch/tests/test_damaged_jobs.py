@@ -90,7 +90,7 @@ def _run(queue: Queue, damage: Damage) -> tuple[Job, list[str]]:
     damage(queue.connection, jobs[1])
     unreadable: list[str] = []
     worker = BatchWorker([queue])
-    worker.handle_unreadable = unreadable.append  # type: ignore[method-assign]
+    worker.handle_unreadable = unreadable.append  # type: ignore[method-assign,assignment]
     worker.work(burst=True)
     assert [jobs[0].get_status().value, jobs[2].get_status().value] == ["finished", "finished"]
     assert queue.job_ids == queue.intermediate_queue.get_job_ids() == []
@@ -173,7 +173,7 @@ def test_damaged_job_that_killed_its_workers_is_reported(queue: Queue) -> None:
     queue.connection.hset(job.key, mapping={"deaths": 2, "timeout": "soon"})
     unreadable: list[str] = []
     worker = BatchWorker([queue])
-    worker.handle_unreadable = unreadable.append  # type: ignore[method-assign]
+    worker.handle_unreadable = unreadable.append  # type: ignore[method-assign,assignment]
     worker.run_maintenance_tasks()
     assert unreadable == [job.id]
     assert queue.started_job_registry.get_job_and_execution_ids() == []

@@ -148,7 +148,7 @@ class Server:
 
     def _run_script(self) -> None:
         with redis.Redis.from_url(self.url) as other, pytest.raises(redis.RedisError):
-            other.eval("while true do end", 0)  # type: ignore[no-untyped-call]
+            other.eval("while true do end", 0)
 
     def become_free(self) -> None:
         self.connection.script_kill()
