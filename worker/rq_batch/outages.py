@@ -64,21 +64,24 @@ def is_outage(error: BaseException) -> bool:
 class OutageLog:
     """Logs the beginning and the end of an outage, and not each attempt in between."""
 
-    def __init__(self, who: str) -> None:
+    def __init__(self, who: str, to: logging.Logger = logger) -> None:
         self._who = who
+        self._logger = to
         self._since: float | None = None
 
     def failed(self, error: BaseException) -> None:
         """Logs the error if it begins an outage."""
         if self._since is None:
             self._since = time.monotonic()
-            logger.error("%s: the queue server cannot work (%s: %s); waiting for it", self._who, _name(error), error)
+            self._logger.error(
+                "%s: the queue server cannot work (%s: %s); waiting for it", self._who, _name(error), error
+            )
 
     def succeeded(self) -> None:
         """Logs that the outage is over, if there was one."""
         since, self._since = self._since, None
         if since is not None:
-            logger.warning("%s: the queue server works again, after %.0f s", self._who, time.monotonic() - since)
+            self._logger.warning("%s: the queue server works again, after %.0f s", self._who, time.monotonic() - since)
 
 
 class OutageWait:
