@@ -246,8 +246,6 @@ def test_worker_does_not_publish_an_export_that_another_has_taken_over(
             export_write(export.pk)
 
     _at_the_end(monkeypatch, take_over)
-    # A worker that takes over removes the drafts of the killed one. This one is alive and needs its draft.
-    monkeypatch.setattr(writing, "remove_drafts", lambda _path: None)
     export_write(export.pk)
     export.refresh_from_db()
     assert export.total == len(manifest(export.path)) == 4
@@ -262,7 +260,8 @@ def test_worker_without_its_draft_does_not_fail_an_export_that_another_has_taken
 
     def take_over() -> None:
         Export.objects.update(started_at=timezone.now())
-        writing.remove_drafts(export.path)
+        for _name, file in writing.drafts(export.path.parent):
+            file.unlink()
 
     _at_picture(monkeypatch, 2, take_over)
     export_write(export.pk)
