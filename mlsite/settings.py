@@ -215,6 +215,7 @@ PRECISION = env("PRECISION", cast=one_of(*PRECISIONS), default="f32")
 if PRECISION != "f32" and ENGINE != "openvino":
     raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
 ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 0: one for each usable core
+MODEL_LOAD_SECONDS = env("MODEL_LOAD_SECONDS", cast=number(int, 1, 86_400), default=300)
 BATCH_MAX_SIZE = env("BATCH_MAX_SIZE", cast=number(int, 1, 1024), default=32)
 BATCH_MAX_WAIT_MS = env("BATCH_MAX_WAIT_MS", cast=number(int, 0, 10_000), default=0)
 QUEUE_MAX_LENGTH = env("QUEUE_MAX_LENGTH", cast=number(int, 1, 10_000_000), default=10_000)

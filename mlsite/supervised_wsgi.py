@@ -5,9 +5,9 @@ its successor, and after all other processes have stopped. This is not in `wsgi.
 from a shell must outlive that shell.
 """
 
-from mlsite.supervision import stop_when_parent_dies
+from mlsite.child_process import stop_when_parent_ends
 from mlsite.wsgi import application
 
-stop_when_parent_dies()
+stop_when_parent_ends()
 
 __all__ = ["application"]

@@ -1,18 +1,16 @@
 """Runs several programs under supervisord: restarts with back-off, ordered stop, rotated logs."""
 
 import contextlib
-import ctypes
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1  # prctl(2), Linux only
+from mlsite import child_process
 
 # A death in supervisord's log. Neither its events nor its XML-RPC interface tell which signal ended a process: an
 # EXITED event has no exit status at all, and `exitstatus` is -1 for each signal.
@@ -41,7 +39,7 @@ def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path
     for program in programs:
         sections.append(
             f"[program:{program.name}]\n"
-            f"command={_escaped(shlex.join(program.command))}\n"
+            f"command={_escaped(shlex.join(child_process.command(program.command)))}\n"
             f"directory={_escaped(folder)}\n"
             f"priority={program.priority}\n"
             # The delay before a restart grows by a second while a program lives for less than two seconds.
@@ -59,20 +57,21 @@ def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path
 
 
 class Supervisor:
-    """A running supervisord and the programs under it."""
+    """A running supervisord and the programs under it. On Linux, each of them ends when its parent is killed."""
 
     def __init__(self, configuration_file: Path, log_file: Path, environment: Mapping[str, str]) -> None:
         log_file.touch()
         self._log = log_file.open(errors="replace")
         self._log.seek(0, os.SEEK_END)
         self._process = subprocess.Popen(  # noqa: S603 - our own command line
-            [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(configuration_file)],
-            env=dict(environment),
+            child_process.command(
+                [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(configuration_file)]
+            ),
+            env={**environment, **child_process.environment_of_child()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             # Ctrl-C signals all processes of the terminal. Only we handle it, and stop the programs in order.
             start_new_session=True,
-            preexec_fn=stop_when_parent_dies,
         )
 
     def deaths(self) -> Iterator[tuple[str, str]]:
@@ -89,12 +88,6 @@ class Supervisor:
         with self._log, contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         self._process.wait()
-
-
-def stop_when_parent_dies() -> None:
-    """Asks the kernel to send this process a SIGTERM when its parent ends, even by SIGKILL. Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _escaped(value: object) -> str:

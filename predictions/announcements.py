@@ -21,6 +21,7 @@ import redis
 
 from predictions import queues
 from predictions.admission import client_share
+from worker.rq_batch.outages import OutageLog, is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -87,16 +88,18 @@ class Listener:
             self._thread.start()
 
     def _listen_forever(self) -> None:
+        outage = OutageLog("Announcements", logger)
         while True:
             try:
-                self._listen()
-            except redis.RedisError as error:
-                logger.warning("Lost the announcements (%s); listening again.", error)
-            except Exception:
-                logger.exception("The listener failed; listening again.")
+                self._listen(outage)
+            except Exception as error:
+                if is_outage(error):
+                    outage.failed(error)
+                else:
+                    logger.exception("The listener failed; listening again.")
             time.sleep(RECONNECT_SECONDS)
 
-    def _listen(self) -> None:
+    def _listen(self, outage: OutageLog) -> None:
         pool = redis.ConnectionPool(
             connection_class=queues.connection().connection_pool.connection_class,
             **{**queues.connection().connection_pool.connection_kwargs, "health_check_interval": HEALTH_CHECK_SECONDS},
@@ -111,14 +114,19 @@ class Listener:
                     self._wake(json.loads(message["data"]))
                 else:
                     # Subscribed, perhaps again: announcements before this were missed.
+                    outage.succeeded()
                     self._wake_all()
 
-    def _wake(self, settled: Mapping[str, Mapping[str, Any] | None]) -> None:
+    def _wake(self, settled: object) -> None:
+        """Wakes the requests that wait for these predictions. Without readable columns, they read the row."""
+        if not isinstance(settled, dict):
+            logger.warning("Ignored an announcement that names no predictions.")
+            return
         client_share.waiting.remove(settled)
         with self._lock:
             for prediction_id, columns in settled.items():
                 for waiter in self._waiting.get(prediction_id, ()):
-                    waiter.payload = columns
+                    waiter.payload = columns if isinstance(columns, dict) else None
                     waiter.set()
 
     def _wake_all(self) -> None:

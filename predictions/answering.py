@@ -97,15 +97,28 @@ def _record(
         }
     with transaction.atomic():
         settled = set(Prediction.objects.waiting().update_each(columns))
-        answered.send(
-            None,
-            answers=[
+        _send_answered(
+            [
                 Answered(prediction.id, prediction.sha256, answer.label, answer.score)
                 for prediction, answer in zip(predictions, result.answers, strict=True)
                 if prediction.id in settled and isinstance(answer, Classification)
-            ],
+            ]
         )
     return {prediction_id: columns[prediction_id] for prediction_id in settled}
+
+
+def _send_answered(answers: list[Answered]) -> None:
+    """Tells the receivers about these answers, in the current transaction.
+
+    An error of a receiver is logged, and what the receivers have written is rolled back. The answers are stored anyway.
+    """
+    try:
+        with transaction.atomic():
+            answered.send(None, answers=answers)
+    except Exception:
+        if transaction.get_rollback():
+            raise  # the connection is lost, and the answers with it: the batch is tried again
+        logger.exception("A receiver of %d answers raised; they are stored without what it does.", len(answers))
 
 
 def _answer_columns(answer: Classification | Exception) -> dict[str, Any]:

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from rq.job import Job
 
-from predictions import answering, classifiers, recovery, request_ids
+from predictions import answering, classifiers, queues, recovery, request_ids
 from worker.rq_batch import BatchWorker
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,10 @@ RECOVER_AFTER = timedelta(seconds=10)
 
 class PredictionWorker(BatchWorker):
     """A batch worker that keeps the active model loaded and recovers lost predictions."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prepare_seconds = settings.MODEL_LOAD_SECONDS
 
     def prepare(self) -> None:
         """Loads and warms up the model, so that the first picture is answered as fast as the second."""
@@ -37,7 +42,12 @@ class PredictionWorker(BatchWorker):
         """Fails the predictions whose jobs were cancelled outside the site. This wakes requests that wait for them."""
         super().handle_dropped(jobs)
         close_old_connections()
-        answering.predictions_fail([UUID(job.id) for job in jobs], "cancelled in the queue")
+        answering.predictions_fail(queues.job_uuids(job.id for job in jobs), "cancelled in the queue")
+
+    def handle_unreadable(self, job_id: str) -> None:
+        """Fails the prediction whose job cannot be read."""
+        close_old_connections()
+        answering.predictions_fail(queues.job_uuids([job_id]), "its job cannot be read")
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()

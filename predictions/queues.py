@@ -1,8 +1,9 @@
 """The queue of predictions."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 import django_rq
@@ -33,7 +34,14 @@ CONNECT_SECONDS = 2
 ANSWER_SECONDS = 3
 
 # Statuses of jobs that were stopped or cancelled outside the site, in RQ's dashboard for example.
-GIVEN_UP = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
+GIVEN_UP = frozenset({JobStatus.STOPPED.value, JobStatus.CANCELED.value})
+
+# Statuses of jobs that are in a list of the queue.
+IN_PROGRESS = frozenset({JobStatus.QUEUED.value, JobStatus.STARTED.value})
+
+_STATUSES: dict[object, str] = {status.value.encode(): status.value for status in JobStatus}
+
+SEARCHED_JOBS = 100_000  # a longer queue is not searched for single jobs
 
 
 @cache
@@ -89,20 +97,56 @@ def position(prediction_id: UUID | str) -> int | None:
     round trip. The server walks through the queue: a fraction of a millisecond at 10,000 jobs.
     """
     try:
-        index = connection().lpos(queue().key, str(prediction_id))
+        index: Any = connection().lpos(queue().key, str(prediction_id))
     except redis.RedisError as error:
         logger.warning("Cannot read the position of prediction %s: %s", prediction_id, error)
         return None
     return None if index is None else int(index) + 1
 
 
-def job_statuses(prediction_ids: Sequence[str]) -> dict[str, JobStatus | None]:
-    """Returns the job statuses of these predictions in one round trip; `None` for those without a job."""
-    with connection().pipeline(transaction=False) as pipeline:
-        for prediction_id in prediction_ids:
-            pipeline.hget(Job.key_for(prediction_id), "status")
-        found = pipeline.execute()
-    return {
-        prediction_id: JobStatus(status.decode()) if status else None
-        for prediction_id, status in zip(prediction_ids, found, strict=True)
-    }
+def job_statuses(job_ids: Sequence[str], of: Queue | None = None) -> dict[str, str | None]:
+    """Returns the statuses of these jobs, in one step. `of`: their queue, if it is not that of the predictions.
+
+    `None` stands for a job that no worker will run: there is none, it cannot be read, its status is unknown, or it
+    claims to be queued or started and is in no list of the queue.
+    """
+    of = of or queue()
+    with of.connection.pipeline() as pipeline:
+        pipeline.llen(of.key)
+        pipeline.lrange(of.key, 0, SEARCHED_JOBS - 1)
+        pipeline.lrange(of.intermediate_queue_key, 0, -1)
+        pipeline.zrange(of.started_job_registry.key, 0, -1)
+        for job_id in job_ids:
+            pipeline.hget(Job.key_for(job_id), "status")
+        length, queued, taken, started, *statuses = pipeline.execute(raise_on_error=False)
+    for answer in (length, queued, taken, started):
+        if isinstance(answer, redis.RedisError):
+            raise answer
+    in_progress = {*queued, *taken, *(entry.partition(b":")[0] for entry in started)}
+    is_complete = length <= SEARCHED_JOBS
+
+    def status(job_id: str, value: object) -> str | None:
+        if value not in _STATUSES:
+            return None
+        name = _STATUSES[value]
+        is_lost = name in IN_PROGRESS and is_complete and job_id.encode() not in in_progress
+        return None if is_lost else name
+
+    return {job_id: status(job_id, value) for job_id, value in zip(job_ids, statuses, strict=True)}
+
+
+def delete_jobs(job_ids: Sequence[str]) -> None:
+    """Deletes what is left of these jobs, so that nothing of it remains in a new job with the same id."""
+    if job_ids:
+        connection().delete(*map(Job.key_for, job_ids))
+
+
+def job_uuids(job_ids: Iterable[str]) -> list[UUID]:
+    """Returns these ids as UUIDs. Leaves out ids of jobs that this site has not queued."""
+    found = []
+    for job_id in job_ids:
+        try:
+            found.append(UUID(job_id))
+        except ValueError:
+            logger.warning("Job %s is not of this site.", job_id)
+    return found

@@ -24,7 +24,8 @@ def meta(request_id: str) -> dict[str, str]:
 
 def logged_for(jobs: Iterable[Job]) -> AbstractContextManager[None]:
     """Adds the ids of the requests that these jobs came from to each line logged inside the context."""
-    found = [job.meta["request_id"] for job in jobs if "request_id" in job.meta]
+    metas = [job.meta for job in jobs if isinstance(job.meta, dict)]
+    found = [meta["request_id"] for meta in metas if "request_id" in meta]
     if not found:
         return bound_contextvars()
     return bound_contextvars(request_id=found[0]) if len(found) == 1 else bound_contextvars(request_ids=found)

@@ -16,5 +16,6 @@ class Answered:
     score: float
 
 
-# Sent in the transaction that stores the answers of a batch, with `answers`: a list of `Answered`.
+# Sent in the transaction that stores the answers of a batch, with `answers`: a list of `Answered`. A receiver that
+# raises does not keep the answers from being stored: its error is logged.
 answered = Signal()

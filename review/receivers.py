@@ -23,7 +23,7 @@ def open_cases_for_answers(answers: Sequence[Answered], **_: Any) -> None:
     """Receives `predictions.signals.answered`: opens cases for uncertain answers and for the audit sample.
 
     Runs in the transaction that stores the answers, so that a killed worker does not lose the case. Logs database
-    errors, because the answers must be stored anyway.
+    errors. The sender logs any other error, and stores the answers anyway.
     """
     sampled = {answer.id for answer in answers if opening.is_sampled(answer.sha256)}
     uncertain = {answer.id for answer in answers if answer.score < settings.REVIEW_BELOW_SCORE}

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 import requests
 
 from devtools.running import ROOT, RunningSite, eventually, runs
+from mlsite import embedded_valkey
 
 
 def _up(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -30,7 +32,7 @@ def test_starts_everything_once_and_stops_it(data_dir: Path) -> None:
 
         second = _up("--port", str(site.port + 1), DATA_DIR=str(data_dir))
         assert second.returncode != 0
-        assert "Another `manage.py up` is running" in second.stderr
+        assert f"Another `manage.py up` is running on {data_dir}: process {site.process.pid}." in second.stderr
         assert site.stop() == 0
         assert "Stopped." in site.output
 
@@ -50,16 +52,38 @@ def _not_ready(site: RunningSite) -> dict[str, str] | None:
     return answer.json() if answer.status_code == 503 else None
 
 
-def test_killed_parent_leaves_nothing_running(data_dir: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+@pytest.mark.parametrize("killed", [["manage.py up"], ["supervisord"], ["supervisord", "manage.py up"]], ids=str)
+def test_killed_parent_leaves_nothing_running(data_dir: Path, killed: list[str]) -> None:
     site = RunningSite(data_dir)
     site.start()
     everything = site.processes()
-    site.process.kill()
-    site.process.wait()
+    with redis.Redis.from_url(site.queue_url) as queue:
+        queue.set("written", "just before")
+    for part in killed:
+        (site.process.kill() if part == "manage.py up" else os.kill(site.pids(part)[0], signal.SIGKILL))
+    site.process.wait(60)
     _gone, alive = psutil.wait_procs(everything, timeout=60)
     for process in alive:
         process.kill()
     assert not alive
+    with RunningSite(data_dir) as again, redis.Redis.from_url(again.queue_url) as queue:
+        assert queue.get("written") == b"just before"
+
+
+def test_refuses_a_data_folder_that_another_queue_server_uses(data_dir: Path) -> None:
+    if "REDIS_URL" in os.environ:
+        pytest.skip("REDIS_URL names a queue server, so the site starts none")
+    server = subprocess.Popen(embedded_valkey.command(data_dir), stdout=subprocess.DEVNULL)
+    try:
+        eventually(lambda: embedded_valkey.running_server(data_dir), "the start of the server")
+        result = _up("--no-web", DATA_DIR=str(data_dir))
+    finally:
+        server.terminate()
+        server.wait(20)
+    assert result.returncode != 0
+    assert f"Another queue server uses {data_dir}: process {server.pid}." in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
@@ -128,8 +152,6 @@ def test_invalid_setting_is_reported_in_one_line(data_dir: Path) -> None:
 
 def test_uses_the_named_redis_and_database(data_dir: Path, tmp_path: Path) -> None:
     """With REDIS_URL and DATABASE_URL set, no queue server is started and no SQLite file is made."""
-    from mlsite import embedded_valkey
-
     elsewhere = tmp_path / "elsewhere"
     server = subprocess.Popen(embedded_valkey.command(elsewhere), stdout=subprocess.DEVNULL)
     try:

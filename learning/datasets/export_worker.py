@@ -7,14 +7,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from uuid import UUID
 
 from django.db import DatabaseError, close_old_connections
 from rq import Queue
 from rq.job import Job
 
 from learning.datasets import jobs, services
-from predictions import request_ids
+from predictions import queues, request_ids
 from worker.rq_batch import BatchWorker
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,11 @@ class ExportWorker(BatchWorker):
     def handle_dropped(self, jobs: Sequence[Job]) -> None:
         super().handle_dropped(jobs)
         close_old_connections()
-        services.exports_fail([UUID(job.id) for job in jobs], "Its job was cancelled in the queue.")
+        services.exports_fail(queues.job_uuids(job.id for job in jobs), "Its job was cancelled in the queue.")
+
+    def handle_unreadable(self, job_id: str) -> None:
+        close_old_connections()
+        services.exports_fail(queues.job_uuids([job_id]), "Its job in the queue could not be read.")
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()

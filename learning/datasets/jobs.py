@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from rq.job import Job
 
 from learning.datasets import services
+from predictions import queues
 from worker.rq_batch import batched
 
 logger = logging.getLogger(__name__)
@@ -52,4 +53,4 @@ def record_failure(
         logger.warning("Export %s waits for the database: %s", job.id, error)
         return
     logger.error("Export %s failed for good.", job.id, exc_info=error)
-    services.exports_fail([UUID(job.id)], services.UNEXPECTED.format(what=type(error).__name__))
+    services.exports_fail(queues.job_uuids([job.id]), services.UNEXPECTED.format(what=type(error).__name__))

@@ -241,13 +241,14 @@ def exports_recover(*, older_than: timedelta) -> int:
     rows = list(Export.objects.waiting().filter(created_at__lt=now - older_than).values_list("pk", "created_at"))
     if not rows:
         return 0
-    statuses = queues.job_statuses([str(export_id) for export_id, _ in rows])
+    statuses = queues.job_statuses([str(export_id) for export_id, _ in rows], export_queue.queue())
     recovered = 0
     for export_id, created_at in rows:
         status = statuses[str(export_id)]
-        if status in queues.GIVEN_UP or (status == JobStatus.FAILED and created_at < now - GIVE_UP_AFTER):
+        if status in queues.GIVEN_UP or (status == JobStatus.FAILED.value and created_at < now - GIVE_UP_AFTER):
             exports_fail([export_id], "The queue gave up on it.")
-        elif status is None or status == JobStatus.FAILED:
+        elif status is None or status == JobStatus.FAILED.value:
+            queues.delete_jobs([str(export_id)])
             export_queue.enqueue(export_id)
             recovered += 1
     if recovered:

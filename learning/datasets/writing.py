@@ -6,6 +6,7 @@ connection or snapshot stays open while the pictures are copied, which may take 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -89,6 +90,7 @@ def draft(selection: CaseSelection, kind: str, path: Path, report: ProgressCallb
     draft_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with draft_path.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until this process ends, even if it is killed
             counts = _ExportWriter(selection, kind, file, draft_path).write(report)
             file.flush()
             os.fsync(file.fileno())  # before it is published
@@ -98,9 +100,21 @@ def draft(selection: CaseSelection, kind: str, path: Path, report: ProgressCallb
 
 
 def remove_drafts(path: Path) -> None:
-    """Removes the drafts that killed processes have left for this path."""
-    for file in path.parent.glob(f".{path.name}.*.part*"):
-        file.unlink(missing_ok=True)
+    """Removes the drafts that killed processes have left for this path, and not those that are being written."""
+    for name, file in drafts(path.parent):
+        if name == path.name and not _is_being_written(file.with_name(file.name.removesuffix(".records"))):
+            file.unlink(missing_ok=True)
+
+
+def _is_being_written(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def drafts(folder: Path) -> list[tuple[str, Path]]:

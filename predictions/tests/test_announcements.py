@@ -9,12 +9,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import redis
 from django.conf import settings
 from rq import Queue
 
 from predictions import announcements, queues
 from predictions.announcements import Listener, announce
 from predictions.tests.fakes import until_listening
+from worker.rq_batch.outages import OutageLog
 
 
 @pytest.fixture
@@ -101,6 +103,39 @@ def test_wakes_all_requests_after_a_lost_connection(listener: Listener) -> None:
 def test_ignores_malformed_messages_on_the_channel(listener: Listener, nonsense: str) -> None:
     queues.connection().publish(announcements.CHANNEL, nonsense)
     until_listening(listener)
+
+
+def test_request_reads_its_row_if_the_announced_columns_are_malformed(listener: Listener) -> None:
+    prediction_id = uuid4()
+    with listener.expect(prediction_id) as waiter:
+        until_listening(listener)
+        waiter.clear()
+        queues.connection().publish(announcements.CHANNEL, f'{{"{prediction_id}": 5}}')
+        assert waiter.wait(20)
+        assert waiter.payload is None
+
+
+class _Enough(BaseException):
+    """Ends a loop that never ends."""
+
+
+def test_logs_the_beginning_and_the_end_of_an_outage_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Listener):
+        attempts = 0
+
+        def _listen(self, outage: OutageLog) -> None:
+            self.attempts += 1
+            if self.attempts <= 3:
+                raise redis.ReadOnlyError("You can't write")
+            outage.succeeded()
+            raise _Enough
+
+    monkeypatch.setattr(announcements, "RECONNECT_SECONDS", 0.01)
+    with pytest.raises(_Enough):
+        Failing()._listen_forever()
+    assert (caplog.text.count("cannot work"), caplog.text.count("works again")) == (1, 1)
 
 
 def test_announcing_logs_an_unreachable_queue(no_queue: None, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import IntegrityError
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rq import Queue
+from rq.timeouts import JobTimeoutException
 
-from predictions import answering
+from predictions import announcements, answering
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
+from predictions.signals import answered
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction
 from predictions.tests.pictures import picture
 from worker.inference.classifier import Classification
@@ -46,7 +51,8 @@ def test_the_number_of_queries_does_not_depend_on_the_batch(
     queue: Queue, count: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     predictions = [_queued(seed) for seed in range(count)]
-    with django_assert_num_queries(6):  # read, mark as running; begin, lock, update all, commit
+    # Read, mark as running; begin, lock, update all; a savepoint for the receivers and its release; commit.
+    with django_assert_num_queries(8):
         answering.predictions_answer([prediction.id for prediction in predictions], FakeClassifier())  # type: ignore[arg-type]
 
 
@@ -111,6 +117,93 @@ def test_a_batch_that_raises_can_be_retried(queue: Queue, where: str, monkeypatc
     classifier.raises = None
     _answer(first, second, classifier=classifier)
     assert [first.state, second.state] == ["done", "done"]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Connects a function to the signal `answered` until the end of the test."""
+    connected: list[Callable[..., None]] = []
+
+    def connect(act: Callable[[], object]) -> None:
+        def receive(**_arguments: object) -> None:
+            act()
+
+        connected.append(receive)
+        answered.connect(receive)
+
+    yield connect
+    for receive in connected:
+        answered.disconnect(receive)
+
+
+def _break_a_constraint() -> None:
+    Prediction.objects.update(score=7)
+
+
+def _break_a_constraint_and_say_nothing() -> None:
+    with contextlib.suppress(DatabaseError):
+        _break_a_constraint()
+
+
+def _raise(error: Exception) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+ERRORS = {
+    "any error": _raise(KeyError("no such row")),
+    "time-out": _raise(JobTimeoutException("too long")),
+    "rejection": _raise(RequestRejected("decided", "Too late.")),
+    "database": _break_a_constraint,
+}
+
+
+@pytest.mark.parametrize("act", ERRORS.values(), ids=ERRORS.keys())
+def test_receiver_that_raises_does_not_keep_answers_from_being_stored(
+    act: Callable[[], None],
+    queue: Queue,
+    receiver: Callable[[Callable[[], object]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    announced: list[object] = []
+    monkeypatch.setattr(announcements, "announce", announced.extend)
+    receiver(act)
+    first, second = _queued(1), _queued(2)
+    _answer(first, second)
+    assert [first.state, second.state] == ["done", "done"]
+    assert set(announced) == {first.id, second.id}
+    assert caplog.text.count("A receiver of 2 answers raised") == 1
+    assert "Traceback" in caplog.text
+
+
+def test_receiver_that_hides_a_database_error_does_not_lose_answers(
+    queue: Queue, receiver: Callable[[Callable[[], object]], None]
+) -> None:
+    receiver(_break_a_constraint_and_say_nothing)
+    prediction = _queued()
+    _answer(prediction)
+    assert prediction.state == "done"
+
+
+def test_answers_that_a_receiver_has_rolled_back_are_tried_again(
+    queue: Queue, receiver: Callable[[Callable[[], object]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost connection takes the answers with it. They must not be announced."""
+    announced: list[object] = []
+    monkeypatch.setattr(announcements, "announce", announced.extend)
+
+    def lose_the_connection() -> None:
+        # What Django does when it cannot roll back to a savepoint.
+        monkeypatch.setattr(connection, "savepoint_rollback", lambda _id: _raise(DatabaseError("gone"))())
+        raise OperationalError("gone")
+
+    receiver(lose_the_connection)
+    with pytest.raises(OperationalError):
+        _answer(_queued())
+    assert announced == []
 
 
 def test_fails_only_waiting_predictions(queue: Queue) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
-from rq import Queue
+from rq import Callback, Queue
 from rq.job import Job
 
 from predictions import queues, recovery
@@ -54,6 +54,39 @@ def test_fails_after_the_last_attempt(
     assert len(fake_classifier.batches) == queues.ATTEMPTS
     assert (prediction.state, prediction.error_code) == ("failed", "classification-failed")
     assert "RuntimeError" in prediction.error and "secret" not in prediction.error
+
+
+@pytest.mark.parametrize("arguments", [(), ("no UUID",), ("a", "b"), (None,), (5,)], ids=str)
+def test_job_with_damaged_arguments_fails_alone(
+    prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier, arguments: tuple[object, ...]
+) -> None:
+    others = [stored_prediction(state="queued") for _ in range(2)]
+    queues.enqueue(*(str(other.id) for other in others))
+    data = zlib.compress(json.dumps(["predictions.jobs.classify", None, list(arguments), {}]).encode())
+    queues.connection().hset(Job.key_for(str(prediction.id)), "data", data)
+    work_off()
+    states = dict(Prediction.objects.values_list("id", "state"))
+    assert states == {prediction.id: "failed"} | {other.id: "done" for other in others}
+
+
+def test_job_whose_id_is_no_uuid_stops_no_worker(
+    prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier
+) -> None:
+    queues.queue().enqueue(
+        "predictions.jobs.classify", "no UUID", job_id="no-uuid", on_failure=Callback("predictions.jobs.record_failure")
+    )
+    work_off()
+    prediction.refresh_from_db()
+    assert prediction.state == "done"
+
+
+def test_job_of_a_deleted_prediction_ends(
+    prediction: Prediction, work_off: Callable[[], None], fake_classifier: FakeClassifier
+) -> None:
+    prediction_id = str(prediction.id)
+    prediction.delete()
+    work_off()
+    assert (queues.job_statuses([prediction_id]), fake_classifier.batches) == ({prediction_id: "finished"}, [])
 
 
 def test_a_prediction_survives_a_database_that_is_away(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ import redis
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rq import Queue
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 
 from predictions import queues, recovery
 from predictions.models import Prediction
@@ -72,6 +73,61 @@ def test_gives_up_on_a_job_that_keeps_failing_for_a_day(queue: Queue) -> None:
     assert _recover() == 0
     prediction.refresh_from_db()
     assert prediction.state == "failed"
+
+
+@pytest.mark.parametrize("status", [JobStatus.QUEUED, JobStatus.STARTED])
+def test_queues_again_a_job_that_is_in_no_list(queue: Queue, status: JobStatus) -> None:
+    prediction = _with_job(queue, status)
+    assert _recover() == 1
+    assert queue.job_ids == [str(prediction.id)]
+
+
+@pytest.mark.parametrize("place", ["queue", "taken", "started"])
+def test_leaves_jobs_in_progress_alone(queue: Queue, place: str) -> None:
+    prediction = _old()
+    queues.enqueue(str(prediction.id))
+    if place != "queue":
+        queue.connection.lmove(queue.key, queue.intermediate_queue_key)
+    if place == "started":
+        queue.connection.delete(queue.intermediate_queue_key)
+        queue.connection.hset(Job.key_for(str(prediction.id)), "status", "started")
+        queue.connection.zadd(queue.started_job_registry.key, {f"{prediction.id}:execution": 2**40})
+    assert _recover() == 0
+
+
+def test_does_not_search_a_very_long_queue(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = _old(1), _old(2)
+    queues.enqueue(str(first.id), str(second.id))
+    monkeypatch.setattr(queues, "SEARCHED_JOBS", 1)
+    assert _recover() == 0
+
+
+def _unknown_status(connection: Any, key: str) -> None:
+    connection.hset(key, "status", "levitating")
+
+
+def _no_status(connection: Any, key: str) -> None:
+    connection.hdel(key, "status")
+
+
+def _binary_status(connection: Any, key: str) -> None:
+    connection.hset(key, "status", b"\xff")
+
+
+def _no_hash(connection: Any, key: str) -> None:
+    connection.delete(key)
+    connection.set(key, "text")
+
+
+@pytest.mark.parametrize("damage", [_unknown_status, _no_status, _binary_status, _no_hash])
+def test_queues_again_a_prediction_whose_job_is_damaged(queue: Queue, damage: Callable[[Any, str], None]) -> None:
+    prediction, good = _with_job(queue, JobStatus.QUEUED), _old(9)
+    queues.enqueue(str(good.id))
+    damage(queue.connection, Job.key_for(str(prediction.id)))
+    assert _recover() == 1
+    assert set(queue.job_ids) == {str(prediction.id), str(good.id)}
+    assert queue.fetch_job(str(prediction.id)) is not None
+    assert _recover() == 0
 
 
 def test_recovers_the_oldest_first_up_to_a_limit(queue: Queue) -> None:

@@ -16,7 +16,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
-from predictions import classifiers, prediction_worker, queues, recovery
+from predictions import answering, classifiers, prediction_worker, queues, recovery
 from predictions.models import Prediction
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_prediction
@@ -142,6 +142,61 @@ def test_fails_a_prediction_whose_job_was_cancelled_in_the_queue(queue: Queue, f
     assert fake_classifier.batches == [1]
     states = dict(Prediction.objects.values_list("id", "state"))
     assert states == {cancelled.id: "failed", good.id: "done"}
+
+
+DAMAGES: dict[str, dict[Any, Any]] = {
+    "unknown status": {"status": "levitating"},
+    "garbled created_at": {"created_at": "once"},
+    "garbled timeout": {"timeout": "soon"},
+    "truncated data": {"data": b"x\x9c"},
+    "another serializer": {"data": b"\x80\x04N."},
+    "unknown function": {"data": b'["no.such.function", null, [1], {}]'},
+    "list as meta": {"meta": b'["request_id"]'},
+}
+
+
+@pytest.mark.parametrize("fields", DAMAGES.values(), ids=DAMAGES.keys())
+def test_prediction_whose_job_is_damaged_ends(
+    fields: dict[Any, Any], queue: Queue, fake_classifier: FakeClassifier
+) -> None:
+    damaged, good = stored_prediction(state="queued"), stored_prediction(state="queued")
+    queues.enqueue(str(damaged.id), str(good.id))
+    queue.connection.hset(Job.key_for(str(damaged.id)), mapping=fields)
+    PredictionWorker([queue]).work(burst=True)
+    states = dict(Prediction.objects.values_list("id", "state"))
+    assert states == {damaged.id: "done" if "meta" in fields else "failed", good.id: "done"}
+    damaged.refresh_from_db()
+    assert damaged.error_code == ("" if "meta" in fields else "classification-failed")
+
+
+def test_prediction_whose_job_is_no_hash_ends(queue: Queue, fake_classifier: FakeClassifier) -> None:
+    prediction = stored_prediction(state="queued")
+    queues.enqueue(str(prediction.id))
+    queue.connection.delete(Job.key_for(str(prediction.id)))
+    queue.connection.rpush(Job.key_for(str(prediction.id)), "no", "hash")
+    PredictionWorker([queue]).work(burst=True)
+    prediction.refresh_from_db()
+    assert (prediction.state, "its job cannot be read" in prediction.error) == ("failed", True)
+
+
+def test_database_that_is_away_when_a_job_cannot_be_read_loses_no_prediction(
+    queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = timezone.now() - prediction_worker.RECOVER_AFTER - timedelta(seconds=1)
+    prediction = stored_prediction(state="queued", created_at=old)
+    queues.enqueue(str(prediction.id))
+    queue.connection.hset(Job.key_for(str(prediction.id)), "status", "levitating")
+
+    def away(*_arguments: object) -> None:
+        raise DatabaseError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(answering, "predictions_fail", away)
+        worker = PredictionWorker([queue])
+        assert worker._bookkeeper.take(queue, 1) == []
+    PredictionWorker([queue]).work(burst=True)
+    prediction.refresh_from_db()
+    assert prediction.state == "done"
 
 
 def test_an_idle_worker_loads_a_newly_activated_version(

@@ -15,14 +15,12 @@ operation half done. The scripts write the same keys as the functions of RQ that
 from __future__ import annotations
 
 import logging
-import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import TypeVar
 from uuid import uuid4
 
 import redis
@@ -37,10 +35,14 @@ logger = logging.getLogger(__name__)
 
 LUA = Path(__file__).parent / "lua"
 
-# How long a worker waits for a queue server that is being restarted before it gives up.
-PATIENCE_SECONDS = 60
+# Most seconds that a key is given to live. Redis rejects a number that is too large, in the middle of a script.
+LONGEST_SECONDS = 10**9
 
-T = TypeVar("T")
+HandleUnreadable = Callable[[str], None]
+
+
+def _ignore(job_id: str) -> None:
+    """Does nothing: for callers that need not know about unreadable jobs."""
 
 
 @dataclass
@@ -81,18 +83,30 @@ class FinishCode(IntEnum):
 
 
 class Bookkeeper:
-    """The bulk operations of one worker, over its connection and under its name."""
+    """The bulk operations of one worker, over its connection and under its name.
 
-    def __init__(self, connection: redis.Redis, worker_name: str, worker_key: str, executions_key: str) -> None:
+    `handle_unreadable` is called with the id of each job that cannot be read, before the job is deleted.
+    """
+
+    def __init__(
+        self,
+        connection: redis.Redis,
+        worker_name: str,
+        worker_key: str,
+        executions_key: str,
+        handle_unreadable: HandleUnreadable = _ignore,
+    ) -> None:
         self._connection = connection
+        self._handle_unreadable = handle_unreadable
         self._worker_name = worker_name
         self._worker_keys = [worker_key, executions_key]
         self._scripts = {path.stem: connection.register_script(path.read_text()) for path in LUA.glob("*.lua")}
 
-    def take(self, queue: Queue, most: int, *, already: Sequence[str] = ()) -> list[TakenJob]:
+    def take(self, queue: Queue, most: int, *, already: Sequence[str | bytes] = ()) -> list[TakenJob]:
         """Moves up to `most` jobs from the queue to the intermediate queue, and reads them.
 
-        `already` are the ids of jobs that are in the intermediate queue already. They come first and count too.
+        `already` are the ids of jobs that are in the intermediate queue already. They come first and count too. Jobs
+        that cannot be read are deleted.
         """
         while True:
             found = self._scripts["take"](
@@ -100,27 +114,38 @@ class Bookkeeper:
             )
             taken = []
             for job_id, fields in zip(found[::2], found[1::2], strict=True):
-                if job := self._restore(queue, as_text(job_id), dict(zip(fields[::2], fields[1::2], strict=True))):
+                if job := self._restore(queue, job_id, fields):
                     taken.append(job)
             if taken or not found:
                 return taken
             already = ()  # no job could be read, but there may be more in the queue
 
-    def _restore(self, queue: Queue, job_id: str, fields: dict[bytes, bytes]) -> TakenJob | None:
+    def _restore(self, queue: Queue, job_id: bytes, fields: Sequence[bytes] | None) -> TakenJob | None:
         try:
-            job = queue.job_class(job_id, connection=self._connection, serializer=queue.serializer)
-            job.restore(fields)
-            return TakenJob(job, int(fields.get(b"deaths", 0)))
-        except Exception:
-            # It could not be read next time either. If it were kept, it would stop each worker that takes it.
-            logger.exception("Job %s cannot be read and is dropped from queue %s.", job_id, queue.name)
-            self._connection.lrem(queue.intermediate_queue_key, -1, job_id)
+            if fields is None:
+                raise TypeError("the key of the job is no hash")
+            job = queue.job_class(job_id.decode(), connection=self._connection, serializer=queue.serializer)
+            values = dict(zip(fields[::2], fields[1::2], strict=True))
+            job.restore(values)
+            return TakenJob(job, int(values.get(b"deaths", 0)))
+        except Exception as error:  # noqa: BLE001 - damaged fields may raise anything
+            self.delete_unreadable(job_id, error)
+            self._connection.lrem(queue.intermediate_queue_key, -1, job_id)  # type: ignore[arg-type]
             return None
 
-    def wait(self, queue: Queue, seconds: float) -> str | None:
+    def delete_unreadable(self, job_id: bytes, error: Exception) -> None:
+        """Deletes a job that cannot be read. No worker could ever run it, and it would stop each one that tries."""
+        name = job_id.decode(errors="backslashreplace")
+        logger.error("Job %s cannot be read and is deleted (%s: %s).", name, type(error).__name__, error)
+        try:
+            self._handle_unreadable(name)
+        except Exception:
+            logger.exception("The handler of the unreadable job %s raised.", name)
+        self._connection.delete(Job.redis_job_namespace_prefix.encode() + job_id)
+
+    def wait(self, queue: Queue, seconds: float) -> bytes | None:
         """Waits up to so many seconds for a job. Moves it to the intermediate queue and returns its id, or `None`."""
-        job_id = self._connection.blmove(queue.key, queue.intermediate_queue_key, seconds)  # type: ignore[arg-type]
-        return as_text(job_id) if job_id else None
+        return self._connection.blmove(queue.key, queue.intermediate_queue_key, seconds)  # type: ignore[arg-type,return-value]
 
     def start(
         self, queue: Queue, taken: Sequence[TakenJob], *, seconds: Sequence[int], worker_ttl: int
@@ -135,10 +160,13 @@ class Bookkeeper:
         at = now()
         arguments: list[str | int] = []
         for member, ttl in zip(taken, seconds, strict=True):
-            execution = Execution(uuid4().hex, member.job.id, self._connection, worker_name=self._worker_name)
-            execution.created_at = execution.last_heartbeat = at
-            member.execution = execution
-            arguments += [member.job.id, execution.id, ttl]
+            # A repetition after a lost reply must name the same execution: that tells it that the job was started.
+            if member.execution is None:
+                member.execution = Execution(
+                    uuid4().hex, member.job.id, self._connection, worker_name=self._worker_name
+                )
+            member.execution.created_at = member.execution.last_heartbeat = at
+            arguments += [member.job.id, member.execution.id, min(ttl, LONGEST_SECONDS)]
             member.job.worker_name = self._worker_name
             member.job.started_at = member.job.last_heartbeat = at
         cancelled, not_ours = self._scripts["start"](
@@ -160,7 +188,7 @@ class Bookkeeper:
         started = returned[0][0].started.created_at
         arguments: list[str | int] = []
         for member, result, ttl in returned:
-            arguments += [*member.ids, ttl, _serialised(member.job, result)]
+            arguments += [*member.ids, min(ttl, LONGEST_SECONDS), _serialised(member.job, result)]
         # Each job counts with its share of the time. Otherwise a batch of ten would count ten times.
         share = (ended - started).total_seconds() / len(returned)
         codes = self._scripts["finish"](
@@ -202,25 +230,6 @@ class Bookkeeper:
         put_back, *abandoned = self._scripts["take_back"](keys=keys, args=[RQ_KEY_PREFIX, too_many, *arguments])
         abandoned_ids = {as_text(execution_id) for execution_id in abandoned[1::2]}
         return int(put_back), [orphan for orphan in orphans if orphan.id in abandoned_ids]
-
-
-def retry_on_disconnect(connection: redis.Redis, operation: Callable[[], T]) -> T:
-    """Returns the result of `operation`, and tries again for `PATIENCE_SECONDS` while the server does not answer.
-
-    The results of a batch are worth waiting for: a queue server that is being restarted is back within seconds. Raises
-    the exception of the last attempt. (redis-py's `Retry` limits the number of attempts, not their time.)
-    """
-    deadline, pause = time.monotonic() + PATIENCE_SECONDS, 0.1
-    while True:
-        try:
-            return operation()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            if time.monotonic() + pause > deadline:
-                raise
-            logger.warning("The queue server does not answer (%s); trying again.", error)
-            connection.connection_pool.disconnect(inuse_connections=False)
-        time.sleep(pause)
-        pause = min(pause * 2, 2.0)
 
 
 def _serialised(job: Job, result: object) -> str:

@@ -15,7 +15,8 @@ from rq.job_lifecycle import format_exc_info
 from rq.worker import SimpleWorker
 from rq.worker.base import WorkerStatus
 
-from worker.rq_batch.bookkeeping import Bookkeeper, FinishCode, TakenJob, retry_on_disconnect
+from worker.rq_batch.bookkeeping import Bookkeeper, FinishCode, TakenJob
+from worker.rq_batch.outages import OutageWait, is_outage
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,24 @@ class Failure:
     error: BaseException
 
 
+@dataclass(frozen=True)
+class _HandledFailure:
+    """A failed job whose callbacks were called, with the text to record and the attempts that it had left."""
+
+    member: TakenJob
+    text: str
+    retries_left: int | None
+
+    @property
+    def is_retried(self) -> bool:
+        return self.retries_left is not None and self.retries_left > 0
+
+
 class RecordingWorker(SimpleWorker):
     """The part of a `BatchWorker` that records outcomes."""
 
     _bookkeeper: Bookkeeper
+    _outages: OutageWait
 
     def _record(
         self, queue: Queue, members: Sequence[TakenJob], outcomes: Sequence[object], ended: datetime
@@ -64,7 +79,7 @@ class RecordingWorker(SimpleWorker):
                 failures.append(Failure(member, error))
             else:
                 plain.append((member, outcome, ttl))
-        codes = retry_on_disconnect(self.connection, lambda: self._bookkeeper.finish(queue, plain, ended))
+        codes = self._outages.retry(lambda: self._bookkeeper.finish(queue, plain, ended))
         if plain:
             self._state = WorkerStatus.IDLE  # finish.lua has written it
         for (member, outcome, _ttl), code in zip(plain, codes, strict=True):
@@ -80,19 +95,23 @@ class RecordingWorker(SimpleWorker):
     def _record_special(self, queue: Queue, returned: Sequence[tuple[TakenJob, object]]) -> list[Failure]:
         """Records jobs one by one with RQ's own functions. Returns those whose recording raised.
 
-        It is for jobs with dependents, repeats or rate limits, and for results that are not kept.
+        It is for jobs with dependents, repeats or rate limits, and for results that are not kept. RQ's functions cannot
+        be repeated: an outage leaves a job as it is, and recovery runs it again.
         """
         failures: list[Failure] = []
         if not returned:
             return failures
-        owned = self._bookkeeper.owned(queue, [member for member, _outcome in returned])
+        owned = self._outages.retry(lambda: self._bookkeeper.owned(queue, [member for member, _outcome in returned]))
         for (member, outcome), ours in zip(returned, owned, strict=True):
             if not ours:
                 continue
             try:
                 self._finalize_success(member.job, queue, member.started, outcome)
             except Exception as error:  # noqa: BLE001 - as in RQ, any exception fails the job
-                failures.append(Failure(member, error))
+                if is_outage(error):
+                    self.log.error("Worker %s: could not record job %s: %s", self.name, member.job.id, error)
+                else:
+                    failures.append(Failure(member, error))
         return failures
 
     def _record_failures(self, queue: Queue, failures: Sequence[Failure], ended: datetime) -> None:
@@ -100,23 +119,36 @@ class RecordingWorker(SimpleWorker):
         if not failures:
             return
         members = [failure.member for failure in failures]
-        owned = retry_on_disconnect(self.connection, lambda: self._bookkeeper.owned(queue, members))
-        failures = [failure for failure, ours in zip(failures, owned, strict=True) if ours]
-        texts = [self._handle_error(failure) for failure in failures]
-        retried = [failure.member.job.should_retry for failure in failures]
+        owned = self._outages.retry(lambda: self._bookkeeper.owned(queue, members))
+        handled = [
+            _HandledFailure(failure.member, self._handle_error(failure), failure.member.job.retries_left)
+            for failure, ours in zip(failures, owned, strict=True)
+            if ours
+        ]
+        has_dependents = self._outages.retry(lambda: self._write_failures(queue, handled, ended))
+        for failure, dependents in zip(handled, has_dependents, strict=True):
+            job = failure.member.job
+            if not failure.is_retried:
+                job.send_webhooks(JobStatus.FAILED, exc_string=failure.text)
+                if dependents:
+                    self._enqueue_dependents_safely(queue, job)
+            self._release_slot_safely(job)
+
+    def _write_failures(self, queue: Queue, failures: Sequence[_HandledFailure], ended: datetime) -> list[bool]:
+        """Records failed jobs in one transaction. Returns for each whether other jobs depend on it.
+
+        It can be repeated: if only the reply was lost, the jobs are no longer this worker's and are not recorded again.
+        """
+        owned = self._bookkeeper.owned(queue, [failure.member for failure in failures])
         with self.connection.pipeline() as pipeline:
-            for failure, text, retry in zip(failures, texts, retried, strict=True):
-                self._record_failure(queue, failure.member, ended, text, retry, pipeline)
+            for failure, ours in zip(failures, owned, strict=True):
+                if ours:
+                    failure.member.job.retries_left = failure.retries_left  # RQ counts down when it queues a job again
+                    self._record_failure(queue, failure.member, ended, failure.text, failure.is_retried, pipeline)
             for failure in failures:
                 pipeline.exists(failure.member.job.dependents_key)
             answers = pipeline.execute()
-        has_dependents = answers[len(answers) - len(failures) :]
-        for failure, text, retry, dependents in zip(failures, texts, retried, has_dependents, strict=True):
-            if not retry:
-                failure.member.job.send_webhooks(JobStatus.FAILED, exc_string=text)
-                if dependents:
-                    self._enqueue_dependents_safely(queue, failure.member.job)
-            self._release_slot_safely(failure.member.job)
+        return [bool(answer) for answer in answers[len(answers) - len(failures) :]]
 
     def _handle_error(self, failure: Failure) -> str:
         """Calls the failure callback and the exception handlers. Returns the text to record of the exception."""

@@ -43,7 +43,7 @@ class BatchTaker:
         # How many jobs to take before the first one is known: as many as the last batch could hold.
         self._last_limit = 1
 
-    def take(self, queue: Queue, max_jobs: int, *, first: str | None = None) -> Batch | None:
+    def take(self, queue: Queue, max_jobs: int, *, first: bytes | None = None) -> Batch | None:
         """Takes the next batch of at most `max_jobs` jobs; `None` if the queue is empty.
 
         `first` is the id of a job that is in the intermediate queue already.

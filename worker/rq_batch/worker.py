@@ -7,25 +7,28 @@ jobs of killed workers.
 from __future__ import annotations
 
 import contextlib
+import copy
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import redis
 from rq import Queue, worker_registration
+from rq.exceptions import StopRequested
 from rq.job import Job
-from rq.serializers import JSONSerializer
+from rq.serializers import JSONSerializer, resolve_serializer
 from rq.timeouts import JobTimeoutException
-from rq.utils import as_text, now, utcformat
+from rq.utils import now, utcformat
 from rq.worker.base import WorkerStatus
 
 from worker.rq_batch import metrics
 from worker.rq_batch.batched import Batching
-from worker.rq_batch.bookkeeping import Bookkeeper, TakenJob, retry_on_disconnect
-from worker.rq_batch.heartbeat import TTL_SECONDS, Heartbeat
+from worker.rq_batch.bookkeeping import Bookkeeper, TakenJob
+from worker.rq_batch.heartbeat import TTL_SECONDS, Heartbeat, end_process_after
 from worker.rq_batch.liveness import host_identity
+from worker.rq_batch.outages import OutageLog, OutageWait, is_outage
 from worker.rq_batch.recording import RecordingWorker
 from worker.rq_batch.recovery import Recovery
 from worker.rq_batch.taking import BLOCK_SECONDS, Batch, BatchTaker
@@ -34,34 +37,56 @@ from worker.rq_batch.taking import BLOCK_SECONDS, Batch, BatchTaker
 MAINTENANCE_SECONDS = 5
 
 
+def _is_past(at: float | None, seconds: float) -> bool:
+    """Whether that time was so many seconds ago, by a clock that cannot be set. True if there was none."""
+    return at is None or time.monotonic() - at >= seconds
+
+
 class BatchWorker(RecordingWorker):
     """A `SimpleWorker` that runs jobs of `batched` functions in batches. It runs other jobs as `SimpleWorker` does.
 
     It stays in one process, so that a subclass can load something expensive once (`prepare`). It writes a heartbeat
     every two seconds, and takes over the jobs of workers that were killed.
 
-    It serialises as JSON whatever the command line says, so that the arguments of a job are data and never code.
+    It serialises as JSON, whatever serializer the command line, the caller or a given queue names, so that the
+    arguments of a job are data and never code. A given queue is copied: the caller's object keeps its serializer.
     Anyone who can write to Redis can still name any function for a worker to call: keep Redis as private as a database.
 
     A worker of a single queue loses no job, even if it is killed. Redis offers no way to wait for several queues and
     move the job in one step: a worker of several queues that is killed between the two steps loses the job.
     """
 
+    # The serializer of all jobs. Not an option: the one that the caller names is ignored.
+    job_serializer: Any = JSONSerializer
+
+    # Most seconds for `prepare`. The worker ends itself when they are over, so that a supervisor can restart it.
+    prepare_seconds: float | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["serializer"] = JSONSerializer
+        kwargs["serializer"] = self.job_serializer
         kwargs["worker_ttl"] = TTL_SECONDS
         super().__init__(*args, **kwargs)
-        for queue in self.queues:
-            queue.serializer = JSONSerializer  # `rq worker` makes the queues itself, with its own option
-        self._bookkeeper = Bookkeeper(self.connection, self.name, self.key, self.executions_key)
+        self.queues = [self._with_serializer(queue) for queue in self.queues]
+        self._ordered_queues = self.queues[:]
+        self._outages = OutageWait(self.connection, OutageLog(f"Worker {self.name}"), lambda: self._stop_requested)
+        self._bookkeeper = Bookkeeper(
+            self.connection, self.name, self.key, self.executions_key, lambda job_id: self.handle_unreadable(job_id)
+        )
         self._taker = BatchTaker(self._bookkeeper, lambda: self._stop_requested)
         self._recovery = Recovery(self.name, self._bookkeeper, self._exc_handlers)
-        self._heartbeat = Heartbeat(self._beat)
+        self._heartbeat = Heartbeat(self._beat, self._outages.log)
         self._rate = metrics.Rate()
         self._batch: Batch | None = None
         self._jobs_left = sys.maxsize
         self._maintained_at: float | None = None
+        self._cleaned_at: float | None = None
         self._suspension_checked_at = 0.0
+
+    def _with_serializer(self, queue: Queue) -> Queue:
+        """Returns a copy of the queue that uses the serializer of this worker."""
+        queue = copy.copy(queue)
+        queue.serializer = resolve_serializer(self.job_serializer)
+        return queue
 
     # --- For subclasses ---
 
@@ -80,6 +105,9 @@ class BatchWorker(RecordingWorker):
         """Called with jobs that were cancelled before they could be started. Logs them."""
         self.log.info("Worker %s: dropped %d cancelled jobs", self.name, len(jobs))
 
+    def handle_unreadable(self, job_id: str) -> None:
+        """Called with the id of a job that cannot be read, before it is deleted. Does nothing by default."""
+
     # --- Start, heartbeat, end ---
 
     def work(self, *args: Any, max_jobs: int | None = None, **kwargs: Any) -> bool:
@@ -87,19 +115,24 @@ class BatchWorker(RecordingWorker):
 
         See RQ for the other arguments.
         """
-        self.prepare()
+        with end_process_after(self.prepare_seconds):
+            self.prepare()
         self._jobs_left = sys.maxsize if max_jobs is None else max_jobs
         return bool(super().work(*args, **kwargs))
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Registers the worker, and starts its heartbeat."""
+        self._outages.retry(lambda: self.connection.set(f"{self.key}:probe", 1, px=1))  # until the server can write
         super().bootstrap(*args, **kwargs)
         self._heartbeat.start()
 
     def teardown(self) -> None:
         """Stops the heartbeat, then removes the worker's registration: a later beat would register it again."""
         self._heartbeat.stop()
-        super().teardown()  # type: ignore[no-untyped-call]
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]
+        except redis.RedisError as error:
+            self.log.warning("Worker %s: could not remove its registration (%s); it expires", self.name, error)
 
     def serialize(self) -> dict[str, Any]:
         """Returns all fields of the worker's entry in Redis."""
@@ -131,9 +164,23 @@ class BatchWorker(RecordingWorker):
 
     def check_for_suspension(self, burst: bool) -> None:
         """Waits while workers are suspended (`rq suspend`). Asks Redis at most once a second, not before each batch."""
-        if time.monotonic() - self._suspension_checked_at >= 1:
+        if time.monotonic() - self._suspension_checked_at < 1:
+            return
+        try:
             super().check_for_suspension(burst)
-            self._suspension_checked_at = time.monotonic()
+        except redis.RedisError as error:
+            if not is_outage(error):
+                raise
+            self._outages.log.failed(error)  # the worker waits when it takes its next batch
+        self._suspension_checked_at = time.monotonic()
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """Keeps the thread that listens for commands alive. RQ ends it after most errors."""
+        if is_outage(exc):
+            self._outages.log.failed(exc)
+        else:
+            self.log.error("Worker %s: a command cannot be carried out: %r", self.name, exc)
+        time.sleep(2)
 
     def _shutdown(self) -> None:
         """Makes the worker stop after the current batch. A second signal puts the batch back (see `execute_job`).
@@ -149,16 +196,33 @@ class BatchWorker(RecordingWorker):
 
     @property
     def should_run_maintenance_tasks(self) -> bool:
-        """Whether the last maintenance was long enough ago, by a clock that cannot be set."""
-        return self._maintained_at is None or time.monotonic() - self._maintained_at >= MAINTENANCE_SECONDS
+        """Whether RQ's loop is to run the maintenance: never, because `dequeue_job_and_maintain_ttl` does."""
+        return False
+
+    @property
+    def _needs_maintenance(self) -> bool:
+        return _is_past(self._maintained_at, MAINTENANCE_SECONDS)
 
     def run_maintenance_tasks(self) -> None:
-        """Recovers the jobs of dead workers, then does RQ's own maintenance."""
-        for queue in self.queues:
-            self._recovery.take_back_started_jobs(queue)
-            self._recovery.put_back_unstarted_jobs(queue)
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        """Recovers the jobs of dead workers. Does RQ's own maintenance as often as RQ does.
+
+        An error of one step is logged, and the others go on. Raises the error of an outage.
+        """
         self._maintained_at = time.monotonic()
+        for queue in self.queues:
+            self._maintain(self._recovery.take_back_started_jobs, queue)
+            self._maintain(self._recovery.put_back_unstarted_jobs, queue)
+        if _is_past(self._cleaned_at, self.maintenance_interval):
+            self._cleaned_at = time.monotonic()
+            self._maintain(super().run_maintenance_tasks)
+
+    def _maintain(self, step: Callable[..., None], *args: Any) -> None:
+        try:
+            step(*args)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            self.log.exception("Worker %s: a step of the maintenance failed", self.name)
 
     # --- Taking a batch ---
 
@@ -168,22 +232,29 @@ class BatchWorker(RecordingWorker):
         """Takes the next batch and returns its first job. Returns `None` if the worker is to stop.
 
         A worker stops on request, after its last job, after `max_idle_time` seconds without one, or, if `timeout` is
-        `None`, as soon as its queues are empty.
+        `None`, as soon as its queues are empty. It waits for the end of an outage. It also goes on after other errors,
+        such as a damaged queue: it could not do better after a restart.
         """
         idle_since = time.monotonic()
-        pause = 1.0
         while not self._stop_requested and self._jobs_left:
             try:
-                if self.should_run_maintenance_tasks:
+                if self._needs_maintenance:
                     self.run_maintenance_tasks()
                 self._batch = self._take()
+                if self._batch is None and self._state != WorkerStatus.IDLE:
+                    self.set_state(WorkerStatus.IDLE)
                 if self._batch is None and timeout is not None:
                     self._batch = self._wait()
-            except (redis.ConnectionError, redis.TimeoutError) as error:
-                self.log.error("Worker %s: no connection to Redis (%s), trying again", self.name, error)
-                time.sleep(pause)
-                pause = min(pause * self.exponential_backoff_factor, self.max_connection_wait_time)
+            except Exception as error:
+                if is_outage(error):
+                    self._outages.log.failed(error)
+                elif timeout is None:
+                    raise
+                else:
+                    self.log.exception("Worker %s: cannot take jobs; trying again", self.name)
+                self._outages.pause()
                 continue
+            self._outages.succeeded()
             if self._batch is not None:
                 return self._batch.members[0].job, self._batch.queue
             if timeout is None or (max_idle_time is not None and time.monotonic() - idle_since >= max_idle_time):
@@ -207,8 +278,8 @@ class BatchWorker(RecordingWorker):
             popped = self.connection.blpop([queue.key for queue in self._ordered_queues], BLOCK_SECONDS)
             if popped is None:
                 return None
-            queue = next(q for q in self._ordered_queues if q.key == as_text(popped[0]))
-            job_id = as_text(popped[1])
+            queue = next(q for q in self._ordered_queues if q.key.encode() == popped[0])
+            job_id = cast(bytes, popped[1])
             self.connection.rpush(queue.intermediate_queue_key, job_id)
         return self._taker.take(queue, self._jobs_left, first=job_id) if job_id else None
 
@@ -221,17 +292,41 @@ class BatchWorker(RecordingWorker):
             batch = Batch(queue, [TakenJob(job, deaths=0)], None)
         self._jobs_left -= len(batch.members)
         try:
-            with self.context([member.job for member in batch.members]):
+            with self._entered_context([member.job for member in batch.members]):
                 if batch.batching is None:
                     self._run_ordinary(batch.members[0].job, queue)
                 else:
                     self._run(batch, batch.batching)
         except SystemExit:  # a second signal
-            number = self._bookkeeper.put_back(queue, batch.members)
-            self.log.warning("Worker %s: put %d unfinished jobs back", self.name, number)
+            self._put_back(batch)
             raise
+        except StopRequested:
+            raise
+        except Exception as error:
+            # An error of a job is recorded and does not come here. Recovery runs the jobs of this batch again.
+            self.log.error("Worker %s: could not record its batch", self.name, exc_info=not is_outage(error))
+            self.executions.clear()
+            self._maintained_at = None
         finally:
             self._heartbeat.expect_end_within(None)
+
+    def _put_back(self, batch: Batch) -> None:
+        try:
+            number = self._bookkeeper.put_back(batch.queue, batch.members)
+        except redis.RedisError as error:
+            self.log.warning("Worker %s: could not put its jobs back (%s); recovery will", self.name, error)
+        else:
+            self.log.warning("Worker %s: put %d unfinished jobs back", self.name, number)
+
+    @contextlib.contextmanager
+    def _entered_context(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Enters `context`. An error there does not keep the jobs from running."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.context(jobs))
+            except Exception:
+                self.log.exception("Worker %s: the context of its jobs cannot be entered", self.name)
+            yield
 
     def _run_ordinary(self, job: Job, queue: Queue) -> None:
         """Runs a single job as RQ does."""
@@ -262,7 +357,7 @@ class BatchWorker(RecordingWorker):
         ended = now()
         failures = self._record(batch.queue, batch.members, outcomes, ended)
         if self._state != WorkerStatus.IDLE:
-            self.set_state(WorkerStatus.IDLE)
+            self._outages.retry(lambda: self.set_state(WorkerStatus.IDLE))
         bookkeeping += watch.lap()
 
         self._rate.observe(len(batch.members), run + bookkeeping)
@@ -280,14 +375,16 @@ class BatchWorker(RecordingWorker):
         # If the call raises, each job runs once more: any of them may take its time as often as there are attempts.
         attempts = len(batch.members) + 1
         seconds = [self.get_heartbeat_ttl(member.job) * attempts for member in batch.members]
-        cancelled, not_ours = retry_on_disconnect(
-            self.connection,
-            lambda: self._bookkeeper.start(batch.queue, batch.members, seconds=seconds, worker_ttl=TTL_SECONDS),
+        cancelled, not_ours = self._outages.retry(
+            lambda: self._bookkeeper.start(batch.queue, batch.members, seconds=seconds, worker_ttl=TTL_SECONDS)
         )
         batch.members = [member for member in batch.members if member.job not in (*cancelled, *not_ours)]
         if cancelled:
             metrics.JOBS.labels("dropped").inc(len(cancelled))
-            self.handle_dropped(cancelled)
+            try:
+                self.handle_dropped(cancelled)
+            except Exception:
+                self.log.exception("Worker %s: the handler of dropped jobs raised", self.name)
         if batch.members:
             self._state = WorkerStatus.BUSY
         for member in batch.members:

@@ -55,6 +55,13 @@ def _error(path: Path, *arguments: str) -> str:
     return str(caught.value)
 
 
+def test_removes_what_a_killed_export_has_left(path: Path, four: None) -> None:
+    for name in (".cases.zip.0123abcd.part", ".cases.zip.0123abcd.part.records"):
+        path.with_name(name).touch()
+    _run(path)
+    assert [file.name for file in path.parent.iterdir()] == ["cases.zip"]
+
+
 def test_writes_an_archive_and_reports_it(path: Path, four: None) -> None:
     out, error = _run(path)
     digest = sha256(path.read_bytes()).hexdigest()

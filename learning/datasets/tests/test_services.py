@@ -246,8 +246,6 @@ def test_worker_does_not_publish_an_export_that_another_has_taken_over(
             export_write(export.pk)
 
     _at_the_end(monkeypatch, take_over)
-    # A worker that takes over removes the drafts of the killed one. This one is alive and needs its draft.
-    monkeypatch.setattr(writing, "remove_drafts", lambda _path: None)
     export_write(export.pk)
     export.refresh_from_db()
     assert export.total == len(manifest(export.path)) == 4
@@ -262,7 +260,8 @@ def test_worker_without_its_draft_does_not_fail_an_export_that_another_has_taken
 
     def take_over() -> None:
         Export.objects.update(started_at=timezone.now())
-        writing.remove_drafts(export.path)
+        for _name, file in writing.drafts(export.path.parent):
+            file.unlink()
 
     _at_picture(monkeypatch, 2, take_over)
     export_write(export.pk)
@@ -320,6 +319,7 @@ def test_removes_drafts_of_exports_that_are_not_running() -> None:
         (None, timedelta(days=2), 1, "queued"),
         ("queued", timedelta(days=2), 0, "queued"),
         ("started", timedelta(days=2), 0, "queued"),
+        ("an unknown one", timedelta(minutes=1), 1, "queued"),
         ("failed", timedelta(minutes=1), 1, "queued"),
         ("failed", timedelta(days=2), 0, "failed"),
         ("stopped", timedelta(minutes=1), 0, "failed"),
@@ -333,9 +333,12 @@ def test_recovery_follows_the_status_of_the_job(
     if status:
         export_queue.enqueue(export.pk)
         exports.connection.hset(Job.key_for(str(export.pk)), "status", status)
-        exports.connection.delete(exports.key)
+        if status != "queued":
+            exports.connection.delete(exports.key)
+        if status == "started":
+            exports.connection.zadd(exports.started_job_registry.key, {f"{export.pk}:execution": 2**40})
     assert services.exports_recover(older_than=timedelta(seconds=10)) == recovered
-    assert exports.job_ids == [str(export.pk)] * recovered
+    assert exports.job_ids == [str(export.pk)] * (recovered or status == "queued")
     assert Export.objects.get().state == state
 
 

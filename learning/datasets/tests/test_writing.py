@@ -246,3 +246,22 @@ def test_memory_grows_only_with_the_entries_of_the_archive(
         peaks.append(_peak(lambda: write(path, kind=kind)))
     assert len(manifest(path)) == 1401
     assert peaks[1] < peaks[0] + 1200 * bytes_per_picture
+
+
+def test_removes_no_draft_that_is_being_written(path: Path) -> None:
+    decided_case("cup")
+    seen: list[int] = []
+
+    def remove(progress: Progress) -> None:
+        path.with_name(f"{_draft(path).name}.records").touch()
+        writing.remove_drafts(path)
+        seen.append(len(writing.drafts(path.parent)))
+
+    writing.write(EVERYTHING, "imagefolder", path, remove)
+    assert seen and set(seen) == {2}
+    assert path.exists()
+
+
+def _draft(path: Path) -> Path:
+    (draft,) = (file for name, file in writing.drafts(path.parent) if file.suffix == ".part")
+    return draft

@@ -50,6 +50,7 @@ class Command(BaseCommand):
             selection = CaseSelection.parse(
                 since=options["since"], until=options["until"], labels=options["label"], verdicts=options["verdict"]
             )
+            writing.remove_drafts(output)  # left by a process that was killed
             written = writing.write(selection, options["format"], output, _ProgressPrinter(self.stderr))
         except RequestRejected as rejection:
             raise CommandError(rejection.message) from rejection

@@ -59,6 +59,7 @@ class Command(BaseCommand):
         preparation.prepare_secret_key()
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # until `run` stops its processes in order
         with _locked_data_folder():
+            _require_no_queue_server()
             try:
                 self.prepare()
             except KeyboardInterrupt:
@@ -213,14 +214,29 @@ def _not_ready(address: tuple[str, int] | None) -> str:
 @contextlib.contextmanager
 def _locked_data_folder() -> Any:
     """Locks the data folder against a second `manage.py up`."""
-    with (settings.DATA_DIR / "up.lock").open("w") as file:
+    with (settings.DATA_DIR / "up.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            file.seek(0)
+            process = f"process {file.read().strip()}"
             raise CommandError(
-                f"Another `manage.py up` is running on {settings.DATA_DIR}. Stop that one first."
+                f"Another `manage.py up` is running on {settings.DATA_DIR}: {process}. Stop that one first."
             ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield
+
+
+def _require_no_queue_server() -> None:
+    if not queues.is_embedded():
+        return
+    if server := embedded_valkey.running_server(settings.DATA_DIR):
+        raise CommandError(
+            f"Another queue server uses {settings.DATA_DIR}: {server}. It may be left from a `manage.py up` that was "
+            "killed. Stop it first (SIGTERM)."
+        )
 
 
 def _require_free(host: str, port: int) -> None:

@@ -18,10 +18,10 @@ for i = 6, #ARGV, 3 do
     -- The job is in the registry already if this script ran before and its reply was lost. A job that is neither there
     -- nor in the intermediate queue is not ours any more.
     local ours = redis.call('lrem', KEYS[1], -1, id) == 1 or redis.call('zscore', KEYS[2], entry)
-    local status = redis.call('hget', job, 'status')
+    local status = redis.pcall('hget', job, 'status')
     if not ours then
         not_ours[#not_ours + 1] = id
-    elseif not status or status == 'canceled' then
+    elseif type(status) ~= 'string' or status == 'canceled' then
         cancelled[#cancelled + 1] = id
     else
         local execution_key = prefix .. ':execution:' .. entry

