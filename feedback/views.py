@@ -3,7 +3,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
 
 from feedback import authors
 from feedback.forms import FeedbackForm
@@ -12,13 +13,19 @@ from feedback.services import feedback_give
 from predictions import labels
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
+from predictions.views import HttpResponseSeeOther
 
 MAX_SUGGESTIONS = 3
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
-    """Stores the submitted feedback form of the result page, and redirects to that page."""
+    """Stores the submitted feedback form of the result page, and redirects to that page.
+
+    A form with errors is shown again at this address. Loading it again without the form redirects, too.
+    """
+    if request.method != "POST":
+        return HttpResponseSeeOther(reverse("predictions:result", args=[prediction_id]))
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
     form = FeedbackForm(request.POST, request.FILES)
     if not form.is_valid():

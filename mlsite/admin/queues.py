@@ -14,6 +14,7 @@ from django.urls import URLPattern
 from django_rq.models import Dashboard
 
 from mlsite.admin.accounts import is_superuser
+from predictions import queues
 
 admin.site.unregister(Dashboard)
 
@@ -47,6 +48,8 @@ def _for_superusers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
         # django-rq redirects anonymous users to the login.
         if request.user.is_authenticated and not is_superuser(request):
             raise PermissionDenied
+        # Raises `redis.RedisError` if the queue cannot be reached. django-rq's own connections wait longer for it.
+        queues.connection().ping()
         return view(request, *args, **options)
 
     return guarded
