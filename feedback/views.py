@@ -4,7 +4,8 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
 
 from feedback import authors
 from feedback.forms import FeedbackForm
@@ -13,14 +14,20 @@ from feedback.services import feedback_give
 from predictions.admission import rate_limits
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
+from predictions.views import HttpResponseSeeOther
 
 # Rejections that the page shows at the field `expected`.
 _ABOUT_EXPECTED = frozenset({"label-is-the-answer", "words-too-long"})
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
-    """Stores the submitted feedback form of the result page, and redirects to that page."""
+    """Stores the submitted feedback form of the result page, and redirects to that page.
+
+    A form with errors is shown again at this address. Loading it again without the form redirects, too.
+    """
+    if request.method != "POST":
+        return HttpResponseSeeOther(reverse("predictions:result", args=[prediction_id]))
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
     form = FeedbackForm.submitted(request.POST, request.FILES)
     if not form.is_valid():

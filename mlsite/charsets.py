@@ -1,4 +1,4 @@
-"""Charsets in the `Content-Type` of requests."""
+"""Charsets in the `Content-Type` of requests, and characters in their cookies."""
 
 import codecs
 from collections.abc import Callable
@@ -20,6 +20,23 @@ def ignore_other_codecs(get_response: Callable[[HttpRequest], HttpResponse]) -> 
     def middleware(request: HttpRequest) -> HttpResponse:
         if not _is_for_forms(request.encoding or "ascii"):
             request.encoding = settings.DEFAULT_CHARSET
+        return get_response(request)
+
+    return middleware
+
+
+def ignore_cookies_with_nul(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware. Drops cookies with the character NUL, which a quoted cookie can express.
+
+    PostgreSQL rejects a query with one, such as the one for the session.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if "\\000" in request.META.get("HTTP_COOKIE", ""):
+            for name in [name for name, value in request.COOKIES.items() if "\x00" in value]:
+                del request.COOKIES[name]
         return get_response(request)
 
     return middleware

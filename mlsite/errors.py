@@ -1,6 +1,7 @@
 """Error responses: a page for people, problem details for the API."""
 
 import logging
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -9,6 +10,8 @@ from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooMany
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from mlsite.outages import outage
+from predictions import legacy
 from predictions.api.problems import CONTENT_TYPE, problem
 from predictions.exceptions import RequestRejected
 
@@ -18,6 +21,7 @@ MESSAGES = {
     400: "We couldn't understand the request.",
     403: "You may not do this.",
     404: "There is nothing at this address.",
+    405: "This address only takes what a form or a program sends to it. There is nothing to see here.",
     413: "The request is larger than what is accepted.",
     500: "Something went wrong on our side. The error has been logged.",
 }
@@ -40,7 +44,13 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """Answers 503 with `Retry-After` if a part of the site is unavailable, and 500 for a defect.
+
+    Django calls this while it handles an exception of a view or of a middleware.
+    """
     try:
+        if unavailable := outage(sys.exc_info()[1]):
+            return rejected(request, unavailable)
         return _answer(request, 500, "internal-error")
     except Exception:
         logger.exception("The error page could not be rendered.")
@@ -74,8 +84,22 @@ class RejectionMiddleware:
         return rejected(request, exception) if isinstance(exception, RequestRejected) else None
 
 
+def page_for_wrong_method(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware. Puts a page into a response with status 405, which Django leaves empty."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if response.status_code == 405 and not response.content:
+            response.content = _page(405, MESSAGES[405]).content
+        return response
+
+    return middleware
+
+
 def _answer(request: HttpRequest, status: int, code: str, message: str = "") -> HttpResponse:
     message = message or MESSAGES[status]
+    if request.path == legacy.PATH:
+        return legacy.failure_response(status)
     if request.path.startswith("/api/"):
         return JsonResponse(problem(status, code, message), status=status, content_type=CONTENT_TYPE)
     return _page(status, message)

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
+import redis
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -14,6 +16,9 @@ from predictions import classifiers, queues
 from worker.rq_batch.liveness import live_workers
 
 logger = logging.getLogger(__name__)
+
+LOCK_MILLISECONDS = 1000
+PROBE_KEY = "predictions:probe"
 
 
 @require_safe
@@ -33,7 +38,9 @@ def readyz(_request: HttpRequest) -> JsonResponse:
 
 def states() -> dict[str, str]:
     """Maps each part to `ok` or to the reason why it is not ready."""
-    return {name: _state(check) for name, check in CHECKS.items()}
+    found = {name: _state(check) for name, check in CHECKS.items()}
+    # The workers are listed in the queue: a queue server that hangs is asked only once.
+    return found | {"worker": _state(_worker) if found["queue"] == "ok" else "unknown: the queue is not ready"}
 
 
 def _state(check: Callable[[], None]) -> str:
@@ -52,12 +59,36 @@ class NotReady(Exception):
 
 
 def _database() -> None:
+    """Requires that rows can be written: a database that is locked, or a standby server, still answers reads."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+        if connection.vendor == "sqlite":
+            _require_write_lock(cursor)
+            return
+        cursor.execute("SHOW transaction_read_only")
+        if cursor.fetchone() != ("off",):
+            raise NotReady("read-only")
+
+
+def _require_write_lock(cursor: Any) -> None:
+    """Takes SQLite's write lock and releases it. Raises `NotReady` if another process holds it for too long."""
+    if connection.in_atomic_block:  # it has the lock
+        return
+    cursor.execute(f"PRAGMA busy_timeout = {LOCK_MILLISECONDS}")
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("ROLLBACK")
+    except OperationalError as error:
+        raise NotReady(str(error)) from error
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {settings.DATABASE_LOCK_SECONDS * 1000}")
 
 
 def _queue() -> None:
-    queues.connection().ping()
+    """Writes a key: a full server or a replica still answers reads."""
+    try:
+        queues.connection().set(PROBE_KEY, "", ex=60)
+    except redis.ResponseError as error:
+        raise NotReady(f"refuses writes ({type(error).__name__})") from error
 
 
 def _storage() -> None:
@@ -82,5 +113,4 @@ CHECKS: dict[str, Callable[[], None]] = {
     "database": _database,
     "queue": _queue,
     "storage": _storage,
-    "worker": _worker,
 }

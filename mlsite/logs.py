@@ -17,6 +17,8 @@ from django_structlog.middlewares import RequestMiddleware
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from mlsite import probes
+from mlsite.outages import outage
 from predictions import request_ids
 
 HEADER = "X-Request-ID"
@@ -24,8 +26,7 @@ HEADER = "X-Request-ID"
 # A client's id goes into logs, Redis and a header: only a short one in plain characters is accepted.
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
-# Monitoring asks for these every few seconds, and reports failures itself.
-NOT_LOGGED = ("/healthz", "/readyz", "/metrics")
+logger = structlog.get_logger(__name__)
 
 
 class RequestLogMiddleware(RequestMiddleware):
@@ -42,12 +43,20 @@ class RequestLogMiddleware(RequestMiddleware):
         response.headers[HEADER] = request_ids.current()
         # A full queue rejects thousands of requests a second: a line for each would take time from the others.
         is_overload = response.status_code in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-        if is_overload or request.path.startswith(NOT_LOGGED):
+        # Monitoring sends probes every few seconds, and reports their failures itself.
+        if is_overload or request.path in probes.PATHS:
             clear_contextvars()
             return
         elapsed = time.perf_counter() - request._started  # type: ignore[attr-defined]
         bind_contextvars(duration_ms=round(elapsed * 1000, 1))
         super().handle_response(request, response)
+
+    def _process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """Logs an outage in one line: a traceback shows only where the request noticed it."""
+        if outage(exception) is None:
+            super()._process_exception(request, exception)
+        else:
+            logger.error("request_failed", code=503, request=self.format_request(request), error=exception)
 
     @staticmethod
     def format_request(request: HttpRequest) -> str:
@@ -59,6 +68,13 @@ def drop_streaming_events(_logger: WrappedLogger, _method: str, event: EventDict
     """Keeps one line for each request: django-structlog also logs that a streamed response starts and finishes."""
     if event["event"] in {"streaming_started", "streaming_finished"}:
         raise structlog.DropEvent
+    return event
+
+
+def add_left_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Adds how many records of the same kind were left out before this one (see `mlsite.log_limits`)."""
+    if left_out := getattr(event.get("_record"), "left_out", 0):
+        event["left_out"] = left_out
     return event
 
 
@@ -78,6 +94,7 @@ def _formatter(renderer: Processor) -> structlog.stdlib.ProcessorFormatter:
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
+            add_left_out,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             structlog.processors.TimeStamper(fmt="iso"),

@@ -14,7 +14,7 @@ import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from mlsite import embedded_valkey, logs
+from mlsite import embedded_valkey, logs, probes
 from mlsite.environment import Env, boolean, database, networks, number, one_of
 from mlsite.secret_files import read_secret
 from worker.inference.engines import ENGINES, PRECISIONS
@@ -61,7 +61,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 # Probes come over plain HTTP from the same network, and must not be redirected.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_REDIRECT_EXEMPT = [rf"^{path[1:]}$" for path in probes.PATHS]
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
@@ -111,14 +111,17 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "mlsite.charsets.ignore_other_codecs",
+    "mlsite.charsets.ignore_cookies_with_nul",
     "predictions.admission.middleware.AdmissionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "mlsite.probes.HostCheckMiddleware",
+    "mlsite.errors.page_for_wrong_method",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "mlsite.errors.RejectionMiddleware",
+    "mlsite.admin.addresses.UnusableValueMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -178,13 +181,22 @@ AXES_VERBOSE = False
 DATABASES = {"default": env("DATABASE_URL", cast=database, default=database(f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))}
 DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; each thread of the web server holds one connection
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# The longest waits. A request that waits holds a thread of the web server.
+DATABASE_CONNECT_SECONDS = 5
+DATABASE_LOCK_SECONDS = 10
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # WAL lets readers work beside one writer. An immediate transaction waits for the write lock when it begins,
         # so that it cannot fail half-way with "database is locked".
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,  # seconds
+        "timeout": DATABASE_LOCK_SECONDS,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+else:
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": DATABASE_CONNECT_SECONDS,
+        "options": f"-c lock_timeout={DATABASE_LOCK_SECONDS}s",
+        **DATABASES["default"].get("OPTIONS", {}),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -297,7 +309,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"text": {"()": "mlsite.logs.text_lines"}, "json": {"()": "mlsite.logs.json_lines"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "filters": {"failures": {"()": "mlsite.log_limits.FailureFilter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["failures"]}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # The request middleware logs each request, and a failure with its traceback.
     # mlsite/logins.py logs what django-axes logs in several lines.

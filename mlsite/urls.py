@@ -2,12 +2,14 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from feedback import legacy as feedback_legacy
 from feedback.api import FeedbackView
 from mlsite import health, metrics
+from mlsite.admin.addresses import view_on_site
 from mlsite.admin.status import status_page
+from mlsite.schema import SchemaView
 from predictions import legacy as predictions_legacy
 from predictions.api import views as api
 from predictions.api.labels import LabelsView
@@ -18,7 +20,7 @@ api_urls = [
     path("feedback", FeedbackView.as_view(), name="feedback"),
     path("labels", LabelsView.as_view(), name="labels"),
     path("models", api.ModelsView.as_view(), name="models"),
-    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("schema", SchemaView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
 ]
 
@@ -32,6 +34,7 @@ urlpatterns = [
     path("", include("feedback.urls")),
     path("", include((legacy_urls, "old"))),
     path("api/", include((api_urls, "api"))),
+    path("admin/r/<path:content_type_id>/<path:object_id>/", admin.site.admin_view(view_on_site)),
     path("admin/status/", status_page, name="status"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),

@@ -1,5 +1,7 @@
 """The exception for requests that are not accepted."""
 
+UNAVAILABLE_SECONDS = 5  # how soon to try again while a part of the site is unavailable
+
 
 class RequestRejected(Exception):
     """A request, or a part of it, is not accepted.
@@ -18,3 +20,12 @@ class RequestRejected(Exception):
     @property
     def headers(self) -> dict[str, str]:
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+
+def unavailable(part: str) -> RequestRejected:
+    """Returns the rejection of a request that needs a part of the site that is unavailable.
+
+    `part` is `database`, `queue` or `storage`, and becomes part of the code: `queue-unavailable`.
+    """
+    message = f"The {part} is unavailable. Please try again in a moment."
+    return RequestRejected(f"{part}-unavailable", message, status=503, retry_after=UNAVAILABLE_SECONDS)

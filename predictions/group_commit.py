@@ -21,9 +21,9 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
-from predictions import announcements, classifiers, queues, request_ids
+from predictions import classifiers, queues, request_ids
 from predictions.admission import backpressure
-from predictions.exceptions import RequestRejected
+from predictions.exceptions import unavailable
 from predictions.models import Image, Prediction
 from predictions.uploads import validation as images
 
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 # The longest wait of a leader for other requests. At a hundred requests per second, two of them come within it.
 GATHER_SECONDS = 0.02
 GATHER_AT_MOST = 32
+
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 @dataclass(eq=False)
@@ -91,11 +93,18 @@ class GroupCommit:
     def _lead(self) -> None:
         """Writes all pending predictions. The first request that came meanwhile becomes the next leader."""
         writes: list[PendingWrite] = []
+        failure: Exception = RuntimeError("the prediction was not stored")
         try:
             writes = self._gather()
             self._commit(writes)
+            for error in {write.error for write in writes if isinstance(write.error, DATABASE_AWAY)}:
+                failure = error
+                writes += self._take_pending()  # they would wait just as long, in vain
+        except Exception as error:
+            failure = error
+            raise
         finally:  # after any exception: no write may pass for a success, and no request may wait forever
-            _finish([write for write in writes if not write.is_done], RuntimeError("the prediction was not stored"))
+            _finish([write for write in writes if not write.is_done], failure)
             with self._changed:
                 self._has_leader = bool(self._pending)
                 next_leader = self._pending[:1]
@@ -107,6 +116,10 @@ class GroupCommit:
             self._changed.wait_for(
                 lambda: not self._expected or len(self._pending) >= GATHER_AT_MOST, timeout=GATHER_SECONDS
             )
+            return self._take_pending()
+
+    def _take_pending(self) -> list[PendingWrite]:
+        with self._changed:
             writes, self._pending = self._pending, []
             return writes
 
@@ -114,7 +127,7 @@ class GroupCommit:
         try:
             with transaction.atomic():
                 self._insert(writes)
-        except (OperationalError, InterfaceError) as error:  # the database is away or locked: the same for all
+        except DATABASE_AWAY as error:  # or locked: the same for all
             _finish(writes, error)
             return
         except Exception as error:  # noqa: BLE001 - belongs to the request that caused it, not only to the leader
@@ -152,13 +165,8 @@ class GroupCommit:
         try:
             queues.enqueue(*map(str, ids), request_ids={str(write.prediction.id): write.request_id for write in writes})
         except redis.RedisError as error:
-            logger.exception("Could not queue %d predictions.", len(ids))
-            rejection = RequestRejected(
-                Prediction.QUEUE_UNAVAILABLE,
-                "The queue cannot be reached. Please try again in a moment.",
-                status=503,
-                retry_after=5,
-            )
+            logger.error("Could not queue %d predictions: %s", len(ids), error)
+            rejection = unavailable("queue")
             rejection.__cause__ = error
             Prediction.objects.waiting().filter(pk__in=ids).update(
                 state=Prediction.State.FAILED,
@@ -166,8 +174,7 @@ class GroupCommit:
                 error=rejection.message,
                 finished_at=timezone.now(),
             )
-            announcements.announce(dict.fromkeys(ids))
-            _finish(writes, rejection)
+            _finish(writes, rejection)  # nobody else waits for these predictions yet
         else:
             backpressure.load.add_enqueued(len(ids))
             _finish(writes)

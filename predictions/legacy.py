@@ -14,6 +14,7 @@ from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.uploads import validation as images
 
+PATH = "/predict"
 ALLOWED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif"})
 
 
@@ -46,7 +47,12 @@ def predict(request: HttpRequest) -> JsonResponse:
 
 
 def rejection_response(_request: HttpRequest, rejection: RequestRejected) -> JsonResponse:
-    return _response(status=rejection.status if rejection.status in {429, 503} else 400, headers=rejection.headers)
+    return failure_response(rejection.status, rejection.headers)
+
+
+def failure_response(status: int, headers: dict[str, str] | None = None) -> JsonResponse:
+    """Returns the response to a request that failed. These clients know 400 as the status of all their own errors."""
+    return _response(status=status if status == 429 or status >= 500 else 400, headers=headers)
 
 
 def _response(

@@ -30,8 +30,9 @@ RESULT_TTL = 60  # seconds that Redis keeps a successful job: one kilobyte each,
 _RETRY = JobRetry(max=ATTEMPTS - 1)
 _ON_FAILURE = Callback("predictions.jobs.record_failure")
 
-CONNECT_SECONDS = 2
-ANSWER_SECONDS = 3
+# A request asks the queue at most twice, so a queue server that hangs holds it for at most twice this time.
+CONNECT_SECONDS = 1
+ANSWER_SECONDS = 1
 
 # Statuses of jobs that were stopped or cancelled outside the site, in RQ's dashboard for example.
 GIVEN_UP = frozenset({JobStatus.STOPPED.value, JobStatus.CANCELED.value})
@@ -48,12 +49,13 @@ SEARCHED_JOBS = 100_000  # a longer queue is not searched for single jobs
 def queue() -> Queue:
     """Returns the queue. One object serves the whole process, because each new one queries the server."""
     # Uploads wait for this connection. The client's defaults, seven seconds for an absent server and no limit for one
-    # that hangs, would soon block every thread of the web server.
+    # that hangs, would soon block every thread of the web server. Only a lost connection is tried again: a server that
+    # hangs would keep its client waiting each time.
     connection = redis.Redis.from_url(
         settings.REDIS_URL,
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=ANSWER_SECONDS,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 2),
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, supported_errors=(redis.ConnectionError,)),
     )
     return django_rq.get_queue(NAME, connection=connection, commit_mode="auto")
 

@@ -85,8 +85,10 @@ def _context(max_bytes: int, number_of_labels: int, *, is_delayed: bool) -> dict
 @require_safe
 @never_cache
 def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
+    backpressure.load.refresh()
     try:
-        prediction = submission.prediction_wait(prediction_id, PAGE_WAIT_SECONDS)
+        # While the queue cannot be reached, no answer comes.
+        prediction = submission.prediction_wait(prediction_id, PAGE_WAIT_SECONDS if backpressure.load.is_known else 0)
     except Prediction.DoesNotExist as error:
         raise Http404("There is no such prediction.") from error
     context: dict[str, object] = {"prediction": prediction}

@@ -27,6 +27,7 @@ from review.models import Case
 from review.selectors import cases_found
 from review.statistics import views as statistics
 from review.views import focus, grid
+from review.views.forms import row_ids
 
 
 class CaseList(ChangeList):
@@ -183,7 +184,7 @@ class CaseAdmin(ReadOnlyAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *arguments: Any, **options: Any) -> HttpResponse:
         """Redirects the admin's links to the focus view."""
-        if not object_id.isdecimal():
+        if not row_ids([object_id]):
             return super().change_view(request, object_id, *arguments, **options)
         return redirect(reverse("admin:review_case_focus", args=[object_id]))
 

@@ -169,8 +169,11 @@ def test_unknown_prediction_is_404(client: Client) -> None:
     assert client.post(f"/predictions/{uuid4()}/feedback/").status_code == 404
 
 
-def test_allows_only_post(client: Client, prediction: Prediction) -> None:
-    assert client.get(f"/predictions/{prediction.id}/feedback/").status_code == 405
+def test_address_leads_to_the_result_page_without_the_form(client: Client, prediction: Prediction) -> None:
+    """A rejected form leaves this address in the browser."""
+    response = client.get(f"/predictions/{prediction.id}/feedback/")
+    assert (response.status_code, response["Location"]) == (303, f"/predictions/{prediction.id}/")
+    assert client.put(f"/predictions/{prediction.id}/feedback/").status_code == 405
 
 
 def test_requires_csrf_token(prediction: Prediction) -> None:

@@ -8,14 +8,19 @@ from typing import Any
 
 import django_rq.admin
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django_rq.models import Dashboard
+from rq.exceptions import NoSuchJobError
 
 from mlsite.admin.accounts import is_superuser
+from predictions import queues
 
 admin.site.unregister(Dashboard)
+
+# What django-rq's views raise for a queue, a job, a worker or a scheduler that does not exist.
+NOT_FOUND = (IndexError, NoSuchJobError, ValueError, AssertionError, ImproperlyConfigured)
 
 
 @admin.register(Dashboard)
@@ -47,6 +52,11 @@ def _for_superusers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
         # django-rq redirects anonymous users to the login.
         if request.user.is_authenticated and not is_superuser(request):
             raise PermissionDenied
-        return view(request, *args, **options)
+        # Raises `redis.RedisError` if the queue cannot be reached. django-rq's own connections wait longer for it.
+        queues.connection().ping()
+        try:
+            return view(request, *args, **options)
+        except NOT_FOUND as error:
+            raise Http404 from error
 
     return guarded

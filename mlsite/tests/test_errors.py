@@ -37,3 +37,14 @@ def test_content_security_policy_allows_nothing_foreign_or_inline(client: Client
     policy = client.get("/").headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/predict", "/admin/logout/", "/admin/review/case/release/"])
+def test_wrong_method_gets_a_page_that_leads_on(lead: Client, path: str) -> None:
+    response = lead.get(path)
+    assert response.status_code == 405
+    assert "POST" in response["Allow"]
+    assert "only takes what a form or a program sends" in response.text
+    assert 'href="/"' in response.text
+    assert response["Content-Length"] == str(len(response.content))

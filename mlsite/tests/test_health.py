@@ -1,3 +1,5 @@
+import sqlite3
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -5,7 +7,7 @@ from pytest_django import Settings
 from rq import Queue
 
 from mlsite import health
-from predictions import classifiers
+from predictions import classifiers, queues
 from worker.rq_batch.liveness import LiveWorker
 
 
@@ -74,3 +76,55 @@ def test_names_an_unreachable_database_without_its_password(
     assert answer.status_code == 503
     assert answer.json()["database"] == "unreachable (ConnectionRefusedError)"
     assert "password" not in answer.text
+
+
+@pytest.mark.django_db
+def test_asks_a_queue_that_cannot_be_reached_only_once(client: Client, no_queue: None) -> None:
+    answer = client.get("/readyz").json()
+    assert answer["queue"] == "unreachable (ConnectionError)"
+    assert answer["worker"] == "unknown: the queue is not ready"
+
+
+@pytest.mark.django_db
+def test_names_a_queue_that_refuses_writes(client: Client, queue: Queue) -> None:
+    server = queues.connection()
+    assert client.get("/readyz").json()["queue"] == "ok"
+    server.config_set("maxmemory", 1)
+    try:
+        answer = client.get("/readyz")
+    finally:
+        server.config_set("maxmemory", 0)
+    assert answer.status_code == 503
+    assert answer.json()["queue"] == "refuses writes (OutOfMemoryError)"
+    server.replicaof("127.0.0.1", "1")
+    try:
+        assert client.get("/readyz").json()["queue"] == "refuses writes (ReadOnlyError)"
+    finally:
+        server.replicaof("NO", "ONE")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_names_a_locked_database(client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL has no lock for all writes")
+    monkeypatch.setattr(health, "LOCK_MILLISECONDS", 10)
+    assert client.get("/readyz").json()["database"] == "ok"
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    answer = client.get("/readyz")
+    other.close()
+    assert (answer.status_code, answer.json()["database"]) == (503, "database is locked")
+    assert client.get("/readyz").json()["database"] == "ok"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_names_a_database_that_only_reads(client: Client, queue: Queue) -> None:
+    statement = (
+        "SET default_transaction_read_only = {}" if connection.vendor == "postgresql" else "PRAGMA query_only = {}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format("on"))
+        answer = client.get("/readyz")
+        cursor.execute(statement.format("off"))
+    assert answer.status_code == 503
+    assert answer.json()["database"] != "ok"

@@ -18,7 +18,7 @@ from django.conf import settings
 from rq import Queue
 
 from predictions import queues
-from predictions.exceptions import RequestRejected
+from predictions.exceptions import RequestRejected, unavailable
 from worker.rq_batch.liveness import live_workers
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,13 @@ class QueueLoad:
     """The length of the queue and the speed of its workers, at most half a second old.
 
     One request refreshes them for all others, because a refresh costs two round trips.
+    `is_known`: whether the queue could be reached at the last refresh.
     """
 
     def __init__(self) -> None:
         self._refreshing = threading.Lock()
         self._refreshed_at: float | None = None
+        self.is_known = True
         self.length = 0
         self.workers = 0
         self.rate = 0.0  # predictions per second of all live workers; 0 if unknown
@@ -55,18 +57,22 @@ class QueueLoad:
         if self._is_fresh() or not self._refreshing.acquire(blocking=False):
             return
         try:
-            if self._is_fresh():
-                return
+            if not self._is_fresh():
+                self._read()
+        finally:
+            self._refreshing.release()
+
+    def _read(self) -> None:
+        try:
             queue = queues.queue()
             self.length = queue.count
             self.workers, self.rate = _workers_and_rate(queue)
-            self._refreshed_at = time.monotonic()
+            self.is_known = True
         except redis.RedisError as error:
-            # The request is admitted. It fails when it is queued, with an error that names the real cause.
             logger.warning("Cannot read the load of the queue: %s", error)
-            self.reset()
-        finally:
-            self._refreshing.release()
+            self.length, self.workers, self.rate, self.is_known = 0, 0, 0.0, False
+        # Also after a failure: otherwise each request would wait for a queue server that hangs.
+        self._refreshed_at = time.monotonic()
 
     def _is_fresh(self) -> bool:
         return self._refreshed_at is not None and time.monotonic() - self._refreshed_at < REFRESH_SECONDS
@@ -78,7 +84,7 @@ class QueueLoad:
     def reset(self) -> None:
         """Forgets the load, so that the next request refreshes it."""
         self._refreshed_at = None
-        self.length, self.workers, self.rate = 0, 0, 0.0
+        self.length, self.workers, self.rate, self.is_known = 0, 0, 0.0, True
 
     @property
     def is_short(self) -> bool:
@@ -173,10 +179,13 @@ retry_after_schedule = RetryAfterSchedule()
 def require_capacity(*, wait_limit: float | None, holds_thread: bool = True) -> None:
     """Raises `RequestRejected` `busy` if the queue is full or an answer might take longer than `wait_limit` seconds.
 
+    Raises `queue-unavailable` if the queue could not be reached at the last refresh.
     `wait_limit` is `None` if the client does not wait. `holds_thread` says that the request itself waits for the
     answer, and so needs a free wait slot.
     """
     load.refresh()
+    if not load.is_known:
+        raise unavailable("queue")
     if load.length >= settings.QUEUE_MAX_LENGTH:
         excess = load.length - settings.QUEUE_MAX_LENGTH + 1
         raise _busy("The queue is full.", excess / load.rate if load.rate else 10)

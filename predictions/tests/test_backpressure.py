@@ -242,10 +242,12 @@ def test_a_slow_refresh_does_not_block_other_requests(
     first.join()
 
 
-def test_admits_requests_if_the_queue_cannot_be_reached(
+def test_rejects_requests_if_the_queue_cannot_be_reached(
     client: Client, no_queue: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They fail when they are queued, with the real cause."""
-    backpressure.require_capacity(wait_limit=1)
+    """Before their body is read, and with the real cause."""
+    with pytest.raises(RequestRejected) as caught:
+        backpressure.require_capacity(wait_limit=None)
+    assert (caught.value.code, caught.value.retry_after) == ("queue-unavailable", 5)
     assert "Cannot read the load of the queue" in caplog.text
     assert _send(client).json()["code"] == "queue-unavailable"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -184,3 +185,11 @@ def test_grid_needs_permissions(cases: list[Case]) -> None:
     assert _preview(onlooker, cases).status_code == 403
     assert onlooker.post(f"{URL}decide/", {"kind": "right"}).status_code == 403
     assert Client().get(URL).status_code == 302
+
+
+@pytest.mark.parametrize("form", ["preview/", "decide/", f"{uuid4()}/undo/"])
+def test_addresses_of_forms_lead_to_the_grid_without_a_form(reviewer: Client, form: str) -> None:
+    """A login page redirects to the form's address, without what the form held."""
+    response = reviewer.get(f"{URL}{form}?predicted_label=cup")
+    assert (response.status_code, response["Location"]) == (303, f"{URL}?predicted_label=cup")
+    assert "Nothing was saved" in reviewer.get(URL).text

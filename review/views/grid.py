@@ -18,9 +18,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from predictions.exceptions import RequestRejected
+from predictions.views import HttpResponseSeeOther
 from review.bulk import REOPEN, BulkResult, cases_decide, cases_plan, cases_reopen
 from review.decisions import DecisionRequest, SeenState
 from review.expectations import expectations_of
@@ -53,10 +54,12 @@ def grid(request: HttpRequest) -> HttpResponse:
     return _grid_page(request, Filters.from_query(request.GET), request.GET.get(PAGE_FIELD, ""))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("review.decide_case", raise_exception=True)
 def preview(request: HttpRequest) -> HttpResponse:
     """Shows what a verdict would do to the selected cases. Changes nothing."""
+    if request.method != "POST":
+        return _without_form(request)
     chosen = row_ids(request.POST.getlist("case"))
     filters = Filters.from_query(request.POST)
     verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL_FIELD, ""))
@@ -94,10 +97,12 @@ def preview_page(
     )
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("review.decide_case", raise_exception=True)
 def decide(request: HttpRequest) -> HttpResponse:
     """Carries out what the preview showed, except on cases that have changed since."""
+    if request.method != "POST":
+        return _without_form(request)
     verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL_FIELD, ""))
     _require_permission(request, verdict.kind)
     try:
@@ -118,15 +123,23 @@ def decide(request: HttpRequest) -> HttpResponse:
     return redirect(_grid_address(Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("review.decide_case", raise_exception=True)
 def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
+    if request.method != "POST":
+        return _without_form(request)
     try:
         undone = bulk_undo(bulk, reviewer(request), sent_key(request))
         messages.success(request, f"Undone: {_cases(len(undone))} open again.")
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
     return redirect(_grid_address(Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
+
+
+def _without_form(request: HttpRequest) -> HttpResponse:
+    """Redirects to the grid, when a form's address is loaded without the form: after a login, for instance."""
+    messages.warning(request, "Nothing was saved, because no form was sent. Please select the cases again.")
+    return HttpResponseSeeOther(_grid_address(Filters.from_query(request.GET)))
 
 
 def _report(request: HttpRequest, result: BulkResult, done: str) -> None:
