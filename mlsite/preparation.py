@@ -37,6 +37,16 @@ def prepare_secret_key() -> None:
         settings.SECRET_KEY = kept_secret(settings.SECRET_KEY_PATH)
 
 
+def prepare_identity_key() -> None:
+    """Keeps the identity key in `DATA_DIR` if none is set, so that it outlives a change of the secret key.
+
+    Its first value is the oldest secret key: an existing site recognizes the authors that it knows.
+    """
+    if not (os.environ.get("IDENTITY_KEY") or os.environ.get("IDENTITY_KEY_FILE")):
+        first = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS][-1]
+        settings.IDENTITY_KEY = kept_secret(settings.IDENTITY_KEY_PATH, first)
+
+
 def prepare_database(report: Report) -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):

@@ -48,6 +48,14 @@ if not SECRET_KEY and sys.argv[1:2] != ["up"]:
     raise ImproperlyConfigured(
         f"SECRET_KEY is not set. Set it (or SECRET_KEY_FILE), or run `make run`, which keeps one in {DATA_DIR}."
     )
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", cast=str.strip, default=[])  # newest first
+
+# Authors of feedback, senders of pictures and the audit sample are hashed with this key. It outlives SECRET_KEY: with
+# another key nobody would be recognized again, and the sample would be drawn anew.
+IDENTITY_KEY_PATH = DATA_DIR / "identity-key"  # `manage.py up` and `manage.py prepare` create it
+IDENTITY_KEY = (
+    env("IDENTITY_KEY", default="") or read_secret(IDENTITY_KEY_PATH) or [SECRET_KEY, *SECRET_KEY_FALLBACKS][-1]
+)
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", cast=str.strip, default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", cast=str.strip, default=[])

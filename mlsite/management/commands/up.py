@@ -57,6 +57,7 @@ class Command(BaseCommand):
             _require_free(*self.address)
         preparation.prepare_data_folder()
         preparation.prepare_secret_key()
+        preparation.prepare_identity_key()
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # until `run` stops its processes in order
         with _locked_data_folder():
             try:
