@@ -25,7 +25,16 @@ class FeedbackAdmin(ReadOnlyAdmin):
     search_help_text = "label, comment, or SHA-256 of the picture"
     date_hierarchy = "created_at"
     list_per_page = 50
-    fields = ("thumbnail", "prediction_link", "verdict", "expected_label", "comment", "created_at", "mirrored_at")
+    fields = (
+        "thumbnail",
+        "prediction_link",
+        "verdict",
+        "expected_label",
+        "comment",
+        "created_at",
+        "mirrored_at",
+        "erased_at",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feedback]:
         return super().get_queryset(request).select_related("prediction")

@@ -7,7 +7,7 @@ from django.db import transaction
 from feedback import mirror
 from feedback.models import Feedback
 from feedback.signals import feedback_stored, feedback_storing
-from predictions import labels
+from predictions import erasing, labels
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 
@@ -31,9 +31,10 @@ def feedback_give(
     It replaces the earlier statement of the same author (see `authors`) about the same prediction, until a reviewer has
     decided. `wrong` and `unsure` open a case.
 
-    Raises `RequestRejected`: `no-answer` if the prediction has no answer, `label-without-wrong`, `unknown-label`,
-    `decided`.
+    Raises `RequestRejected`: `deleted`; `no-answer` if the prediction has no answer; `label-without-wrong`,
+    `unknown-label`, `decided`.
     """
+    erasing.require_not_erased(prediction)
     if not prediction.is_done:
         raise RequestRejected("no-answer", "There is no answer yet that could be right or wrong.", status=409)
     if (expected_label or expected_words) and not allows_expected(verdict):
@@ -65,7 +66,9 @@ def _store(feedback: Feedback, prediction: Prediction) -> None:
     """Stores a statement in place of its author's earlier one about the same prediction."""
     with transaction.atomic():
         # The lock serializes statements about one image, so that each is counted together with all before it.
-        Image.objects.select_for_update(no_key=True).get(pk=prediction.image_id)
+        list(Image.objects.select_for_update(no_key=True).filter(pk=prediction.image_id).values_list("pk"))
+        # Read after the lock: the picture may have been erased since, and then has another row.
+        erasing.require_not_erased(Prediction.objects.get(pk=prediction.pk))
         earlier = Feedback.objects.current().filter(prediction=prediction, author=feedback.author)
         replaced = earlier.update(is_current=False)
         feedback_storing.send(Feedback, feedback=feedback, prediction=prediction, replaces=bool(replaced))

@@ -142,6 +142,8 @@ class GroupCommit:
         rows = images.record(write.image for write in writes)
         for write in writes:
             write.prediction.image = rows[write.image.sha256]
+            if write.prediction.image is write.image:
+                _require_file(write.image)
         if settings.REUSE_ANSWERS:
             known = [write.prediction for write in writes if rows[write.image.sha256] is not write.image]
             _reuse_answers(known)
@@ -171,6 +173,16 @@ class GroupCommit:
         else:
             backpressure.load.add_enqueued(len(ids))
             _finish(writes)
+
+
+def _require_file(image: Image) -> None:
+    """Raises `RequestRejected` `busy` if the file of a new image was removed after this request had found it stored.
+
+    That happens if the same picture is erased at this moment. No other transaction can erase this new row.
+    """
+    if not image.file.storage.exists(str(image.file.name)):
+        message = "This picture was being erased at the same moment. Please send it again."
+        raise RequestRejected("busy", message, status=503, retry_after=1)
 
 
 def _finish(writes: Sequence[PendingWrite], error: Exception | None = None) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import DatabaseError, close_old_connections
 from rq.job import Job
 
-from predictions import answering, classifiers, recovery, request_ids
+from predictions import answering, classifiers, erasing, recovery, request_ids
 from worker.rq_batch import BatchWorker
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class PredictionWorker(BatchWorker):
         self._load_new_version()
         try:
             recovery.predictions_recover(older_than=RECOVER_AFTER)
+            erasing.erasures_finish()
         except DatabaseError:
             logger.exception("Recovery is postponed: the database cannot be used.")
 

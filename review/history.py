@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from predictions.exceptions import RequestRejected
+from predictions.models import Image
 from review.models import Case, Decision
 
 NOTE_MAX_LENGTH = 2000
@@ -50,14 +51,27 @@ def adding_to_history() -> Iterator[None]:
 def lock_case(case_id: int) -> tuple[Case, list[Decision]]:
     """Locks a case until the transaction ends. Returns it with its history, oldest first.
 
-    Raises `RequestRejected` `no-such-case`.
+    Raises `RequestRejected`: `no-such-case`; `erased` if the picture was erased, which nobody can judge any more.
     """
     try:
         cases = Case.objects.select_for_update(of=("self",)).select_related("claimed_by", "decided_by", "prediction")
         case = cases.get(pk=case_id)
     except Case.DoesNotExist as error:
         raise RequestRejected("no-such-case", "This case no longer exists.", status=404) from error
+    if _is_erased(case):
+        raise picture_erased()
     return case, list(case.decisions.select_related("reviewer"))
+
+
+def _is_erased(case: Case) -> bool:
+    """Returns whether the picture was erased. A case that was decided before keeps its verdict, and its state."""
+    if case.state == Case.State.DECIDED:
+        return Image.objects.filter(pk=case.image_id, file="").exists()
+    return case.state == Case.State.ERASED
+
+
+def picture_erased() -> RequestRejected:
+    return RequestRejected("erased", "The picture of this case was erased.", status=409)
 
 
 def row_with_key(history: Iterable[Decision], reviewer: User, key: UUID | None) -> Decision | None:

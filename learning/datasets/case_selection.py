@@ -125,7 +125,7 @@ class CaseSelection:
         return words + (f" until {self.until}" if self.until else "")
 
     def cases(self) -> CaseQuerySet:
-        cases = Case.objects.filter(state=Case.State.DECIDED)
+        cases = Case.objects.filter(state=Case.State.DECIDED).exclude(image__file="")  # erased pictures
         if self.since:
             cases = cases.filter(decided_at__gte=_midnight(self.since))
         if self.until:
