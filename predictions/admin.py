@@ -172,9 +172,10 @@ class ImageAdmin(ReadOnlyAdmin):
 
     def _erase(self, request: HttpRequest, images: Sequence[Image]) -> None:
         try:
-            for image in images:
-                erasing.image_erase(image.pk)
-                self.log_change(request, Image(pk=image.pk, erased_at=timezone.now()), "Erased.")
+            erasing.images_erase([image.pk for image in images])
+            # The log must not hold their hashes.
+            erased: Any = [Image(pk=image.pk, erased_at=timezone.now()) for image in images]
+            self.log_deletions(request, erased)
         except RequestRejected as rejection:
             messages.error(request, rejection.message)
         else:

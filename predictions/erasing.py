@@ -76,16 +76,24 @@ def prediction_delete(prediction_id: UUID, *, visitor: str = "") -> Kept:
     if not may_delete(prediction, visitor):
         raise RequestRejected("not-yours", "Only the browser that sent this picture can delete it.", status=403)
     chosen = Q(sender=prediction.sender) if prediction.sender else Q(pk=prediction_id)
-    return _erase(prediction.image_id, chosen, author=prediction.sender)
+    try:
+        return _erase(prediction.image_id, chosen, author=prediction.sender)
+    finally:
+        transaction.on_commit(erasures_finish, robust=True)
 
 
-def image_erase(image_id: int) -> None:
-    """Erases a picture with everything that people have sent with it and said about it.
+def images_erase(image_ids: Iterable[int]) -> None:
+    """Erases pictures with everything that people have sent with them and said about them.
 
-    Its case stays if it has a history, without the picture. Erasing again changes nothing. Raises `RequestRejected`
-    `busy` if the picture is being sent all the time.
+    Their cases stay if they have a history, without the picture. Erasing again changes nothing. Raises
+    `RequestRejected` `busy` if a picture is being sent all the time.
     """
-    _erase(image_id, Q())
+    try:
+        for image_id in image_ids:
+            _erase(image_id, Q())
+    finally:
+        # Once for all of them: the mirror may be long.
+        transaction.on_commit(erasures_finish, robust=True)
 
 
 def _erase(image_id: int, chosen: Q, author: str = "") -> Kept:
@@ -94,9 +102,7 @@ def _erase(image_id: int, chosen: Q, author: str = "") -> Kept:
         _cancel(Prediction.objects.waiting().filter(chosen, image_id=image_id).values_list("pk", flat=True))
         try:
             with transaction.atomic():
-                kept = _erase_rows(image_id, chosen, author)
-                transaction.on_commit(erasures_finish)
-                return kept
+                return _erase_rows(image_id, chosen, author)
         except _SentMeanwhile:
             continue
     message = "This picture is being sent all the time. Please try again in a moment."

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from predictions.exceptions import RequestRejected
-from predictions.models import Image
 from review.models import Case, Decision
 
 NOTE_MAX_LENGTH = 2000
@@ -58,16 +58,12 @@ def lock_case(case_id: int) -> tuple[Case, list[Decision]]:
         case = cases.get(pk=case_id)
     except Case.DoesNotExist as error:
         raise RequestRejected("no-such-case", "This case no longer exists.", status=404) from error
-    if _is_erased(case):
+    # Read after the lock, and with the rows, so that it costs no round trip.
+    rows: list[Any] = list(case.decisions.select_related("reviewer").annotate(stored_file=F("case__image__file")))
+    # A case that was decided before its picture was erased keeps its verdict, and its state.
+    if case.state == Case.State.ERASED or (rows and not rows[0].stored_file):
         raise picture_erased()
-    return case, list(case.decisions.select_related("reviewer"))
-
-
-def _is_erased(case: Case) -> bool:
-    """Returns whether the picture was erased. A case that was decided before keeps its verdict, and its state."""
-    if case.state == Case.State.DECIDED:
-        return Image.objects.filter(pk=case.image_id, file="").exists()
-    return case.state == Case.State.ERASED
+    return case, rows
 
 
 def picture_erased() -> RequestRejected:

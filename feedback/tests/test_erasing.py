@@ -78,7 +78,7 @@ def test_removal_keeps_all_other_lines_byte_by_byte(mirror_file: Path) -> None:
     prediction = stored_prediction(sender=ADA)
     _say(prediction, ADA)
     give_reports("a report")
-    erasing.image_erase(prediction.image_id)
+    erasing.images_erase([prediction.image_id])
     assert mirror_file.read_bytes() == before + b"a report\n"
     assert mirror_file.stat().st_mode & 0o777 == 0o640
 
@@ -91,7 +91,7 @@ def test_removes_lines_from_the_previous_files_too(mirror_file: Path) -> None:
     _, previous = mirror.rebuild()
     other = mirror_file.with_name("feedback.backup")
     other.write_bytes(mirror_file.read_bytes())
-    erasing.image_erase(prediction.image_id)
+    erasing.images_erase([prediction.image_id])
     assert mirror_lines() == []
     assert mirror_lines(previous) == ["never a row"]
     assert "Anna" in other.read_text(), "files of unknown origin are left alone"
@@ -101,7 +101,7 @@ def test_rebuild_does_not_bring_them_back() -> None:
     prediction = stored_prediction(sender=ADA)
     _say(prediction, ADA)
     give_reports("kept")
-    erasing.image_erase(prediction.image_id)
+    erasing.images_erase([prediction.image_id])
     assert mirror.rebuild() == (1, None)
     assert mirror_lines() == ["kept"]
 

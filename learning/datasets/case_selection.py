@@ -157,7 +157,7 @@ class CaseSelection:
 
 def label_counts() -> list[tuple[str, int]]:
     """Returns each label of the decided cases with its number of cases."""
-    decided = Case.objects.filter(state=Case.State.DECIDED).exclude(label="")
+    decided = Case.objects.filter(state=Case.State.DECIDED).exclude(label="").exclude(image__file="")
     return list(decided.values_list("label").annotate(number=Count("pk")).order_by("label"))
 
 

@@ -85,7 +85,7 @@ def test_unusable_picture_is_not_needed() -> None:
 def test_lead_erases_the_picture_of_a_decided_case() -> None:
     case = _case(CORRECTED)
     sha256, decided_at = case.image.sha256, case.decided_at
-    erasing.image_erase(case.image_id)
+    erasing.images_erase([case.image_id])
     case.refresh_from_db()
     assert not _has_file() and not Image.objects.filter(sha256=sha256).exists()
     assert (case.state, case.verdict, case.label, case.decided_at) == ("decided", "corrected", "cup", decided_at)
@@ -97,7 +97,7 @@ def test_nobody_can_change_the_case_of_an_erased_picture() -> None:
     ada = reviewer_named()
     decided, flagged = _case(RIGHT), _case(DecisionRequest("flagged", note="?"))
     for case in (decided, flagged):
-        erasing.image_erase(case.image_id)
+        erasing.images_erase([case.image_id])
         for change in (
             lambda case=case: undoing.case_reopen(case_id=case.pk, reviewer=ada),
             lambda case=case: case_decide(case_id=case.pk, reviewer=ada, verdict=RIGHT),
@@ -115,7 +115,7 @@ def test_desk_shows_the_case_of_an_erased_picture(lead: Client) -> None:
     decided, flagged = _case(RIGHT), _case(DecisionRequest("flagged", note="?"))
     for case in (decided, flagged):
         assert "Erase this picture" in lead.get(f"/admin/review/case/{case.pk}/focus/").text
-        erasing.image_erase(case.image_id)
+        erasing.images_erase([case.image_id])
         page = lead.get(f"/admin/review/case/{case.pk}/focus/").text
         assert "The picture was erased." in page
         for button in ("Erase this picture", "Reopen</button>", "Undo this", 'value="right"'):

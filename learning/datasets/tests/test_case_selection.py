@@ -134,6 +134,6 @@ def test_counts_cases_by_label(cases: dict[str, Case]) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_leaves_out_erased_pictures() -> None:
     erased, kept = decided_case("espresso"), decided_case("espresso")
-    erasing.image_erase(erased.image_id)
+    erasing.images_erase([erased.image_id])
     assert [row.sha256 for row in CaseSelection().rows()] == [kept.image.sha256]
     assert (CaseSelection().size().cases, CaseSelection().size().with_label) == (1, 1)

@@ -27,12 +27,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, pictures: list[str], **options: Any) -> None:
         try:
             images = [_image(picture) for picture in pictures]  # all of them, before the first is erased
+            if images:
+                erasing.images_erase([image.pk for image in images])
             for picture, image in zip(pictures, images, strict=True):
-                if image.is_erased:
-                    self.stdout.write(f"{picture}: erased already")
-                else:
-                    erasing.image_erase(image.pk)
-                    self.stdout.write(f"{picture}: erased")
+                self.stdout.write(f"{picture}: erased{' already' if image.is_erased else ''}")
             finished = erasing.erasures_finish()
         except RequestRejected as rejection:
             raise CommandError(rejection.message) from rejection
