@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import environ
 import structlog
@@ -166,6 +167,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,  # seconds
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
+DATABASE_ROUTERS = ["mlsite.routers.UnmanagedModelRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Queue ----------------------------------------------------------------------------------------
@@ -220,11 +222,12 @@ STATIC_ROOT = env("STATIC_DIR", cast=absolute_path, default=DATA_DIR / "static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "uploads"
 EXPORTS_DIR = DATA_DIR / "exports"
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "predictions.uploads.storage.ContentAddressedStorage"},
     # Not WhiteNoise's storage: its compression adds ten seconds to the first start.
     "staticfiles": {
         "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
+        "OPTIONS": {"directory_permissions_mode": 0o755, "file_permissions_mode": 0o644},  # no secrets, unlike the rest
     },
 }
 FILE_UPLOAD_HANDLERS = ["predictions.uploads.parser.DiscardingUploadHandler"]

@@ -68,6 +68,7 @@ class Command(BaseCommand):
 
     def prepare(self) -> None:
         try:
+            preparation.prepare_permissions(self.say)
             preparation.prepare_database(self.say)
             preparation.prepare_static_files(self.say)
             model = preparation.prepare_model(self.say)
