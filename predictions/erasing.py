@@ -72,7 +72,8 @@ def prediction_delete(prediction_id: UUID, *, visitor: str = "") -> Kept:
     """
     prediction = Prediction.objects.get(pk=prediction_id)
     if prediction.is_erased:
-        return Kept.NOTHING if prediction.image.is_erased else _kept(prediction.image, Q(pk=prediction_id))
+        with transaction.atomic():
+            return Kept.NOTHING if prediction.image.is_erased else _kept(prediction.image, Q(pk=prediction_id))
     if not may_delete(prediction, visitor):
         raise RequestRejected("not-yours", "Only the browser that sent this picture can delete it.", status=403)
     chosen = Q(sender=prediction.sender) if prediction.sender else Q(pk=prediction_id)
@@ -149,6 +150,7 @@ def _forget(predictions: PredictionQuerySet) -> None:
 
 
 def _kept(image: Image, chosen: Q) -> Kept:
+    """Returns why the file of an image stays if the chosen predictions are erased. Runs in a transaction."""
     if chosen == Q():
         return Kept.NOTHING
     if Prediction.objects.not_erased().filter(image=image).exclude(chosen).exists():
