@@ -37,8 +37,7 @@ FROM base AS runtime
 # All images use the same user id, so that they can share volumes. A new volume gets the owner of the folder on which it
 # is mounted.
 RUN groupadd --gid 10001 app && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp app \
- && install -d -o app -g app -m 0750 /data /data/models /src/feedback \
- && install -d -o app -g app -m 0700 /secrets
+ && install -d -o app -g app -m 0700 /data /data/models /src/feedback /secrets
 # MALLOC_ARENA_MAX: glibc gives every few threads a separate heap and keeps freed memory there.
 ENV DATA_DIR=/data \
     FEEDBACK_FILE=/src/feedback/feedback \

@@ -10,6 +10,8 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    if sys.argv[1:2] != ["model"]:  # models are no secret, and one user may install them for another
+        os.umask(0o077)  # rows, pictures and exports are: only the owner of this process may read what it writes
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:

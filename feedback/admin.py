@@ -34,6 +34,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
         "comment",
         "created_at",
         "mirrored_at",
+        "erased_at",
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feedback]:

@@ -8,8 +8,9 @@ from the rows.
 import fcntl
 import logging
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from filecmp import cmp
@@ -20,6 +21,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from feedback.models import Feedback
+from worker.inference.repository.files import sync
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,56 @@ def rebuild() -> tuple[int, Path | None]:
     return lines, previous
 
 
+def remove_erased() -> None:
+    """Removes the lines of erased statements from the mirror and from its previous files. Logs errors, raises none.
+
+    A removal that was interrupted is done by the next call.
+    """
+    try:
+        if not Feedback.objects.still_mirrored().exists():
+            return
+        with _lock():
+            erased = list(Feedback.objects.still_mirrored().only("pk", "created_at", "prediction_id"))
+            path: Path = settings.FEEDBACK_FILE.resolve()
+            for file in (path, *_previous(path)):
+                _remove_lines(file, {statement.mirror_start.encode() for statement in erased})
+            Feedback.objects.filter(pk__in=[statement.pk for statement in erased]).update(mirrored_at=None)
+    except (OSError, DatabaseError) as error:
+        logger.error("Erased lines are still in the mirror %s: %s", settings.FEEDBACK_FILE, error)
+
+
+def _previous(path: Path) -> list[Path]:
+    """Returns the files that rebuilds have kept."""
+    return [file for file in path.parent.glob(f"{path.name}.*") if _PREVIOUS.fullmatch(file.name[len(path.name) :])]
+
+
+_PREVIOUS = re.compile(r"\.\d{8}T\d{6}\.\d{6}")
+
+
+def _remove_lines(path: Path, starts: Collection[bytes]) -> None:
+    """Writes the file again without the lines that begin with one of `starts`. Keeps all others byte by byte."""
+    if not path.exists():
+        return
+    length = max(map(len, starts))  # all are equally long
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with path.open("rb") as old, new.open("wb") as file:
+            removed = 0
+            for line in old:
+                if line[:length] in starts:
+                    removed += 1
+                else:
+                    file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        if removed:
+            _keep_owner(path, new)
+            new.replace(path)
+            sync(path.parent)
+    finally:
+        new.unlink(missing_ok=True)
+
+
 @contextmanager
 def _lock() -> Iterator[None]:
     """Keeps every other process from writing the mirror.
@@ -96,7 +148,7 @@ def _append_line(path: Path, line: str) -> None:
 def _write_rows(path: Path) -> tuple[int, list[int]]:
     """Writes the line of each row. Returns the number of lines, and the ids of the rows that are not marked yet."""
     lines, not_marked = 0, []
-    rows = Feedback.objects.select_related("prediction__image").order_by("pk")
+    rows = Feedback.objects.filter(erased_at__isnull=True).select_related("prediction__image").order_by("pk")
     with path.open("wb") as file:
         for feedback in rows.iterator(chunk_size=CHUNK):
             file.write(f"{feedback.mirror_line}\n".encode())
@@ -114,11 +166,15 @@ def _replace(path: Path, new: Path) -> Path | None:
     if path.exists():
         if cmp(path, new, shallow=False):
             return None
-        # A rebuild by root must leave a file that the site can write.
-        owner = path.stat()
-        os.chown(new, owner.st_uid, owner.st_gid)
-        shutil.copymode(path, new)
+        _keep_owner(path, new)
         previous = path.with_name(f"{path.name}.{timezone.now():%Y%m%dT%H%M%S.%f}")
         os.link(path, previous)  # a rename would leave no mirror if the process is killed before the next line
     new.replace(path)
     return previous
+
+
+def _keep_owner(path: Path, new: Path) -> None:
+    """Gives the new file the owner and mode of the old one: root must leave a file that the site can write."""
+    owner = path.stat()
+    os.chown(new, owner.st_uid, owner.st_gid)
+    shutil.copymode(path, new)

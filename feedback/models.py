@@ -16,7 +16,11 @@ LINE_ENDS = re.compile(r"\r\n|\r|\n")
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
     def not_mirrored(self) -> "FeedbackQuerySet":
         """Statements whose line is not yet in the mirror."""
-        return self.filter(mirrored_at__isnull=True)
+        return self.filter(mirrored_at__isnull=True, erased_at__isnull=True)
+
+    def still_mirrored(self) -> "FeedbackQuerySet":
+        """Erased statements whose line may still be in the mirror."""
+        return self.filter(mirrored_at__isnull=False, erased_at__isnull=False)
 
     def current(self) -> "FeedbackQuerySet":
         """Statements that count: the newest of each author about a prediction."""
@@ -26,8 +30,9 @@ class FeedbackQuerySet(models.QuerySet["Feedback"]):
 class Feedback(models.Model):
     """One person's statement about one prediction.
 
-    A statement is never edited. If its author says something else about the same prediction, that is a new row, and the
-    earlier one is no longer current. The report of a legacy client names no prediction; it has only a comment.
+    A statement is never edited, but its words can be erased (see `receivers`). If its author says something else about
+    the same prediction, that is a new row, and the earlier one is no longer current. The report of a legacy client
+    names no prediction; it has only a comment.
     """
 
     class Verdict(models.TextChoices):
@@ -66,7 +71,12 @@ class Feedback(models.Model):
         help_text="the prediction's image: everything said about one image is counted together",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    mirrored_at = models.DateTimeField(null=True, blank=True, editable=False)
+    mirrored_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="its line is in the mirror since then"
+    )
+    erased_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="its words, author and line in the mirror are erased"
+    )
 
     objects = FeedbackQuerySet.as_manager()
 
@@ -103,6 +113,12 @@ class Feedback(models.Model):
             ),
             # The check of the mirror counts the few rows whose line is missing.
             models.Index(fields=["id"], condition=Q(mirrored_at__isnull=True), name="feedback_not_mirrored"),
+            # Workers ask every few seconds for the few erased statements whose line is still in the mirror.
+            models.Index(
+                fields=["id"],
+                condition=Q(mirrored_at__isnull=False, erased_at__isnull=False),
+                name="feedback_still_mirrored",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -114,6 +130,15 @@ class Feedback(models.Model):
         super().save(**options)
 
     @property
+    def mirror_start(self) -> str:
+        """The start of the line of a statement about a prediction, which is in no other line."""
+        return f'{{"at": "{self._at}", "prediction": "{self.prediction_id}", '
+
+    @property
+    def _at(self) -> str:
+        return self.created_at.isoformat(timespec="milliseconds")
+
+    @property
     def mirror_line(self) -> str:
         """The statement as one line of the mirror, without the line end.
 
@@ -123,7 +148,7 @@ class Feedback(models.Model):
         if self.prediction is None:
             return LINE_ENDS.sub(" ", self.comment)
         values = {
-            "at": self.created_at.isoformat(timespec="milliseconds"),
+            "at": self._at,
             "prediction": str(self.prediction_id),
             "image": self.prediction.image.sha256,
             "model": self.prediction.model_version,

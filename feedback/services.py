@@ -8,6 +8,7 @@ from feedback import mirror
 from feedback.expected import label_and_words
 from feedback.models import Feedback
 from feedback.signals import feedback_stored, feedback_storing
+from predictions import erasing
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 
@@ -34,9 +35,10 @@ def feedback_give(
     decided. `wrong` and `unsure` open a case. `expected` and the two fields after it: see `feedback.expected`.
     `sender`: see `authors.api_sender`.
 
-    Raises `RequestRejected`: `no-answer` if the prediction has no answer, `label-without-wrong`, `unknown-label`,
-    `words-too-long`, `label-is-the-answer`, `decided`.
+    Raises `RequestRejected`: `deleted`; `no-answer` if the prediction has no answer; `label-without-wrong`,
+    `unknown-label`, `words-too-long`, `label-is-the-answer`, `decided`.
     """
+    erasing.require_not_erased(prediction)
     if not prediction.is_done:
         raise RequestRejected("no-answer", "There is no answer yet that could be right or wrong.", status=409)
     if (expected or expected_label or expected_words) and not allows_expected(verdict):
@@ -62,7 +64,9 @@ def _store(feedback: Feedback, prediction: Prediction) -> None:
     """Stores a statement in place of its author's earlier one about the same prediction."""
     with transaction.atomic():
         # The lock serializes statements about one image, so that each is counted together with all before it.
-        Image.objects.select_for_update(no_key=True).get(pk=prediction.image_id)
+        list(Image.objects.select_for_update(no_key=True).filter(pk=prediction.image_id).values_list("pk"))
+        # Read after the lock: the picture may have been erased since, and then has another row.
+        erasing.require_not_erased(Prediction.objects.get(pk=prediction.pk))
         earlier = Feedback.objects.current().filter(prediction=prediction, author=feedback.author)
         replaced = earlier.update(is_current=False)
         feedback_storing.send(Feedback, feedback=feedback, prediction=prediction, replaces=bool(replaced))

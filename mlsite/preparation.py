@@ -1,6 +1,7 @@
 """The steps before the processes start. Each step does nothing if its work is done already."""
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -25,17 +26,44 @@ def prepare_data_folder() -> None:
     """Creates `DATA_DIR`. Raises `ImproperlyConfigured` if nothing can be written there."""
     path: Path = settings.DATA_DIR
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(f"DATA_DIR: cannot create the folder {path}: {error.strerror}.") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise ImproperlyConfigured(f"DATA_DIR: the folder {path} is not writable.")
 
 
+def prepare_permissions(report: Report) -> None:
+    """Makes `DATA_DIR` and the files of SQLite private, which earlier releases created readable for everybody."""
+    paths = [Path(settings.DATA_DIR)]
+    if connection.vendor == "sqlite":
+        database = str(connection.settings_dict["NAME"])
+        paths += [Path(database + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
+    for path in paths:
+        if not path.exists() or not (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+            continue
+        try:
+            path.chmod(mode & ~0o077)
+        except OSError as error:
+            report(f"Permissions: other users of this machine may read {path}: {error.strerror}")
+        else:
+            report(f"Permissions: {path} is for its owner only now; its mode was {mode:o}")
+
+
 def prepare_secret_key() -> None:
     """Generates a secret key in `DATA_DIR` if none is set; it outlives restarts, and other commands find it there."""
     if not (os.environ.get("SECRET_KEY") or os.environ.get("SECRET_KEY_FILE")):
         settings.SECRET_KEY = kept_secret(settings.SECRET_KEY_PATH)
+
+
+def prepare_identity_key() -> None:
+    """Keeps the identity key in `DATA_DIR` if none is set, so that it outlives a change of the secret key.
+
+    Its first value is the oldest secret key: an existing site recognizes the authors that it knows.
+    """
+    if not (os.environ.get("IDENTITY_KEY") or os.environ.get("IDENTITY_KEY_FILE")):
+        first = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS][-1]
+        settings.IDENTITY_KEY = kept_secret(settings.IDENTITY_KEY_PATH, first)
 
 
 def prepare_database(report: Report) -> None:

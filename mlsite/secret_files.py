@@ -22,22 +22,26 @@ DATABASE_HOST = "postgres"
 
 def read_secret(path: Path) -> str:
     """The secret in this file, or an empty string if the file does not exist."""
+    variable = path.name.upper().replace("-", "_")
     try:
         secret = path.read_text().strip()
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        raise ImproperlyConfigured(f"SECRET_KEY is not set, and {path} cannot be read: {error.strerror}.") from error
+        raise ImproperlyConfigured(f"{variable} is not set, and {path} cannot be read: {error.strerror}.") from error
     if not secret:
-        raise ImproperlyConfigured(f"SECRET_KEY is not set, and {path} is empty: remove it.")
+        raise ImproperlyConfigured(f"{variable} is not set, and {path} is empty: remove it.")
     return secret
 
 
-def kept_secret(path: Path) -> str:
-    """The secret in this file. Generates it if the file does not exist; only the owner can read the file."""
+def kept_secret(path: Path, first: str = "") -> str:
+    """The secret in this file. If the file does not exist, it is created with `first`, or else a generated secret.
+
+    Only the owner can read the file.
+    """
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(50) + "\n")
+            file.write((first or secrets.token_urlsafe(50)) + "\n")
     except FileExistsError:
         pass  # an earlier start generated it
     return read_secret(path)

@@ -8,6 +8,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import environ
 import structlog
@@ -49,6 +50,14 @@ if not SECRET_KEY and sys.argv[1:2] != ["up"]:
     raise ImproperlyConfigured(
         f"SECRET_KEY is not set. Set it (or SECRET_KEY_FILE), or run `make run`, which keeps one in {DATA_DIR}."
     )
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", cast=str.strip, default=[])  # newest first
+
+# Authors of feedback, senders of pictures and the audit sample are hashed with this key. It outlives SECRET_KEY: with
+# another key nobody would be recognized again, and the sample would be drawn anew.
+IDENTITY_KEY_PATH = DATA_DIR / "identity-key"  # `manage.py up` and `manage.py prepare` create it
+IDENTITY_KEY = (
+    env("IDENTITY_KEY", default="") or read_secret(IDENTITY_KEY_PATH) or [SECRET_KEY, *SECRET_KEY_FALLBACKS][-1]
+)
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", cast=str.strip, default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", cast=str.strip, default=[])
@@ -198,6 +207,7 @@ else:
         "options": f"-c lock_timeout={DATABASE_LOCK_SECONDS}s",
         **DATABASES["default"].get("OPTIONS", {}),
     }
+DATABASE_ROUTERS = ["mlsite.routers.UnmanagedModelRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Queue ----------------------------------------------------------------------------------------
@@ -261,11 +271,12 @@ STATIC_ROOT = env("STATIC_DIR", cast=absolute_path, default=DATA_DIR / "static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "uploads"
 EXPORTS_DIR = DATA_DIR / "exports"
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "predictions.uploads.storage.ContentAddressedStorage"},
     # Not WhiteNoise's storage: its compression adds ten seconds to the first start.
     "staticfiles": {
         "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
+        "OPTIONS": {"directory_permissions_mode": 0o755, "file_permissions_mode": 0o644},  # no secrets, unlike the rest
     },
 }
 FILE_UPLOAD_HANDLERS = ["predictions.uploads.parser.DiscardingUploadHandler"]

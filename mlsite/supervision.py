@@ -34,6 +34,7 @@ def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path
         "nodaemon=true\n"
         "silent=true\n"  # logs to its file only: if we are killed, a pipe to us would break and end it
         f"logfile={_escaped(log_folder / 'supervisord.log')}\n"
+        "umask=077\n"
         f"pidfile={_escaped(log_folder / 'supervisord.pid')}\n"
     ]
     for program in programs:

@@ -17,6 +17,7 @@ from predictions.api.labels import LabelsView
 api_urls = [
     path("predict", api.PredictView.as_view(), name="predict"),
     path("predictions/<uuid:prediction_id>", api.PredictionView.as_view(), name="prediction"),
+    path("predictions/<uuid:prediction_id>/cancel", api.CancelView.as_view(), name="cancel"),
     path("feedback", FeedbackView.as_view(), name="feedback"),
     path("labels", LabelsView.as_view(), name="labels"),
     path("models", api.ModelsView.as_view(), name="models"),

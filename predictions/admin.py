@@ -1,17 +1,28 @@
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 
+from predictions import erasing
+from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]  # generic in its type stubs only
 else:
     ModelAdmin = admin.ModelAdmin
+
+
+MAX_ERASED = 100  # pictures at once
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -25,6 +36,15 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+def erase_redirect(request: HttpRequest, image_ids: Iterable[int]) -> HttpResponse | None:
+    """Redirects to the page that asks whether to erase these images. For the actions of the admin's lists."""
+    ids = list(image_ids)
+    if len(ids) > MAX_ERASED:
+        messages.error(request, f"At most {MAX_ERASED} pictures at once.")
+        return None
+    return redirect(f"{reverse('admin:predictions_image_erase')}?{urlencode([('id', pk) for pk in ids])}")
 
 
 def thumbnail_html(prediction: Prediction) -> str:
@@ -69,6 +89,7 @@ class PredictionAdmin(ReadOnlyAdmin):
                     "started_at",
                     "finished_at",
                     "expires_at",
+                    "erased_at",
                     "queue_ms",
                     "decode_ms",
                     "compute_ms",
@@ -113,10 +134,52 @@ class ImageAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     list_per_page = 50
     show_full_result_count = False
+    actions = ("erase",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Image]:
         images: QuerySet[Image] = super().get_queryset(request)
         return images.annotate(prediction_count=Count("predictions"))
+
+    def get_urls(self) -> list[URLPattern]:
+        erase = path("erase/", self.admin_site.admin_view(self.erase_view), name="predictions_image_erase")
+        return [erase, *super().get_urls()]
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("predictions.erase_image")
+
+    @admin.action(description="Erase…", permissions=["erase"])
+    def erase(self, request: HttpRequest, images: QuerySet[Image]) -> HttpResponse | None:
+        return erase_redirect(request, images.values_list("pk", flat=True))
+
+    def erase_view(self, request: HttpRequest) -> HttpResponse:
+        """GET asks whether to erase the images that `id` names; POST erases them."""
+        if not self.has_erase_permission(request):
+            raise PermissionDenied
+        ids = {
+            int(text) for text in request.GET.getlist("id") if text.isascii() and text.isdecimal() and len(text) < 19
+        }
+        images = list(Image.objects.filter(pk__in=ids, erased_at__isnull=True).order_by("pk")[:MAX_ERASED])
+        if request.method == "POST":
+            self._erase(request, images)
+            return redirect("admin:predictions_image_changelist")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Erase pictures",
+            "opts": self.opts,
+            "images": [(image, image.predictions.first()) for image in images],
+        }
+        return TemplateResponse(request, "admin/predictions/image/erase.html", context)
+
+    def _erase(self, request: HttpRequest, images: Sequence[Image]) -> None:
+        try:
+            erasing.images_erase([image.pk for image in images])
+            # The log must not hold their hashes.
+            erased: Any = [Image(pk=image.pk, erased_at=timezone.now()) for image in images]
+            self.log_deletions(request, erased)
+        except RequestRejected as rejection:
+            messages.error(request, rejection.message)
+        else:
+            messages.success(request, f"Erased pictures: {len(images)}.")
 
     @admin.display(description="SHA-256", ordering="sha256")
     def short_sha256(self, image: Image) -> str:

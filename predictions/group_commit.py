@@ -23,7 +23,7 @@ from structlog.contextvars import bind_contextvars
 
 from predictions import classifiers, queues, request_ids
 from predictions.admission import backpressure
-from predictions.exceptions import unavailable
+from predictions.exceptions import RequestRejected, unavailable
 from predictions.models import Image, Prediction
 from predictions.uploads import validation as images
 
@@ -155,6 +155,8 @@ class GroupCommit:
         rows = images.record(write.image for write in writes)
         for write in writes:
             write.prediction.image = rows[write.image.sha256]
+            if write.prediction.image is write.image:
+                _require_file(write.image)
         if settings.REUSE_ANSWERS:
             known = [write.prediction for write in writes if rows[write.image.sha256] is not write.image]
             _reuse_answers(known)
@@ -178,6 +180,16 @@ class GroupCommit:
         else:
             backpressure.load.add_enqueued(len(ids))
             _finish(writes)
+
+
+def _require_file(image: Image) -> None:
+    """Raises `RequestRejected` `busy` if the file of a new image was removed after this request had found it stored.
+
+    That happens if the same picture is erased at this moment. No other transaction can erase this new row.
+    """
+    if not image.file.storage.exists(str(image.file.name)):
+        message = "This picture was being erased at the same moment. Please send it again."
+        raise RequestRejected("busy", message, status=503, retry_after=1)
 
 
 def _finish(writes: Sequence[PendingWrite], error: Exception | None = None) -> None:

@@ -16,8 +16,17 @@ def image_path(image: "Image", file_name: str) -> str:
     return f"images/{image.sha256[:2]}/{image.sha256}.{image.format.lower()}"
 
 
+class ImageQuerySet(models.QuerySet["Image"]):
+    def being_erased(self) -> "ImageQuerySet":
+        """Erased images whose files may still be stored; see `erasing`."""
+        return self.filter(erased_at__isnull=False).exclude(file="")
+
+
 class Image(models.Model):
-    """One distinct picture, identified by the SHA-256 of its bytes. It is stored once, however often it is sent."""
+    """One distinct picture, identified by the SHA-256 of its bytes. It is stored once, however often it is sent.
+
+    An erased picture leaves a row without file and hash for its predictions and its case; see `erasing`.
+    """
 
     class Format(models.TextChoices):
         JPEG = "JPEG"
@@ -32,14 +41,28 @@ class Image(models.Model):
     height = models.PositiveIntegerField(help_text="pixels, as stored (before any EXIF rotation)")
     byte_size = models.PositiveIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
+    erased_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ImageQuerySet.as_manager()
 
     class Meta:
+        permissions: ClassVar = [("erase_image", "Can erase pictures")]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(width__gt=0, height__gt=0), name="image_has_pixels"),
         ]
+        indexes: ClassVar = [
+            # the few images whose erasure is not finished: workers ask for them every few seconds
+            models.Index(fields=["id"], condition=Q(erased_at__isnull=False) & ~Q(file=""), name="image_being_erased"),
+        ]
 
     def __str__(self) -> str:
+        if self.is_erased:
+            return f"erased picture {self.pk}"
         return f"{self.sha256[:12]} ({self.format}, {self.width} x {self.height})"
+
+    @property
+    def is_erased(self) -> bool:
+        return self.erased_at is not None
 
     @property
     def content_type(self) -> str:
@@ -50,6 +73,9 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
     def waiting(self) -> "PredictionQuerySet":
         """Queued and running predictions."""
         return self.filter(state__in=Prediction.WAITING)
+
+    def not_erased(self) -> "PredictionQuerySet":
+        return self.filter(erased_at__isnull=True)
 
     def update_each(self, columns: Mapping[uuid.UUID, Mapping[str, Any]]) -> list[uuid.UUID]:
         """Sets different values in each of these rows, for the same columns. Returns the ids of the updated rows.
@@ -114,6 +140,14 @@ class Prediction(models.Model):
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     source = models.CharField(max_length=4, choices=Source)
     file_name = models.CharField(max_length=255, blank=True, help_text="as uploaded; for display only")
+    sender = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="the visitor who sent it; see `visitors`",
+    )
 
     label = models.CharField(max_length=200, blank=True)
     score = models.FloatField(null=True, blank=True, help_text="probability of the label, 0 to 1")
@@ -128,6 +162,9 @@ class Prediction(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True, help_text="the answer is discarded after this time")
     decode_ms = models.FloatField(null=True, blank=True)
     compute_ms = models.FloatField(null=True, blank=True)
+    erased_at = models.DateTimeField(
+        null=True, blank=True, help_text="deleted by its sender, or erased with its picture; see `erasing`"
+    )
 
     objects = PredictionQuerySet.as_manager()
 
@@ -177,6 +214,10 @@ class Prediction(models.Model):
     @property
     def is_waiting(self) -> bool:
         return self.state in self.WAITING
+
+    @property
+    def is_erased(self) -> bool:
+        return self.erased_at is not None
 
     @property
     def is_our_failure(self) -> bool:

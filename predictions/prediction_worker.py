@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from rq.job import Job
 
-from predictions import answering, classifiers, queues, recovery, request_ids
+from predictions import answering, classifiers, erasing, queues, recovery, request_ids
 from worker.rq_batch import BatchWorker
 
 logger = logging.getLogger(__name__)
@@ -55,5 +55,6 @@ class PredictionWorker(BatchWorker):
         classifiers.load_activated()  # without waiting for the next picture
         try:
             recovery.predictions_recover(older_than=RECOVER_AFTER)
+            erasing.erasures_finish()
         except DatabaseError:
             logger.exception("Recovery is postponed: the database cannot be used.")

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from django.core.files.uploadedfile import UploadedFile
 from django.utils import timezone
 
-from predictions import announcements
+from predictions import announcements, erasing
 from predictions.admission import backpressure, client_share
 from predictions.exceptions import RequestRejected
 from predictions.group_commit import writer
@@ -28,10 +28,12 @@ def prediction_request(
     client: str = "",
     wait_seconds: float = 0,
     expires_after: timedelta | None = None,
+    sender: str = "",
 ) -> Prediction:
     """Stores an uploaded picture, queues its prediction, and waits up to `wait_seconds` for the answer.
 
-    `client` is its network (see `client_address`), by which `client_share` counts what waits.
+    `client` is its network (see `client_address`), by which `client_share` counts what waits. `sender` is the visitor
+    who sends it, if known (see `visitors`).
 
     The returned prediction may still be waiting. Raises `RequestRejected` if the picture is not acceptable, too many
     requests wait already, or the queue cannot be reached. In the last case the prediction is stored as failed.
@@ -42,6 +44,7 @@ def prediction_request(
             prediction = Prediction(
                 id=uuid4(),
                 source=source,
+                sender=sender,
                 file_name=(upload.name or "")[:255],
                 expires_at=timezone.now() + expires_after if expires_after else None,
             )
@@ -91,7 +94,8 @@ def _with_columns(prediction: Prediction, columns: Mapping[str, Any]) -> Predict
 def prediction_cancel(prediction_id: UUID) -> Prediction:
     """Cancels a prediction that no worker has started, and returns it. Cancelling it again changes nothing.
 
-    Raises `Prediction.DoesNotExist`, and `RequestRejected` `not-cancellable` if it is running or has settled.
+    Raises `Prediction.DoesNotExist`, and `RequestRejected`: `not-cancellable` if it is running or has settled,
+    `deleted`.
     """
     cancelled = Prediction.objects.filter(pk=prediction_id, state=Prediction.State.QUEUED).update(
         state=Prediction.State.CANCELLED, finished_at=timezone.now()
@@ -99,6 +103,7 @@ def prediction_cancel(prediction_id: UUID) -> Prediction:
     if cancelled:
         announcements.announce({prediction_id: None})
     prediction = Prediction.objects.get(pk=prediction_id)
+    erasing.require_not_erased(prediction)
     if prediction.state != Prediction.State.CANCELLED:
         message = f"The prediction is {prediction.get_state_display().lower()} and cannot be cancelled any more."
         raise RequestRejected("not-cancellable", message, status=409)

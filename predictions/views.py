@@ -2,21 +2,25 @@
 
 from datetime import timedelta
 from functools import cache
+from http import HTTPStatus
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
-from django.views.decorators.cache import cache_control, never_cache
+from django.utils.cache import patch_cache_control
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from predictions import labels, queues, submission
+from predictions import erasing, labels, queues, submission, visitors
 from predictions.admission import backpressure
 from predictions.client_address import client_network
 from predictions.delays import DELAYED_SECONDS, delay
+from predictions.erasing import Kept
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.uploads import thumbnails
@@ -24,6 +28,21 @@ from predictions.uploads import validation as images
 
 # The result page waits this long for the answer, so that most pages show it at once. A page without an answer reloads.
 PAGE_WAIT_SECONDS = 3
+
+
+DELETED = {
+    Kept.NOTHING: "Your picture was deleted, with its file name and everything that was said about it.",
+    Kept.FOR_OTHERS: "Your prediction was deleted, with the file name and everything you said about it. Somebody else "
+    "has sent the same picture, so the picture itself stays for them.",
+    Kept.FOR_TRAINING: "Your prediction was deleted, with the file name and everything you said about it. A reviewer "
+    "has decided what the picture shows, so the picture itself stays for training, without anything about you.",
+}
+
+DELETED_PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" width="192" height="192" viewBox="0 0 192 192">
+<rect width="192" height="192" fill="#767676"/>
+<text x="96" y="103" text-anchor="middle" font-family="sans-serif" font-size="24" fill="#fff">Deleted</text>
+</svg>
+"""
 
 
 class HttpResponseSeeOther(HttpResponseRedirect):
@@ -39,19 +58,24 @@ def upload(request: HttpRequest) -> HttpResponse:
         return upload_page(request)
     try:
         prediction = submission.prediction_request(
-            upload=images.only_file(request), source=Prediction.Source.PAGE, client=client_network(request)
+            upload=images.only_file(request),
+            source=Prediction.Source.PAGE,
+            client=client_network(request),
+            sender=visitors.visitor(request),
         )
     except RequestRejected as rejection:
         if rejection.code != "no-file":
             return upload_page(request, rejection)
         messages.error(request, "Please choose a picture first.")
         return redirect("predictions:upload")
-    return HttpResponseSeeOther(prediction.get_absolute_url())
+    response = HttpResponseSeeOther(prediction.get_absolute_url())
+    visitors.remember(request, response)
+    return response
 
 
 def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
-    if rejection is None and not request.COOKIES and not settings.DEBUG:
-        # A request with cookies may have a message to show, so caches must keep the two pages apart.
+    if rejection is None and request.COOKIES.keys() <= {visitors.COOKIE} and not settings.DEBUG:
+        # A request with other cookies may have a message to show, so caches must keep the two pages apart.
         page = _page_without_messages(settings.UPLOAD_MAX_BYTES, len(labels.index()), is_delayed=bool(delay.reason))
         return HttpResponse(page, headers={"Vary": "Cookie"})
     # The context gets the message, not the exception: the exception's traceback holds the upload, and the context stays
@@ -91,6 +115,8 @@ def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
         prediction = submission.prediction_wait(prediction_id, PAGE_WAIT_SECONDS if backpressure.load.is_known else 0)
     except Prediction.DoesNotExist as error:
         raise Http404("There is no such prediction.") from error
+    if prediction.is_erased:
+        return render(request, "predictions/deleted.html", status=HTTPStatus.GONE)
     context: dict[str, object] = {"prediction": prediction}
     if prediction.is_waiting:
         waited = prediction.age_seconds
@@ -104,33 +130,78 @@ def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     return render(request, "predictions/result.html", context)
 
 
-@require_safe
-@cache_control(private=True, max_age=86_400, immutable=True)
-def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse:
-    """Serves the image as it was sent. Anyone who knows the prediction's address may see it."""
-    image = _image(prediction_id)
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def delete(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
+    """GET asks whether to delete the picture; POST deletes it. Only the visitor who sent it may do so."""
+    prediction = get_object_or_404(Prediction, pk=prediction_id)
+    visitor = visitors.known_visitor(request)
+    if prediction.is_erased:
+        return HttpResponseSeeOther(prediction.get_absolute_url())
+    if not erasing.is_sender(prediction, visitor):
+        raise PermissionDenied
+    if request.method != "POST":
+        return render(request, "predictions/delete_confirmation.html", {"prediction": prediction})
     try:
-        return FileResponse(image.file.open("rb"), content_type=image.content_type)
+        messages.success(request, DELETED[erasing.prediction_delete(prediction_id, visitor=visitor)])
+    except RequestRejected as rejection:
+        messages.error(request, rejection.message)
+    return HttpResponseSeeOther(prediction.get_absolute_url())
+
+
+@require_safe
+def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse | HttpResponse:
+    """Serves the image as it was sent. Anyone who knows the prediction's address may see it."""
+    image = _image(request, prediction_id)
+    if image is None:
+        return _deleted_picture()
+    try:
+        return _cached(FileResponse(image.file.open("rb"), content_type=image.content_type))
     except FileNotFoundError as error:
         raise Http404("The picture is no longer stored.") from error
 
 
 @require_safe
-@cache_control(private=True, max_age=86_400, immutable=True)
-def thumbnail(request: HttpRequest, prediction_id: UUID) -> FileResponse:
+def thumbnail(request: HttpRequest, prediction_id: UUID) -> FileResponse | HttpResponse:
     """Serves a small version for the lists of the admin.
 
     Only staff may request it, because making one costs a full decode. Others get 404, as for an unknown picture: a
     redirect to the login form is of no use to an `<img>`.
     """
-    if not (request.user.is_active and request.user.is_staff):
+    if not _is_staff(request):
         raise Http404("There is no thumbnail of this picture.")
-    image = _image(prediction_id)
+    image = _image(request, prediction_id)
+    if image is None:
+        return _deleted_picture()
     try:
-        return FileResponse(thumbnails.thumbnail(image).open("rb"), content_type=thumbnails.CONTENT_TYPE)
+        return _cached(FileResponse(thumbnails.thumbnail(image).open("rb"), content_type=thumbnails.CONTENT_TYPE))
     except (FileNotFoundError, thumbnails.NoThumbnail) as error:
         raise Http404("There is no thumbnail of this picture.") from error
 
 
-def _image(prediction_id: UUID) -> Image:
-    return get_object_or_404(Image, predictions=prediction_id)
+def _image(request: HttpRequest, prediction_id: UUID) -> Image | None:
+    """Returns the image of a prediction, or `None` if it was deleted.
+
+    If only the prediction was deleted, staff still see the picture: somebody else has sent it too, or a decision needs
+    it. Raises `Http404`.
+    """
+    prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
+    is_gone = not prediction.image.file or (prediction.is_erased and not _is_staff(request))
+    return None if is_gone else prediction.image
+
+
+def _is_staff(request: HttpRequest) -> bool:
+    return request.user.is_active and request.user.is_staff
+
+
+def _cached(response: FileResponse) -> FileResponse:
+    """Lets the browser keep a picture for a day. It never changes."""
+    patch_cache_control(response, private=True, max_age=86_400, immutable=True)
+    return response
+
+
+def _deleted_picture() -> HttpResponse:
+    """Returns 410 with a placeholder, which browsers show in place of the picture."""
+    response = HttpResponse(DELETED_PICTURE, status=HTTPStatus.GONE, content_type="image/svg+xml")
+    patch_cache_control(response, no_store=True)
+    return response

@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from predictions.admin import ReadOnlyAdmin
+from predictions.admin import ReadOnlyAdmin, erase_redirect
 from review.bulk import MAX_CASES
 from review.counting import state_counts
 from review.decisions import DecisionRequest
@@ -122,7 +122,7 @@ class CaseAdmin(ReadOnlyAdmin):
     list_select_related = ("claimed_by",)
     show_full_result_count = False
     preserve_filters = False  # the addresses have them already
-    actions = ("confirm", "accept", "unusable", "reopen")
+    actions = ("confirm", "accept", "unusable", "reopen", "erase")
 
     class Media:
         css: ClassVar = {"all": ["css/combobox.css", "review/queue.css"]}
@@ -134,6 +134,9 @@ class CaseAdmin(ReadOnlyAdmin):
 
     def has_reopen_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("review.reopen_case")
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("predictions.erase_image")
 
     # --- The queue --------------------------------------------------------------------------------
 
@@ -171,6 +174,10 @@ class CaseAdmin(ReadOnlyAdmin):
     @admin.action(description="Reopen…", permissions=["reopen"])
     def reopen(self, request: HttpRequest, cases: QuerySet[Case]) -> HttpResponse | None:
         return self._preview(request, cases, "reopen")
+
+    @admin.action(description="Erase the picture…", permissions=["erase"])
+    def erase(self, request: HttpRequest, cases: QuerySet[Case]) -> HttpResponse | None:
+        return erase_redirect(request, cases.values_list("image", flat=True))
 
     def _preview(self, request: HttpRequest, cases: QuerySet[Case], kind: str) -> HttpResponse | None:
         """Shows what the action would do; the reviewer confirms it there."""

@@ -7,10 +7,12 @@ class ReviewConfig(AppConfig):
 
     def ready(self) -> None:
         from feedback.signals import feedback_stored, feedback_storing
-        from predictions.signals import answered
+        from predictions.signals import answered, erasing, picture_needed
         from review import receivers, roles
 
         answered.connect(receivers.open_cases_for_answers)
         feedback_storing.connect(receivers.reject_feedback_after_decision)
         feedback_stored.connect(receivers.count_feedback)
+        picture_needed.connect(receivers.needs_picture)
+        erasing.connect(receivers.erase_case)
         post_migrate.connect(roles.on_post_migrate, sender=self)

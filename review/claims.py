@@ -50,16 +50,16 @@ def _first(cases: CaseQuerySet) -> int | None:
 def claim(case: Case, reviewer: User) -> bool:
     """Claims a case for `reviewer`, or renews their claim. Returns whether they have claimed it now.
 
-    Nobody can claim a decided case, or a case that somebody else has claimed. A claim that has more than half of its
-    time left is not renewed.
+    Nobody can claim a decided or an erased case, or a case that somebody else has claimed. A claim that has more than
+    half of its time left is not renewed.
     """
     now = timezone.now()
-    if case.state == Case.State.DECIDED:
+    if case.state in Case.SETTLED:
         return False
     if case.claimed_by_id == reviewer.pk and case.is_claimed_at(now + _duration() / 2):
         return True
     available = Q(claimed_by=reviewer) | Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
-    undecided = Case.objects.filter(available, pk=case.pk).exclude(state=Case.State.DECIDED)
+    undecided = Case.objects.filter(available, pk=case.pk).exclude(state__in=Case.SETTLED)
     is_claimed = bool(undecided.update(claimed_by=reviewer, claimed_until=now + _duration()))
     if is_claimed:
         case.claimed_by, case.claimed_until = reviewer, now + _duration()

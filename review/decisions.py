@@ -15,7 +15,14 @@ from django.contrib.auth.models import User
 from predictions import labels
 from predictions.exceptions import RequestRejected
 from review.claims import require_free
-from review.history import add_row, adding_to_history, lock_case, require_short_note, row_with_key
+from review.history import (
+    add_row,
+    adding_to_history,
+    lock_case,
+    picture_erased,
+    require_short_note,
+    row_with_key,
+)
 from review.models import Case, Decision, Skip
 
 LABEL_MAX_LENGTH = 200
@@ -143,12 +150,14 @@ def _is_result_of(decision: Decision, verdict: DecisionRequest) -> bool:
 
 
 def _require_unchanged(case: Case, seen: SeenState | None) -> None:
-    """Raises `RequestRejected` `decided` or `changed`."""
+    """Raises `RequestRejected` `decided`, `erased` or `changed`."""
     if case.state == Case.State.DECIDED:
         name = case.decided_by.get_username() if case.decided_by else "somebody else"
         what = f"{case.get_verdict_display()}: {case.named}" if case.named else case.get_verdict_display()
         message = f"Already decided by {name} ({what}). Your verdict wasn't saved; theirs stands."
         raise RequestRejected("decided", message, status=409)
+    if case.state == Case.State.ERASED:
+        raise picture_erased()
     if seen is not None and seen != SeenState.of(case):
         raise RequestRejected("changed", "This case has changed since you opened it. Please look again.", status=409)
 

@@ -35,6 +35,7 @@ STATES = {
     "corrected": "Corrected",
     "no-label": "No label fits",
     "unusable": "Unusable",
+    "erased": "Erased",
     "all": "All",
 }
 
@@ -191,7 +192,7 @@ _IN_STATE: dict[str, Callable[[CaseQuerySet], CaseQuerySet]] = (
         CLAIMED: lambda cases: cases.claimed(timezone.now()),
         "all": lambda cases: cases,
     }
-    | {state: lambda cases, state=state: cases.filter(state=state) for state in ("flagged", "decided")}
+    | {state: lambda cases, state=state: cases.filter(state=state) for state in ("flagged", "decided", "erased")}
     | {
         verdict: lambda cases, verdict=verdict: cases.filter(state="decided", verdict=verdict)
         for verdict in Case.Outcome.values

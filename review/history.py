@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from predictions.exceptions import RequestRejected
 from review.models import Case, Decision
@@ -50,14 +51,23 @@ def adding_to_history() -> Iterator[None]:
 def lock_case(case_id: int) -> tuple[Case, list[Decision]]:
     """Locks a case until the transaction ends. Returns it with its history, oldest first.
 
-    Raises `RequestRejected` `no-such-case`.
+    Raises `RequestRejected`: `no-such-case`; `erased` if the picture was erased, which nobody can judge any more.
     """
     try:
         cases = Case.objects.select_for_update(of=("self",)).select_related("claimed_by", "decided_by", "prediction")
         case = cases.get(pk=case_id)
     except Case.DoesNotExist as error:
         raise RequestRejected("no-such-case", "This case no longer exists.", status=404) from error
-    return case, list(case.decisions.select_related("reviewer"))
+    # Read after the lock, and with the rows, so that it costs no round trip.
+    rows: list[Any] = list(case.decisions.select_related("reviewer").annotate(stored_file=F("case__image__file")))
+    # A case that was decided before its picture was erased keeps its verdict, and its state.
+    if case.state == Case.State.ERASED or (rows and not rows[0].stored_file):
+        raise picture_erased()
+    return case, rows
+
+
+def picture_erased() -> RequestRejected:
+    return RequestRejected("erased", "The picture of this case was erased.", status=409)
 
 
 def row_with_key(history: Iterable[Decision], reviewer: User, key: UUID | None) -> Decision | None:

@@ -43,6 +43,9 @@ class Case(models.Model):
         OPEN = "open", "Open"
         DECIDED = "decided", "Decided"
         FLAGGED = "flagged", "Flagged"
+        ERASED = "erased", "Erased"  # the picture was erased before it was decided
+
+    SETTLED: ClassVar = (State.DECIDED, State.ERASED)  # nobody has to look at these cases
 
     class Outcome(models.TextChoices):
         RIGHT = "right", "Confirmed right"
@@ -119,7 +122,9 @@ class Case(models.Model):
                 | ~Q(verdict="no-label") & Q(proposed_label=""),
                 name="case_proposes_a_label_if_none_fits",
             ),
-            models.CheckConstraint(condition=Q(state__in=["open", "decided", "flagged"]), name="case_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "decided", "flagged", "erased"]), name="case_state_is_known"
+            ),
         ]
         indexes: ClassVar = [
             # the orders of the queue, and the next case of a reviewer

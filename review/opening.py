@@ -23,7 +23,7 @@ def is_sampled(sha256: str) -> bool:
     rate: float = settings.REVIEW_SAMPLE_RATE
     if not rate:
         return False
-    digest = hmac.digest(settings.SECRET_KEY.encode(), b"review-sample:" + sha256.encode(), "sha256")
+    digest = hmac.digest(settings.IDENTITY_KEY.encode(), b"review-sample:" + sha256.encode(), "sha256")
     return int.from_bytes(digest[:8], "big") < rate * 2**64
 
 

@@ -1,4 +1,4 @@
-"""Receivers of the signals of the packages below: they open cases and count feedback."""
+"""Receivers of the signals of the packages below: they open cases, count feedback, and erase."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.db import DatabaseError, transaction
 
 from feedback.models import Feedback
 from predictions.exceptions import RequestRejected
-from predictions.models import Prediction
-from predictions.signals import Answered
+from predictions.models import Image, Prediction
+from predictions.signals import Answered, Erasure
 from review import opening
 from review.models import Case
 
@@ -58,3 +58,32 @@ def count_feedback(feedback: Feedback, prediction: Prediction, **_: Any) -> None
         opening.case_count_feedback(case, feedback)
     elif feedback.verdict != Feedback.Verdict.RIGHT:
         opening.cases_open([prediction], source=Case.OpenedBy.FEEDBACK)
+
+
+def needs_picture(image: Image, **_: Any) -> bool:
+    """Receives `predictions.signals.picture_needed`: a decided label is of no use without its picture.
+
+    Locks the case until the end of the transaction.
+    """
+    case = Case.objects.select_for_update(of=("self",)).filter(image=image).first()
+    return case is not None and case.state == Case.State.DECIDED and case.label != ""
+
+
+def erase_case(image: Image, erasure: Erasure, **_: Any) -> None:
+    """Receives `predictions.signals.erasing`: takes the case of an erased picture out of the queue.
+
+    A decided case keeps its verdict. A case without any history is deleted.
+    """
+    if erasure.successor is None:
+        return
+    case = Case.objects.select_for_update(of=("self",)).filter(image=image).first()
+    if case is None:
+        return
+    if case.state == Case.State.OPEN and case.decision_count == 0:
+        case.delete()
+        return
+    case.image = erasure.successor
+    case.claimed_by = case.claimed_until = None
+    if case.state != Case.State.DECIDED:
+        case.state = Case.State.ERASED
+    case.save()

@@ -21,6 +21,7 @@ _REVIEWER: dict[tuple[str, str], tuple[str, ...]] = {
     ("review", "decision"): ("view_decision",),
 }
 _LEAD = _REVIEWER | {
+    ("predictions", "image"): ("view_image", "erase_image"),
     ("review", "case"): ("view_case", "decide_case", "reopen_case", "view_statistics"),
     ("auth", "user"): ("view_user", "add_user", "change_user"),
 }

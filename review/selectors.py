@@ -55,6 +55,7 @@ class CaseView:
     similar_cases: list[Case]
     history: list[Decision]
     has_picture: bool
+    is_erased: bool
     now: datetime
 
     @property
@@ -89,15 +90,21 @@ class CaseView:
 
     @property
     def can_decide(self) -> bool:
-        return self.may_decide and self.case.state != Case.State.DECIDED and not self.is_claimed_by_other
+        return self.may_decide and self.case.state not in Case.SETTLED and not self.is_claimed_by_other
 
     @property
     def can_undo(self) -> bool:
-        return self.may_decide and self.standing is not None and self.standing.reviewer_id == self.reviewer.pk
+        is_mine = self.standing is not None and self.standing.reviewer_id == self.reviewer.pk
+        return self.may_decide and is_mine and not self.is_erased
 
     @property
     def can_reopen(self) -> bool:
-        return self.case.state != Case.State.OPEN and self.reviewer.has_perm("review.reopen_case")
+        may_reopen = self.reviewer.has_perm("review.reopen_case")
+        return may_reopen and self.case.state != Case.State.OPEN and not self.is_erased
+
+    @property
+    def can_erase(self) -> bool:
+        return not self.is_erased and self.reviewer.has_perm("predictions.erase_image")
 
 
 def case_find(case_id: int) -> Case | None:
@@ -120,7 +127,8 @@ def case_view(case: Case, reviewer: User) -> CaseView:
         feedback=feedback,
         similar_cases=_similar_cases(case),
         history=list(case.decisions.select_related("reviewer").order_by("-number")[:MAX_HISTORY]),
-        has_picture=case.image.file.storage.exists(str(case.image.file.name)),
+        has_picture=bool(case.image.file) and case.image.file.storage.exists(str(case.image.file.name)),
+        is_erased=not case.image.file,
         now=timezone.now(),
     )
 

@@ -126,7 +126,7 @@ class CaseSelection:
         return words + (f" until {self.until}" if self.until else "")
 
     def cases(self) -> CaseQuerySet:
-        cases = Case.objects.filter(state=Case.State.DECIDED)
+        cases = Case.objects.filter(state=Case.State.DECIDED).exclude(image__file="")  # erased pictures
         if self.since:
             cases = cases.filter(decided_at__gte=_midnight(self.since))
         if self.until:
@@ -158,7 +158,7 @@ class CaseSelection:
 
 def label_counts() -> list[tuple[str, int]]:
     """Returns each label of the decided cases with its number of cases."""
-    decided = Case.objects.filter(state=Case.State.DECIDED).exclude(label="")
+    decided = Case.objects.filter(state=Case.State.DECIDED).exclude(label="").exclude(image__file="")
     return list(decided.values_list("label").annotate(number=Count("pk")).order_by("label"))
 
 

@@ -40,6 +40,13 @@ def test_prepare_reports_an_unknown_model_in_one_line(settings: Settings, tmp_pa
 
 
 @pytest.mark.django_db
+def test_prepare_reports_a_folder_without_models_in_one_line(tmp_path: Path) -> None:
+    for folder, message in ((tmp_path / "missing", "No such file or directory"), (tmp_path, "holds no model version")):
+        with pytest.raises(CommandError, match=f"^Cannot prepare: .*{message}$"):
+            call_command("prepare", "--models", str(folder))
+
+
+@pytest.mark.django_db
 def test_first_lead_shows_the_password_once() -> None:
     assert _output_of("first_lead").startswith("name lead, password ")
     assert _output_of("first_lead").startswith("A lead exists already.")

@@ -38,6 +38,31 @@ def test_generates_a_secret_key_unless_one_is_given(
     assert settings.SECRET_KEY == settings.SECRET_KEY_PATH.read_text().strip() != "given"
 
 
+def test_keeps_the_first_secret_key_as_identity_key(settings: Settings, tmp_path: Path) -> None:
+    settings.SECRET_KEY, settings.IDENTITY_KEY_PATH = "first", tmp_path / "identity-key"
+    preparation.prepare_identity_key()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "second", ["first"]
+    preparation.prepare_identity_key()
+    assert settings.IDENTITY_KEY == settings.IDENTITY_KEY_PATH.read_text().strip() == "first"
+    assert settings.IDENTITY_KEY_PATH.stat().st_mode & 0o777 == 0o600
+
+
+def test_identity_key_is_the_oldest_secret_key_of_a_site_that_changed_it(settings: Settings, tmp_path: Path) -> None:
+    settings.SECRET_KEY, settings.IDENTITY_KEY_PATH = "third", tmp_path / "identity-key"
+    settings.SECRET_KEY_FALLBACKS = ["second", "first"]
+    preparation.prepare_identity_key()
+    assert settings.IDENTITY_KEY == "first"
+
+
+def test_keeps_no_identity_key_if_one_is_given(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.IDENTITY_KEY, settings.IDENTITY_KEY_PATH = "given", tmp_path / "identity-key"
+    monkeypatch.setenv("IDENTITY_KEY", "given")
+    preparation.prepare_identity_key()
+    assert settings.IDENTITY_KEY == "given" and not settings.IDENTITY_KEY_PATH.exists()
+
+
 @pytest.mark.django_db
 def test_first_account_is_a_lead(client: Client) -> None:
     login = accounts.create_first_lead()

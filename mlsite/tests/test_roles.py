@@ -37,6 +37,7 @@ REVIEWERS = EVERYBODY | {
 }
 REVIEWERS -= LEFT_OUT
 LEADS = REVIEWERS | {
+    "predictions_image_erase",
     "review_case_reopen",
     "review_case_statistics",
     "review_case_statistics_csv",

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-REMOVED = {"SECRET_KEY", "HTTPS", "DATABASE_URL", "REDIS_URL"}
+REMOVED = {"SECRET_KEY", "IDENTITY_KEY", "HTTPS", "DATABASE_URL", "REDIS_URL"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -33,6 +33,17 @@ def test_commands_use_the_key_that_up_keeps(tmp_path: Path) -> None:
     (tmp_path / "secret-key").write_text("kept\n")
     assert _setting("SECRET_KEY", DATA_DIR=str(tmp_path)) == "kept"
     assert _setting("SECRET_KEY", DATA_DIR=str(tmp_path), SECRET_KEY="given") == "given"
+
+
+def test_identity_key_outlives_the_secret_key(tmp_path: Path) -> None:
+    data = {"DATA_DIR": str(tmp_path)}
+    assert _setting("IDENTITY_KEY", **data, SECRET_KEY="old") == "old"
+    rotated = {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": "newer, old"}
+    assert _setting("SECRET_KEY_FALLBACKS", **data, **rotated) == "['newer', 'old']"
+    assert _setting("IDENTITY_KEY", **data, **rotated) == "old"
+    (tmp_path / "identity-key").write_text("kept\n")
+    assert _setting("IDENTITY_KEY", **data, SECRET_KEY="new") == "kept"
+    assert _setting("IDENTITY_KEY", **data, SECRET_KEY="new", IDENTITY_KEY="given") == "given"
 
 
 def test_process_environment_wins_over_the_env_file(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from predictions import classifiers, submission
+from predictions import classifiers, erasing, submission, visitors
 from predictions.api.prefer import wait_seconds
 from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
@@ -69,6 +69,7 @@ class PredictView(APIView):
             202: OpenApiResponse(PredictionSerializer, description="Accepted, not answered yet."),
             (400, CONTENT_TYPE): problem_schema("No file, several files, an empty, incomplete or too complex picture."),
             (409, CONTENT_TYPE): problem_schema("The prediction was cancelled during the wait."),
+            (410, CONTENT_TYPE): problem_schema("The picture was deleted during the wait."),
             (411, CONTENT_TYPE): problem_schema("No Content-Length."),
             (413, CONTENT_TYPE): problem_schema("Too many bytes or pixels."),
             (415, CONTENT_TYPE): problem_schema("Not a picture of a known format, or not multipart/form-data."),
@@ -84,7 +85,9 @@ class PredictView(APIView):
             source=Prediction.Source.API,
             client=client_network(request._request),
             wait_seconds=wait_seconds(request.headers.get("Prefer", "")),
+            sender=visitors.known_visitor(request._request),
         )
+        erasing.require_not_erased(prediction)
         if not prediction.is_waiting and not prediction.is_done:
             raise failure(prediction)
         body = PredictionSerializer(prediction, context={"request": request}).data
@@ -97,21 +100,51 @@ class PredictionView(APIView):
     @extend_schema(
         operation_id="prediction",
         summary="The state and the answer of a prediction",
-        responses={200: PredictionSerializer, (404, CONTENT_TYPE): problem_schema("No such prediction.")},
+        responses={
+            200: PredictionSerializer,
+            (404, CONTENT_TYPE): problem_schema("No such prediction."),
+            (410, CONTENT_TYPE): problem_schema("The picture was deleted."),
+        },
     )
     def get(self, request: Request, prediction_id: UUID) -> Response:
-        return Response(PredictionSerializer(get_prediction(prediction_id), context={"request": request}).data)
+        prediction = get_prediction(prediction_id)
+        erasing.require_not_erased(prediction)
+        return Response(PredictionSerializer(prediction, context={"request": request}).data)
 
+    @extend_schema(
+        operation_id="delete",
+        summary="Delete a picture and what was said about it",
+        description="A picture that was sent by API without a visitor's cookie can be deleted by whoever knows the id "
+        "of its prediction. A queued or running prediction is cancelled. The file itself stays if somebody else has "
+        "sent the same picture, or if a reviewer's decision needs it.",
+        responses={
+            204: OpenApiResponse(description="Deleted, now or before."),
+            (403, CONTENT_TYPE): problem_schema("Somebody else has sent it, by the web page."),
+            (404, CONTENT_TYPE): problem_schema("No such prediction."),
+            (503, CONTENT_TYPE): problem_schema("The picture is being sent all the time."),
+        },
+    )
+    def delete(self, request: Request, prediction_id: UUID) -> Response:
+        try:
+            erasing.prediction_delete(prediction_id, visitor=visitors.known_visitor(request._request))
+        except Prediction.DoesNotExist as error:
+            raise Http404 from error
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CancelView(APIView):
     @extend_schema(
         operation_id="cancel",
         summary="Cancel a queued prediction",
+        request=None,
         responses={
             200: PredictionSerializer,
             (404, CONTENT_TYPE): problem_schema("No such prediction."),
             (409, CONTENT_TYPE): problem_schema("A worker has started it, or it has settled."),
+            (410, CONTENT_TYPE): problem_schema("The picture was deleted."),
         },
     )
-    def delete(self, request: Request, prediction_id: UUID) -> Response:
+    def post(self, request: Request, prediction_id: UUID) -> Response:
         try:
             prediction = submission.prediction_cancel(prediction_id)
         except Prediction.DoesNotExist as error:

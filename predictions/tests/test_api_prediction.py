@@ -20,6 +20,10 @@ def _get(client: Client, prediction: Prediction) -> Any:
     return client.get(f"/api/predictions/{prediction.id}")
 
 
+def _cancel(client: Client, prediction: Prediction) -> Any:
+    return client.post(f"/api/predictions/{prediction.id}/cancel")
+
+
 def test_returns_an_answered_prediction(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     prediction = stored_prediction()
     with django_assert_num_queries(1):
@@ -37,7 +41,8 @@ def test_returns_the_error_of_a_failed_prediction(client: Client) -> None:
 
 
 def test_unknown_predictions_are_404(client: Client) -> None:
-    for response in (client.get(f"/api/predictions/{uuid4()}"), client.delete(f"/api/predictions/{uuid4()}")):
+    address = f"/api/predictions/{uuid4()}"
+    for response in (client.get(address), client.delete(address), client.post(f"{address}/cancel")):
         assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
@@ -47,7 +52,7 @@ def test_cancels_a_queued_prediction(
 ) -> None:
     prediction = stored_prediction(state="queued")
     queues.enqueue(str(prediction.id))
-    response = client.delete(f"/api/predictions/{prediction.id}")
+    response = _cancel(client, prediction)
     assert (response.status_code, response.json()["state"]) == (200, "cancelled")
     work_off()
     assert (_get(client, prediction).json()["state"], fake_classifier.batches) == ("cancelled", [])
@@ -55,7 +60,7 @@ def test_cancels_a_queued_prediction(
 
 def test_cancelling_twice_gives_the_same_answer(client: Client, queue: Queue) -> None:
     prediction = stored_prediction(state="queued")
-    first, second = (client.delete(f"/api/predictions/{prediction.id}") for _ in range(2))
+    first, second = (_cancel(client, prediction) for _ in range(2))
     assert (first.status_code, second.status_code) == (200, 200)
     assert first.json() == second.json()
 
@@ -63,7 +68,7 @@ def test_cancelling_twice_gives_the_same_answer(client: Client, queue: Queue) ->
 @pytest.mark.parametrize("state", ["running", "done", "failed", "expired"])
 def test_does_not_cancel_a_prediction_that_has_started(client: Client, state: str) -> None:
     prediction = stored_prediction(state=state)
-    response = client.delete(f"/api/predictions/{prediction.id}")
+    response = _cancel(client, prediction)
     assert (response.status_code, response.json()["code"]) == (409, "not-cancellable")
     assert f"is {state} and" in response.json()["detail"]
     prediction.refresh_from_db()

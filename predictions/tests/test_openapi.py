@@ -25,6 +25,7 @@ OPERATIONS = [
     ("/api/predict", "POST"),
     ("/api/predictions/{prediction_id}", "GET"),
     ("/api/predictions/{prediction_id}", "DELETE"),
+    ("/api/predictions/{prediction_id}/cancel", "POST"),
     ("/api/labels", "GET"),
     ("/api/models", "GET"),
     ("/api/feedback", "POST"),
@@ -38,7 +39,9 @@ def api(worker: FakeClassifier) -> Any:
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_responses_conform_to_the_schema(api: Any, path: str, method: str) -> None:
-    known = [str(stored_prediction(state=state).id) for state in Prediction.State.values]
+    predictions = [stored_prediction(state=state) for state in Prediction.State.values]
+    predictions.append(stored_prediction(source=Prediction.Source.API))  # the only one that may be deleted
+    known = [str(prediction.id) for prediction in predictions]
 
     @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
     @given(api[path][method].as_strategy(), st.none() | st.sampled_from(known))

@@ -27,18 +27,23 @@ class NoThumbnail(Exception):
     """The image cannot be decoded."""
 
 
+def stored_name(image: Image) -> str:
+    return f"thumbnails/{image.sha256[:2]}/{image.sha256}.webp"
+
+
 def thumbnail(image: Image) -> File[bytes]:
     """Returns the stored thumbnail of an image, and makes it if there is none.
 
     Raises `FileNotFoundError` if the image's file is gone and `NoThumbnail` if it cannot be decoded.
     """
-    storage = image.file.storage
-    name = f"thumbnails/{image.sha256[:2]}/{image.sha256}.webp"
+    storage, name = image.file.storage, stored_name(image)
     if not storage.exists(name):
         with _making:
             if not storage.exists(name):  # another thread may have made it meanwhile
                 with image.file.open("rb") as file:
                     storage.save(name, ContentFile(_shrink(file.read())))
+                if not storage.exists(str(image.file.name)):  # erased meanwhile; see `stored_files.delete`
+                    storage.delete(name)
     return storage.open(name)
 
 

@@ -109,8 +109,16 @@ def test_sample_is_deterministic_and_grows_with_its_rate(settings: Settings) -> 
         samples.append({sha256 for sha256 in hashes if opening.is_sampled(sha256)})
         assert len(samples[-1]) == pytest.approx(4000 * rate, rel=0.5)
     assert samples[0] < samples[1] < samples[2]
-    settings.SECRET_KEY = "another"  # nobody can predict the sample without the key
+    settings.IDENTITY_KEY = "another"  # nobody can predict the sample without the key
     assert {sha256 for sha256 in hashes if opening.is_sampled(sha256)} != samples[2]
+
+
+def test_sample_outlives_the_secret_key(settings: Settings) -> None:
+    settings.REVIEW_SAMPLE_RATE = 0.1
+    hashes = [f"{number:064x}" for number in range(200)]
+    before = [opening.is_sampled(sha256) for sha256 in hashes]
+    settings.SECRET_KEY = "another"
+    assert [opening.is_sampled(sha256) for sha256 in hashes] == before
 
 
 def test_answer_is_stored_even_if_its_case_cannot_be(

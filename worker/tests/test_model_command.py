@@ -52,9 +52,7 @@ def test_activate_switches_to_the_newest_version(weights: Path, repository: Repo
     assert str(repository.active()) == "fake-net@2"
 
 
-def test_import_copies_versions_and_rejects_a_folder_without_any(tmp_path: Path, weights: Path) -> None:
-    with pytest.raises(CommandError, match="holds no model version"):
-        _model("import", str(tmp_path / "mistyped"))
+def test_import_copies_versions(tmp_path: Path, weights: Path) -> None:
     Repository(tmp_path / "other").install(NAME, weights=weights)
     _model("import", str(tmp_path / "other"))
     assert "fake-net@1" in _model("list")
@@ -78,6 +76,9 @@ def test_verify_names_damaged_files(weights: Path, repository: Repository) -> No
         (["install", NAME, "--weights", "none.fake"], "cannot read the weights none.fake"),
         (["activate", "nothing"], "'nothing' is not installed"),
         (["verify", "nothing"], "'nothing' is not installed"),
+        (["import", "/nonexistent"], "cannot read the models folder /nonexistent: No such file or directory"),
+        (["import", __file__], "cannot read the models folder .*: Not a directory"),
+        (["import", str(Path(__file__).parent)], "holds no model version"),
     ],
 )
 def test_failure_is_reported_in_one_line(arguments: list[str], message: str) -> None:

@@ -11,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from learning.datasets.case_selection import CaseSelection, SelectionSize, label_counts
 from learning.datasets.tests.data import decided_case
+from predictions import erasing
 from predictions.exceptions import RequestRejected
 from review.models import Case
 from review.tests.cases import open_case
@@ -130,3 +131,11 @@ def test_describes_the_selection(chosen: CaseSelection, words: str) -> None:
 
 def test_counts_cases_by_label(cases: dict[str, Case]) -> None:
     assert label_counts() == [("cup", 2), ("espresso", 1), ("tabby", 1)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_leaves_out_erased_pictures() -> None:
+    erased, kept = decided_case("espresso"), decided_case("espresso")
+    erasing.images_erase([erased.image_id])
+    assert [row.sha256 for row in CaseSelection().rows()] == [kept.image.sha256]
+    assert (CaseSelection().size().cases, CaseSelection().size().with_label) == (1, 1)

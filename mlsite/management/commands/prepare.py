@@ -21,6 +21,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, models: Path | None, **options: Any) -> None:
         preparation.prepare_data_folder()
         try:
+            preparation.prepare_permissions(self.say)
+            preparation.prepare_identity_key()
             preparation.prepare_database(self.say)
             if models is not None:
                 classifiers.repository().import_versions(models, report=self.say)

@@ -57,6 +57,7 @@ class Command(BaseCommand):
             _require_free(*self.address)
         preparation.prepare_data_folder()
         preparation.prepare_secret_key()
+        preparation.prepare_identity_key()
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # until `run` stops its processes in order
         with _locked_data_folder():
             _require_no_queue_server()
@@ -68,6 +69,7 @@ class Command(BaseCommand):
 
     def prepare(self) -> None:
         try:
+            preparation.prepare_permissions(self.say)
             preparation.prepare_database(self.say)
             preparation.prepare_static_files(self.say)
             model = preparation.prepare_model(self.say)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # The 1000 classes of ImageNet (ILSVRC 2012), in the order of their WordNet ids, which is that of the networks' outputs.
-# Columns: WordNet id, label, all names in WordNet 3.0. The label is the first name, as Keras' `decode_predictions`
-# writes it.
+# Columns: WordNet id, label, all names in WordNet 3.0 (its license is beside the file). The label is the first name,
+# as Keras' `decode_predictions` writes it.
 LABELS = Path(__file__).parent.parent / "data" / "imagenet_labels.tsv"
 
 # The largest accepted difference between two probabilities of TensorFlow and OpenVINO, which sum in different orders.

@@ -9,6 +9,7 @@ models/.followed                      the version that `import_versions` activat
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -165,11 +166,12 @@ class Repository:
             report: called with one line for each step.
 
         Raises:
-            NotInstalled: the version that is active in the other folder is not there.
+            NotInstalled: the other folder cannot be read or holds no version, or its active version is not there.
             Damaged: a file of the other folder is missing or changed. That version is not copied.
             RepositoryError: this folder cannot be written.
         """
         other = Repository(folder)
+        other._require_versions()
         offered = other.active()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -179,6 +181,18 @@ class Repository:
             raise _cannot_write(self.root, error) from error
         if offered is not None:
             self._follow(str(imported[str(offered)]), report)
+
+    def _require_versions(self) -> None:
+        """Raises `NotInstalled` or `Damaged` if no version here is usable, with the reason."""
+        try:
+            os.scandir(self.root).close()
+        except OSError as error:
+            raise NotInstalled(f"cannot read the models folder {self.root}: {error.strerror}") from error
+        if self.versions():
+            return
+        for problem in self.verify():
+            raise Damaged(f"{self.root} holds no usable model version: {problem}")
+        raise NotInstalled(f"{self.root} holds no model version")
 
     def _import_version(self, version: ModelVersion, report: Callable[[str], None]) -> ModelVersion:
         version.check()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.inference.repository import Damaged, Repository
+from worker.inference.repository import Damaged, NotInstalled, Repository
 from worker.inference.tests.fakes import NAME
 
 
@@ -71,6 +71,25 @@ def test_rejects_damaged_release(repository: Repository, released: Repository) -
         repository.import_versions(released.root)
     assert repository.versions() == []
     assert repository.active() is None
+
+
+@pytest.mark.parametrize("name", ["model.bin", "manifest.json"])
+def test_says_why_no_version_is_usable(repository: Repository, released: Repository, name: str) -> None:
+    (released.root / NAME / "1" / name).unlink()
+    with pytest.raises(Damaged, match=f"holds no usable model version: fake-net@1: {name} is missing"):
+        repository.import_versions(released.root)
+
+
+def test_rejects_a_folder_without_versions(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for name, message in (
+        ("missing", "No such file"),
+        ("file", "Not a directory"),
+        ("empty", "holds no model version"),
+    ):
+        with pytest.raises(NotInstalled, match=message):
+            repository.import_versions(tmp_path / name)
 
 
 def test_damaged_version_is_replaced_by_intact_one(repository: Repository, released: Repository) -> None:

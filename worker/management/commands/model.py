@@ -38,25 +38,20 @@ class Command(BaseCommand):
                 case "install":
                     self.install(repository, options["name"], options["weights"], options["activate"])
                 case "import":
-                    self.import_versions(repository, options["folder"])
+                    repository.import_versions(options["folder"], report=self.report)
                 case "list":
                     self.show(repository)
                 case "verify":
                     self.verify(repository, options["reference"])
                 case "activate":
                     self.stdout.write(f"{repository.activate(options['reference'])} is active")
-        except RepositoryError as error:
+        except (RepositoryError, OSError) as error:  # OSError: a folder cannot be read
             raise CommandError(str(error)) from error
 
     def install(self, repository: Repository, name: str, weights: Path | None, activate: bool) -> None:
         version = repository.install(name, weights=weights, report=self.report)
         if activate or repository.active() is None:
             self.stdout.write(f"{repository.activate(str(version))} is active")
-
-    def import_versions(self, repository: Repository, folder: Path) -> None:
-        if not Repository(folder).versions():
-            raise CommandError(f"{folder} holds no model version")
-        repository.import_versions(folder, report=self.report)
 
     def report(self, line: str) -> None:
         """Prints a line at once, even into a pipe."""

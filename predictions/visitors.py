@@ -1,0 +1,47 @@
+"""Recognizes visitors by a signed cookie, without knowing who they are.
+
+A visitor is stored as a keyed hash of a random token, which only their cookie holds.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import salted_hmac
+
+COOKIE = "visitor"
+COOKIE_SECONDS = 365 * 24 * 3600
+_SALT = "feedback.author"
+
+
+def known_visitor(request: HttpRequest) -> str:
+    """Returns the id of a visitor whom this site has given a cookie; an empty string for any other visitor."""
+    if COOKIE not in request.COOKIES:
+        return ""
+    known = request.get_signed_cookie(COOKIE, default="", salt=_SALT)
+    return identity("visitor", known) if known else ""
+
+
+def visitor(request: HttpRequest) -> str:
+    """Returns the id of a visitor. After `remember`, the same browser gets the same id again."""
+    if known := known_visitor(request):
+        return known
+    # Kept on the request, so that the stored row and the cookie set afterwards name the same visitor.
+    new = getattr(request, "new_visitor", "") or secrets.token_urlsafe(16)
+    request.new_visitor = new  # type: ignore[attr-defined]
+    return identity("visitor", new)
+
+
+def remember(request: HttpRequest, response: HttpResponse) -> None:
+    """Sets the cookie by which a new visitor is recognized. Call it after their picture or feedback is stored."""
+    if new := getattr(request, "new_visitor", ""):
+        response.set_signed_cookie(
+            COOKIE, new, salt=_SALT, max_age=COOKIE_SECONDS, httponly=True, samesite="Lax", secure=settings.HTTPS
+        )
+
+
+def identity(kind: str, value: str) -> str:
+    """Returns 64 hexadecimal digits. The value cannot be found from them without the site's `IDENTITY_KEY`."""
+    return salted_hmac(_SALT, f"{kind}:{value}", secret=settings.IDENTITY_KEY, algorithm="sha256").hexdigest()
