@@ -13,7 +13,9 @@ from typing import Any
 from axes.signals import user_locked_out
 from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_login_failed
+from django.core.validators import MaxLengthValidator
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
@@ -35,6 +37,12 @@ login_slots = ClientSlots()
 
 class BoundedLoginForm(AdminAuthenticationForm):
     """The login form of the admin. It checks a limited number of passwords at once."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Django limits the length in the browser only. django-axes stores the name.
+        longest = User._meta.get_field("username").max_length
+        self.fields["username"].validators.append(MaxLengthValidator(longest))
 
     def clean(self) -> dict[str, Any]:
         """Raises `RequestRejected` `too-many-logins` if as many logins are being checked."""
