@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from axes.signals import user_locked_out
 from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_login_failed
+from django.core.validators import MaxLengthValidator
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
 from mlsite import errors
+from predictions.admission.client_slots import ClientSlots
 from predictions.client_address import client_address, client_network
 from predictions.exceptions import RequestRejected
 
@@ -33,38 +32,26 @@ LOGINS_AT_ONCE_PER_CLIENT = 3
 _RETRY_AFTER = 5
 
 
-class LoginSlots:
-    """Bounds the logins that this process checks at once, in total and for each client."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._in_use: Counter[str] = Counter()
-
-    @contextmanager
-    def hold(self, client: str) -> Iterator[None]:
-        """Holds a slot in the `with` block. Raises `RequestRejected` `too-many-logins` if none is free."""
-        with self._lock:
-            if self._in_use[client] >= LOGINS_AT_ONCE_PER_CLIENT or self._in_use.total() >= LOGINS_AT_ONCE:
-                message = f"Too many people are logging in. Please try again in {_RETRY_AFTER} s."
-                raise RequestRejected("too-many-logins", message, status=429, retry_after=_RETRY_AFTER)
-            self._in_use[client] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._in_use[client] -= 1
-                self._in_use += Counter()  # drops clients without a login
-
-
-login_slots = LoginSlots()
+login_slots = ClientSlots()
 
 
 class BoundedLoginForm(AdminAuthenticationForm):
     """The login form of the admin. It checks a limited number of passwords at once."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Django limits the length in the browser only. django-axes stores the name.
+        longest = User._meta.get_field("username").max_length
+        self.fields["username"].validators.append(MaxLengthValidator(longest))
+
     def clean(self) -> dict[str, Any]:
+        """Raises `RequestRejected` `too-many-logins` if as many logins are being checked."""
         assert self.request is not None  # noqa: S101 - the login view passes it
-        with login_slots.hold(client_network(self.request)):
+        client = client_network(self.request)
+        with login_slots.acquire(client, per_client=LOGINS_AT_ONCE_PER_CLIENT, in_total=LOGINS_AT_ONCE) as acquired:
+            if not acquired:
+                message = f"Too many people are logging in. Please try again in {_RETRY_AFTER} s."
+                raise RequestRejected("too-many-logins", message, status=429, retry_after=_RETRY_AFTER)
             return super().clean()
 
 

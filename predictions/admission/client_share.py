@@ -1,4 +1,4 @@
-"""Bounds how many predictions of one client may wait, so that no client fills the queue for all others.
+"""Bounds how many predictions and requests of one client may wait, so that it leaves room for all others.
 
 The predictions are those that this web process has accepted. They are counted in its memory: announcements, which
 every web process receives anyway, say when they settle.
@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from predictions.admission import backpressure
+from predictions.admission.client_slots import ClientSlots
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 TOO_MANY_WAITING = "too-many-waiting"
 
-# The part of what the workers can answer in time that one client may use.
+# The part of what the workers can answer in time, and of the wait slots, that one client may use.
 CLIENT_SHARE = 0.5
 
 # How often the count of a client that has reached its limit is compared with the database.
@@ -102,10 +103,20 @@ class WaitingPredictions:
 
 
 waiting = WaitingPredictions()
+uploads = ClientSlots()  # requests in progress that submit a prediction
 
 
-def require_share(client: str) -> None:
-    """Raises `RequestRejected` `too-many-waiting` if as many predictions of the client wait as may wait."""
+def require_share(client: str, *, holds_thread: bool = False) -> None:
+    """Raises `RequestRejected` `too-many-waiting` if as many predictions of the client wait as may wait.
+
+    `holds_thread` says that the request will wait for its answer itself. As many of them may be in progress as half of
+    the wait slots.
+    """
+    if not client or not settings.QUEUE_MAX_WAITING_PER_CLIENT:
+        return
+    if holds_thread and uploads.number(client) > CLIENT_SHARE * backpressure.wait_slots.limit:
+        message = "Too many of your requests are waiting. Please try again in 1 s."
+        raise RequestRejected(TOO_MANY_WAITING, message, status=429, retry_after=1)
     limit = _limit()
     if waiting.number(client) < limit:
         return
@@ -119,15 +130,13 @@ def require_share(client: str) -> None:
     raise RequestRejected(TOO_MANY_WAITING, message, status=429, retry_after=retry_after)
 
 
-def _limit() -> float:
+def _limit() -> int:
     """Returns how many predictions of one client may wait.
 
     If the rate of the workers is known, it is at most half of what they can answer in time. The other half is left to
     clients that wait for their answers.
     """
     most: int = settings.QUEUE_MAX_WAITING_PER_CLIENT
-    if not most:
-        return math.inf
     backpressure.load.refresh()
     in_time = backpressure.load.rate * backpressure.QUEUE_SHARE * settings.PREDICT_WAIT_SECONDS
     if not in_time:

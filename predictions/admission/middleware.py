@@ -67,20 +67,28 @@ class AdmissionMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return _rejection(request, is_early=True) or self.get_response(request)
+        if _rule(request) is None:
+            return self.get_response(request)
+        with client_share.uploads.acquire(client_network(request)):
+            return _rejection(request, is_early=True) or self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
         return _rejection(request, is_early=False)
 
 
 def _rejection(request: HttpRequest, *, is_early: bool) -> HttpResponse | None:
-    rule = RULES.get(request.path_info) if request.method == "POST" else None
+    rule = _rule(request)
     if rule is None or rule.is_early != is_early:
         return None
+    wait_limit = rule.wait_limit(request)
     try:
         rate_limits.predictions.require(request)
-        client_share.require_share(client_network(request))
-        backpressure.require_capacity(wait_limit=rule.wait_limit(request), holds_thread=rule.holds_thread)
+        client_share.require_share(client_network(request), holds_thread=rule.holds_thread and wait_limit is not None)
+        backpressure.require_capacity(wait_limit=wait_limit, holds_thread=rule.holds_thread)
     except RequestRejected as rejection:
         return rule.render(request, rejection)
     return None
+
+
+def _rule(request: HttpRequest) -> AdmissionRule | None:
+    return RULES.get(request.path_info) if request.method == "POST" else None

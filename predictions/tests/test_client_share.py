@@ -184,6 +184,23 @@ def test_the_limit_follows_the_rate_of_the_workers(settings: Settings, queue: Qu
     backpressure.load.reset()
 
 
+@pytest.mark.parametrize("path", ["/api/predict", "/predict"])
+def test_one_client_may_use_half_of_the_wait_slots(settings: Settings, path: str) -> None:
+    settings.WEB_THREADS, settings.PREDICT_WAIT_SECONDS = backpressure.FREE_THREADS + 2, 0.1  # two slots
+
+    def send(address: str) -> int:
+        return Client(REMOTE_ADDR=address).post(path, {"file": upload(b"no picture")}).status_code
+
+    assert send(GREEDY) in {400, 415}
+    with client_share.uploads.acquire(GREEDY):
+        rejected = Client(REMOTE_ADDR=GREEDY).post(path, {"file": upload()}, **{"wsgi.input": Unreadable()})  # type: ignore[arg-type]
+        assert (rejected.status_code, rejected["Retry-After"]) == (429, "1")
+        assert send(HONEST) in {400, 415}
+        assert _send(GREEDY).status_code == 202, "it does not wait"
+    assert send(GREEDY) in {400, 415}
+    assert client_share.uploads.number(GREEDY) == 0
+
+
 def test_nothing_stays_in_memory_when_all_is_answered() -> None:
     for address in (GREEDY, HONEST):
         _fill(address)

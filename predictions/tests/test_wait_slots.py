@@ -27,6 +27,7 @@ SLOTS = 2
 @pytest.fixture(autouse=True)
 def few_slots(settings: Settings) -> None:
     settings.WEB_THREADS = backpressure.FREE_THREADS + SLOTS
+    settings.QUEUE_MAX_WAITING_PER_CLIENT = 0  # all requests come from one client
 
 
 def _send(seed: int, address: str = "/api/predict", prefer: str = "", *, unreadable: bool = False) -> Any:
