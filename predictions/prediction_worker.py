@@ -49,8 +49,9 @@ class PredictionWorker(BatchWorker):
         close_old_connections()
         answering.predictions_fail(queues.job_uuids([job_id]), "its job cannot be read")
 
-    def run_maintenance_tasks(self) -> None:
-        super().run_maintenance_tasks()
+    def recover(self) -> None:
+        """Also loads a newly activated version, and queues lost predictions again."""
+        super().recover()
         close_old_connections()  # the database may have been restarted since
         classifiers.load_activated()  # without waiting for the next picture
         try:

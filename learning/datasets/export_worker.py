@@ -52,8 +52,9 @@ class ExportWorker(BatchWorker):
         close_old_connections()
         services.exports_fail(queues.job_uuids([job_id]), "Its job in the queue could not be read.")
 
-    def run_maintenance_tasks(self) -> None:
-        super().run_maintenance_tasks()
+    def recover(self) -> None:
+        """Also queues lost exports again, and removes unfinished files."""
+        super().recover()
         close_old_connections()
         try:
             services.exports_recover(older_than=RECOVER_AFTER)

@@ -3,7 +3,7 @@
 1. Every 2 seconds a worker renews its entry in Redis, which expires 8 seconds later (`heartbeat.py`). A worker counts
    as alive while it has an entry and, on the same machine, also a process (`liveness.py`).
 2. Every 5 seconds, between two batches, each live worker looks for jobs of dead workers
-   (`BatchWorker.run_maintenance_tasks`). It finds them by two traces, with the two public methods below.
+   (`BatchWorker.recover`). It finds them by two traces, with the two public methods below.
 3. A job that a dead worker had started is in the started job registry. `take_back_started_jobs` moves it to the front
    of the queue and counts one more death in the job's field `deaths`.
 4. A job with a death is a suspect: it may be what killed the worker. It runs alone from now on (`taking.py`), so that

@@ -1,7 +1,7 @@
 """An RQ worker that runs many queued jobs of the same function as one call.
 
-`taking.py` forms batches, this module runs them, `recording.py` records their outcomes, and `recovery.py` recovers the
-jobs of killed workers.
+`taking.py` forms batches, this module runs them, and `recording.py` records their outcomes. `registration.py` keeps the
+worker's entry in Redis, and `recovery.py` recovers the jobs of killed workers.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import redis
-from rq import Queue, worker_registration
+from rq import Queue
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer, resolve_serializer
 from rq.timeouts import JobTimeoutException
-from rq.utils import now, utcformat
+from rq.utils import now
 from rq.worker.base import WorkerStatus
 
 from worker.rq_batch import metrics
 from worker.rq_batch.batched import Batching
 from worker.rq_batch.bookkeeping import Bookkeeper, TakenJob
 from worker.rq_batch.heartbeat import TTL_SECONDS, Heartbeat, end_process_after
-from worker.rq_batch.liveness import host_identity
 from worker.rq_batch.outages import OutageLog, OutageWait, is_outage
-from worker.rq_batch.recording import RecordingWorker
 from worker.rq_batch.recovery import Recovery
+from worker.rq_batch.registration import RegisteredWorker
 from worker.rq_batch.taking import BLOCK_SECONDS, Batch, BatchTaker
 
 # How often a worker looks for the jobs of dead workers.
@@ -42,7 +41,7 @@ def _is_past(at: float | None, seconds: float) -> bool:
     return at is None or time.monotonic() - at >= seconds
 
 
-class BatchWorker(RecordingWorker):
+class BatchWorker(RegisteredWorker):
     """A `SimpleWorker` that runs jobs of `batched` functions in batches. It runs other jobs as `SimpleWorker` does.
 
     It stays in one process, so that a subclass can load something expensive once (`prepare`). It writes a heartbeat
@@ -80,7 +79,6 @@ class BatchWorker(RecordingWorker):
         self._jobs_left = sys.maxsize
         self._maintained_at: float | None = None
         self._cleaned_at: float | None = None
-        self._suspension_checked_at = 0.0
 
     def _with_serializer(self, queue: Queue) -> Queue:
         """Returns a copy of the queue that uses the serializer of this worker."""
@@ -93,10 +91,6 @@ class BatchWorker(RecordingWorker):
     def prepare(self) -> None:
         """Called once, before the worker registers and takes jobs. Does nothing by default."""
 
-    def facts(self) -> dict[str, str]:
-        """Returns more fields for the worker's entry in Redis. None by default."""
-        return {}
-
     def context(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
         """Returns a context to run and record these jobs in, for instance for logging. Does nothing by default."""
         return contextlib.nullcontext()
@@ -108,7 +102,7 @@ class BatchWorker(RecordingWorker):
     def handle_unreadable(self, job_id: str) -> None:
         """Called with the id of a job that cannot be read, before it is deleted. Does nothing by default."""
 
-    # --- Start, heartbeat, end ---
+    # --- Start and end ---
 
     def work(self, *args: Any, max_jobs: int | None = None, **kwargs: Any) -> bool:
         """Works until it is stopped, or until it has run `max_jobs` jobs: the last batch is cut to that number.
@@ -119,68 +113,6 @@ class BatchWorker(RecordingWorker):
             self.prepare()
         self._jobs_left = sys.maxsize if max_jobs is None else max_jobs
         return bool(super().work(*args, **kwargs))
-
-    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
-        """Registers the worker, and starts its heartbeat."""
-        self._outages.retry(lambda: self.connection.set(f"{self.key}:probe", 1, px=1))  # until the server can write
-        super().bootstrap(*args, **kwargs)
-        self._heartbeat.start()
-
-    def teardown(self) -> None:
-        """Stops the heartbeat, then removes the worker's registration: a later beat would register it again."""
-        self._heartbeat.stop()
-        try:
-            super().teardown()  # type: ignore[no-untyped-call]
-        except redis.RedisError as error:
-            self.log.warning("Worker %s: could not remove its registration (%s); it expires", self.name, error)
-
-    def serialize(self) -> dict[str, Any]:
-        """Returns all fields of the worker's entry in Redis."""
-        extra = {"host": host_identity(), "rate": round(self._rate.value, 2), "metrics": metrics.published()}
-        if self._shutdown_requested_date:
-            extra["shutdown_requested_date"] = utcformat(self._shutdown_requested_date)
-        return {**super().serialize(), **extra, **self.facts()}
-
-    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Writes a heartbeat, unless the heartbeat thread does so anyway."""
-        if pipeline is not None or not self._heartbeat.is_running:
-            self._beat(pipeline)
-
-    def _beat(self, pipeline: Any = None) -> None:
-        """Writes the worker's whole entry.
-
-        RQ writes most fields only once, when the worker starts. A worker whose entry was lost (its machine was
-        suspended, or the queue server was emptied) would go on working, and count as dead from then on.
-        """
-        if pipeline is None:
-            with self.connection.pipeline() as own:
-                self._beat(own)
-                own.execute()
-            return
-        super().heartbeat(TTL_SECONDS, pipeline)
-        if self.birth_date is not None:
-            pipeline.hset(self.key, mapping=self.serialize())
-            worker_registration.register(self, pipeline)
-
-    def check_for_suspension(self, burst: bool) -> None:
-        """Waits while workers are suspended (`rq suspend`). Asks Redis at most once a second, not before each batch."""
-        if time.monotonic() - self._suspension_checked_at < 1:
-            return
-        try:
-            super().check_for_suspension(burst)
-        except redis.RedisError as error:
-            if not is_outage(error):
-                raise
-            self._outages.log.failed(error)  # the worker waits when it takes its next batch
-        self._suspension_checked_at = time.monotonic()
-
-    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
-        """Keeps the thread that listens for commands alive. RQ ends it after most errors."""
-        if is_outage(exc):
-            self._outages.log.failed(exc)
-        else:
-            self.log.error("Worker %s: a command cannot be carried out: %r", self.name, exc)
-        time.sleep(2)
 
     def _shutdown(self) -> None:
         """Makes the worker stop after the current batch. A second signal puts the batch back (see `execute_job`).
@@ -199,24 +131,30 @@ class BatchWorker(RecordingWorker):
         """Whether RQ's loop is to run the maintenance: never, because `dequeue_job_and_maintain_ttl` does."""
         return False
 
-    @property
-    def _needs_maintenance(self) -> bool:
-        return _is_past(self._maintained_at, MAINTENANCE_SECONDS)
-
-    def run_maintenance_tasks(self) -> None:
-        """Recovers the jobs of dead workers. Does RQ's own maintenance as often as RQ does.
+    def recover(self) -> None:
+        """Recovers the jobs of dead workers. Called every few seconds, between two batches.
 
         An error of one step is logged, and the others go on. Raises the error of an outage.
         """
-        self._maintained_at = time.monotonic()
         for queue in self.queues:
-            self._maintain(self._recovery.take_back_started_jobs, queue)
-            self._maintain(self._recovery.put_back_unstarted_jobs, queue)
-        if _is_past(self._cleaned_at, self.maintenance_interval):
-            self._cleaned_at = time.monotonic()
-            self._maintain(super().run_maintenance_tasks)
+            self._try(self._recovery.take_back_started_jobs, queue)
+            self._try(self._recovery.put_back_unstarted_jobs, queue)
 
-    def _maintain(self, step: Callable[..., None], *args: Any) -> None:
+    def run_maintenance_tasks(self) -> None:
+        """Calls `recover`, then does RQ's own maintenance."""
+        self._maintained_at = self._cleaned_at = time.monotonic()
+        self.recover()
+        self._try(super().run_maintenance_tasks)
+
+    def _maintain(self) -> None:
+        """Recovers jobs if it is time to do so. Does RQ's own maintenance as often as RQ does: it logs each time."""
+        if _is_past(self._cleaned_at, self.maintenance_interval):
+            self.run_maintenance_tasks()
+        elif _is_past(self._maintained_at, MAINTENANCE_SECONDS):
+            self._maintained_at = time.monotonic()
+            self.recover()
+
+    def _try(self, step: Callable[..., None], *args: Any) -> None:
         try:
             step(*args)
         except Exception as error:
@@ -238,8 +176,7 @@ class BatchWorker(RecordingWorker):
         idle_since = time.monotonic()
         while not self._stop_requested and self._jobs_left:
             try:
-                if self._needs_maintenance:
-                    self.run_maintenance_tasks()
+                self._maintain()
                 self._batch = self._take()
                 if self._batch is None and self._state != WorkerStatus.IDLE:
                     self.set_state(WorkerStatus.IDLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from typing import Any
 
@@ -28,6 +29,12 @@ def _with_port(function: Any, port: int) -> None:
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     function.__defaults__ = tuple(port if default == 6379 else default for default in function.__defaults__)
+
+
+def pytest_unconfigure() -> None:
+    """Ends the worker processes that tests of pools have left. The interpreter would wait for them."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 if PORT in os.environ:

@@ -14,7 +14,7 @@ import redis
 from rq import Callback, Queue
 from rq.job import JobStatus
 
-from worker.rq_batch import BatchWorker, batched, heartbeat
+from worker.rq_batch import BatchWorker, batched, heartbeat, registration
 from worker.rq_batch import worker as worker_module
 from worker.rq_batch.bookkeeping import Bookkeeper
 from worker.rq_batch.heartbeat import Heartbeat
@@ -83,7 +83,7 @@ def _set_act(monkeypatch: pytest.MonkeyPatch, function: Callable[[], object]) ->
 
 
 def test_entry_outlives_its_ttl_while_a_job_runs(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "TTL_SECONDS", 1)
+    monkeypatch.setattr(registration, "TTL_SECONDS", 1)
 
     def work() -> list[str]:
         time.sleep(2.5)
@@ -148,15 +148,18 @@ def test_process_that_hangs_ends_itself_and_its_jobs_are_recovered(
 def test_maintenance_ignores_the_wall_clock(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     at = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: at)
+    recovered: list[float] = []
     worker: Any = BatchWorker([queue])
-    assert worker._needs_maintenance
-    worker.run_maintenance_tasks()
-    assert worker.last_cleaned_at is not None
+    monkeypatch.setattr(worker, "recover", lambda: recovered.append(at))
+    worker._maintain()
+    assert (len(recovered), worker.last_cleaned_at is not None) == (1, True)
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2001)
-    assert not worker._needs_maintenance
+    worker._maintain()
+    assert len(recovered) == 1
     worker.last_cleaned_at = worker.last_cleaned_at.replace(year=2999)
     at += worker_module.MAINTENANCE_SECONDS
-    assert worker._needs_maintenance
+    worker._maintain()
+    assert len(recovered) == 2
 
 
 def test_own_maintenance_of_rq_is_as_rare_as_in_rq(
@@ -169,9 +172,9 @@ def test_own_maintenance_of_rq_is_as_rare_as_in_rq(
     worker: Any = BatchWorker([queue])
     monkeypatch.setattr(worker.log, "propagate", True)
     for _ in range(100):
-        worker.run_maintenance_tasks()
+        worker._maintain()
         at += worker_module.MAINTENANCE_SECONDS
     assert caplog.text.count("cleaning registries") == 1
     at += worker.maintenance_interval
-    worker.run_maintenance_tasks()
+    worker._maintain()
     assert caplog.text.count("cleaning registries") == 2

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,22 +53,53 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_only_the_expected_tests_of_rq_fail(sources: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def suite(sources: Path, tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Returns a function that runs tests of RQ on a private server, and returns pytest's report."""
     port = _free_port()
     shutil.copytree(sources / "tests", tmp_path / "tests")
     for file in (tmp_path / "tests").glob("*.py"):
         file.write_text(file.read_text().replace("127.0.0.1:6379", f"127.0.0.1:{port}"))
+    package = tmp_path / "tests" / "__init__.py"
+    # Worker processes that the tests start import this package, and not pytest's plugins.
+    package.write_text(f"import {rq_suite.__name__}\n{package.read_text()}")
     plugins = [f"-p{name}" for name in (rq_suite.__name__, "no:randomly", "no:django", "no:cacheprovider", "no:xdist")]
     options = ["-c", os.devnull, "--rootdir", ".", "-q", "-rfE", "--tb=short", "-Wignore"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {
         rq_suite.PORT: str(port),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": os.pathsep.join(str(Path(path or ".").resolve()) for path in sys.path),
+        # RQ's tests come first: this project may have a package `tests` too.
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *(str(Path(path or ".").resolve()) for path in sys.path)]),
     }
+
+    def run(*tests: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", *plugins, *options, *(f"tests/{test}" for test in tests)],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=1500,
+        ).stdout
+
     with ValkeyServer(port=port, data_dir=str(tmp_path)):
-        command = [sys.executable, "-m", "pytest", *plugins, *options, "tests"]
-        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1500)
-    failed = set(re.findall(r"^(?:SUB)?(?:FAILED|ERROR)(?:\(.*?\)|\[.*?\])? tests/(\S+)", ended.stdout, re.MULTILINE))
-    passed = re.search(r"(\d+) passed", ended.stdout)
-    assert passed is not None and int(passed[1]) > 700, ended.stdout[-3000:] + ended.stderr[-3000:]
-    assert failed == set(EXPECTED), ended.stdout[-20_000:]
+        yield run
+
+
+def _failed(report: str) -> set[str]:
+    found = re.findall(r"^(?:SUB)?(?:FAILED|ERROR)(?:\(.*?\)|\[.*?\])? tests/(\S+)", report, re.MULTILINE)
+    return set(found)
+
+
+def test_only_the_expected_tests_of_rq_fail(suite: Callable[..., str]) -> None:
+    """RQ's tests rely on fixed pauses, and some of them fail on a busy machine: those are run a second time."""
+    report = suite("")
+    passed = re.search(r"(\d+) passed", report)
+    assert passed is not None and int(passed[1]) > 700, report[-5000:]
+    failed = _failed(report)
+    assert failed >= set(EXPECTED), "a test that was expected to fail passes: remove it from the list"
+    if unexpected := failed - set(EXPECTED):
+        report = suite(*unexpected)
+        assert _failed(report) == set(), report[-20_000:]
