@@ -11,9 +11,10 @@ from rest_framework.response import Response
 _generating = threading.Lock()
 
 
-class SchemaView(SpectacularAPIView):  # type: ignore[misc] # it has no type hints
+class SchemaView(SpectacularAPIView):
     """Generates one description at a time: drf-spectacular resolves its extensions during the first, without a lock."""
 
     def _get_schema_response(self, request: Request) -> Response:
         with _generating:
-            return super()._get_schema_response(request)
+            response: Response = super()._get_schema_response(request)  # type: ignore[no-untyped-call]
+            return response
