@@ -1,10 +1,15 @@
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
 from feedback.models import Feedback
-from predictions.admin import ReadOnlyAdmin, thumbnail_html
+from predictions.admin import ModelVersionFilter, ReadOnlyAdmin, thumbnail_html
+from predictions.selectors import images_found, labels_found
+
+
+class AnsweringVersionFilter(ModelVersionFilter):
+    parameter_name = "prediction__model_version"
 
 
 @admin.register(Feedback)
@@ -20,9 +25,9 @@ class FeedbackAdmin(ReadOnlyAdmin):
         "created_at",
     )
     list_display_links = ("statement",)
-    list_filter = ("verdict", "prediction__model_version", ("mirrored_at", admin.EmptyFieldListFilter), "created_at")
-    search_fields = ("expected_label", "expected_words", "comment", "prediction__label", "prediction__image__sha256")
-    search_help_text = "label, words, comment, or SHA-256 of the picture"
+    list_filter = ("verdict", AnsweringVersionFilter, ("mirrored_at", admin.EmptyFieldListFilter), "created_at")
+    search_fields = ("expected_label", "expected_words", "comment")
+    search_help_text = "a part of a label, of own words or of a comment, or the beginning of a picture's SHA-256"
     date_hierarchy = "created_at"
     list_per_page = 50
     fields = (
@@ -39,6 +44,14 @@ class FeedbackAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feedback]:
         return super().get_queryset(request).select_related("prediction")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Feedback], search_term: str
+    ) -> tuple[QuerySet[Feedback], bool]:
+        """Also finds the statements about a label or a picture, by indexes."""
+        said, may_repeat = super().get_search_results(request, queryset, search_term)
+        about = Q(prediction__label__in=labels_found(search_term)) | Q(image__in=images_found(search_term.strip()))
+        return said | queryset.filter(about), may_repeat
 
     @admin.display(description="picture")
     def thumbnail(self, feedback: Feedback) -> str:

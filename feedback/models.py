@@ -1,16 +1,14 @@
 """Feedback: what people say about an answer."""
 
 import json
-import re
 from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from feedback.text import printable_line
 from predictions.models import Image, Prediction
-
-LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
@@ -143,10 +141,11 @@ class Feedback(models.Model):
         """The statement as one line of the mirror, without the line end.
 
         The report of a legacy client is written as plain text. Any other statement is a JSON object that includes the
-        answer, so that the file can be used without the database.
+        answer, so that the file can be used without the database. Neither holds control characters: a terminal that
+        shows the file would obey them.
         """
         if self.prediction is None:
-            return LINE_ENDS.sub(" ", self.comment)
+            return printable_line(self.comment)
         values = {
             "at": self._at,
             "prediction": str(self.prediction_id),
@@ -160,4 +159,4 @@ class Feedback(models.Model):
         }
         if self.expected_label and self.expected_words:
             values["words"] = self.expected_words
-        return json.dumps(values, ensure_ascii=False)
+        return printable_line(json.dumps(values, ensure_ascii=False))

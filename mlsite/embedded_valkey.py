@@ -4,22 +4,44 @@ import contextlib
 import hashlib
 import os
 import socket
+import stat
 import struct
 import sys
 import tempfile
 from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
 
 # A socket's path is at most 108 bytes on Linux and 104 on macOS, with the closing NUL (`sun_path` in unix(7)).
 LONGEST_SOCKET_PATH = 103
 
 
 def socket_path(data_dir: Path) -> Path:
-    """The socket of the server: in the data folder, or in the temporary folder if that path would be too long."""
+    """The socket of the server: in the data folder, or in the temporary folder if that path would be too long.
+
+    Raises `ImproperlyConfigured` if somebody else has made the folder, who could run another server in it.
+    """
     path = data_dir / "valkey" / "valkey.sock"
     if len(bytes(path)) <= LONGEST_SOCKET_PATH:
         return path
     name = hashlib.sha256(bytes(data_dir)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"mlsite-{name}" / "valkey.sock"
+    folder = Path(tempfile.gettempdir()) / f"mlsite-{name}"
+    _require_private(folder, data_dir)
+    return folder / "valkey.sock"
+
+
+def _require_private(folder: Path, data_dir: Path) -> None:
+    """Requires that a folder, if it exists, is private to this user or to the owner of the data folder."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return
+    owners = {os.getuid(), data_dir.stat().st_uid if data_dir.exists() else os.getuid()}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners or found.st_mode & 0o077:
+        raise ImproperlyConfigured(
+            f"{folder} is for the queue's socket, but it is not a folder that only this user can open. "
+            "Remove it, or choose a shorter DATA_DIR."
+        )
 
 
 def running_server(data_dir: Path) -> str | None:
@@ -62,6 +84,7 @@ def command(data_dir: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     path = socket_path(data_dir)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    socket_path(data_dir)  # the folder may have been made by somebody else in between
     options = {
         "port": "0",
         "unixsocket": str(path),

@@ -22,7 +22,10 @@ from worker.inference.engines import ENGINES, PRECISIONS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-environ.Env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"))  # the environment of the process wins
+ENV_FILE = os.environ.get("ENV_FILE", "")
+if ENV_FILE and not os.path.exists(ENV_FILE):
+    raise ImproperlyConfigured(f"ENV_FILE: there is no file {ENV_FILE}.")
+environ.Env.read_env(ENV_FILE or BASE_DIR / ".env")  # the environment of the process wins
 env = Env()
 
 

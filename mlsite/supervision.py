@@ -71,6 +71,8 @@ class Supervisor:
             env={**environment, **child_process.environment_of_child()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            # It writes a traceback for each line that it cannot log: on a full disk, thousands a minute.
+            stderr=subprocess.DEVNULL,
             # Ctrl-C signals all processes of the terminal. Only we handle it, and stop the programs in order.
             start_new_session=True,
         )

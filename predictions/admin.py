@@ -4,7 +4,8 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -12,9 +13,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from predictions import erasing
+from predictions import classifiers, erasing
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
+from predictions.selectors import images_found, predictions_found
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]  # generic in its type stubs only
@@ -57,6 +59,22 @@ def thumbnail_html(prediction: Prediction) -> str:
     )
 
 
+class ModelVersionFilter(admin.SimpleListFilter):
+    """Filters by the installed model versions. Django's own filter reads the versions of all predictions."""
+
+    title = "model version"
+    parameter_name = "model_version"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        versions = {str(version) for version in classifiers.repository().versions()}
+        chosen = self.value()
+        return [(version, version) for version in sorted(versions | ({chosen} if chosen else set()))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value()
+        return queryset.filter(**{self.parameter_name: chosen}) if chosen else queryset
+
+
 @admin.register(Prediction)
 class PredictionAdmin(ReadOnlyAdmin):
     list_display = (
@@ -71,9 +89,9 @@ class PredictionAdmin(ReadOnlyAdmin):
         "created_at",
     )
     list_display_links = ("short_id",)
-    list_filter = ("state", "model_version", "source", "created_at")
-    search_fields = ("label", "file_name", "^id", "image__sha256")
-    search_help_text = "label, file name, start of the id, or SHA-256 of the picture"
+    list_filter = ("state", ModelVersionFilter, "source", "created_at")
+    search_fields = ("label",)  # shows the search form: see `get_search_results`
+    search_help_text = "a part of a label, or the beginning of a file name, of an id, or of a picture's SHA-256"
     date_hierarchy = "created_at"
     list_per_page = 50
     show_full_result_count = False
@@ -98,6 +116,11 @@ class PredictionAdmin(ReadOnlyAdmin):
             },
         ),
     )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Prediction], search_term: str
+    ) -> tuple[QuerySet[Prediction], bool]:
+        return predictions_found(queryset, search_term), False
 
     @admin.display(description="picture")
     def thumbnail(self, prediction: Prediction) -> str:
@@ -130,7 +153,7 @@ class ImageAdmin(ReadOnlyAdmin):
     list_display = ("short_sha256", "format", "width", "height", "byte_size", "times_sent", "created_at")
     list_filter = ("format", "created_at")
     search_fields = ("sha256",)
-    search_help_text = "SHA-256 of the bytes"
+    search_help_text = "the beginning of the SHA-256 of the bytes"
     date_hierarchy = "created_at"
     list_per_page = 50
     show_full_result_count = False
@@ -138,7 +161,15 @@ class ImageAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Image]:
         images: QuerySet[Image] = super().get_queryset(request)
-        return images.annotate(prediction_count=Count("predictions"))
+        # A query for each image on the page. A join would count the predictions of all images first.
+        sent = Prediction.objects.filter(image=OuterRef("pk")).order_by().values("image").annotate(number=Count("pk"))
+        return images.annotate(prediction_count=Coalesce(Subquery(sent.values("number")), 0))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Image], search_term: str
+    ) -> tuple[QuerySet[Image], bool]:
+        text = search_term.strip()
+        return queryset.filter(pk__in=images_found(text)) if text else queryset, False
 
     def get_urls(self) -> list[URLPattern]:
         erase = path("erase/", self.admin_site.admin_view(self.erase_view), name="predictions_image_erase")

@@ -199,6 +199,8 @@ class Prediction(models.Model):
             models.Index(fields=["state", "created_at"], name="prediction_by_state"),
             # the admin's filter and search by label
             models.Index(fields=["label", "-created_at"], name="prediction_by_label"),
+            # the admin's search for the beginning of a file name
+            models.Index(fields=["file_name"], name="prediction_by_file_name", opclasses=["varchar_pattern_ops"]),
         ]
 
     def __str__(self) -> str:

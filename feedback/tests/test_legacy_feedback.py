@@ -50,11 +50,13 @@ def test_accepts_request_without_report(report: str | None, settings: Settings) 
         ("one\ntwo", "one two"),
         ("one\r\ntwo\rthree", "one two three"),
         ("NUL\x00 inside", "NUL inside"),
-        ("déjà vu 😀 \u2028 \x85 \x0b", "déjà vu 😀 \u2028 \x85 \x0b"),
+        ("déjà vu 😀 \u2028", "déjà vu 😀 \u2028"),
+        ("\x1b[2J\x1b[31mgone \x85 \x0b \x7f \x9b", "\ufffd[2J\ufffd[31mgone \ufffd \ufffd \ufffd \ufffd"),
+        ("tab\tstop", "tab\tstop"),
         ("x" * 100_000, "x" * 100_000),
         ('{"verdict": "right"}', '{"verdict": "right"}'),
     ],
-    ids=["newline", "all newlines", "NUL", "unicode", "100 kB", "JSON"],
+    ids=["newline", "all newlines", "NUL", "unicode", "controls", "tab", "100 kB", "JSON"],
 )
 def test_every_report_is_one_line(report: str, line: str, settings: Settings) -> None:
     assert _post("before").status_code == _post(report).status_code == _post("after").status_code == 200

@@ -51,6 +51,7 @@ def test_lines_keep_the_format_of_earlier_versions(mirror_file: Path) -> None:
             Feedback(**wrong, expected_label="cup", comment='Zu "groß"\n\\o/'),
             Feedback(**wrong, expected_words="lungo"),
             Feedback(comment="ein\u2028Bericht\r\nin zwei Zeilen\x85"),
+            Feedback(**wrong, comment="\x1b[2J \x9b"),
         ]
     )
     Feedback.objects.update(created_at=datetime(2026, 11, 23, 14, 20, 7, 123456, tzinfo=UTC))
@@ -63,7 +64,8 @@ def test_lines_keep_the_format_of_earlier_versions(mirror_file: Path) -> None:
     assert mirror_lines() == [
         begin + '"expected": "cup", "comment": "Zu \\"groß\\"\\n\\\\o/"}',
         begin + '"expected": "lungo", "comment": ""}',
-        "ein\u2028Bericht in zwei Zeilen\x85",
+        "ein\u2028Bericht in zwei Zeilen\ufffd",
+        begin + '"expected": "", "comment": "\\u001b[2J \ufffd"}',
     ]
 
 

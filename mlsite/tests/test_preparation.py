@@ -1,6 +1,8 @@
 """The steps before the processes start."""
 
 import os
+import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,36 @@ def test_socket_moves_if_its_path_is_too_long(tmp_path: Path) -> None:
     assert embedded_valkey.socket_path(short) == short / "valkey" / "valkey.sock"
     assert len(bytes(embedded_valkey.socket_path(long))) <= embedded_valkey.LONGEST_SOCKET_PATH
     assert embedded_valkey.socket_path(long) != embedded_valkey.socket_path(long.parent)
+
+
+@pytest.fixture
+def long_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder whose path is too long for a socket, and an empty temporary folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / ("d" * 100)
+
+
+def test_folder_of_the_socket_is_private(long_data_dir: Path) -> None:
+    embedded_valkey.command(long_data_dir)
+    folder = embedded_valkey.socket_path(long_data_dir).parent
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("made_by", ["open folder", "link", "file", "another user"])
+def test_rejects_a_socket_folder_that_others_can_open(
+    long_data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_by: str
+) -> None:
+    folder = embedded_valkey.socket_path(long_data_dir).parent
+    if made_by == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / "elsewhere")
+    elif made_by == "file":
+        folder.touch(mode=0o600)
+    else:
+        folder.mkdir(mode=0o700)
+    if made_by == "open folder":
+        folder.chmod(0o755)
+    if made_by == "another user":
+        monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(ImproperlyConfigured, match="only this user can open"):
+        embedded_valkey.socket_path(long_data_dir)

@@ -1,9 +1,12 @@
 """How `manage.py up` prepares the programs that it starts. tests/test_up.py checks that it starts and stops them."""
 
 import resource
+import socket
 
 import pytest
+from django.core.management import CommandError
 
+from devtools.running import free_port
 from mlsite.management.commands import up
 
 
@@ -34,3 +37,25 @@ def test_workers_have_lower_priority_than_a_web_server_beside_them(address: tupl
     assert len(workers) == 2
     assert all((program.command[:2] == ["nice", "-n"]) is nice for program in workers)
     assert all(program.command[-2:] == ["rqworker", "predictions"] for program in workers)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("::", "http://[::1]:8000"),
+        ("localhost", "http://localhost:8000"),
+    ],
+)
+def test_url_of_a_host(host: str, url: str) -> None:
+    assert up._url((host, 8000)) == url
+
+
+def test_names_a_taken_ipv6_port() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken, pytest.raises(CommandError, match="taken"):
+        up._require_free("::1", taken.getsockname()[1])
+    up._require_free("::1", free_port())

@@ -4,7 +4,7 @@ import traceback
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import Http404
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
@@ -48,6 +48,8 @@ def problem_response(error: Exception, _context: dict[str, Any] | None = None) -
         error = exceptions.PermissionDenied()
     elif isinstance(error, RequestDataTooBig):
         error = RequestRejected("too-large", "The request is too large.", status=413)
+    elif isinstance(error, TooManyFieldsSent | TooManyFilesSent):
+        error = RequestRejected("too-many-fields", "The form has more fields than are accepted.")
     headers = {}
     if isinstance(error, RequestRejected):
         body, status, headers = problem(error.status, error.code, error.message), error.status, error.headers

@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from predictions import selectors
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_image, stored_prediction
 from predictions.tests.pictures import picture
@@ -137,3 +138,34 @@ def test_nothing_can_be_changed(reviewer: Client, admin_client: Client, url: str
 def test_redirects_anonymous_users_to_the_login(client: Client) -> None:
     response = client.get(PREDICTIONS)
     assert (response.status_code, response["Location"]) == (302, f"/admin/login/?next={PREDICTIONS}")
+
+
+def test_search_finds_beginnings_of_file_names_and_any_part_of_a_label(reviewer: Client) -> None:
+    stored_prediction(label="Eskimo_dog", file_name="Holiday 1.jpg")
+    stored_prediction(label="hot_dog", file_name="a holiday.jpg")
+    for text, rows in (("Holiday", 1), ("Holiday 1.jpg", 1), ("holiday", 0), ("DOG", 2), ("eskimo dog", 1), ("-", 0)):
+        assert _rows(_page(reviewer, f"{PREDICTIONS}?q={text}")) == rows, text
+
+
+def test_search_finds_a_limited_number(reviewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "MOST_FOUND", 2)
+    newest = [stored_prediction(file_name=f"{number}.jpg") for number in range(3)][1:]
+    found = selectors.predictions_found(Prediction.objects.all(), "espresso")
+    assert sorted(found, key=lambda prediction: prediction.created_at) == newest
+
+
+@pytest.mark.parametrize("url", [PREDICTIONS, IMAGES])
+@pytest.mark.parametrize("text", ["espresso", "IMG_1.jpg", "0123abcd"])
+def test_search_reads_no_whole_table(reviewer: Client, url: str, text: str) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL's plan for a small table is to read it")
+    stored_prediction()
+    with CaptureQueriesContext(connection) as queries:
+        _page(reviewer, f"{url}?q={text}")
+    for query in queries:
+        if not query["sql"].startswith(("SELECT", "WITH")):
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql'].replace('%', '%%')}")
+            plan = [row[3] for row in cursor.fetchall()]
+        assert not [step for step in plan if step.startswith("SCAN predictions_")], query["sql"]

@@ -189,8 +189,8 @@ def _allow_open_files() -> None:
 def _url(address: tuple[str, int]) -> str:
     """The address of the site on this machine."""
     host, port = address
-    any_interface = host == "0.0.0.0"  # noqa: S104 - compared, not bound
-    return f"http://{'127.0.0.1' if any_interface else host}:{port}"
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 
 
 def _not_ready(address: tuple[str, int] | None) -> str:
@@ -242,7 +242,7 @@ def _require_no_queue_server() -> None:
 
 
 def _require_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

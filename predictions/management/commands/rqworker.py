@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django_rq.management.commands.rqworker import Command as RQWorkerCommand
 
@@ -14,6 +15,9 @@ class Command(RQWorkerCommand):
     help = "Runs a worker that answers queued predictions."
 
     def handle(self, *args: str, **options: Any) -> None:
+        unknown = sorted(set(args) - set(settings.RQ_QUEUES))
+        if unknown:
+            raise CommandError(f"No queue is named {unknown[0]!r}. The queues: {', '.join(settings.RQ_QUEUES)}.")
         try:
             super().handle(*(args or (queues.NAME,)), **options)  # type: ignore[no-untyped-call]
         except (RepositoryError, EngineError) as error:
