@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from predictions.exceptions import RequestRejected
 from review.bulk import REOPEN, BulkResult, cases_decide, cases_plan, cases_reopen
@@ -52,10 +52,12 @@ def grid(request: HttpRequest) -> HttpResponse:
     return _grid_page(request, Filters.from_query(request.GET), request.GET.get(PAGE_FIELD, ""))
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @permission_required("review.decide_case", raise_exception=True)
 def preview(request: HttpRequest) -> HttpResponse:
     """Shows what a verdict would do to the selected cases. Changes nothing."""
+    if request.method != "POST":
+        return _after_login(request)
     chosen = row_ids(request.POST.getlist("case"))
     filters = Filters.from_query(request.POST)
     verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL_FIELD, ""))
@@ -86,18 +88,22 @@ def preview_page(
         "Preview",
         filters=filters,
         page_number=page_number,
-        back=_grid_address(filters, page_number),
+        back=_address("grid", filters, page_number),
+        decide_url=_address("grid_decide", filters, page_number),
         verdict=verdict,
         plans=[plan for plan in plans if not plan.problem],
         left_out=[plan for plan in plans if plan.problem],
     )
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @permission_required("review.decide_case", raise_exception=True)
 def decide(request: HttpRequest) -> HttpResponse:
     """Carries out what the preview showed, except on cases that have changed since."""
+    if request.method != "POST":
+        return _after_login(request)
     verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL_FIELD, ""))
+    filters, page_number = Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")
     _require_permission(request, verdict.kind)
     try:
         seen = _seen(request.POST.getlist("case"))
@@ -109,23 +115,31 @@ def decide(request: HttpRequest) -> HttpResponse:
             done = format_html(
                 '{} decided. <button class="link-button" form="undo" formaction="{}">Undo</button>',
                 _cases(len(result.stored)),
-                reverse("admin:review_case_grid_undo", args=[result.bulk]),
+                _address("grid_undo", filters, page_number, result.bulk),
             )
         _report(request, result, done)
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
-    return redirect(_grid_address(Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
+    return redirect(_address("grid", filters, page_number))
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @permission_required("review.decide_case", raise_exception=True)
 def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
+    if request.method != "POST":
+        return _after_login(request)
     try:
         undone = bulk_undo(bulk, reviewer(request), sent_key(request))
         messages.success(request, f"Undone: {_cases(len(undone))} open again.")
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
-    return redirect(_grid_address(Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
+    return redirect(_address("grid", Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
+
+
+def _after_login(request: HttpRequest) -> HttpResponse:
+    """Handles the GET request that follows a login: the login page redirects here, without the form's data."""
+    messages.warning(request, "You had been logged out, so nothing was saved. Please select the cases again.")
+    return redirect(_address("grid", Filters.from_query(request.GET), request.GET.get(PAGE_FIELD, "")))
 
 
 def _report(request: HttpRequest, result: BulkResult, done: str) -> None:
@@ -159,10 +173,10 @@ def _cases(number: int) -> str:
     return "1 case" if number == 1 else f"{number} cases"
 
 
-def _grid_address(filters: Filters, page_number: str = "") -> str:
-    """Returns the grid's address."""
+def _address(name: str, filters: Filters, page_number: str, *arguments: object) -> str:
+    """Returns the address of a view of the grid. A form's address names its page, too: a login redirects there."""
     items = [*filters.items(), *([(PAGE_FIELD, page_number)] if page_number.isdecimal() else [])]
-    return reverse("admin:review_case_grid") + (f"?{urlencode(items)}" if items else "")
+    return reverse(f"admin:review_case_{name}", args=arguments) + (f"?{urlencode(items)}" if items else "")
 
 
 def _grid_page(
@@ -176,6 +190,7 @@ def _grid_page(
 ) -> HttpResponse:
     """Shows the grid; its form is filled in with the `chosen` cases and the `verdict`."""
     cases = filters.apply(Case.objects.all()).order_by(*filters.columns).select_related("claimed_by")
+    page = Paginator(cases, PER_PAGE).get_page(page_number)
     return _page(
         request,
         "grid",
@@ -186,7 +201,8 @@ def _grid_page(
         label_fields=[(entry, filters.values.get(entry.name, "")) for entry in LABEL_FILTERS],
         grid_url=reverse("admin:review_case_grid"),  # a rejected form shows the grid at its own address
         orders=orders(filters),
-        page=Paginator(cases, PER_PAGE).get_page(page_number),
+        page=page,
+        preview_url=_address("grid_preview", filters, str(page.number)),
         now=timezone.now(),
         kinds=KINDS,
         chosen=frozenset(chosen),

@@ -9,7 +9,7 @@ import pytest
 
 from devtools.running import eventually
 from tests.review.conftest import OpenTab
-from tests.review.desk import Desk, case_on, wait_for_case
+from tests.review.desk import Desk, case_on, start_reviewing, wait_for_case
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +34,7 @@ def keyboard(desk: Desk, open_tab: OpenTab) -> Keyboard:
     """Opens the first of `CASES` cases. Somebody expects a teapot on each."""
     desk.open_cases(CASES, "teapot")
     tab = open_tab("ada")
-    tab.goto(f"{desk.url}/next/")
+    start_reviewing(tab, desk)
     return Keyboard(tab)
 
 
@@ -66,7 +66,7 @@ def few(desk: Desk, open_tab: OpenTab) -> tuple[Keyboard, list[int]]:
     """Opens the first of three cases. A rejected undo logs status 409."""
     cases = desk.open_cases(3, "teapot")
     tab = open_tab("ada", expects="status of 409")
-    tab.goto(f"{desk.url}/next/")
+    start_reviewing(tab, desk)
     wait_for_case(tab, cases[0])
     return Keyboard(tab), cases
 
