@@ -57,8 +57,7 @@ def test_only_post_claims_a_case(reviewer: Client) -> None:
     for headers in ({}, {"Sec-Purpose": "prefetch;prerender"}):
         assert "Claim it" in reviewer.get(url(case), headers=headers).text
         reviewer.get(url(case, "claim"), headers=headers)
-    case.refresh_from_db()
-    assert case.claimed_by is None
+    assert Case.objects.get().claimed_by is None
     take(reviewer, case)
     case.refresh_from_db()
     assert case.claimed_by == me(reviewer) and case.is_claimed_at(timezone.now())
@@ -88,14 +87,14 @@ def test_tells_the_state_of_the_claim(reviewer: Client, lead: Client) -> None:
     case.refresh_from_db()
     assert (mine["holder"], mine["said"]) == ("me", f"claimed by you until {case.claimed_until:%H:%M} UTC")
     assert 14 * 60 < mine["seconds"] <= 15 * 60
-    theirs = {"holder": "other", "said": f"claimed by reviewer until {case.claimed_until:%H:%M} UTC"}
+    theirs: dict[str, Any] = {"holder": "other", "said": f"claimed by reviewer until {case.claimed_until:%H:%M} UTC"}
     for method in ("get", "post"):
         assert _claim(lead, case, method).items() >= theirs.items()
     assert theirs["said"] in page(lead, url(case)) and mine["said"] in page(reviewer, url(case))
 
     until = timezone.now() - timedelta(seconds=1)
     Case.objects.update(claimed_until=until)
-    lapsed = {"holder": "nobody", "said": f"your claim lapsed at {until:%H:%M} UTC", "seconds": 0}
+    lapsed: dict[str, Any] = {"holder": "nobody", "said": f"your claim lapsed at {until:%H:%M} UTC", "seconds": 0}
     assert _claim(reviewer, case) == lapsed and lapsed["said"] in page(reviewer, url(case))
     assert _claim(lead, case)["said"] == "not claimed"
     assert _claim(lead, case, "post")["holder"] == "me"
