@@ -72,7 +72,8 @@ def _desk(page: Any, site: RunningSite) -> None:
     page.get_by_label("Password:").fill(password)
     page.get_by_role("button", name="Log in").click()
     desk = f"{site.url}/admin/review/case"
-    page.goto(f"{desk}/next/")
+    page.goto(f"{desk}/")
+    page.get_by_role("button", name="Next for me").click()
     for _ in range(25):  # decisions to look back at
         page.keyboard.press("a" if page.get_by_role("button", name="Accept").count() else "r")
         page.wait_for_timeout(250)

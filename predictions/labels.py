@@ -193,6 +193,11 @@ class LabelIndex:
             labels = {label for label in labels if _with_case(label) == _with_case(text)}
         return next(iter(labels)) if wanted and len(labels) == 1 else None
 
+    def synonyms(self, label: str) -> tuple[str, ...]:
+        """See the function `synonyms` below."""
+        found = self._by_label.get(label)
+        return found.entry.synonyms if found else ()
+
     def _named_in(self, wanted: str) -> list[Entry]:
         """Returns the labels whose name is part of the text (`cup` for `a coffee cup`), longer names first."""
         found = [
@@ -295,3 +300,8 @@ def match(text: str, prediction: Prediction) -> str | None:
         return text
     known = index(prediction.model_version)
     return known.resolve(text) or LabelIndex([label for label in answered if label not in known]).resolve(text)
+
+
+def synonyms(label: str) -> tuple[str, ...]:
+    """Returns the other names of a label; none if the active model version does not have it."""
+    return index().synonyms(label)

@@ -203,9 +203,11 @@ class CaseAdmin(ReadOnlyAdmin):
         guarded = self.admin_site.admin_view
         views: list[tuple[str, Any, str]] = [
             ("next/", focus.next_case, "next"),
+            ("nothing-left/", focus.nothing_left, "nothing_left"),
             ("undo/", focus.undo, "undo"),
             ("release/", focus.release, "release"),
             ("<int:case_id>/focus/", focus.focus, "focus"),
+            ("<int:case_id>/claim/", focus.claim, "claim"),
             ("<int:case_id>/decide/", focus.decide, "decide"),
             ("<int:case_id>/reopen/", focus.reopen, "reopen"),
             ("grid/", grid.grid, "grid"),

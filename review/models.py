@@ -95,9 +95,13 @@ class Case(models.Model):
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_count = models.PositiveIntegerField(default=0, help_text="all rows of its history, including undone ones")
 
-    # while a reviewer looks at the case
+    # while a reviewer looks at the case, or will look at it soon
     claimed_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="claimed_cases")
     claimed_until = models.DateTimeField(null=True, blank=True)
+    # Empty means no. SQLite would copy the whole table to add a column that cannot be empty.
+    claimed_in_advance = models.BooleanField(
+        null=True, blank=True, help_text="a page has loaded the case, and nobody looks at it yet"
+    )
 
     objects = CaseQuerySet.as_manager()
 
@@ -166,6 +170,10 @@ class Case(models.Model):
 
     def is_claimed_at(self, at: datetime) -> bool:
         return self.claimed_until is not None and self.claimed_until > at
+
+    def is_looked_at_by_other(self, reviewer: User, at: datetime) -> bool:
+        """Whether somebody else has claimed the case, and not only in advance."""
+        return self.is_claimed_at(at) and self.claimed_by_id != reviewer.pk and not self.claimed_in_advance
 
     def state_at(self, at: datetime) -> str:
         """The state in words: a verdict, or "Claimed" if an open case is claimed at that time."""

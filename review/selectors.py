@@ -82,7 +82,7 @@ class CaseView:
 
     @property
     def is_claimed_by_other(self) -> bool:
-        return self.case.is_claimed_at(self.now) and self.case.claimed_by_id != self.reviewer.pk
+        return self.case.is_looked_at_by_other(self.reviewer, self.now)
 
     @property
     def may_decide(self) -> bool:

@@ -253,6 +253,7 @@ class DecideCase(Steps):
     """Opens the queue and decides one case."""
 
     user: Reviewer
+    queue_page = ""
     page = ""
 
     def on_start(self) -> None:
@@ -261,11 +262,19 @@ class DecideCase(Steps):
 
     @task
     def queue(self) -> None:
-        self.user.ask("GET", "/admin/review/case/", name="/admin/review/case/", check=_not_the_desk)
+        page = self.user.ask("GET", "/admin/review/case/", name="/admin/review/case/", check=_not_the_desk)
+        self.queue_page = page.text if page is not None else ""
 
     @task
     def next(self) -> None:
-        page = self.user.ask("GET", "/admin/review/case/next/", name="/admin/review/case/next/", check=_not_the_desk)
+        token = _TOKEN.search(self.queue_page)
+        page = self.user.ask(
+            *("POST", "/admin/review/case/next/"),
+            name="/admin/review/case/next/",
+            data=f"csrfmiddlewaretoken={token[1]}" if token else "",
+            headers=FORM,
+            check=_not_the_desk,
+        )
         self.page = page.text if page is not None else ""
 
     @task

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 from django import template
 from django.utils.timesince import timesince
 
+from predictions import labels
+
 register = template.Library()
 
 # Invisible characters that change how text is read: control characters, and characters that change the writing
@@ -26,6 +28,12 @@ def visible(text: str) -> str:
 def ago(at: datetime, now: datetime) -> str:
     """Says how long ago `at` was, in the largest unit."""
     return "just now" if now - at < timedelta(minutes=1) else f"{timesince(at, now, depth=1)} ago"
+
+
+@register.simple_tag
+def synonyms(label: str) -> tuple[str, ...]:
+    """Returns the other names of a label, from the active model version."""
+    return labels.synonyms(label)
 
 
 @register.simple_tag

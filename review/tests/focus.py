@@ -12,6 +12,7 @@ from review.models import Case, Decision
 
 NEXT = "/admin/review/case/next/"
 UNDO = "/admin/review/case/undo/"
+NOTHING_LEFT = "/admin/review/case/nothing-left/"
 RELEASE = "/admin/review/case/release/"
 
 
@@ -34,6 +35,11 @@ def fields(case: Case, **changes: Any) -> dict[str, Any]:
 def key() -> dict[str, Any]:
     """Returns the hidden key of a newly loaded form."""
     return {"key": uuid4()}
+
+
+def take(client: Client, case: Case) -> None:
+    """Claims a case, as the button of its page does."""
+    assert client.post(url(case, "claim")).status_code == 303
 
 
 def send(client: Client, case: Case, *, query: str = "", **changes: Any) -> Any:

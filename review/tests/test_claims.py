@@ -104,6 +104,43 @@ def test_next_case_takes_six_queries(ada: User, django_assert_num_queries: Djang
         claim_next(ada)
 
 
+def test_claims_in_advance_leave_cases_to_others(ada: User, grace: User) -> None:
+    """A reviewer who finds no free case gets one that another has only claimed in advance, the last one first."""
+    cases = [open_case(statements=9 - number) for number in range(4)]
+    assert claim_next(ada) == cases[0]
+    ahead = [claim_next(ada, in_advance=True) for _ in range(4)]
+    assert ahead == [*cases[1:], None]
+    assert claim_next(grace, in_advance=True) is None, "nobody takes a case that they do not look at yet"
+    assert [claim_next(grace, besides=[other.pk]) for other in (cases[0], cases[3])] == [cases[3], cases[2]]
+    cases[3].refresh_from_db()
+    assert not claim(cases[3], ada) and claim_next(ada, besides=[cases[0].pk]) == cases[1]
+    assert claim_next(grace, besides=[cases[2].pk, cases[3].pk]) is None, "ada looks at both others"
+
+
+def test_looking_at_a_case_claimed_in_advance_keeps_it(ada: User, grace: User) -> None:
+    case = claim_next(ada) if open_case() else None
+    assert case
+    release(case.pk, ada)
+    ahead = claim_next(ada, in_advance=True)
+    assert ahead == case and claim(ahead, ada)
+    case.refresh_from_db()
+    assert not case.claimed_in_advance and not claim(case, grace) and claim_next(grace) is None
+
+
+def test_second_tab_gets_other_cases_than_the_first_has_loaded(ada: User) -> None:
+    cases = [open_case(statements=9 - number) for number in range(3)]
+    assert claim_next(ada, in_advance=True) == cases[0]
+    assert claim_next(ada) == cases[1] and claim_next(ada, in_advance=True) == cases[2]
+    assert claim_next(ada, besides=[cases[1].pk]) == cases[0], "when no other case is left"
+
+
+def test_case_claimed_in_advance_can_be_decided_by_others(ada: User, grace: User) -> None:
+    open_case()
+    ahead = claim_next(ada, in_advance=True)
+    assert ahead
+    case_decide(case_id=ahead.pk, reviewer=grace, verdict=DecisionRequest("right"))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_reviewers_get_different_cases() -> None:
     reviewers = [reviewer_named(f"reviewer {number}") for number in range(8)]

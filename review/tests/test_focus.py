@@ -12,11 +12,12 @@ from django.utils import timezone
 
 from feedback.models import Feedback
 from feedback.services import feedback_give
+from predictions.labels import LabelIndex
 from review.claims import claim
 from review.decisions import DecisionRequest, case_decide
 from review.models import Case
 from review.tests.cases import open_case, reviewer_named
-from review.tests.focus import key, me, page, url
+from review.tests.focus import NEXT, key, me, page, take, url
 
 pytestmark = pytest.mark.django_db
 
@@ -50,35 +51,91 @@ def test_shows_answer_feedback_and_buttons(reviewer: Client) -> None:
     assert "<script>" not in text and " style=" not in text and " onclick=" not in text
 
 
-def test_opening_a_case_claims_it(reviewer: Client) -> None:
+def test_only_post_claims_a_case(reviewer: Client) -> None:
+    """Browsers, extensions and crawlers may load any link in advance, with or without saying so."""
     case = open_case()
-    page(reviewer, url(case))
+    for headers in ({}, {"Sec-Purpose": "prefetch;prerender"}):
+        assert "Claim it" in reviewer.get(url(case), headers=headers).text
+        reviewer.get(url(case, "claim"), headers=headers)
+    assert Case.objects.get().claimed_by is None
+    take(reviewer, case)
     case.refresh_from_db()
     assert case.claimed_by == me(reviewer) and case.is_claimed_at(timezone.now())
+    assert 'class="review-claim" hidden' in page(reviewer, url(case))
 
 
 def test_renews_a_claim_when_half_its_time_is_over(reviewer: Client) -> None:
     case = open_case()
     for minutes, is_renewed in ((14, False), (2, True), (-1, True)):
         until = timezone.now() + timedelta(minutes=minutes)
-        Case.objects.update(claimed_by=me(reviewer), claimed_until=until)
-        page(reviewer, url(case))
+        Case.objects.update(claimed_by=me(reviewer), claimed_until=until, claimed_in_advance=False)
+        take(reviewer, case)
         case.refresh_from_db()
         assert (case.claimed_until != until) is is_renewed
 
 
-def test_prefetching_claims_nothing(reviewer: Client) -> None:
+def _claim(client: Client, case: Case, method: str = "get") -> dict[str, Any]:
+    response = getattr(client, method)(url(case, "claim"), headers={"Accept": "application/json"})
+    assert response.status_code == 200
+    return dict(response.json())
+
+
+def test_tells_the_state_of_the_claim(reviewer: Client, lead: Client) -> None:
     case = open_case()
-    assert reviewer.get(url(case), headers={"Sec-Purpose": "prefetch;prerender"}).status_code == 200
+    assert _claim(reviewer, case) == {"holder": "nobody", "said": "not claimed", "seconds": 0}
+    mine = _claim(reviewer, case, "post")
     case.refresh_from_db()
-    assert case.claimed_by is None
+    assert (mine["holder"], mine["said"]) == ("me", f"claimed by you until {case.claimed_until:%H:%M} UTC")
+    assert 14 * 60 < mine["seconds"] <= 15 * 60
+    theirs: dict[str, Any] = {"holder": "other", "said": f"claimed by reviewer until {case.claimed_until:%H:%M} UTC"}
+    for method in ("get", "post"):
+        assert _claim(lead, case, method).items() >= theirs.items()
+    assert theirs["said"] in page(lead, url(case)) and mine["said"] in page(reviewer, url(case))
+
+    until = timezone.now() - timedelta(seconds=1)
+    Case.objects.update(claimed_until=until)
+    lapsed: dict[str, Any] = {"holder": "nobody", "said": f"your claim lapsed at {until:%H:%M} UTC", "seconds": 0}
+    assert _claim(reviewer, case) == lapsed and lapsed["said"] in page(reviewer, url(case))
+    assert _claim(lead, case)["said"] == "not claimed"
+    assert _claim(lead, case, "post")["holder"] == "me"
+    assert _claim(reviewer, case, "post")["said"].startswith("claimed by lead until ")
+
+    case_decide(case_id=case.pk, reviewer=me(lead), verdict=DecisionRequest("right"))
+    for method in ("get", "post"):
+        assert _claim(reviewer, case, method) == {"holder": "decided", "said": "decided by lead", "seconds": 0}
+
+
+def test_a_case_claimed_in_advance_can_be_opened_by_others(reviewer: Client, lead: Client) -> None:
+    """Nobody looks at it yet."""
+    case = open_case()
+    reviewer.post(NEXT, {"in_advance": "1"})
+    assert 'value="unusable"' in page(lead, url(case))
+    assert _claim(lead, case, "post")["holder"] == "me"
+    assert _claim(reviewer, case, "post")["holder"] == "other"
+
+
+def test_says_how_many_cases_are_left_within_the_filters(reviewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, _other, _decided_case = open_case(), open_case(label="airship"), _decided()
+    assert ">2 left</span>" in page(reviewer, url(case))
+    assert ">1 left</span>" in page(reviewer, url(case) + "?predicted_label=airship")
+    assert ">0 left</span>" in page(reviewer, url(case) + "?state=flagged")
+    assert ">2 left</span>" in page(reviewer, url(case) + "?state=decided")
+    monkeypatch.setattr("review.claims.LEFT_MAX", 1)
+    assert ">more than 1 left</span>" in page(reviewer, url(case))
+
+
+def test_names_the_synonyms_of_labels(reviewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = LabelIndex(["espresso", "coffee_mug"], [["caffè <b>"], ["mug", "coffee cup"]])
+    monkeypatch.setattr("predictions.labels.index", lambda: index)
+    text = page(reviewer, url(open_case()))
+    assert "caffè &lt;b&gt;" in text and "mug, coffee cup" in text
 
 
 def test_shows_no_verdicts_for_a_case_that_somebody_else_claimed(reviewer: Client) -> None:
     case = open_case()
     claim(case, reviewer_named("grace"))
     text = page(reviewer, url(case))
-    assert "by grace for another 14" in text and 'data-key="n"' in text
+    assert "claimed by grace until " in text and 'data-key="n"' in text
     assert 'name="verdict"' not in text
     case.refresh_from_db()
     assert case.claimed_by == reviewer_named("grace")
@@ -187,6 +244,7 @@ def test_viewing_and_deciding_need_permissions(client: Client) -> None:
     assert case.claimed_by is None
     for address in (
         "/admin/review/case/next/",
+        url(case, "claim"),
         url(case, "decide"),
         url(case, "reopen"),
         "/admin/review/case/undo/",

@@ -16,7 +16,7 @@ from review.decisions import DecisionRequest, case_decide
 from review.history import NOTE_MAX_LENGTH
 from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
-from review.tests.focus import NEXT, UNDO, fields, key, last, me, page, send, send_json, url
+from review.tests.focus import NEXT, NOTHING_LEFT, UNDO, fields, key, last, me, page, send, send_json, take, url
 
 pytestmark = pytest.mark.django_db
 
@@ -42,11 +42,10 @@ def test_each_button_decides_and_leads_to_the_next_case(
     reviewer: Client, case: Case, button: dict[str, str], decision: tuple[str, str, str], said: str
 ) -> None:
     following = open_case()
-    page(reviewer, url(case))
     response = send(reviewer, case, query="?order=oldest", **button)
-    assert (response.status_code, response["Location"]) == (303, f"{NEXT}?order=oldest")
-    response = reviewer.get(response["Location"])
     assert (response.status_code, response["Location"]) == (303, f"{url(following)}?order=oldest")
+    following.refresh_from_db()
+    assert following.claimed_by == me(reviewer)
     text = page(reviewer, response["Location"])
     assert f"Case {case.pk}: {said}." in text
     assert last() == decision and Decision.objects.count() == 1
@@ -54,13 +53,12 @@ def test_each_button_decides_and_leads_to_the_next_case(
 
 def test_skipped_case_comes_back_when_no_other_is_left(reviewer: Client, case: Case) -> None:
     for _ in range(2):  # skipping again is allowed
-        page(reviewer, url(case))
         response = send(reviewer, case, verdict="skip")
-        assert response["Location"] == f"{NEXT}?besides={case.pk}"
+        assert response["Location"] == NOTHING_LEFT
     assert "Nothing left to review" in page(reviewer, response["Location"])
     case.refresh_from_db()
     assert (case.state, case.claimed_by, case.skips.count()) == ("open", None, 1)
-    assert reviewer.get(NEXT)["Location"] == url(case), "no other case is left"
+    assert reviewer.post(NEXT)["Location"] == url(case), "no other case is left"
 
 
 def test_script_gets_json(reviewer: Client, case: Case) -> None:
@@ -72,6 +70,7 @@ def test_script_gets_json(reviewer: Client, case: Case) -> None:
         "said": f"Case {case.pk}: corrected to “cup”.",
         "decision": decision.pk,
         "address": NEXT,
+        "left": 0,
     }
     assert "messages" not in reviewer.cookies, "a later page would repeat it"
 
@@ -103,7 +102,7 @@ def test_script_gets_rejections_as_json(reviewer: Client, case: Case) -> None:
 def test_rejects_bad_input_and_shows_what_was_typed(
     reviewer: Client, case: Case, sent: dict[str, Any], status: int, message: str, kept: str
 ) -> None:
-    page(reviewer, url(case))
+    take(reviewer, case)
     response = send(reviewer, case, **sent)
     text = response.content.decode()
     assert response.status_code == status
@@ -115,7 +114,7 @@ def test_rejects_bad_input_and_shows_what_was_typed(
 
 
 def test_rejects_case_that_somebody_else_decided(reviewer: Client, case: Case) -> None:
-    page(reviewer, url(case))
+    take(reviewer, case)
     sent = fields(case, verdict="flagged", note="my <note>")
     Case.objects.update(claimed_by=None, claimed_until=None)
     case_decide(case_id=case.pk, reviewer=reviewer_named("grace"), verdict=DecisionRequest("unusable"))
@@ -127,7 +126,7 @@ def test_rejects_case_that_somebody_else_decided(reviewer: Client, case: Case) -
 
 
 def test_rejects_case_that_somebody_else_claimed(reviewer: Client, case: Case) -> None:
-    page(reviewer, url(case))
+    take(reviewer, case)
     Case.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
     case.refresh_from_db()
     assert claim(case, reviewer_named("grace"))
@@ -137,7 +136,7 @@ def test_rejects_case_that_somebody_else_claimed(reviewer: Client, case: Case) -
 
 
 def test_expired_claim_does_not_prevent_a_decision(reviewer: Client, case: Case) -> None:
-    page(reviewer, url(case))
+    take(reviewer, case)
     Case.objects.update(claimed_until=timezone.now() - timedelta(hours=1))
     assert send(reviewer, case, verdict="right").status_code == 303
 
@@ -219,9 +218,22 @@ def test_form_sent_after_logging_out_saves_nothing(client: Client, reviewer: Cli
     assert not Decision.objects.exists()
 
 
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_form_of_another_reviewer_saves_nothing(reviewer: Client, lead: Client, case: Case, accept: str) -> None:
+    """Two people share a browser: the form of one is sent after the other has logged in."""
+    sent = fields(case, verdict="right", reviewer=me(reviewer).pk)
+    for address in (url(case, "decide"), UNDO, url(case, "reopen")):
+        response = lead.post(address, sent, headers={"Accept": accept})
+        assert response.status_code == 409
+        assert "You are logged in as lead now" in response.text
+    assert response.headers["Content-Type"].startswith(accept)
+    assert not Decision.objects.exists()
+    assert reviewer.post(url(case, "decide"), sent).status_code == 303
+
+
 def test_other_sites_cannot_send_forms(case: Case) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(reviewer_named())
-    for address in (url(case, "decide"), UNDO, NEXT):
+    for address in (url(case, "decide"), url(case, "claim"), UNDO, NEXT):
         assert client.post(address, fields(case, verdict="right")).status_code == 403
     assert not Decision.objects.exists()

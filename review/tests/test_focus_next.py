@@ -7,18 +7,19 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from review.claims import claim
+from review.claims import claim, claim_next
 from review.decisions import DecisionRequest, case_decide
 from review.models import Case
 from review.tests.cases import open_case, reviewer_named
-from review.tests.focus import NEXT, RELEASE, UNDO, fields, key, me, page, url
+from review.tests.focus import NEXT, NOTHING_LEFT, RELEASE, UNDO, fields, key, me, page, url
 
 pytestmark = pytest.mark.django_db
 
 
 def test_redirects_to_a_claimed_case(reviewer: Client) -> None:
     case = open_case()
-    for response in (reviewer.get(NEXT), reviewer.post(NEXT)):
+    for _ in range(2):
+        response = reviewer.post(NEXT)
         assert (response.status_code, response["Location"]) == (303, url(case))
         assert "no-store" in response["Cache-Control"]
     assert Case.objects.get().claimed_by == me(reviewer)
@@ -26,14 +27,14 @@ def test_redirects_to_a_claimed_case(reviewer: Client) -> None:
 
 def test_two_reviewers_get_different_cases(reviewer: Client, lead: Client) -> None:
     cases = {url(open_case()) for _ in range(2)}
-    assert {reviewer.get(NEXT)["Location"], lead.get(NEXT)["Location"]} == cases
+    assert {reviewer.post(NEXT)["Location"], lead.post(NEXT)["Location"]} == cases
 
 
 def test_next_follows_the_order_of_the_queue(reviewer: Client) -> None:
     sure, reported = open_case(score=0.9), open_case(statements=2, score=0.2)
     for order, case in (("", reported), ("nonsense", reported), ("confident", sure), ("oldest", sure)):
         Case.objects.update(claimed_by=None, claimed_until=None)
-        assert url(case) in reviewer.get(f"{NEXT}?order={order}")["Location"]
+        assert url(case) in reviewer.post(f"{NEXT}?order={order}")["Location"]
 
 
 @pytest.mark.parametrize(
@@ -50,23 +51,24 @@ def test_next_follows_the_order_of_the_queue(reviewer: Client) -> None:
 )
 def test_next_follows_the_filters_of_the_queue(reviewer: Client, query: str, finds: bool) -> None:
     case = open_case(label="airship", expected="coffee_mug")
-    response = reviewer.get(f"{NEXT}?{query}")
+    address = reviewer.post(f"{NEXT}?{query}")["Location"]
     if finds:
-        address = response["Location"]
         assert address.startswith(url(case))
         kept = query.replace("state=nonsense&source=%00", "")
         assert all(part in address for part in kept.split("&"))
         assert all(part in page(reviewer, address) for part in kept.split("&"))
     else:
-        assert "within these filters" in response.text and "<strong>1</strong> open" in response.text
+        assert address == f"{NOTHING_LEFT}?{query}"
+        text = page(reviewer, address)
+        assert "within these filters" in text and "<strong>1</strong> open" in text
 
 
 def test_next_flagged_case(reviewer: Client, lead: Client) -> None:
     case = open_case()
     case_decide(case_id=case.pk, reviewer=me(reviewer), verdict=DecisionRequest("flagged", note="which?"))
-    text = page(lead, NEXT)
+    text = lead.post(NEXT, follow=True).text
     assert "Nothing left to review" in text and "?state=flagged" in text
-    response = lead.get(f"{NEXT}?state=flagged")
+    response = lead.post(f"{NEXT}?state=flagged")
     assert response["Location"] == f"{url(case)}?state=flagged"
     lead.post(url(case, "decide") + "?state=flagged", fields(case, label="cup"))
     assert Case.objects.get().state == "decided"
@@ -75,19 +77,31 @@ def test_next_flagged_case(reviewer: Client, lead: Client) -> None:
 def test_leaves_out_cases_named_besides(reviewer: Client) -> None:
     first, second = open_case(), open_case()
     assert reviewer.post(NEXT, {"besides": [first.pk, "x", "9" * 40]})["Location"] == url(second)
-    assert "Nothing left" in reviewer.post(NEXT, {"besides": [first.pk, second.pk]}).text
+    assert reviewer.post(NEXT, {"besides": [first.pk, second.pk]})["Location"] == NOTHING_LEFT
 
 
 def test_nothing_left_names_cases_that_others_have_claimed(reviewer: Client) -> None:
     claim(open_case(), reviewer_named("grace"))
-    text = page(reviewer, NEXT)
+    text = reviewer.post(NEXT, follow=True).text
     assert "Others are looking" in text and "<strong>1</strong>" in text
 
 
-def test_prefetching_claims_nothing(reviewer: Client) -> None:
+def test_page_that_nothing_is_left_notices_new_cases(reviewer: Client) -> None:
+    assert "Nothing left to review" in page(reviewer, NOTHING_LEFT)
+    case = open_case()
+    assert "There is more to review" in page(reviewer, NOTHING_LEFT)
+    assert "Nothing left to review" in page(reviewer, f"{NOTHING_LEFT}?predicted_label=airship")
+    reviewer.post(url(case, "decide"), fields(case, verdict="skip"))
+    assert "Nothing left to review" in page(reviewer, NOTHING_LEFT), "the reviewer has skipped it"
+
+
+def test_following_a_link_claims_nothing(reviewer: Client) -> None:
+    """Browsers and extensions load links in advance, and not all of them say so. A login leads here, too."""
     open_case()
-    for header in ("Sec-Purpose", "Purpose"):
-        assert reviewer.get(NEXT, headers={header: "prefetch"}).status_code == 503
+    for headers in ({}, {"Sec-Purpose": "prefetch"}, {"Purpose": "prefetch"}, {"X-Moz": "prefetch"}):
+        response = reviewer.get(f"{NEXT}?order=oldest", headers=headers)
+        assert (response.status_code, response["Location"]) == (302, "/admin/review/case/?order=oldest")
+        page(reviewer, response["Location"])
     assert reviewer.head(NEXT).status_code == 405
     assert Case.objects.get().claimed_by is None
 
@@ -119,7 +133,9 @@ def test_queries_of_next(reviewer: Client, busy: Case, skipped: bool, django_ass
     with django_assert_max_num_queries(12):
         assert reviewer.post(NEXT).status_code == 303
     with django_assert_max_num_queries(12):
-        page(reviewer, f"{NEXT}?predicted_label=nothing")
+        assert reviewer.post(f"{NEXT}?predicted_label=nothing").status_code == 303
+    with django_assert_max_num_queries(12):
+        page(reviewer, f"{NOTHING_LEFT}?predicted_label=nothing")
 
 
 @pytest.mark.parametrize(
@@ -128,26 +144,31 @@ def test_queries_of_next(reviewer: Client, busy: Case, skipped: bool, django_ass
 def test_queries_of_deciding(
     reviewer: Client, busy: Case, button: dict[str, str], django_assert_max_num_queries: Any
 ) -> None:
-    page(reviewer, url(busy))
     sent = fields(busy, **button)
-    with django_assert_max_num_queries(12):
-        assert reviewer.post(url(busy, "decide"), sent).status_code == 303
+    with django_assert_max_num_queries(13):
+        assert reviewer.post(url(busy, "decide"), sent, headers={"Accept": "application/json"}).status_code == 200
+    other = open_case()
+    sent = fields(other, **button)
+    with django_assert_max_num_queries(17):  # it also claims the next case
+        assert reviewer.post(url(other, "decide"), sent).status_code == 303
 
 
 def test_queries_of_undo(reviewer: Client, busy: Case, django_assert_max_num_queries: Any) -> None:
     reviewer.post(url(busy, "decide"), fields(busy, label="cup"))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         assert reviewer.post(UNDO, key() | {"case": busy.pk}).status_code == 303
 
 
 def test_releases_only_own_claims(reviewer: Client) -> None:
-    ahead, others = open_case(), open_case()
-    claim(ahead, me(reviewer))
+    ahead, others, opened = open_case(statements=3), open_case(), open_case()
+    assert claim_next(me(reviewer), in_advance=True) == ahead
     claim(others, reviewer_named("grace"))
-    response = reviewer.post(RELEASE, {"case": [ahead.pk, others.pk, 0, "x", "9" * 30]})
+    claim(opened, me(reviewer))
+    response = reviewer.post(RELEASE, {"case": [ahead.pk, others.pk, opened.pk, 0, "x", "9" * 30]})
     assert response.status_code == 204
-    ahead.refresh_from_db()
-    others.refresh_from_db()
+    for case in (ahead, others, opened):
+        case.refresh_from_db()
     assert ahead.claimed_by is None and ahead.claimed_until is None
     assert others.claimed_by is not None, "another reviewer's claim"
+    assert opened.claimed_by is not None, "another tab shows it"
     assert reviewer.get(RELEASE).status_code == 405

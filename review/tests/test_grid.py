@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import pytest
@@ -27,10 +28,15 @@ def _preview(client: Client, cases: list[Case], kind: str = "accept", label: str
 
 def _decide(client: Client, preview: Any) -> str:
     """Sends the form of the preview; returns the page that follows."""
+    return str(client.post(f"{URL}decide/", _fields(preview.text), follow=True).text)
+
+
+def _fields(page: str) -> dict[str, list[str]]:
+    """Returns the hidden fields of a page."""
     fields: dict[str, list[str]] = {}
-    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview.text):
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page):
         fields.setdefault(name, []).append(value)
-    return str(client.post(f"{URL}decide/", fields, follow=True).text)
+    return fields
 
 
 def _undo_address(page: str) -> str:
@@ -176,6 +182,28 @@ def test_number_of_queries_is_bounded(reviewer: Client, django_assert_max_num_qu
         reviewer.get(URL)
     with django_assert_max_num_queries(6):
         _preview(reviewer, many, "right")
+
+
+def test_forms_sent_after_logging_out_lead_back_to_the_grid(reviewer: Client, cases: list[Case]) -> None:
+    """The login page redirects to the address of the form with GET."""
+    query = "?predicted_label=espresso"
+    text = reviewer.get(URL + query).text
+    preview = re.search(r'action="([^"]+/preview/[^"]*)"', text)
+    assert preview
+    text = reviewer.post(
+        preview[1].replace("&amp;", "&"), {"case": cases[0].pk, "kind": "right", "predicted_label": "espresso"}
+    ).text
+    decide = re.search(r'action="([^"]+/grid/decide/[^"]*)"', text)
+    assert decide
+    decided = reviewer.post(decide[1].replace("&amp;", "&"), _fields(text), follow=True).text
+    undo = re.search(r'formaction="([^"]+/undo/[^"]*)"', decided)
+    assert undo
+    for address in (preview[1], decide[1], undo[1]):
+        login = Client().post(address.replace("&amp;", "&"))["Location"]
+        assert login.startswith("/admin/login/?next=")
+        response = reviewer.get(unquote(login.partition("next=")[2]))
+        assert (response.status_code, response["Location"].partition("&")[0]) == (302, URL + query)
+        assert "You had been logged out, so nothing was saved." in reviewer.get(response["Location"]).text
 
 
 def test_grid_needs_permissions(cases: list[Case]) -> None:

@@ -159,7 +159,7 @@ def test_links_keep_the_filters(reviewer: Client, cup: Case) -> None:
 def test_start_page_links_to_permitted_pages(reviewer: Client, lead: Client) -> None:
     def links(client: Client) -> list[str]:
         page = client.get("/admin/").text
-        return re.findall(r'href="/admin/(\S+?)/"', page.partition("object-tools")[2].partition("</ul>")[0])
+        return re.findall(r'(?:href|action)="/admin/(\S+?)/"', page.partition("object-tools")[2].partition("</ul>")[0])
 
     assert links(reviewer) == ["review/case/next", "review/case", "review/case/grid"]
     assert links(lead) == [*links(reviewer), "review/case/statistics", "status", "learning/export"]

@@ -2,12 +2,13 @@
 
 Every button belongs to a form whose response redirects to the next case (303). `review/focus.js` sends the same forms
 but asks for JSON, because it has already loaded the next case. Every address carries the filters and the order of the
-queue, so that "next" stays within them.
+queue, so that "next" stays within them. Only POST claims a case: browsers and extensions load links in advance.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from django.contrib.auth.decorators import permission_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from feedback.text import normalize_text
@@ -49,25 +51,38 @@ class FormResult:
 @require_http_methods(["GET"])
 @permission_required("review.view_case", raise_exception=True)
 def focus(request: HttpRequest, case_id: int) -> HttpResponse:
-    """Shows one case. Reviewers who may decide it claim it by opening it, unless somebody else has claimed it."""
+    return _page(request, _case_or_404(case_id))
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("review.decide_case", raise_exception=True)
+def claim(request: HttpRequest, case_id: int) -> HttpResponse:
+    """Says who has claimed a case. POST claims it first, unless somebody else looks at it."""
     case = _case_or_404(case_id)
-    if _may_decide(request) and not _is_prefetch(request) and not claims.claim(case, reviewer(request)):
+    if request.method == "POST" and not claims.claim(case, reviewer(request)):
         case = _case_or_404(case_id)  # somebody may have decided or claimed it since it was read
-    return _page(request, case)
+    if not _wants_json(request):
+        return HttpResponseSeeOther(_case_address(request, case_id))
+    return JsonResponse(asdict(claims.claim_state(case, reviewer(request))))
 
 
 @require_http_methods(["GET", "POST"])
 @permission_required("review.decide_case", raise_exception=True)
 def next_case(request: HttpRequest) -> HttpResponse:
-    """Claims the case that this reviewer should look at next, and redirects to it. `besides`: cases to leave out."""
-    if _is_prefetch(request):
-        return HttpResponse(status=HTTPStatus.SERVICE_UNAVAILABLE)  # a claim would reserve a case that nobody looks at
-    filters = Filters.from_query(request.GET)
-    besides = [*request.GET.getlist("besides"), *request.POST.getlist("besides")]
-    case = claims.claim_next(reviewer(request), filters=filters, besides=row_ids(besides))
-    if case is None:
-        return _nothing_left(request)
-    return HttpResponseSeeOther(_address(request, case.get_absolute_url()))
+    """Claims the case that this reviewer should look at next, and redirects to it.
+
+    `besides`: cases to leave out. `in_advance`: the page loads the case now and shows it later.
+    """
+    if request.method != "POST":
+        return redirect(_address(request, reverse("admin:review_case_changelist")))
+    besides = row_ids(request.POST.getlist("besides"))
+    return HttpResponseSeeOther(_next_address(request, besides, in_advance="in_advance" in request.POST))
+
+
+@require_http_methods(["GET"])
+@permission_required("review.decide_case", raise_exception=True)
+def nothing_left(request: HttpRequest) -> HttpResponse:
+    return _nothing_left(request)
 
 
 @require_http_methods(["POST"])
@@ -75,13 +90,15 @@ def next_case(request: HttpRequest) -> HttpResponse:
 def release(request: HttpRequest) -> HttpResponse:
     """Releases each `case` that the page has claimed in advance and the reviewer will not look at."""
     for pk in row_ids(request.POST.getlist("case")):
-        claims.release(pk, reviewer(request))
+        claims.release(pk, reviewer(request), only_in_advance=True)
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-def _is_prefetch(request: HttpRequest) -> bool:
-    """Whether a browser loads the page in advance, because somebody might open it."""
-    return "prefetch" in request.headers.get("Sec-Purpose", request.headers.get("Purpose", ""))
+def _next_address(request: HttpRequest, besides: Collection[int], *, in_advance: bool = False) -> str:
+    """Claims the next case. Returns the address of its page, or of the page that says that nothing is left."""
+    filters = Filters.from_query(request.GET)
+    case = claims.claim_next(reviewer(request), filters=filters, besides=besides, in_advance=in_advance)
+    return _address(request, case.get_absolute_url() if case else reverse("admin:review_case_nothing_left"))
 
 
 # --- Deciding -------------------------------------------------------------------------------------
@@ -96,10 +113,10 @@ def decide(request: HttpRequest, case_id: int) -> HttpResponse:
         result = _skip(request, case_id) if request.POST.get("verdict") == SKIP else _decide(request, case_id)
     except RequestRejected as rejection:
         return _rejected(request, rejection, case_id)
-    address = _address(request, reverse("admin:review_case_next"))
-    if result.decision is None:  # do not show the skipped case again at once, even if it is the last one
-        address += f"{'&' if '?' in address else '?'}besides={case_id}"
-    return _respond(request, result, address)
+    if _wants_json(request):
+        return _respond(request, result, _address(request, reverse("admin:review_case_next")))
+    # A skipped case is not shown again at once, even if it is the last one.
+    return _respond(request, result, _next_address(request, [case_id]))
 
 
 @require_http_methods(["GET", "POST"])
@@ -118,6 +135,7 @@ def undo(request: HttpRequest) -> HttpResponse:
     message = f"Case {row.case_id}: undone ({_in_words(row.undoes)})."
     if others:
         message = f"Undone: case {row.case_id} and {others} more that were decided with it."
+    claims.claim(row.case, reviewer(request))  # it is shown again
     return _respond(request, FormResult(row.case_id, message, row), _case_address(request, row.case_id))
 
 
@@ -189,7 +207,9 @@ def _respond(request: HttpRequest, result: FormResult, address: str) -> HttpResp
         messages.success(request, result.message)
         return HttpResponseSeeOther(address)
     decision = result.decision.pk if result.decision else None
-    return JsonResponse({"case": result.case_id, "said": result.message, "decision": decision, "address": address})
+    left = claims.left_count(Filters.from_query(request.GET))
+    answer = {"case": result.case_id, "said": result.message, "decision": decision, "address": address, "left": left}
+    return JsonResponse(answer)
 
 
 def _rejected(request: HttpRequest, rejection: RequestRejected, case_id: int | None) -> HttpResponse:
@@ -224,16 +244,21 @@ def _page(request: HttpRequest, case: Case, rejection: RequestRejected | None = 
         # A label button sends no verdict, so a label with a verdict was typed.
         typed_label=label if request.POST.get("verdict") else "",
         typed_note=note,
-        claim_seconds=max(0, int((case.claimed_until - view.now).total_seconds())) if case.claimed_until else 0,
+        claim=claims.claim_state(case, reviewer(request)),
         can_decide=view.can_decide,
+        left=claims.left_count(Filters.from_query(request.GET)),
+        left_max=claims.LEFT_MAX,
         note_max_length=NOTE_MAX_LENGTH,
         label_max_length=LABEL_MAX_LENGTH,
     )
 
 
 def _nothing_left(request: HttpRequest, status: int = HTTPStatus.OK) -> HttpResponse:
+    within = claims.undecided_cases(Filters.from_query(request.GET))
+    has_more = within.free(timezone.now()).not_skipped_by(reviewer(request)).exists()
+    title = "There is more to review" if has_more else "Nothing left to review"  # the page may be loaded again later
     counts = remaining_counts(reviewer(request))
-    return _render(request, "nothing_left", status, title="Nothing left to review", counts=counts)
+    return _render(request, "nothing_left", status, title=title, has_more=has_more, counts=counts)
 
 
 def _render(request: HttpRequest, name: str, status: int, **context: Any) -> HttpResponse:
@@ -245,7 +270,7 @@ def _render(request: HttpRequest, name: str, status: int, **context: Any) -> Htt
         "filters": filters,
         "order": ORDERS[filters.order_key],
         "query": filters.query_string,
-        "may_decide": _may_decide(request),
+        "may_decide": request.user.has_perm("review.decide_case"),
         **context,
     }
     return render(request, f"admin/review/case/{name}.html", everything, status=status)
@@ -274,10 +299,6 @@ def _address(request: HttpRequest, path: str) -> str:
 
 def _case_address(request: HttpRequest, case_id: int) -> str:
     return _address(request, reverse("admin:review_case_focus", args=[case_id]))
-
-
-def _may_decide(request: HttpRequest) -> bool:
-    return request.user.has_perm("review.decide_case")
 
 
 def _wants_json(request: HttpRequest) -> bool:

@@ -21,7 +21,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from predictions.exceptions import RequestRejected
-from predictions.views import HttpResponseSeeOther
 from review.bulk import REOPEN, BulkResult, cases_decide, cases_plan, cases_reopen
 from review.decisions import DecisionRequest, SeenState
 from review.expectations import expectations_of
@@ -59,7 +58,7 @@ def grid(request: HttpRequest) -> HttpResponse:
 def preview(request: HttpRequest) -> HttpResponse:
     """Shows what a verdict would do to the selected cases. Changes nothing."""
     if request.method != "POST":
-        return _without_form(request)
+        return _after_login(request)
     chosen = row_ids(request.POST.getlist("case"))
     filters = Filters.from_query(request.POST)
     verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL_FIELD, ""))
@@ -90,7 +89,8 @@ def preview_page(
         "Preview",
         filters=filters,
         page_number=page_number,
-        back=_grid_address(filters, page_number),
+        back=_address("grid", filters, page_number),
+        decide_url=_address("grid_decide", filters, page_number),
         verdict=verdict,
         plans=[plan for plan in plans if not plan.problem],
         left_out=[plan for plan in plans if plan.problem],
@@ -102,8 +102,9 @@ def preview_page(
 def decide(request: HttpRequest) -> HttpResponse:
     """Carries out what the preview showed, except on cases that have changed since."""
     if request.method != "POST":
-        return _without_form(request)
+        return _after_login(request)
     verdict = DecisionRequest(request.POST.get("kind", ""), request.POST.get(LABEL_FIELD, ""))
+    filters, page_number = Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")
     _require_permission(request, verdict.kind)
     try:
         seen = _seen(request.POST.getlist("case"))
@@ -115,31 +116,31 @@ def decide(request: HttpRequest) -> HttpResponse:
             done = format_html(
                 '{} decided. <button class="link-button" form="undo" formaction="{}">Undo</button>',
                 _cases(len(result.stored)),
-                reverse("admin:review_case_grid_undo", args=[result.bulk]),
+                _address("grid_undo", filters, page_number, result.bulk),
             )
         _report(request, result, done)
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
-    return redirect(_grid_address(Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
+    return redirect(_address("grid", filters, page_number))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("review.decide_case", raise_exception=True)
 def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
     if request.method != "POST":
-        return _without_form(request)
+        return _after_login(request)
     try:
         undone = bulk_undo(bulk, reviewer(request), sent_key(request))
         messages.success(request, f"Undone: {_cases(len(undone))} open again.")
     except RequestRejected as rejection:
         messages.error(request, rejection.message)
-    return redirect(_grid_address(Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
+    return redirect(_address("grid", Filters.from_query(request.POST), request.POST.get(PAGE_FIELD, "")))
 
 
-def _without_form(request: HttpRequest) -> HttpResponse:
-    """Redirects to the grid, when a form's address is loaded without the form: after a login, for instance."""
-    messages.warning(request, "Nothing was saved, because no form was sent. Please select the cases again.")
-    return HttpResponseSeeOther(_grid_address(Filters.from_query(request.GET)))
+def _after_login(request: HttpRequest) -> HttpResponse:
+    """Handles the GET request that follows a login: the login page redirects here, without the form's data."""
+    messages.warning(request, "You had been logged out, so nothing was saved. Please select the cases again.")
+    return redirect(_address("grid", Filters.from_query(request.GET), request.GET.get(PAGE_FIELD, "")))
 
 
 def _report(request: HttpRequest, result: BulkResult, done: str) -> None:
@@ -173,10 +174,10 @@ def _cases(number: int) -> str:
     return "1 case" if number == 1 else f"{number} cases"
 
 
-def _grid_address(filters: Filters, page_number: str = "") -> str:
-    """Returns the grid's address."""
+def _address(name: str, filters: Filters, page_number: str, *arguments: object) -> str:
+    """Returns the address of a view of the grid. A form's address names its page, too: a login redirects there."""
     items = [*filters.items(), *([(PAGE_FIELD, page_number)] if page_number.isdecimal() else [])]
-    return reverse("admin:review_case_grid") + (f"?{urlencode(items)}" if items else "")
+    return reverse(f"admin:review_case_{name}", args=arguments) + (f"?{urlencode(items)}" if items else "")
 
 
 def _grid_page(
@@ -205,6 +206,7 @@ def _grid_page(
         orders=orders(filters),
         page=page,
         cases=[(case, expectations[case.pk]) for case in shown],
+        preview_url=_address("grid_preview", filters, str(page.number)),
         now=timezone.now(),
         kinds=KINDS,
         chosen=frozenset(chosen),

@@ -1,74 +1,42 @@
 /* The focus view: shows one case after the other without waiting. The page works without this module, only slower.
  *
  * Every button belongs to a form. This module sends the form in the background and shows the next case, which it has
- * claimed and loaded in advance. keys.js handles the keys, outbox.js sends the forms, zoom.js enlarges the picture.
+ * claimed and loaded in advance. pages.js loads pages, ahead.js those of the next cases, outbox.js sends the forms,
+ * claim.js watches the claim, keys.js handles the keys, zoom.js enlarges the picture.
  */
 
-import { enhance } from "../js/combobox.js";
+import { withToken } from "../js/csrf.js";
+import { Ahead } from "./ahead.js";
+import { WaitingAlert, warn } from "./alerts.js";
 import { listenToKeys } from "./keys.js";
-import { csrf, Outbox, Rejected, why } from "./outbox.js";
-import { Zoom } from "./zoom.js";
+import { Outbox, Rejected } from "./outbox.js";
+import { load, picture, prepare } from "./pages.js";
+import { pause, wake } from "./waiting.js";
 
 const DOUBLE_CLICK = 300; // milliseconds
+const PATIENCE = 3000; // milliseconds that a page waits to hear whether its typed text is accepted
 const DONE = "review-done"; // key in the tab's session storage: how many cases were decided in this tab
 
-const alerts = document.getElementById("review-alerts");
 const status = document.querySelector(".review-status");
+const reviewer = document.getElementById("review").dataset.reviewer;
 
-const outbox = new Outbox({ onStuck: tellStuck, onMoving: () => stuck?.remove() });
+const outbox = new Outbox({ reviewer, onWaiting: tellWaiting, onAnswer });
+const ahead = new Ahead(loadNext);
+const unsent = new WaitingAlert();
 const steps = []; // what was done on this page, newest last: a stored `decision`, or the `page` that was skipped
-const ahead = []; // promises of the next pages
 let latest = Promise.resolve(true); // whether the form that was sent last has been stored
-let stuck = null; // the alert that names the cases that are not saved yet
 let current = { section: document.getElementById("review"), title: document.title, address: location.href };
 let isReady = false; // whether the case has been painted; nobody can decide a case that they have not seen
 let shownAt = 0;
 let told = ""; // the latest status, without the number of decided cases
+let left = NaN; // how many cases are left within the filters
 
 // --- Showing a case -------------------------------------------------------------------------------
 
-/** Loads the page of a case, with its picture. */
-async function load(address, options = {}) {
-  const response = await fetch(address, { headers: { Accept: "text/html" }, ...options });
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const loaded = page.getElementById("review");
-  if (!loaded) throw new Error(why(response));
-  // A copy: browsers do not load the pictures of a parsed document.
-  const section = document.importNode(loaded, true);
-  const claimEnds = Date.now() + 1000 * Number(section.dataset.claimSeconds ?? Infinity);
-  const result = { section, title: page.title, address: response.url, claimEnds };
-  prepare(result);
-  await picture(section);
-  return result;
-}
-
-/** Sets up a page before it is first shown. */
-function prepare(page) {
-  const { section } = page;
-  const image = section.querySelector(".picture-frame img");
-  if (image) {
-    page.zoom = new Zoom(section.querySelector(".picture-frame"), section.querySelector(".zoom-button"));
-    image.addEventListener("error", () => picture(section));
-  }
-  const input = section.querySelector("input[data-combobox]");
-  if (input) enhance(input, { onTake: () => input.form.requestSubmit() });
-}
-
-/** Resolves when the picture can be painted. If it is missing, the page says so. */
-async function picture(section) {
-  const image = section.querySelector(".picture-frame img");
-  if (!image) return;
-  try {
-    await image.decode();
-  } catch {
-    if (image.complete && image.naturalWidth) return; // loaded, but not decoded in advance
-    section.querySelector(".picture-frame").hidden = true;
-    section.querySelector(".picture-missing").hidden = false;
-  }
-}
-
 function show(page, { push = true } = {}) {
   isReady = false;
+  current.claim.stop();
+  ahead.forget(page.number);
   current.section.replaceWith(page.section);
   setBusy(false);
   current = page;
@@ -77,7 +45,33 @@ function show(page, { push = true } = {}) {
   page.section.querySelector("h1").focus({ preventScroll: true });
   scrollTo({ top: 0 });
   acceptWhenPainted();
+  begin(page);
+}
+
+/** Starts what goes on while a page is shown. */
+function begin(page) {
+  if (Number.isNaN(left)) setLeft(Number(page.section.dataset.left));
+  showLeft();
+  page.claim.start((holder, said) => onClaim(page, holder, said));
   lookAhead();
+}
+
+function lookAhead() {
+  if (current.section.querySelector("#decide")) ahead.fill(current.number);
+}
+
+/** The claim of the page has changed. */
+function onClaim(page, holder, said) {
+  if (holder === "me") return;
+  const isFreeAgain = holder === "nobody" && !page.claim.form; // now the page has buttons
+  if (page.isFromAhead && !page.claim.isConfirmed && holder !== "nobody") {
+    tell(`Case ${page.number}: ${said}. This is the next one.`);
+    showNext();
+  } else if (isFreeAgain) {
+    load(page.address).then((again) => page === current && show(again, { push: false }), () => {});
+  } else {
+    tell(`Case ${page.number}: ${said}.`);
+  }
 }
 
 /** Accepts decisions as soon as the browser has painted the page. */
@@ -96,34 +90,51 @@ function setBusy(isBusy) {
 
 // --- The next case --------------------------------------------------------------------------------
 
-/** Claims and loads the next case while the reviewer looks at this one. */
-function lookAhead() {
-  if (ahead.length || !current.section.querySelector("#decide")) return;
-  const loading = loadNext([current.section.dataset.case]);
-  loading.catch(() => {}); // reported when the page is needed
-  ahead.push(loading);
+/** Claims and loads a case. Cases in the outbox are left out: on the server they are still open. */
+async function loadNext({ besides, inAdvance = false }) {
+  const fields = new URLSearchParams(inAdvance ? { in_advance: "1" } : {});
+  for (const number of [...besides, ...outbox.numbers]) if (number) fields.append("besides", number);
+  const page = await load(current.section.dataset.next, { method: "POST", ...withToken(fields) });
+  if (page.section.dataset.reviewer !== reviewer) throw new Error("You are logged in as somebody else. Reload the page.");
+  return page;
 }
 
-/** `besides`: cases to leave out. Cases in the outbox are left out too: on the server they are still open. */
-function loadNext(besides) {
-  const body = new URLSearchParams();
-  for (const number of [...besides, ...outbox.jobs.map((job) => job.number)]) if (number) body.append("besides", number);
-  return load(current.section.dataset.next, { method: "POST", body, headers: { Accept: "text/html", ...csrf() } });
-}
-
-/** Shows the next case: the one loaded in advance if it is still usable, or else another. */
+/** Shows the next case: one that was loaded in advance, or else another. Tries until it succeeds. */
 async function showNext() {
-  const left = current.section.dataset.case;
+  const page = current;
+  const waiting = new WaitingAlert();
+  page.claim.stop(); // a decision ends the claim
   isReady = false;
   setBusy(true);
+  for (let attempt = 0; page === current; attempt += 1) {
+    try {
+      const next = await nextPage(page.number);
+      if (page === current) show(next);
+    } catch (error) {
+      const text = `The next case could not be loaded. ${error.message} The page tries again by itself.`;
+      waiting.show(text, { action: ["Try again", wake] });
+      await pause(attempt);
+    }
+  }
+  waiting.hide();
+}
+
+/** `number`: the case to leave out. */
+async function nextPage(number) {
+  const lapsed = [];
+  for (let page = await ahead.take(); page; page = await ahead.take()) {
+    page.isFromAhead = true;
+    if (outbox.numbers.has(page.number)) continue; // decided in another tab
+    if (page.claim.isMine) return page;
+    lapsed.push(page);
+  }
   try {
-    let page = await ahead.shift()?.catch(() => null);
-    // The claim may have expired, there may be new cases, or the network may be back.
-    if (!page?.section.dataset.case || page.claimEnds < Date.now()) page = await loadNext([left]);
-    show(page);
+    return await loadNext({ besides: [number] });
   } catch (error) {
-    setBusy(false);
-    warn(`The next case could not be loaded. ${error.message}`, { action: ["Try again", showNext] });
+    // Without a network, a lapsed claim is better than nothing. Somebody else may have decided the case by now.
+    ahead.putBack(...lapsed.slice(1));
+    if (lapsed.length) return lapsed[0];
+    throw error;
   }
 }
 
@@ -133,47 +144,62 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!current.section.contains(form) || "leaves" in form.dataset) return;
   event.preventDefault();
-  if (!isReady) return;
-  if (form.matches(".review-undo")) undo(form);
+  if (form.matches(".review-claim")) current.claim.ask("POST");
+  else if (!isReady) return;
+  else if (form.matches(".review-next")) follow(form);
+  else if (form.matches(".review-undo")) undo(form);
   else decide(form, event.submitter);
 });
 
 async function decide(form, button) {
   const page = current;
-  const number = page.section.dataset.case;
-  page.alert?.remove();
+  const { number } = page;
   const isSkip = "uncounted" in (button?.dataset ?? {});
-  const waits = "waits" in form.dataset; // typed text may be rejected: the page stays until it is accepted
-  const sent = outbox.post(form.action, new URLSearchParams(new FormData(form, button)), { number });
-  latest = sent.then(
-    () => true,
-    () => false,
-  );
+  page.alert?.remove();
+  const fields = new URLSearchParams(new FormData(form, button));
+  const sent = outbox.post(form.action, fields, { number, page: page.address, isCounted: !isSkip });
+  latest = isStored(sent);
   if (!isSkip) count(1);
-  if (waits) {
-    isReady = false;
-    setBusy(true);
-  } else {
-    tell(`Case ${number}: ${button.dataset.said}.`);
-    showNext();
-  }
-  try {
-    const { decision, said } = await sent;
-    steps.push(isSkip ? { page } : { decision });
-    if (!waits) return;
+  let hasGoneOn = false;
+  const goOn = (said) => {
+    if (hasGoneOn || page !== current) return;
+    hasGoneOn = true;
     tell(said);
     showNext();
+  };
+  let timer;
+  if ("waits" in form.dataset) {
+    // Typed text may be rejected: the page stays until it is accepted, unless the network is away.
+    isReady = false;
+    setBusy(true);
+    timer = setTimeout(goOn, PATIENCE, `Case ${number}: not saved yet.`);
+  } else {
+    goOn(`Case ${number}: ${button.dataset.said}.`);
+  }
+  try {
+    const answer = await sent;
+    steps.push(isSkip ? { page } : { decision: answer.decision });
+    setLeft(answer.left);
+    goOn(answer.said);
   } catch (rejected) {
     if (!isSkip) count(-1);
     tell(told.startsWith(`Case ${number}:`) ? `Case ${number}: not saved.` : told);
-    if (waits) {
+    if (!hasGoneOn && page === current) {
       setBusy(false);
       acceptWhenPainted();
       form.querySelector("input[type=text], textarea").focus();
     }
-    const link = page === current ? undefined : [`Look at case ${number}`, page.address];
-    page.alert = warn(`Case ${number} wasn't saved. ${rejected.message}`, { link });
+    page.alert = tellRejected(rejected, number, page === current && !hasGoneOn ? undefined : page.address);
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+function isStored(sent) {
+  return sent.then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Undoes the decision that this page names, or else the last step, and shows its case. */
@@ -182,22 +208,22 @@ async function undo(form) {
   const body = new URLSearchParams(new FormData(form));
   isReady = false;
   setBusy(true);
+  if (!outbox.isEmpty) tell("The undo waits until the decision before it is saved.");
   try {
-    const isStored = await latest;
+    const wasStored = await latest;
     latest = Promise.resolve(true);
-    if (!isStored) return; // there is nothing to undo; an alert says that it was not saved
+    if (!wasStored) return; // there is nothing to undo; an alert says that it was not saved
     const step = body.has("decision") ? null : steps.at(-1);
     if (step?.decision) body.set("decision", step.decision);
     const answer = step?.page
-      ? { address: step.page.address, said: `Back to case ${step.page.section.dataset.case}.` }
-      : await outbox.post(form.action, body);
+      ? { address: step.page.address, said: `Back to case ${step.page.number}.` }
+      : await outbox.post(form.action, body, { page: page.address });
     if (step) steps.pop();
     if (!step?.page) count(-1);
+    if (answer.left !== undefined) setLeft(answer.left);
     const again = await load(answer.address);
     // The case that was on the page comes next.
-    if (page.section.querySelector("#decide") && page.section.dataset.case !== again.section.dataset.case) {
-      ahead.unshift(Promise.resolve(page));
-    }
+    if (page.section.querySelector("#decide") && page.number !== again.number) ahead.putBack(page);
     show(again);
     tell(answer.said);
   } catch (error) {
@@ -210,11 +236,49 @@ async function undo(form) {
   }
 }
 
+/** Shows the next case, perhaps within other filters than those of this page. */
+function follow(form) {
+  const address = form.getAttribute("action");
+  if (address !== current.section.dataset.next) left = NaN;
+  current.section.dataset.next = address;
+  showNext();
+}
+
+/** Sends what earlier pages have left. */
+function adopt() {
+  for (const { write, result } of outbox.adopt()) {
+    latest = isStored(result);
+    result.then(
+      (answer) => {
+        tell(answer.said);
+        setLeft(answer.left);
+      },
+      (rejected) => tellRejected(rejected, write.number, write.page),
+    );
+  }
+}
+
 // --- Messages -------------------------------------------------------------------------------------
 
 /** Changes the number of cases decided in this tab. */
 function count(by) {
   sessionStorage.setItem(DONE, Math.max(0, Number(sessionStorage.getItem(DONE)) + by));
+  left -= by;
+  showLeft();
+}
+
+/** Sets how many cases are left on the server; those in the outbox are still counted there. */
+function setLeft(number) {
+  left = number - outbox.writes.filter((write) => write.isCounted).length;
+  showLeft();
+}
+
+function showLeft() {
+  const element = current.section.querySelector(".review-left");
+  if (!element) return;
+  const most = Number(current.section.dataset.leftMax);
+  if (Number.isNaN(left)) return;
+  element.textContent = left > most ? `more than ${most} left` : `${Math.max(0, left)} left`;
 }
 
 /** Shows a status, with the number of cases decided in this tab. */
@@ -224,42 +288,24 @@ function tell(text) {
   status.textContent = done ? `${text} ${done} done in this session.` : text;
 }
 
-/** Shows an alert until the reviewer closes it. `link`: text and address; `action`: text and callback. */
-function warn(text, { link, action } = {}) {
-  const box = document.createElement("div");
-  const sentence = document.createElement("p");
-  sentence.textContent = text;
-  box.append(sentence);
-  if (link) {
-    const anchor = document.createElement("a");
-    [anchor.textContent, anchor.href] = link;
-    box.append(anchor);
-  }
-  const [title, act] = action ?? ["Close", () => {}];
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "review-button";
-  button.textContent = title;
-  button.addEventListener("click", () => {
-    box.remove();
-    act();
-  });
-  box.append(button);
-  alerts.append(box);
-  return box;
+function tellRejected(rejected, number, address) {
+  const what = number ? `Case ${number} wasn't saved.` : "This wasn't done.";
+  return warn(`${what} ${rejected.message}`, { link: number && address && [`Look at case ${number}`, address] });
 }
 
-function tellStuck(jobs, reason) {
-  stuck?.remove();
-  const numbers = jobs.map((job) => job.number).filter(Boolean).join(", ");
+function tellWaiting(writes, reason) {
+  const numbers = writes.map((write) => write.number).filter(Boolean).join(", ");
   const what = numbers ? `Not saved: case ${numbers}.` : "Not done.";
-  const link = reason.includes("logged in") ? ["Log in in another tab", current.address] : undefined;
-  stuck = warn(`${what} ${reason} Nothing is lost while this page stays open.`, {
-    link,
-    action: ["Retry", () => outbox.retry()],
+  const when = reason.needsLogin ? "when you have logged in again" : "as soon as possible";
+  unsent.show(`${what} ${reason.message} This page sends it by itself ${when}. Nothing is lost.`, {
+    link: reason.needsLogin && ["Log in in another tab", current.address],
+    action: ["Retry", wake],
   });
-  const anchor = stuck.querySelector("a");
-  if (anchor) anchor.target = "_blank";
+}
+
+function onAnswer({ hasWaited }) {
+  if (outbox.isEmpty) unsent.hide();
+  if (hasWaited) lookAhead(); // the network is back
 }
 
 addEventListener("beforeunload", (event) => {
@@ -277,22 +323,14 @@ document.addEventListener(
   { capture: true },
 );
 
-// Leaving the page releases the cases that it has claimed in advance.
-addEventListener("pagehide", () => {
-  for (const loading of ahead.splice(0)) loading.then(releaseClaim, () => {});
-});
-
-function releaseClaim({ section }) {
-  const { case: number, release } = section.dataset;
-  if (!number || number === current.section.dataset.case) return;
-  const body = new URLSearchParams({ case: number });
-  fetch(release, { method: "POST", body, headers: csrf(), keepalive: true }).catch(() => {}); // the claim expires anyway
-}
+addEventListener("pagehide", () => ahead.release(current.section.dataset.release));
 
 // The browser shows the page from its back/forward cache.
 addEventListener("pageshow", (event) => {
-  if (event.persisted) lookAhead();
+  if (event.persisted) begin(current);
 });
+
+document.addEventListener("visibilitychange", () => document.hidden || current.claim.check());
 
 addEventListener("popstate", async () => {
   if (new URL(current.address).href.split("#")[0] === location.href.split("#")[0]) return; // only the fragment has changed
@@ -305,6 +343,13 @@ addEventListener("popstate", async () => {
   }
 });
 
-listenToKeys({ page: () => current, isReady: () => isReady });
 prepare(current);
-picture(current.section).then(acceptWhenPainted).then(lookAhead);
+listenToKeys({ page: () => current, isReady: () => isReady });
+adopt();
+setLeft(Number(current.section.dataset.left));
+if (outbox.numbers.has(current.number)) showNext(); // decided before the page was loaded again
+else {
+  picture(current)
+    .then(acceptWhenPainted)
+    .then(() => begin(current));
+}

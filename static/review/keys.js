@@ -3,16 +3,45 @@
  */
 
 const help = document.querySelector(".review-keys");
+const toggle = document.getElementById("single-keys");
+const SETTING = "review-single-keys"; // key in the local storage; "off" turns single keys off in this browser
+
+// Speech input and slips of the hand can press single keys (WCAG 2.1.4).
+function areOn() {
+  return localStorage.getItem(SETTING) !== "off";
+}
+
+/** Declares the keys of a page to assistive technology, unless they are turned off. */
+export function describeKeys(section) {
+  for (const control of section.querySelectorAll("[data-key]")) {
+    if (areOn()) control.setAttribute("aria-keyshortcuts", control.dataset.key);
+    else control.removeAttribute("aria-keyshortcuts");
+  }
+}
+
+/** Shows whether single keys are on. */
+function showSetting() {
+  toggle.checked = areOn();
+  toggle.closest("label").hidden = false;
+  document.body.classList.toggle("without-keys", !areOn());
+  describeKeys(document.body);
+}
 
 /** Handles keys. `page()` returns the page of the current case; `isReady()` says whether the case can be decided. */
 export function listenToKeys({ page, isReady }) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return;
-    const field = event.target.closest("input, textarea, select");
+    const field = event.target.closest("input:not([type=checkbox]), textarea, select");
     if (field) type(event, field, page());
     else if (event.repeat) return;
     else if (press(event, page(), isReady())) event.preventDefault();
   });
+  toggle.addEventListener("change", () => {
+    localStorage.setItem(SETTING, toggle.checked ? "on" : "off");
+    showSetting();
+  });
+  addEventListener("storage", showSetting); // another tab has changed it
+  showSetting();
   document.addEventListener(
     "click",
     (event) => {
@@ -50,6 +79,8 @@ function press(event, { section, zoom }, isReady) {
       ArrowDown: () => zoom.pan(0, 0.2),
     }),
   };
+  const isSingle = event.key !== "Escape" && !event.key.startsWith("Arrow");
+  if (isSingle && !areOn()) return false;
   if (actions[event.key]) {
     actions[event.key]();
     return true;

@@ -1,80 +1,155 @@
-/* Sends forms to the server one after the other, and loses none silently. A form that the server rejects is not sent
- * again; a form that does not reach the server waits here until the reviewer retries. Each form has a key, by which the
- * server recognizes a retry whose first response was lost, so that nothing is done twice.
+/* Sends writes to the server one after the other, and loses none.
+ *
+ * A write stays in the browser's local storage until the server has answered it: after a reload, or in another tab, the
+ * next page of the same reviewer sends it. Each write has a key, by which the server recognizes one that it has carried
+ * out already. So it does no harm that two tabs may send the same write, or that a response may be lost.
+ *
+ * A write that does not reach the server, or for which nobody is logged in, is sent again until it succeeds. A write
+ * that the server rejects is not sent again.
  */
 
-const PAUSES = [500, 1500, 4000]; // milliseconds before the second, third and fourth attempt
+import { withoutToken, withToken } from "../js/csrf.js";
+import { pause, wake } from "./waiting.js";
 
-/** The server rejected a form. `code`, `message` and `status` come from its response. */
+const PREFIX = "review-write:"; // keys in the local storage
+const TIMEOUT = 60_000; // milliseconds
+const LOGIN = [401, 403]; // also the status of a form whose CSRF token the server does not accept
+const LATER = [...LOGIN, 404, 408, 425, 429]; // a page with such a status may come from a proxy
+let count = 0;
+
+/** The server rejected a write for good. `code` and `message` come from its response. */
 export class Rejected extends Error {
-  constructor({ code, message }, status) {
+  constructor({ code, message }) {
     super(message);
     this.code = code;
-    this.status = status;
+  }
+}
+
+/** The server did not carry out a write, but may do so later. `needsLogin`: after a login. */
+class NotYet extends Error {
+  constructor(message, { needsLogin = false } = {}) {
+    super(message);
+    this.needsLogin = needsLogin;
   }
 }
 
 export class Outbox {
-  jobs = []; // forms that are not stored yet, oldest first
-  isStuck = false;
+  writes = []; // writes without an answer, oldest first
+  reason = null; // why the first of them waits
 
-  /** `onStuck(jobs, reason)`: sending has stopped until `retry` is called. `onMoving()`: sending continues. */
-  constructor({ onStuck, onMoving }) {
-    this.onStuck = onStuck;
-    this.onMoving = onMoving;
+  /**
+   * `onWaiting(writes, reason)`: they are not sent yet. `onAnswer({ hasWaited })`: one write has left the outbox.
+   */
+  constructor({ reviewer, onWaiting, onAnswer }) {
+    this.reviewer = reviewer;
+    this.onWaiting = onWaiting;
+    this.onAnswer = onAnswer;
   }
 
   get isEmpty() {
-    return this.jobs.length === 0;
+    return this.writes.length === 0;
   }
 
-  /** Sends `body` to `address`. Resolves to the server's response, however long it takes; throws `Rejected`. */
-  post(address, body, about = {}) {
-    body.set("key", newKey()); // not the key of the form, which may be sent again with another meaning
-    return new Promise((resolve, reject) => {
-      this.jobs.push({ address, body, ...about, resolve, reject });
-      if (this.jobs.length === 1) this.work();
-      else if (this.isStuck) this.onStuck(this.jobs, this.reason);
-    });
+  /** The numbers of the cases with writes in this tab or in another one. On the server these cases are still open. */
+  get numbers() {
+    const writes = [...this.writes, ...storedWrites(this.reviewer)];
+    return new Set(writes.map((write) => write.number).filter(Boolean));
   }
 
-  retry() {
-    if (!this.isStuck) return;
-    this.isStuck = false;
-    this.onMoving();
-    this.work();
+  /**
+   * Sends `fields` to `address`. Resolves to the server's response, however long it takes; throws `Rejected`.
+   * `about`: what else the page wants to know about the write, such as the `number` of its case.
+   */
+  post(address, fields, about = {}) {
+    const body = withoutToken(fields);
+    const key = newKey(); // not the key of the form, which may be sent again with another meaning
+    body.set("key", key);
+    body.set("reviewer", this.reviewer);
+    const order = [Date.now(), (count += 1)];
+    const write = { key, reviewer: this.reviewer, order, address, body: body.toString(), ...about };
+    store(write);
+    return this.add(write);
+  }
+
+  /** Sends what earlier pages have left. Returns each write with its `result`, a promise as that of `post`. */
+  adopt() {
+    return storedWrites(this.reviewer).map((write) => ({ write, result: this.add(write) }));
+  }
+
+  add(write) {
+    const result = new Promise((resolve, reject) => this.writes.push({ ...write, resolve, reject }));
+    if (this.writes.length === 1) this.work();
+    else if (this.reason) {
+      this.onWaiting(this.writes, this.reason);
+      wake();
+    }
+    return result;
   }
 
   async work() {
+    let attempt = 0;
     while (!this.isEmpty) {
-      const job = this.jobs[0];
+      const write = this.writes[0];
+      let settle;
       try {
-        const answer = await this.send(job);
-        this.jobs.shift();
-        job.resolve(answer);
+        const answer = await send(write);
+        settle = () => write.resolve(answer);
       } catch (error) {
         if (!(error instanceof Rejected)) {
-          this.isStuck = true;
-          this.reason = error.message;
-          this.onStuck(this.jobs, this.reason);
-          return;
+          this.reason = error;
+          // A single lost response is not worth a message.
+          if (attempt > 0 || error.needsLogin) this.onWaiting(this.writes, error);
+          await pause(attempt);
+          attempt += 1;
+          continue;
         }
-        this.jobs.shift();
-        job.reject(error);
+        settle = () => write.reject(error);
       }
+      this.writes.shift();
+      localStorage.removeItem(PREFIX + write.key);
+      const hasWaited = Boolean(this.reason);
+      this.reason = null;
+      attempt = 0;
+      settle();
+      this.onAnswer({ hasWaited });
+      wake();
     }
   }
+}
 
-  async send({ address, body }) {
-    for (const pause of [...PAUSES, null]) {
-      try {
-        return await post(address, body);
-      } catch (error) {
-        if (pause === null || error instanceof Rejected || error instanceof UnexpectedResponse) throw error;
-        await new Promise((resolve) => setTimeout(resolve, pause));
-      }
-    }
+async function send({ address, body }) {
+  const { headers, body: fields } = withToken(new URLSearchParams(body));
+  let response;
+  let answer;
+  try {
+    response = await fetch(address, {
+      method: "POST",
+      body: fields,
+      headers: { Accept: "application/json", ...headers },
+      keepalive: true, // even while the reviewer leaves the page
+      signal: AbortSignal.timeout(TIMEOUT),
+    });
+    if (response.headers.get("Content-Type")?.startsWith("application/json")) answer = await response.json();
+  } catch {
+    throw new NotYet("The server cannot be reached.");
   }
+  if (answer && response.ok) return answer;
+  if (answer?.code === "other-reviewer") throw new NotYet(answer.message, { needsLogin: true });
+  if (answer && response.status < 500) throw new Rejected(answer);
+  if (response.ok || response.status >= 500 || LATER.includes(response.status)) {
+    throw new NotYet(why(response), { needsLogin: isLogin(response) });
+  }
+  throw new Rejected({ message: why(response) });
+}
+
+function isLogin(response) {
+  return LOGIN.includes(response.status) || (response.redirected && response.url.includes("/login/"));
+}
+
+/** Says why a response is not the expected one. */
+export function why(response) {
+  if (LOGIN.includes(response.status)) return "You are no longer logged in, or you may not do this.";
+  return isLogin(response) ? "You are no longer logged in." : `The server answered ${response.status}.`;
 }
 
 /** Returns 128 random bits as hexadecimal digits. Without HTTPS there is no `crypto.randomUUID`. */
@@ -83,36 +158,19 @@ function newKey() {
   return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The response is not JSON, and another attempt would not change it: a login page, or "forbidden". */
-class UnexpectedResponse extends Error {}
-
-async function post(address, body) {
-  let response;
+function store(write) {
   try {
-    response = await fetch(address, {
-      method: "POST",
-      body,
-      headers: { Accept: "application/json", ...csrf() },
-      keepalive: true, // even while the reviewer leaves the page
-    });
+    localStorage.setItem(PREFIX + write.key, JSON.stringify(write));
   } catch {
-    throw new Error("The server cannot be reached.");
+    // The storage is full: the write lives as long as the page.
   }
-  if (response.status >= 500) throw new Error(`The server answered ${response.status}.`);
-  if (!response.headers.get("Content-Type")?.startsWith("application/json")) throw new UnexpectedResponse(why(response));
-  const answer = await response.json();
-  if (!response.ok) throw new Rejected(answer, response.status);
-  return answer;
 }
 
-/** Says why a response is not the expected one. */
-export function why(response) {
-  if (response.redirected && response.url.includes("/login/")) return "You are no longer logged in.";
-  return `The server answered ${response.status}.`;
-}
-
-/** Returns Django's CSRF header. Reads the cookie each time, because a new login changes it. */
-export function csrf() {
-  const token = document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? "";
-  return { "X-CSRFToken": token };
+/** Returns the stored writes of a reviewer, oldest first. */
+function storedWrites(reviewer) {
+  return Object.keys(localStorage)
+    .filter((name) => name.startsWith(PREFIX))
+    .map((name) => JSON.parse(localStorage.getItem(name)))
+    .filter((write) => write?.reviewer === reviewer)
+    .sort((one, other) => one.order[0] - other.order[0] || one.order[1] - other.order[1]);
 }

@@ -135,6 +135,12 @@ def add_reviewer(lead: Any, desk: Desk, name: str) -> None:
     desk.passwords[name] = lead.locator(".messagelist strong").inner_text()
 
 
+def start_reviewing(tab: Any, desk: Desk, query: str = "") -> None:
+    """Opens the queue and presses "Next for me". `query`: the filters, with a question mark."""
+    tab.goto(f"{desk.url}/{query}")
+    tab.get_by_role("button", name="Next for me").click()
+
+
 # Keys are ignored until the picture has been painted.
 PAINTED = """async () => {
     await document.querySelector(".picture-frame img")?.decode().catch(() => {});

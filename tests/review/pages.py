@@ -36,7 +36,7 @@ def fill_desk(desk: Desk, open_tab: OpenTab) -> Pages:
     grace.get_by_label("What should somebody look at?").fill("Which of the two?")
     grace.get_by_role("button", name="Flag", exact=True).click()
     desk.let_claims_expire()
-    grace.goto(f"{desk.url}/{cases[6]}/focus/")
+    _press(grace, desk, cases[6], "Claim it")
     desk.rows("UPDATE review_case SET in_audit = 1 WHERE id % 2 = 0")
     admin = "/admin/review/case"
     paths = {
@@ -51,7 +51,7 @@ def fill_desk(desk: Desk, open_tab: OpenTab) -> Pages:
         "decided case": f"{admin}/{cases[4]}/focus/?state=decided",
         "flagged case": f"{admin}/{cases[5]}/focus/",
         "case that another has claimed": f"{admin}/{cases[6]}/focus/",
-        "nothing left": f"{admin}/next/?predicted_label=nothing",
+        "nothing left": f"{admin}/nothing-left/?predicted_label=nothing",
         "grid": f"{admin}/grid/",
         "statistics": f"{admin}/statistics/",
         "data sets": "/admin/learning/export/",

@@ -10,7 +10,7 @@ import requests
 
 from devtools.running import eventually
 from tests.review.conftest import OpenTab
-from tests.review.desk import Desk, wait_for_case
+from tests.review.desk import Desk, start_reviewing, wait_for_case
 
 pytestmark = pytest.mark.browser
 
@@ -141,7 +141,7 @@ def test_picture_deleted_after_the_page_was_made_is_reported(desk: Desk, open_ta
     cases = desk.open_cases(2)
     tab = open_tab("ada", expects="status of 404")
     tab.route(f"**/{desk.answers[0]['id']}/picture", lambda route: route.fulfill(status=404))
-    tab.goto(f"{desk.url}/next/")
+    start_reviewing(tab, desk)
     tab.get_by_text("The picture is no longer stored.").wait_for()
     wait_for_case(tab, cases[0])
     tab.keyboard.press("x")

@@ -9,7 +9,7 @@ import pytest
 
 from devtools.running import eventually
 from tests.review.conftest import OpenTab
-from tests.review.desk import Desk, case_on, wait_for_case
+from tests.review.desk import Desk, case_on, start_reviewing, wait_for_case
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +34,7 @@ def keyboard(desk: Desk, open_tab: OpenTab) -> Keyboard:
     """Opens the first of `CASES` cases. Somebody expects a teapot on each."""
     desk.open_cases(CASES, "teapot")
     tab = open_tab("ada")
-    tab.goto(f"{desk.url}/next/")
+    start_reviewing(tab, desk)
     return Keyboard(tab)
 
 
@@ -66,7 +66,7 @@ def few(desk: Desk, open_tab: OpenTab) -> tuple[Keyboard, list[int]]:
     """Opens the first of three cases. A rejected undo logs status 409."""
     cases = desk.open_cases(3, "teapot")
     tab = open_tab("ada", expects="status of 409")
-    tab.goto(f"{desk.url}/next/")
+    start_reviewing(tab, desk)
     wait_for_case(tab, cases[0])
     return Keyboard(tab), cases
 
@@ -155,3 +155,34 @@ def test_help_lists_every_key(desk: Desk, few: tuple[Keyboard, list[int]]) -> No
     keyboard.press("?", "Escape")
     assert not table.is_visible()
     assert case_on(keyboard.tab) == cases[0] and desk.decisions() == []
+
+
+def test_single_keys_can_be_turned_off(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
+    """The browser remembers it, and Tab and Enter still reach every button."""
+    keyboard, cases = few
+    tab = keyboard.tab
+    switch = tab.get_by_label("Single keys")
+    right = tab.get_by_role("button", name="The model was right")
+    assert switch.is_checked() and right.get_attribute("aria-keyshortcuts") == "r"
+    switch.uncheck()
+    keyboard.press(*"arx15sfuzo?+")
+    for _ in range(2):
+        assert case_on(tab) == cases[0] and desk.decisions() == []
+        assert not tab.get_by_role("table", name="One key decides").is_visible()
+        assert right.get_attribute("aria-keyshortcuts") is None and not right.locator("kbd").is_visible()
+        tab.reload()
+        wait_for_case(tab, cases[0])
+        assert not switch.is_checked()
+        keyboard.press("r", "?")
+    tab.get_by_text("Keys ?").click()  # the list of keys can still be opened and closed
+    assert tab.get_by_role("table", name="One key decides").is_visible()
+    keyboard.press("Escape")
+    assert not tab.get_by_role("table", name="One key decides").is_visible()
+    right.focus()
+    keyboard.press("Enter")
+    wait_for_case(tab, cases[1])
+    assert right.get_attribute("aria-keyshortcuts") is None, "also on the next page"
+    switch.check()
+    keyboard.press("x")  # although the switch has the focus
+    wait_for_case(tab, cases[2])
+    eventually(lambda: len(desk.decisions()) == 2, "both decisions")

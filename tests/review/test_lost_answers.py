@@ -8,7 +8,7 @@ import pytest
 
 from devtools.running import eventually
 from tests.review.conftest import OpenTab
-from tests.review.desk import Desk, wait_for_case
+from tests.review.desk import Desk, start_reviewing, wait_for_case
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,7 @@ def cases(desk: Desk) -> list[int]:
 def tab(desk: Desk, open_tab: OpenTab, cases: list[int]) -> Any:
     """A tab in which two cases were decided and the page of the third was reloaded."""
     tab = open_tab(expects="ERR_FAILED")
-    tab.goto(f"{desk.url}/next/")
+    start_reviewing(tab, desk)
     for case, key in zip(cases, "ax", strict=False):
         wait_for_case(tab, case)
         tab.keyboard.press(key)

@@ -9,7 +9,7 @@ import pytest
 
 from devtools.running import eventually
 from tests.review.conftest import OpenTab
-from tests.review.desk import PHOTOS, Desk, wait_for_case
+from tests.review.desk import PHOTOS, Desk, start_reviewing, wait_for_case
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,7 @@ def cases(desk: Desk) -> list[int]:
 @pytest.fixture
 def tab(desk: Desk, open_tab: OpenTab, cases: list[int]) -> Any:
     tab = open_tab()
-    tab.goto(f"{desk.url}/next/")
+    start_reviewing(tab, desk)
     wait_for_case(tab, cases[0])
     return tab
 

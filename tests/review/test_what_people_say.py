@@ -8,7 +8,7 @@ import pytest
 
 from devtools.running import eventually
 from tests.review.conftest import OpenTab
-from tests.review.desk import Desk, wait_for_case
+from tests.review.desk import Desk, start_reviewing, wait_for_case
 
 pytestmark = pytest.mark.browser
 
@@ -48,7 +48,7 @@ def test_feedback_can_be_replaced_until_the_case_is_decided(desk: Desk, visitor:
     assert said == [("Siamese_cat", 0), ("tabby", 1)], "the earlier statement is stored, but not current"
 
     reviewer = open_tab("ada")
-    reviewer.goto(f"{desk.url}/next/")
+    start_reviewing(reviewer, desk)
     wait_for_case(reviewer, case)
     assert "1 wrong" in reviewer.locator(".said-counts").inner_text()
 
@@ -96,5 +96,5 @@ def test_two_visitors_give_two_statements(desk: Desk, open_tab: OpenTab) -> None
         tab.get_by_role("button", name="Send", exact=True).click()
         tab.get_by_text(f"You said: no, it is “{label}”.").wait_for()
     reviewer = open_tab("ada")
-    reviewer.goto(f"{desk.url}/next/")
+    start_reviewing(reviewer, desk)
     assert "2 wrong" in reviewer.locator(".said-counts").inner_text()

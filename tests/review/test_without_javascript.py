@@ -33,7 +33,7 @@ def _said(tab: Any) -> str:
 
 def test_decides_skips_flags_and_undoes(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.goto(f"{desk.url}/")
-    tab.get_by_role("link", name="Next for me").click()
+    tab.get_by_role("button", name="Next for me").click()
     assert case_on(tab) == cases[0]
     _click(tab, "Accept “teapot”")
     assert (case_on(tab), _said(tab)) == (cases[1], f"Case {cases[0]}: corrected to “teapot”.")
@@ -86,7 +86,7 @@ def test_rejects_case_that_somebody_else_decided(desk: Desk, tab: Any, open_tab:
     assert "Already decided by grace (Unusable). Your verdict wasn't saved; theirs stands." in alert
     assert "a long thought" in alert, "the typed note is not lost"
     assert desk.decisions(cases[0]) == [("unusable", "", "grace")]
-    tab.get_by_role("link", name="Next for me").click()
+    tab.get_by_role("button", name="Next for me").click()
     assert case_on(tab) == cases[2], "grace has claimed the one in between"
 
 
