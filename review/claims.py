@@ -119,8 +119,9 @@ def claim(case: Case, reviewer: User) -> bool:
 def claim_state(case: Case, reviewer: User) -> ClaimState:
     """Returns who has claimed the case now. `case` has its `claimed_by` and `decided_by` loaded."""
     now = timezone.now()
-    if case.state == Case.State.DECIDED:
-        return ClaimState("decided", f"decided by {case.decided_by}")
+    if case.state in Case.SETTLED:
+        who = f" by {case.decided_by}" if case.decided_by else ""
+        return ClaimState("decided", f"{case.state}{who}")
     if case.claimed_until is None:
         return ClaimState("nobody", "not claimed")
     until = f"{case.claimed_until:%H:%M} UTC"

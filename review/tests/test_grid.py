@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 from urllib.parse import unquote
-from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -215,9 +214,9 @@ def test_grid_needs_permissions(cases: list[Case]) -> None:
     assert Client().get(URL).status_code == 302
 
 
-@pytest.mark.parametrize("form", ["preview/", "decide/", f"{uuid4()}/undo/"])
+@pytest.mark.parametrize("form", ["preview/", "decide/", "00000000-0000-4000-8000-000000000000/undo/"])
 def test_addresses_of_forms_lead_to_the_grid_without_a_form(reviewer: Client, form: str) -> None:
     """A login page redirects to the form's address, without what the form held."""
     response = reviewer.get(f"{URL}{form}?predicted_label=cup")
     assert (response.status_code, response["Location"]) == (303, f"{URL}?predicted_label=cup")
-    assert "Nothing was saved" in reviewer.get(URL).text
+    assert "so nothing was saved" in reviewer.get(URL).text

@@ -21,6 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from predictions.exceptions import RequestRejected
+from predictions.views import HttpResponseSeeOther
 from review.bulk import REOPEN, BulkResult, cases_decide, cases_plan, cases_reopen
 from review.decisions import DecisionRequest, SeenState
 from review.expectations import expectations_of
@@ -140,7 +141,7 @@ def undo(request: HttpRequest, bulk: UUID) -> HttpResponse:
 def _after_login(request: HttpRequest) -> HttpResponse:
     """Handles the GET request that follows a login: the login page redirects here, without the form's data."""
     messages.warning(request, "You had been logged out, so nothing was saved. Please select the cases again.")
-    return redirect(_address("grid", Filters.from_query(request.GET), request.GET.get(PAGE_FIELD, "")))
+    return HttpResponseSeeOther(_address("grid", Filters.from_query(request.GET), request.GET.get(PAGE_FIELD, "")))
 
 
 def _report(request: HttpRequest, result: BulkResult, done: str) -> None:
