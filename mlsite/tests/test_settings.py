@@ -95,3 +95,24 @@ def test_sqlite_uses_wal_and_immediate_transactions(tmp_path: Path) -> None:
     options = _setting("DATABASES['default']['OPTIONS']", DATA_DIR=str(tmp_path), SECRET_KEY="x")
     assert "journal_mode=WAL" in options
     assert "IMMEDIATE" in options
+
+
+def test_missing_env_file_is_one_line(tmp_path: Path) -> None:
+    result = _manage("check", SECRET_KEY="x", ENV_FILE=str(tmp_path / "nothing"))
+    assert result.returncode != 0
+    assert result.stderr == f"manage.py: ENV_FILE: there is no file {tmp_path / 'nothing'}.\n"
+
+
+def test_command_without_a_database_is_one_line(tmp_path: Path) -> None:
+    result = _manage("first_lead", SECRET_KEY="x", DATA_DIR=str(tmp_path))
+    assert result.returncode != 0
+    assert result.stderr.startswith("manage.py: the database cannot be used: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_waits_for_postgresql_are_limited() -> None:
+    url = "postgres://name:secret@localhost/name"
+    options = _setting("DATABASES['default']['OPTIONS']", SECRET_KEY="x", DATABASE_URL=url)
+    assert options == "{'connect_timeout': 5, 'options': '-c lock_timeout=10s'}"
+    options = _setting("DATABASES['default']['OPTIONS']", SECRET_KEY="x", DATABASE_URL=f"{url}?connect_timeout=7")
+    assert "'connect_timeout': 7" in options

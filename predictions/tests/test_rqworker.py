@@ -214,3 +214,8 @@ def test_prepares_the_real_model(
     monkeypatch.setattr(classifiers, "_loaded", None)
     PredictionWorker([queue]).prepare()
     assert classifiers.loaded_version() == str(models.active())
+
+
+def test_rejects_an_unknown_queue(queue_server: None) -> None:
+    with pytest.raises(CommandError, match="^No queue is named 'nope'. The queues: predictions, exports.$"):
+        call_command("rqworker", "nope")
