@@ -120,14 +120,14 @@ class PausedClassifier:
 def maintained(clock: SettableClock, monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Released after each maintenance of a worker. Maintenance runs all the time here."""
     done = threading.Semaphore(0)
-    maintain = PredictionWorker.run_maintenance_tasks
+    recover = PredictionWorker.recover
 
     def recorded(worker: PredictionWorker) -> None:
-        maintain(worker)
+        recover(worker)
         done.release()
 
     monkeypatch.setattr(batch_worker, "MAINTENANCE_SECONDS", 0.01)
-    monkeypatch.setattr(PredictionWorker, "run_maintenance_tasks", recorded)
+    monkeypatch.setattr(PredictionWorker, "recover", recorded)
     return done
 
 

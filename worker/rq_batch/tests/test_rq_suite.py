@@ -94,12 +94,15 @@ def _failed(report: str) -> set[str]:
 
 
 def test_only_the_expected_tests_of_rq_fail(suite: Callable[..., str]) -> None:
-    """RQ's tests rely on fixed pauses, and some of them fail on a busy machine: those are run a second time."""
+    """RQ's tests rely on fixed pauses, and some of them fail on a busy machine: those get more attempts."""
     report = suite("")
     passed = re.search(r"(\d+) passed", report)
     assert passed is not None and int(passed[1]) > 700, report[-5000:]
     failed = _failed(report)
     assert failed >= set(EXPECTED), "a test that was expected to fail passes: remove it from the list"
-    if unexpected := failed - set(EXPECTED):
-        report = suite(*unexpected)
-        assert _failed(report) == set(), report[-20_000:]
+    unexpected = failed - set(EXPECTED)
+    for _attempt in range(3):
+        if unexpected:
+            report = suite(*unexpected)
+            unexpected = _failed(report)
+    assert unexpected == set(), report[-20_000:]
