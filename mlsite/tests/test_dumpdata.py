@@ -39,7 +39,8 @@ def test_new_database_gets_the_rows_of_another(tmp_path: Path, options: tuple[st
     _manage(first, "dumpdata", *options, f"--output={dumps[0]}")
     _manage(second, "loaddata", str(dumps[0]))
     _manage(second, "dumpdata", *options, f"--output={dumps[1]}")
-    rows, again = (json.loads(dump.read_text()) for dump in dumps)
+    # Django writes a time with milliseconds, and a whole second that it has read without.
+    rows, again = (json.loads(dump.read_text().replace('.000Z"', 'Z"')) for dump in dumps)
     assert rows == again
     assert {"review.case", "review.decision", "feedback.feedback"} <= {row["model"] for row in rows}
     _manage(second, "check", "--database=default")
