@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 from predictions.api.problems import CONTENT_TYPE, problem
+from predictions.exceptions import RequestRejected
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return HttpResponse(MESSAGES[500], status=500, content_type="text/plain")
 
 
+def rejection_response(request: HttpRequest, rejection: RequestRejected) -> HttpResponse:
+    response = _answer(request, rejection.status, rejection.code, rejection.message)
+    for name, value in rejection.headers.items():
+        response[name] = value
+    return response
+
+
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     message = (
         "The form has expired, or your browser does not send cookies. Please go back, load the page again and retry."
@@ -56,10 +64,10 @@ def _answer(request: HttpRequest, status: int, code: str, message: str = "") -> 
     message = message or MESSAGES[status]
     if request.path.startswith("/api/"):
         return JsonResponse(problem(status, code, message), status=status, content_type=CONTENT_TYPE)
-    return _page(status, message)
+    return _page(status, message, code)
 
 
-def _page(status: int, message: str) -> HttpResponse:
-    context: dict[str, Any] = {"status": status, "title": HTTPStatus(status).phrase, "message": message}
+def _page(status: int, message: str, code: str = "") -> HttpResponse:
+    context: dict[str, Any] = {"status": status, "title": HTTPStatus(status).phrase, "message": message, "code": code}
     # Rendered without the request: its session may be the cause of the error.
     return HttpResponse(render_to_string("error.html", context), status=status)

@@ -109,6 +109,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "mlsite.charsets.ignore_other_codecs",
     "predictions.admission.middleware.AdmissionMiddleware",
+    "mlsite.web.middleware.UnreceivedBodyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -203,7 +204,8 @@ REVIEW_CLAIM_MINUTES = env("REVIEW_CLAIM_MINUTES", cast=number(int, 1, 1440), de
 
 # --- Web server -----------------------------------------------------------------------------------
 
-WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each current request holds one
+WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each request that is handled holds one
+CLIENT_STALL_SECONDS = env("CLIENT_STALL_SECONDS", cast=number(int, 1, 600), default=30)
 
 # --- Static files, uploads and exports ------------------------------------------------------------
 

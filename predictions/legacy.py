@@ -44,7 +44,8 @@ def predict(request: HttpRequest) -> JsonResponse:
 
 
 def rejection_response(_request: HttpRequest, rejection: RequestRejected) -> JsonResponse:
-    return _response(status=503 if rejection.status == 503 else 400, headers=rejection.headers)
+    # These clients know 400 for all their own errors.
+    return _response(status=rejection.status if rejection.status in {408, 503} else 400, headers=rejection.headers)
 
 
 def _response(

@@ -34,7 +34,7 @@ def prediction_request(
     requests wait already, or the queue cannot be reached. In the last case the prediction is stored as failed.
     """
     with backpressure.hold_wait_slot(wait_seconds):
-        with writer.expect_write():
+        with writer.expect_write(), upload:
             validated = images.validate(upload)
             prediction = Prediction(
                 id=uuid4(),
@@ -43,7 +43,7 @@ def prediction_request(
                 expires_at=timezone.now() + expires_after if expires_after else None,
             )
             image = images.store(validated)
-            del upload, validated  # hundreds of requests may wait below, and the picture is already on disk
+            del validated  # hundreds of requests may wait below, and the picture is already on disk
         with announcements.listener.expect(prediction.id) as waiter:
             writer.write(prediction, image)
             if wait_seconds <= 0 or not prediction.is_waiting:

@@ -15,6 +15,9 @@ from predictions.api.prefer import wait_seconds
 from predictions.api.problems import CONTENT_TYPE, problem
 from predictions.exceptions import RequestRejected
 
+# The key of `request.META` with the decision about a request: a `RequestRejected` or `None`.
+DECISION = "predictions.admission"
+
 
 @dataclass(frozen=True)
 class AdmissionRule:
@@ -72,12 +75,28 @@ class AdmissionMiddleware:
         return _rejection(request, is_early=False)
 
 
+def decide(request: HttpRequest) -> RequestRejected | None:
+    """Returns why the request is rejected, or `None`. The middleware then applies this decision.
+
+    The web server asks before it receives a large body (`mlsite/web/`).
+    """
+    rule, rejection = _rule(request), None
+    if rule:
+        try:
+            backpressure.require_capacity(wait_limit=rule.wait_limit(request), holds_thread=rule.holds_thread)
+        except RequestRejected as error:
+            rejection = error.with_traceback(None)  # it would hold this frame, and with it the request
+    request.META[DECISION] = rejection
+    return rejection
+
+
 def _rejection(request: HttpRequest, *, is_early: bool) -> HttpResponse | None:
-    rule = RULES.get(request.path_info) if request.method == "POST" else None
+    rule = _rule(request)
     if rule is None or rule.is_early != is_early:
         return None
-    try:
-        backpressure.require_capacity(wait_limit=rule.wait_limit(request), holds_thread=rule.holds_thread)
-    except RequestRejected as rejection:
-        return rule.render(request, rejection)
-    return None
+    rejection = request.META[DECISION] if DECISION in request.META else decide(request)
+    return rule.render(request, rejection) if rejection else None
+
+
+def _rule(request: HttpRequest) -> AdmissionRule | None:
+    return RULES.get(request.path_info) if request.method == "POST" else None
