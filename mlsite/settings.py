@@ -105,6 +105,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "mlsite.logs.RequestLogMiddleware",
+    "mlsite.web.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "mlsite.charsets.ignore_other_codecs",
@@ -216,7 +217,7 @@ MEDIA_ROOT = DATA_DIR / "uploads"
 EXPORTS_DIR = DATA_DIR / "exports"
 STORAGES = {
     "default": {"BACKEND": "predictions.uploads.storage.ContentAddressedStorage"},
-    # Not WhiteNoise's storage: its compression adds ten seconds to the first start.
+    # Not WhiteNoise's storage, which compresses all files: that adds ten seconds to the first start.
     "staticfiles": {
         "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
     },

@@ -10,10 +10,9 @@ from django.core.wsgi import get_wsgi_application
 from whitenoise import WhiteNoise
 
 from mlsite.charsets import drop_unreadable_content_type
+from mlsite.web.compression import HASHED_NAME
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsite.settings")
-
-_HASHED = r"\.[0-9a-f]{12}\.[^/]+$"  # a name with a hash always has the same content
 
 
 def _no_sniffing(headers: Any, path: str, url: str) -> None:
@@ -26,7 +25,7 @@ _site = WhiteNoise(
     root=settings.STATIC_ROOT,
     prefix=settings.STATIC_URL,
     allow_all_origins=False,
-    immutable_file_test=_HASHED,
+    immutable_file_test=HASHED_NAME,
     add_headers_function=_no_sniffing,
 )
 
