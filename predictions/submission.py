@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from django.core.files.uploadedfile import UploadedFile
 from django.utils import timezone
 
-from predictions import announcements
+from predictions import announcements, connections
 from predictions.admission import backpressure
 from predictions.exceptions import RequestRejected
 from predictions.group_commit import writer
@@ -66,15 +66,20 @@ def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
 
 
 def _wait(prediction: Prediction, waiter: announcements.Waiter, seconds: float) -> Prediction:
+    """Waits for the answer, for at most `seconds` and no longer than the client does."""
     deadline = time.monotonic() + seconds
-    while True:
-        in_time = waiter.wait(deadline - time.monotonic())
-        waiter.clear()
-        if waiter.payload:
-            return _with_columns(prediction, waiter.payload)
-        prediction = Prediction.objects.get(pk=prediction.pk)
-        if not in_time or not prediction.is_waiting:
-            return prediction
+    connection = connections.current()
+    with connection.waking(waiter.set):
+        while True:
+            in_time = waiter.wait(deadline - time.monotonic())
+            waiter.clear()
+            if waiter.payload:
+                return _with_columns(prediction, waiter.payload)
+            if connection.is_closed:
+                return prediction
+            prediction = Prediction.objects.get(pk=prediction.pk)
+            if not in_time or not prediction.is_waiting:
+                return prediction
 
 
 def _with_columns(prediction: Prediction, columns: Mapping[str, Any]) -> Prediction:

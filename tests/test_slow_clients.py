@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -36,7 +37,7 @@ PAGES = ("/healthz", "/readyz", "/metrics", "/", "/static/", "/api/models")
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, models: Repository) -> Iterator[RunningSite]:
     folder = folder_with_model(tmp_path_factory.mktemp("site"), models.root)
-    with RunningSite(folder, CLIENT_STALL_SECONDS=str(STALL_SECONDS)) as running:
+    with RunningSite(folder, CLIENT_STALL_SECONDS=str(STALL_SECONDS), PREDICT_WAIT_SECONDS="300") as running:
         yield running
 
 
@@ -234,6 +235,31 @@ def test_answers_pipelined_requests_in_order(site: RunningSite, coffee: bytes) -
         while received.count(b"HTTP/1.1 200 ") < 3:
             received += connection.receive()
     assert received.index(b'"espresso"') < received.index(b'{"status": "ok"}') < received.rindex(b'"espresso"')
+
+
+def test_client_that_has_gone_holds_no_wait_slot(
+    site: RunningSite, connections: list[RawConnection], chelsea: bytes
+) -> None:
+    [worker] = map(psutil.Process, site.pids("rqworker predictions"))
+    worker.suspend()
+    try:
+        for number in range(5):
+            body = upload_body(chelsea + bytes([number]))  # a picture without an answer
+            connection = RawConnection(site.port)
+            connections.append(connection)
+            connection.send(upload_head("/api/predict", Content_Length=str(len(body))), body)
+        eventually(lambda: _waiting(site) == 5, "the requests wait")
+        for connection in connections:
+            connection.close()
+        eventually(lambda: _waiting(site) == 0, "the end of the wait")
+    finally:
+        worker.resume()
+
+
+def _waiting(site: RunningSite) -> int:
+    found = re.search(r"^site_waiting_requests (\S+)", site.get("/metrics").text, re.MULTILINE)
+    assert found
+    return int(float(found[1]))
 
 
 def test_unfinished_uploads_leave_no_files_after_kill(site: RunningSite, connections: list[RawConnection]) -> None:

@@ -22,12 +22,15 @@ from mlsite.web.environ import wsgi_environ
 from mlsite.web.files import FileWrapper
 from mlsite.web.sockets import limit_unread
 from mlsite.web.streams import BodyStream
+from predictions import connections
 from predictions.admission import middleware as admission
+from predictions.connections import ClientConnection
 from predictions.exceptions import RequestRejected
 from predictions.uploads import parser
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 PROBE_THREADS = 4  # for probes only, so that they answer whatever the other threads do
+WATCH_AFTER_SECONDS = 1  # most requests have been answered by then, so they cost nothing more
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
@@ -96,10 +99,33 @@ class WebApplication:
         self, environ: dict[str, Any], protocol: HTTPProtocol, headers: Iterable[tuple[str, str]] = ()
     ) -> None:
         threads = self._probe_threads if environ["PATH_INFO"] in PROBES else self._threads
-        await asyncio.get_running_loop().run_in_executor(threads, self._run, environ, protocol, headers)
+        loop, connection = asyncio.get_running_loop(), ClientConnection()
+        handling = loop.run_in_executor(threads, self._run, environ, protocol, headers, connection)
+        watching = loop.call_later(WATCH_AFTER_SECONDS, self._watch, handling, protocol, connection)
+        try:
+            await handling
+        finally:
+            watching.cancel()
 
-    def _run(self, environ: dict[str, Any], protocol: HTTPProtocol, more_headers: Iterable[tuple[str, str]]) -> None:
+    def _watch(self, handling: asyncio.Future[None], protocol: HTTPProtocol, connection: ClientConnection) -> None:
+        """Tells the thread when the client has gone, until it has handled the request."""
+
+        async def watch() -> None:
+            await protocol.client_disconnect()
+            connection.close()
+
+        task = asyncio.create_task(watch())
+        handling.add_done_callback(lambda _: task.cancel())
+
+    def _run(
+        self,
+        environ: dict[str, Any],
+        protocol: HTTPProtocol,
+        more_headers: Iterable[tuple[str, str]],
+        connection: ClientConnection,
+    ) -> None:
         """Handles a request in a thread. Granian then sends the response, however slowly the client reads it."""
+        connections.set_current(connection)
         status, headers = 0, Headers()
 
         def start_response(status_line: str, response_headers: Headers, exc_info: object = None) -> None:

@@ -25,9 +25,9 @@ def wsgi_environ(scope: Scope) -> dict[str, Any]:
     environ: dict[str, Any] = {
         **_SAME_FOR_ALL,
         "REQUEST_METHOD": scope.method,
-        # WSGI wants the bytes of the path as Latin-1.
+        # WSGI wants the bytes of both as Latin-1.
         "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "QUERY_STRING": scope.query_string.encode().decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
         "SERVER_NAME": server_name,
         "SERVER_PORT": server_port,

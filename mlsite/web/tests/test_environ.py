@@ -33,8 +33,9 @@ def test_describes_the_request() -> None:
     assert (environ["HTTP_HOST"], environ["CONTENT_TYPE"], environ["CONTENT_LENGTH"]) == ("example.org", "a/b", "3")
 
 
-def test_path_is_bytes_in_latin_1() -> None:
-    assert wsgi_environ(_scope(path="/ü"))["PATH_INFO"] == "/Ã¼"
+def test_path_and_query_are_bytes_in_latin_1() -> None:
+    environ = wsgi_environ(_scope(path="/ü", query_string="q=ü"))
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/Ã¼", "q=Ã¼")
 
 
 @pytest.mark.parametrize(("client", "address"), [("192.0.2.1:80", "192.0.2.1"), ("[2001:db8::1]:80", "2001:db8::1")])
