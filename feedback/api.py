@@ -104,15 +104,15 @@ class FeedbackView(APIView):
             (409, CONTENT_TYPE): problem_schema(
                 "The prediction has no answer (`no-answer`), or a reviewer has already decided (`decided`)."
             ),
-            (411, CONTENT_TYPE): problem_schema("The request has no Content-Length."),
+            (408, CONTENT_TYPE): problem_schema("The body took too long to arrive."),
             (413, CONTENT_TYPE): problem_schema("The request is too large."),
-            (415, CONTENT_TYPE): problem_schema("The body is neither JSON nor a form."),
+            (415, CONTENT_TYPE): problem_schema("The body is neither JSON nor a form, or it is compressed."),
             (429, CONTENT_TYPE): problem_schema("The client has sent too many requests."),
         },
     )
     def post(self, request: Request) -> Response:
         rate_limits.feedback.require(request._request)
-        bodies.require_length(request._request)
+        bodies.require_uncompressed(request._request)
         serializer = FeedbackSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         values = dict(serializer.validated_data)

@@ -50,11 +50,18 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """
     try:
         if unavailable := outage(sys.exc_info()[1]):
-            return rejected(request, unavailable)
+            return rejection_response(request, unavailable)
         return _answer(request, 500, "internal-error")
     except Exception:
         logger.exception("The error page could not be rendered.")
         return HttpResponse(MESSAGES[500], status=500, content_type="text/plain")
+
+
+def rejection_response(request: HttpRequest, rejection: RequestRejected) -> HttpResponse:
+    response = _answer(request, rejection.status, rejection.code, rejection.message)
+    for name, value in rejection.headers.items():
+        response[name] = value
+    return response
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -62,13 +69,6 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         "The form has expired, or your browser does not send cookies. Please go back, load the page again and retry."
     )
     return _page(403, message)
-
-
-def rejected(request: HttpRequest, rejection: RequestRejected) -> HttpResponse:
-    response = _answer(request, rejection.status, rejection.code, rejection.message)
-    for name, value in rejection.headers.items():
-        response[name] = value
-    return response
 
 
 class RejectionMiddleware:
@@ -81,7 +81,7 @@ class RejectionMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return rejected(request, exception) if isinstance(exception, RequestRejected) else None
+        return rejection_response(request, exception) if isinstance(exception, RequestRejected) else None
 
 
 def page_for_wrong_method(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -102,10 +102,10 @@ def _answer(request: HttpRequest, status: int, code: str, message: str = "") -> 
         return legacy.failure_response(status)
     if request.path.startswith("/api/"):
         return JsonResponse(problem(status, code, message), status=status, content_type=CONTENT_TYPE)
-    return _page(status, message)
+    return _page(status, message, code)
 
 
-def _page(status: int, message: str) -> HttpResponse:
-    context: dict[str, Any] = {"status": status, "title": HTTPStatus(status).phrase, "message": message}
+def _page(status: int, message: str, code: str = "") -> HttpResponse:
+    context: dict[str, Any] = {"status": status, "title": HTTPStatus(status).phrase, "message": message, "code": code}
     # Rendered without the request: its session may be the cause of the error.
     return HttpResponse(render_to_string("error.html", context), status=status)

@@ -64,7 +64,7 @@ def locked_out(request: HttpRequest, _response: HttpResponse, _credentials: dict
     """Returns the page for a user name that is locked. It says the same for a name that does not exist."""
     seconds = math.ceil(settings.AXES_COOLOFF_TIME.total_seconds())
     message = f"Too many logins with this user name have failed. Please try again in {seconds // 60} minutes."
-    return errors.rejected(request, RequestRejected("login-locked", message, status=429, retry_after=seconds))
+    return errors.rejection_response(request, RequestRejected("login-locked", message, status=429, retry_after=seconds))
 
 
 @receiver(user_login_failed)

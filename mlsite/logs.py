@@ -49,7 +49,10 @@ class RequestLogMiddleware(RequestMiddleware):
             return
         elapsed = time.perf_counter() - request._started  # type: ignore[attr-defined]
         bind_contextvars(duration_ms=round(elapsed * 1000, 1))
+        file = getattr(response, "file_to_stream", None)
         super().handle_response(request, response)
+        if file:  # the base class has replaced the file by a generator, which the web server cannot send by itself
+            response.file_to_stream = file  # type: ignore[attr-defined]
 
     def _process_exception(self, request: HttpRequest, exception: Exception) -> None:
         """Logs an outage in one line: a traceback shows only where the request noticed it."""

@@ -1,6 +1,7 @@
 """The steps before the processes start. Each step does nothing if its work is done already."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from whitenoise.compress import Compressor
 
 from mlsite import child_process
 from mlsite.secret_files import kept_secret
+from mlsite.web.compression import COMPRESSED_SUFFIXES, HASHED_NAME
 from predictions import classifiers
 from worker.inference.repository import ModelVersion, RepositoryError
 
@@ -84,7 +87,16 @@ def prepare_static_files(report: Report) -> None:
     report("Pages: collecting the static files")
     # Redoc comes with Swagger UI. It is half of all bytes, and this site does not use it.
     call_command("collectstatic", interactive=False, verbosity=0, clear=True, ignore_patterns=["redoc"])
+    _compress_static_files()
     stamp.write_text(storage)
+
+
+def _compress_static_files() -> None:
+    """Compresses the files that pages refer to. WhiteNoise finds the compressed files beside the others."""
+    compressor = Compressor(use_brotli=False, quiet=True)
+    for path in Path(settings.STATIC_ROOT).rglob("*"):
+        if re.search(HASHED_NAME, path.name) and path.suffix in COMPRESSED_SUFFIXES:
+            compressor.compress(str(path))
 
 
 def prepare_model(report: Report) -> ModelVersion:

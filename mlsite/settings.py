@@ -120,11 +120,13 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "mlsite.http_metrics.HttpMetricsMiddleware",
     "mlsite.logs.RequestLogMiddleware",
+    "mlsite.web.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "mlsite.charsets.ignore_other_codecs",
     "mlsite.charsets.ignore_cookies_with_nul",
     "predictions.admission.middleware.AdmissionMiddleware",
+    "mlsite.web.middleware.UnreceivedBodyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "mlsite.probes.HostCheckMiddleware",
     "mlsite.errors.page_for_wrong_method",
@@ -263,9 +265,10 @@ REVIEW_CLAIM_MINUTES = env("REVIEW_CLAIM_MINUTES", cast=number(int, 1, 1440), de
 
 # --- Web server -----------------------------------------------------------------------------------
 
-WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each current request holds one
+WEB_THREADS = env("WEB_THREADS", cast=number(int, 33, 4096), default=320)  # each request that is handled holds one
 # The proxies whose `X-Forwarded-For` is believed (see predictions/client_address.py).
 TRUSTED_PROXIES = env("TRUSTED_PROXIES", cast=networks, default=[])
+CLIENT_STALL_SECONDS = env("CLIENT_STALL_SECONDS", cast=number(int, 1, 600), default=30)
 
 # --- Static files, uploads and exports ------------------------------------------------------------
 
@@ -276,7 +279,7 @@ MEDIA_ROOT = DATA_DIR / "uploads"
 EXPORTS_DIR = DATA_DIR / "exports"
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "predictions.uploads.storage.ContentAddressedStorage"},
-    # Not WhiteNoise's storage: its compression adds ten seconds to the first start.
+    # Not WhiteNoise's storage, which compresses all files: that adds ten seconds to the first start.
     "staticfiles": {
         "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
         "OPTIONS": {"directory_permissions_mode": 0o755, "file_permissions_mode": 0o644},  # no secrets, unlike the rest

@@ -1,20 +1,17 @@
-"""The command line of the web server: Granian, one process, one thread for each current request."""
+"""The command line of the web server: Granian, one process. It runs the application in `mlsite/web/`."""
 
 import sys
 
-from django.conf import settings
 
-
-def command(host: str, port: int, *, application: str = "mlsite.wsgi:application") -> list[str]:
+def command(host: str, port: int, *, application: str = "mlsite.web.application:application") -> list[str]:
     options = {
-        "interface": "wsgi",
+        "interface": "rsgi",
         "host": host,
         "port": port,
         "http": "1",
         "workers": 1,
         "workers-kill-timeout": 8,  # seconds for current requests when the server stops
         "runtime-mode": "st",  # one network thread handles 5,000 requests a second
-        "blocking-threads": settings.WEB_THREADS,
         # Connections beyond the threads queue here until they are served or rejected (predictions/admission/).
         "backlog": 4096,
         "backpressure": 8192,

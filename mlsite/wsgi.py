@@ -1,4 +1,4 @@
-"""The WSGI application for a production web server."""
+"""The WSGI application: static files, and Django. `mlsite/web/` runs it."""
 
 import gc
 import os
@@ -10,11 +10,9 @@ from django.core.wsgi import get_wsgi_application
 from whitenoise import WhiteNoise
 
 from mlsite.charsets import drop_unreadable_content_type
-from predictions.uploads import parser
+from mlsite.web.compression import HASHED_NAME
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsite.settings")
-
-_HASHED = r"\.[0-9a-f]{12}\.[^/]+$"  # a name with a hash always has the same content
 
 
 def _no_sniffing(headers: Any, path: str, url: str) -> None:
@@ -27,7 +25,7 @@ _site = WhiteNoise(
     root=settings.STATIC_ROOT,
     prefix=settings.STATIC_URL,
     allow_all_origins=False,
-    immutable_file_test=_HASHED,
+    immutable_file_test=HASHED_NAME,
     add_headers_function=_no_sniffing,
 )
 
@@ -39,13 +37,9 @@ gc.set_threshold(20_000, 20, 20)
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Passes a complete response on as a list, which Granian sends in one piece."""
+    """Passes a complete response on as a list of one piece."""
     drop_unreadable_content_type(environ)
     response: Any = _site(environ, start_response)
-    if environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or environ.get("HTTP_TRANSFER_ENCODING"):
-        # A server that responds before it has read the whole body closes the connection. A client in the middle of an
-        # upload then sees "connection reset" instead of "busy, retry in 3 s".
-        parser.discard_rest(environ["wsgi.input"])
     if getattr(response, "streaming", True):
         return response  # type: ignore[no-any-return]
     try:

@@ -52,7 +52,7 @@ def rejection_response(_request: HttpRequest, rejection: RequestRejected) -> Jso
 
 def failure_response(status: int, headers: dict[str, str] | None = None) -> JsonResponse:
     """Returns the response to a request that failed. These clients know 400 as the status of all their own errors."""
-    return _response(status=status if status == 429 or status >= 500 else 400, headers=headers)
+    return _response(status=status if status in {408, 429} or status >= 500 else 400, headers=headers)
 
 
 def _response(

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from django.core.files.uploadedfile import UploadedFile
 from django.utils import timezone
 
-from predictions import announcements, erasing
+from predictions import announcements, connections, erasing
 from predictions.admission import backpressure, client_share
 from predictions.exceptions import RequestRejected
 from predictions.group_commit import writer
@@ -39,7 +39,7 @@ def prediction_request(
     requests wait already, or the queue cannot be reached. In the last case the prediction is stored as failed.
     """
     with backpressure.hold_wait_slot(wait_seconds):
-        with writer.expect_write():
+        with writer.expect_write(), upload:
             validated = images.validate(upload)
             prediction = Prediction(
                 id=uuid4(),
@@ -49,7 +49,7 @@ def prediction_request(
                 expires_at=timezone.now() + expires_after if expires_after else None,
             )
             image = images.store(validated)
-            del upload, validated  # hundreds of requests may wait below, and the picture is already on disk
+            del validated  # hundreds of requests may wait below, and the picture is already on disk
         with announcements.listener.expect(prediction.id) as waiter:
             with client_share.waiting.counted(client, prediction):
                 writer.write(prediction, image)
@@ -73,15 +73,20 @@ def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
 
 
 def _wait(prediction: Prediction, waiter: announcements.Waiter, seconds: float) -> Prediction:
+    """Waits for the answer, for at most `seconds` and no longer than the client does."""
     deadline = time.monotonic() + seconds
-    while True:
-        in_time = waiter.wait(deadline - time.monotonic())
-        waiter.clear()
-        if waiter.payload:
-            return _with_columns(prediction, waiter.payload)
-        prediction = Prediction.objects.get(pk=prediction.pk)
-        if not in_time or not prediction.is_waiting:
-            return prediction
+    connection = connections.current()
+    with connection.waking(waiter.set):
+        while True:
+            in_time = waiter.wait(deadline - time.monotonic())
+            waiter.clear()
+            if waiter.payload:
+                return _with_columns(prediction, waiter.payload)
+            if connection.is_closed:
+                return prediction
+            prediction = Prediction.objects.get(pk=prediction.pk)
+            if not in_time or not prediction.is_waiting:
+                return prediction
 
 
 def _with_columns(prediction: Prediction, columns: Mapping[str, Any]) -> Prediction:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -137,12 +136,18 @@ def test_rejects_too_large_body(client: Client, settings: Settings) -> None:
     assert (response.status_code, response["Content-Type"]) == (413, "application/problem+json")
 
 
-def test_rejects_body_without_length(client: Client) -> None:
-    """Web servers pass chunked bodies on without Content-Length, and Django takes such a body for empty."""
-    environ: dict[str, Any] = {"wsgi.input": io.BytesIO(b"{}"), "CONTENT_LENGTH": ""}
-    environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "application/json"}
-    response = client.generic("POST", "/api/feedback", **environ)
-    assert (response.status_code, response.json()["code"]) == (411, "length-required")
+def test_rejects_compressed_body(client: Client) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    response = client.post("/api/feedback", b"\x1f\x8b", content_type="application/json", headers=headers)
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported-media-type")
+    assert "gzip" in response.json()["detail"]
+
+
+def test_rejection_of_another_type_says_what_to_send(client: Client) -> None:
+    response = client.post("/api/feedback", b"wrong", content_type="text/plain")
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported-media-type")
+    for accepted in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data"):
+        assert accepted in response.json()["detail"]
 
 
 def test_rejects_too_many_fields(client: Client, prediction: Prediction) -> None:

@@ -115,10 +115,12 @@ def _is_current(request: HttpRequest, headers: dict[str, str]) -> bool:
 
 
 class _Slice:
-    """A range of a file, with the interface of a file."""
+    """A range of a file, with the interface of a file. `name` and `tell` let the web server send it by itself."""
 
     def __init__(self, file: IO[bytes], part: ByteRange) -> None:
         file.seek(part.start)
+        self.name = getattr(file, "name", "")
+        self.tell = file.tell
         self._file = file
         self._left = part.length
 

@@ -52,27 +52,6 @@ def test_static_files_have_cache_headers(tmp_path: Path) -> None:
     _run(script, tmp_path)
 
 
-def test_reads_the_rest_of_the_body_before_it_answers(tmp_path: Path) -> None:
-    """Otherwise the server closes the connection, and a client that is still sending never sees the response."""
-    script = (
-        "import io, sys, mlsite.wsgi\n"
-        "from predictions.uploads import parser\n"
-        "def ask(size, **length):\n"
-        "    length = length or {'CONTENT_LENGTH': str(size)}\n"
-        "    body, told = io.BytesIO(bytes(size)), []\n"
-        "    environ = {'REQUEST_METHOD': 'POST', 'PATH_INFO': '/api/nothing', 'SERVER_NAME': 'localhost',\n"
-        "        'SERVER_PORT': '80', 'wsgi.input': body, 'wsgi.url_scheme': 'http', 'wsgi.errors': sys.stderr,\n"
-        "        'CONTENT_TYPE': 'multipart/form-data; boundary=x', **length}\n"
-        "    mlsite.wsgi.application(environ, lambda status, headers, *rest: told.append(status))\n"
-        "    return told, body.tell()\n"
-        "assert ask(10**6) == (['404 Not Found'], 10**6), ask(10**6)\n"
-        "assert ask(10**6, HTTP_TRANSFER_ENCODING='chunked') == (['404 Not Found'], 10**6)\n"
-        "parser.DISCARD_AT_MOST = 10**6\n"
-        "assert 10**6 <= ask(10**7)[1] < 2 * 10**6\n"
-    )
-    _run(script, tmp_path)
-
-
 @pytest.mark.parametrize("charset", ["unknown", "idna"])
 def test_ignores_content_type_in_unusable_charset(charset: str, tmp_path: Path) -> None:
     script = (

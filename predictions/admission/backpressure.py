@@ -34,7 +34,8 @@ QUEUE_SHARE = 0.5
 # The longest time between two reloads of a waiting result page.
 MAX_RELOAD_SECONDS = 15
 
-# Threads of the web server that are never used for waiting: they serve pages, health checks and rejections.
+# Threads of the web server that are never used for waiting: they serve pages and rejections. Clients cannot hold them,
+# because `mlsite/web/` receives bodies and sends responses without a thread.
 FREE_THREADS = 32
 
 

@@ -16,6 +16,9 @@ from predictions.api.problems import CONTENT_TYPE, problem
 from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
 
+# The key of `request.META` with the decision about a request: a `RequestRejected` or `None`.
+DECISION = "predictions.admission"
+
 
 @dataclass(frozen=True)
 class AdmissionRule:
@@ -76,18 +79,31 @@ class AdmissionMiddleware:
         return _rejection(request, is_early=False)
 
 
+def decide(request: HttpRequest) -> RequestRejected | None:
+    """Returns why the request is rejected, or `None`. The middleware then applies this decision.
+
+    The web server asks before it receives a large body (`mlsite/web/`).
+    """
+    rule, rejection = _rule(request), None
+    if rule:
+        wait_limit = rule.wait_limit(request)
+        holds_thread = rule.holds_thread and wait_limit is not None
+        try:
+            rate_limits.predictions.require(request)
+            client_share.require_share(client_network(request), holds_thread=holds_thread)
+            backpressure.require_capacity(wait_limit=wait_limit, holds_thread=rule.holds_thread)
+        except RequestRejected as error:
+            rejection = error.with_traceback(None)  # it would hold this frame, and with it the request
+    request.META[DECISION] = rejection
+    return rejection
+
+
 def _rejection(request: HttpRequest, *, is_early: bool) -> HttpResponse | None:
     rule = _rule(request)
     if rule is None or rule.is_early != is_early:
         return None
-    wait_limit = rule.wait_limit(request)
-    try:
-        rate_limits.predictions.require(request)
-        client_share.require_share(client_network(request), holds_thread=rule.holds_thread and wait_limit is not None)
-        backpressure.require_capacity(wait_limit=wait_limit, holds_thread=rule.holds_thread)
-    except RequestRejected as rejection:
-        return rule.render(request, rejection)
-    return None
+    rejection = request.META[DECISION] if DECISION in request.META else decide(request)
+    return rule.render(request, rejection) if rejection else None
 
 
 def _rule(request: HttpRequest) -> AdmissionRule | None:

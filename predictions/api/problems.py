@@ -40,7 +40,7 @@ def problem(status: int, code: str, detail: str, **extra: object) -> dict[str, o
     return {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail, **extra}
 
 
-def problem_response(error: Exception, _context: dict[str, Any] | None = None) -> Response | None:
+def problem_response(error: Exception, context: dict[str, Any] | None = None) -> Response | None:
     """Returns the response to an exception, or `None` for a defect. This is REST framework's `EXCEPTION_HANDLER`."""
     if isinstance(error, Http404):
         error = exceptions.NotFound()
@@ -59,7 +59,7 @@ def problem_response(error: Exception, _context: dict[str, Any] | None = None) -
         if isinstance(error, exceptions.ValidationError):
             body = problem(status, code, "Some fields are not valid.", errors=error.get_full_details())
         else:
-            body = problem(status, code, str(error.detail))
+            body = problem(status, code, _detail(error, context or {}))
     else:
         # REST framework raises the error again from a frame that holds it. This reference cycle would keep the upload
         # in memory until the garbage collector next runs.
@@ -67,3 +67,10 @@ def problem_response(error: Exception, _context: dict[str, Any] | None = None) -
         return None
     set_rollback()
     return Response(body, status=status, content_type=CONTENT_TYPE, headers=headers)
+
+
+def _detail(error: exceptions.APIException, context: dict[str, Any]) -> str:
+    if not isinstance(error, exceptions.UnsupportedMediaType) or "view" not in context:
+        return str(error.detail)
+    accepted = " or ".join(parser.media_type for parser in context["view"].parser_classes)
+    return f"{error.detail} Please send {accepted}."

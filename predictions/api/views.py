@@ -10,7 +10,6 @@ from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -69,10 +68,12 @@ class PredictView(APIView):
             202: OpenApiResponse(PredictionSerializer, description="Accepted, not answered yet."),
             (400, CONTENT_TYPE): problem_schema("No file, several files, an empty, incomplete or too complex picture."),
             (409, CONTENT_TYPE): problem_schema("The prediction was cancelled during the wait."),
+            (408, CONTENT_TYPE): problem_schema("The body took too long to arrive."),
             (410, CONTENT_TYPE): problem_schema("The picture was deleted during the wait."),
-            (411, CONTENT_TYPE): problem_schema("No Content-Length."),
             (413, CONTENT_TYPE): problem_schema("Too many bytes or pixels."),
-            (415, CONTENT_TYPE): problem_schema("Not a picture of a known format, or not multipart/form-data."),
+            (415, CONTENT_TYPE): problem_schema(
+                "Not a picture of a known format, not multipart/form-data, or compressed."
+            ),
             (422, CONTENT_TYPE): problem_schema("The picture is corrupt and cannot be decoded."),
             (429, CONTENT_TYPE): problem_schema("The client has sent too many requests, or has too many waiting."),
             (500, CONTENT_TYPE): problem_schema("The classification failed."),
@@ -168,7 +169,7 @@ class ModelsView(APIView):
 def _picture(request: Request) -> UploadedFile[bytes]:
     """Reads the upload with our own parser: REST framework's takes several times as long."""
     if request.content_type and not parser.is_form(request._request):
-        raise UnsupportedMediaType(request.content_type)
+        raise images.not_a_form(request._request)
     return images.only_file(request._request)
 
 

@@ -122,21 +122,6 @@ def test_rejects_200_megabytes_without_holding_them(path: str, tmp_path: Path, s
     assert peak < 2 * settings.UPLOAD_MAX_BYTES
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_rejects_a_body_without_content_length(path: str, tmp_path: Path) -> None:
-    """Web servers pass chunked bodies on like this, and Django reads nothing of them."""
-    request: dict[str, Any] = {
-        "wsgi.input": _Zeros(2**16),
-        "CONTENT_LENGTH": "",
-        "HTTP_TRANSFER_ENCODING": "chunked",
-        "CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}",
-    }
-    response = Client().generic("POST", path, **request)
-    _assert_rejected(response, path, 411)
-    assert path == "/predict" or "Content-Length" in response.text
-    _assert_nothing_left(tmp_path)
-
-
 def test_rejects_files_that_exceed_the_limit_together(settings: Settings, tmp_path: Path) -> None:
     content = picture()
     settings.UPLOAD_MAX_BYTES = len(content) + 10

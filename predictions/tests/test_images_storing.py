@@ -40,12 +40,6 @@ def test_accepts_exactly_one_file_in_the_right_field() -> None:
         assert caught.value.code == code
 
 
-def test_rejects_a_request_without_content_length() -> None:
-    with pytest.raises(RequestRejected) as caught:
-        images.only_file(_request({}, HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH=""))
-    assert (caught.value.code, caught.value.status) == ("length-required", 411)
-
-
 @pytest.mark.django_db
 def test_stores_equal_pictures_once(tmp_path: Path) -> None:
     first, again, other = _store(), _store(), _store(1)

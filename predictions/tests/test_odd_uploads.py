@@ -40,6 +40,48 @@ def test_odd_names_are_cleaned_and_not_used_for_files(name: str, worker: FakeCla
     assert stored == [f"{Image.objects.get().sha256}.png"]
 
 
+ODD_DISPOSITIONS = {
+    b"filename*=UTF-8''%C3%BCber.png": "über.png",
+    b"filename*=utf-8'de'a%20b.png": "a b.png",
+    b"filename*=ISO-8859-1''a.png": "a.png",
+    b"filename=\"\"; filename*=UTF-8''a.png": "a.png",
+    'filename="grüß.png"'.encode("latin-1"): "grüß.png",
+    'filename="grüß.png"'.encode(): "grüß.png",
+    b'filename="\xff\xfe\x81.png"': "ÿþ.png",
+    b"filename=my photo.png": "my",
+    b'filename="never closed.png': "never closed.png",
+    b'filename="' + b"x" * 10_000 + b'.png"': "x" * 251 + ".png",
+    b'filename="/"': "unnamed",
+    b'filename=".."': "unnamed",
+    b'filename="\x01"': "unnamed",
+    b'FILENAME="a.png"': "a.png",
+}
+
+
+@pytest.mark.parametrize("disposition", ODD_DISPOSITIONS)
+def test_name_of_a_file_never_matters(disposition: bytes, worker: FakeClassifier) -> None:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; '.encode() + disposition + b"\r\n\r\n"
+    body = head + picture() + f"\r\n--{BOUNDARY}--\r\n".encode()
+    response = Client().post("/api/predict", body, content_type=f"multipart/form-data; boundary={BOUNDARY}")
+    assert response.status_code == 200, response.content
+    assert Prediction.objects.get().file_name == ODD_DISPOSITIONS[disposition]
+
+
+def test_legacy_endpoint_reads_suffix_of_encoded_name(worker: FakeClassifier) -> None:
+    head = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''a.png\r\n\r\n"
+    body = head.encode() + picture() + f"\r\n--{BOUNDARY}--\r\n".encode()
+    response = Client().post("/predict", body, content_type=f"multipart/form-data; boundary={BOUNDARY}")
+    assert response.status_code == 200, response.content
+
+
+@pytest.mark.parametrize("name", ["", 'filename=""', "filename*=UTF-8''"])
+def test_field_without_name_of_a_file_is_no_file(name: str) -> None:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; {name}\r\n\r\n'
+    body = head.encode() + picture() + f"\r\n--{BOUNDARY}--\r\n".encode()
+    response = Client().post("/api/predict", body, content_type=f"multipart/form-data; boundary={BOUNDARY}")
+    assert (response.status_code, response.json()["code"]) == (400, "no-file")
+
+
 ODD: dict[str, Callable[[], bytes]] = {
     "animated.gif": pictures.animation,
     "cmyk.jpg": lambda: encoded(noise(mode="CMYK"), "JPEG"),

@@ -1,4 +1,4 @@
-"""Reads the body of a request up to a limit, with or without a Content-Length."""
+"""Reads the body of a request up to a limit."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from predictions.exceptions import RequestRejected
 CHUNK_BYTES = 2**16
 
 
-def is_chunked(request: HttpRequest) -> bool:
-    """Whether the body comes in chunks, without Content-Length. Django reads nothing of such a body."""
-    return bool(request.headers.get("Transfer-Encoding")) and not request.headers.get("Content-Length")
-
-
-def require_length(request: HttpRequest) -> None:
-    """Raises `RequestRejected` `length-required` for a body without Content-Length, which Django takes for empty."""
-    if is_chunked(request):
-        message = "The request has no Content-Length. Please send it with one, not in chunks."
-        raise RequestRejected("length-required", message, status=411)
+def require_uncompressed(request: HttpRequest) -> None:
+    """Raises `RequestRejected` `unsupported-media-type` for a compressed body."""
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding != "identity":
+        message = f"The body of the request is compressed ({encoding[:20]}). Please send it without Content-Encoding."
+        raise RequestRejected("unsupported-media-type", message, status=415)
 
 
 def read_body(request: HttpRequest, max_bytes: int) -> bytes:
@@ -29,13 +25,11 @@ def read_body(request: HttpRequest, max_bytes: int) -> bytes:
     Raises `RequestRejected`: `too-large`, without reading anything if Content-Length exceeds the limit; `incomplete`
     for a body that ends early; `malformed` for an invalid Content-Length.
     """
-    length = None if is_chunked(request) else _declared_length(request)
-    if length is not None and length > max_bytes:
+    length = _declared_length(request)
+    if length > max_bytes:
         raise _too_large(max_bytes)
-    body = _read(request.META["wsgi.input"] if length is None else request, max_bytes)
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
-    if length is not None and len(body) < length:
+    body = _read(request, max_bytes)
+    if len(body) < length:
         raise _incomplete()
     return body
 

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import html
+import re
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
+from urllib.parse import unquote
 
 import multipart
 from django.conf import settings
 from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler, StopUpload
+from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, UnreadablePostError
 from django.utils.datastructures import MultiValueDict
 
 from predictions.exceptions import RequestRejected
 
-# The rest of a body that is too large is read and discarded, up to this limit, so that the client can read the
-# rejection: a browser shows "connection reset" if the connection is closed during an upload.
-DISCARD_AT_MOST = 2**30  # bytes
-
 CHUNK_BYTES = 2**18
 MAX_PARTS = 1000
+MAX_HEADER_BYTES = 2**16  # of one header of a part, which holds the file's name
 FORM = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+
+# The key of `request.META` with a function that gives the memory of the body to other requests. The web server sets it
+# (`mlsite/web/`).
+RELEASE_BODY = "mlsite.release_body"
+
+# `filename*=UTF-8''name`, and names that the parser does not understand.
+_OTHER_FILE_NAME = re.compile(r";\s*filename(?P<is_encoded>\*?)\s*=\s*(?P<value>[^;]*)", re.IGNORECASE)
+
+
+class UploadInMemory(InMemoryUploadedFile):
+    """An uploaded file. Closing it also releases the body that it came in."""
+
+    release_body: Callable[[], None] | None = None
+
+    def close(self) -> None:
+        super().close()
+        if self.release_body:
+            self.release_body()
 
 
 def is_form(request: HttpRequest) -> bool:
@@ -43,7 +62,12 @@ def files(request: HttpRequest) -> MultiValueDict[str, UploadedFile[bytes]]:
         return found
     boundary = (request.content_params or {}).get("boundary", "")
     try:
-        with multipart.PushMultipartParser(boundary, max_segment_count=MAX_PARTS) as parser:
+        with multipart.PushMultipartParser(
+            boundary,
+            max_segment_count=MAX_PARTS,
+            max_header_size=MAX_HEADER_BYTES,
+            header_charset="latin-1",  # accepts any bytes; `_text` decodes them
+        ) as parser:
             _read(request, parser, found)
     except (multipart.MultipartError, UnreadablePostError, ValueError) as error:  # ValueError: an impossible boundary
         # The parser holds its error, and the error's traceback holds the parser and every buffer. This reference cycle
@@ -56,40 +80,58 @@ def files(request: HttpRequest) -> MultiValueDict[str, UploadedFile[bytes]]:
 def _read(request: HttpRequest, parser: Any, found: MultiValueDict[str, UploadedFile[bytes]]) -> None:
     segment: Any = None
     kept: list[bytes] = []
+    file_name = ""
     request_bytes = 0
     while not parser.closed:
         for part in parser.parse(request.read(CHUNK_BYTES)):
             if part is None:  # the end of a segment
-                if name := _file_name(segment):
-                    found.appendlist(segment.name, _uploaded(segment, name, b"".join(kept)))
+                if file_name:
+                    found.appendlist(_text(segment.name), _uploaded(request, segment, file_name, b"".join(kept)))
             elif isinstance(part, multipart.MultipartSegment):
-                segment, kept = part, []
+                segment, kept, file_name = part, [], _file_name(part)
             else:
                 request_bytes += len(part)
-                if request_bytes > DISCARD_AT_MOST:
-                    raise RequestRejected("too-large", "The request is too large.", status=413)
                 if request_bytes > settings.UPLOAD_MAX_BYTES:
                     kept.clear()
-                elif segment.filename:
+                elif file_name:
                     kept.append(bytes(part))
 
 
 def _file_name(segment: Any) -> str:
-    """Returns the file's name without folders and unprintable characters; empty for a field that is no file."""
-    name = html.unescape(segment.filename or "").replace("\\", "/").rsplit("/", 1)[-1]
+    """Returns the name of a file, without folders and unprintable characters; empty for a field that is no file.
+
+    The name is only shown. A file whose name is odd, or cannot be read, is a file all the same.
+    """
+    sent = _text(segment.filename or "") or _other_file_name(_text(segment.header("Content-Disposition", "")))
+    if not sent:
+        return ""
+    name = html.unescape(sent).replace("\\", "/").rsplit("/", 1)[-1]
     name = "".join(character for character in name if character.isprintable())
-    return "" if name in {".", ".."} else name
+    return "unnamed" if name in {"", ".", ".."} else name
 
 
-def _uploaded(segment: Any, name: str, content: bytes) -> UploadedFile[bytes]:
-    return InMemoryUploadedFile(BytesIO(content), segment.name, name, segment.content_type, segment.size, None)
+def _other_file_name(disposition: str) -> str:
+    for match in _OTHER_FILE_NAME.finditer(disposition):
+        value = match["value"].strip(' "')
+        if match["is_encoded"]:
+            value = unquote(value.rpartition("'")[2])
+        if value:
+            return value
+    return ""
 
 
-def discard_rest(body: Any) -> None:
-    """Reads and discards the unread rest of a request's body, up to `DISCARD_AT_MOST`."""
-    left = DISCARD_AT_MOST
-    while left > 0 and (chunk := body.read(CHUNK_BYTES)):
-        left -= len(chunk)
+def _text(header: str) -> str:
+    """Decodes the bytes of a header, which browsers send as UTF-8 and some programs as Latin-1."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
+
+
+def _uploaded(request: HttpRequest, segment: Any, name: str, content: bytes) -> UploadedFile[bytes]:
+    upload = UploadInMemory(BytesIO(content), _text(segment.name), name, segment.content_type, segment.size, None)
+    upload.release_body = request.META.get(RELEASE_BODY)
+    return upload
 
 
 class DiscardingUploadHandler(FileUploadHandler):
@@ -103,13 +145,8 @@ class DiscardingUploadHandler(FileUploadHandler):
         # keep the whole form in memory until the garbage collector next runs.
         super().__init__()
 
-    def handle_raw_input(self, *args: Any, **kwargs: Any) -> None:
-        self.request_bytes = 0
-
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        self.request_bytes += len(raw_data)
-        if self.request_bytes > DISCARD_AT_MOST:
-            raise StopUpload(connection_reset=True)
+        pass
 
     def file_complete(self, file_size: int) -> UploadedFile[bytes]:
         """Adds the file without its content to the request, so that a form can reject it."""

@@ -20,7 +20,7 @@ from django.http import HttpRequest
 
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, image_path
-from predictions.uploads import bodies, parser
+from predictions.uploads import bodies, foreign_formats, parser
 from predictions.uploads.image_structure import TooComplex, examine
 
 # Pillow's own limit is not configurable per call, and only warns below twice its value. The exact limit is checked here
@@ -45,9 +45,11 @@ class ValidatedImage:
 def only_file(request: HttpRequest) -> UploadedFile[bytes]:
     """Returns the one file in the field `file` of a request.
 
-    Raises `RequestRejected` `length-required`, `no-file`, `wrong-field`, `several-files` or `malformed`.
+    Raises `RequestRejected` `unsupported-media-type`, `no-file`, `wrong-field`, `several-files` or `malformed`.
     """
-    bodies.require_length(request)
+    if request.content_type not in {"", parser.FORM, parser.URLENCODED}:
+        raise not_a_form(request)
+    bodies.require_uncompressed(request)
     files = parser.files(request)
     found = files.getlist(FIELD)
     if len(found) > 1:
@@ -62,15 +64,23 @@ def only_file(request: HttpRequest) -> UploadedFile[bytes]:
     return found[0]
 
 
+def not_a_form(request: HttpRequest) -> RequestRejected:
+    """Returns the rejection of a body of another type, such as the bytes of a picture, or JSON."""
+    message = (
+        f"The type of the body is {(request.content_type or '')[:100]}. Please send a form (multipart/form-data) with "
+        f"the picture in the field “{FIELD}”, for example: curl -F {FIELD}=@photo.jpg {request.build_absolute_uri()}"
+    )
+    return RequestRejected("unsupported-media-type", message, status=415)
+
+
 def validate(upload: UploadedFile[bytes]) -> ValidatedImage:
-    """Validates an uploaded file and returns its bytes. Closes the upload, so that it no longer holds them.
+    """Validates an uploaded file and returns its bytes.
 
     Raises `RequestRejected`: `empty`, `too-large`, `too-complex`, `incomplete`, `not-an-image`, `too-many-pixels`,
     `too-small`.
     """
     size = upload.size or 0
-    with upload:
-        content = upload.read()
+    content = upload.read()
     if size > settings.UPLOAD_MAX_BYTES or size > len(content):  # the parser drops bytes past the limit
         limit = settings.UPLOAD_MAX_BYTES / 2**20
         raise RequestRejected("too-large", f"The file is larger than the limit of {limit:.3g} MB.", status=413)
@@ -112,9 +122,13 @@ def _sniff(content: bytes) -> tuple[str, int, int]:
             return image_format, picture.width, picture.height
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise many kinds of errors on hostile bytes
         formats = ", ".join(Image.Format)
-        raise RequestRejected(
-            "not-an-image", f"The file is not a picture of a known format ({formats}).", status=415
-        ) from error
+        other = foreign_formats.name(content)
+        message = (
+            f"The file is a {other} picture, which is not accepted. Please save it in another format ({formats})."
+            if other
+            else f"The file is not a picture of a known format ({formats})."
+        )
+        raise RequestRejected("not-an-image", message, status=415) from error
 
 
 def store(validated: ValidatedImage) -> Image:

@@ -173,7 +173,7 @@ def _programs(address: tuple[str, int] | None, workers: int) -> list[Program]:
     programs.append(Program("exporter", [*manage, "exporter"], priority=2, stop_seconds=30))
     if address:
         programs.append(
-            Program("web", web_server.command(*address, application="mlsite.supervised_wsgi:application"), priority=3)
+            Program("web", web_server.command(*address, application="mlsite.web.supervised:application"), priority=3)
         )
     return programs
 

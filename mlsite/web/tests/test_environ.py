@@ -1,0 +1,49 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mlsite.web.environ import wsgi_environ
+
+
+def _scope(*headers: tuple[str, str], **changes: str) -> Any:
+    request = {
+        "server": "127.0.0.1:8000",
+        "client": "192.0.2.1:4711",
+        "method": "POST",
+        "path": "/",
+        "query_string": "a=%20b",
+        "http_version": "1.1",
+        "authority": None,
+        "scheme": "http",
+    }
+    return SimpleNamespace(**(request | changes), headers=_headers(headers))
+
+
+def _headers(headers: tuple[tuple[str, str], ...]) -> Any:
+    return SimpleNamespace(items=lambda: list(headers))
+
+
+def test_describes_the_request() -> None:
+    environ = wsgi_environ(_scope(("host", "example.org"), ("content-type", "a/b"), ("content-length", "3")))
+    assert environ["REQUEST_METHOD"] == "POST"
+    assert environ["QUERY_STRING"] == "a=%20b"
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("127.0.0.1", "8000")
+    assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+    assert (environ["HTTP_HOST"], environ["CONTENT_TYPE"], environ["CONTENT_LENGTH"]) == ("example.org", "a/b", "3")
+
+
+def test_path_and_query_are_bytes_in_latin_1() -> None:
+    environ = wsgi_environ(_scope(path="/ü", query_string="q=ü"))
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/Ã¼", "q=Ã¼")
+
+
+@pytest.mark.parametrize(("client", "address"), [("192.0.2.1:80", "192.0.2.1"), ("[2001:db8::1]:80", "2001:db8::1")])
+def test_address_of_the_client_has_no_port(client: str, address: str) -> None:
+    assert wsgi_environ(_scope(client=client))["REMOTE_ADDR"] == address
+
+
+def test_joins_repeated_headers() -> None:
+    headers = [("x-a", "1"), ("cookie", "a=1"), ("x-a", "2"), ("cookie", "b=2")]
+    environ = wsgi_environ(_scope(*headers))
+    assert (environ["HTTP_X_A"], environ["HTTP_COOKIE"]) == ("1,2", "a=1; b=2")
