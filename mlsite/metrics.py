@@ -39,7 +39,7 @@ class SiteCollector(Collector):
         yield GaugeMetricFamily("queue_up", "Whether the queue server answers", 1)
         yield GaugeMetricFamily("queue_length", "Predictions that wait for a worker", length)
         yield GaugeMetricFamily("workers", "Live workers", len(workers))
-        rates = GaugeMetricFamily("worker_rate", "Jobs per second of a busy worker", labels=["worker"])
+        rates = GaugeMetricFamily("worker_rate", "Jobs per second of a busy worker; 0 if unknown", labels=["worker"])
         for worker in workers:
             rates.add_metric([worker.name], float(worker.facts.get("rate") or 0))
         yield rates
