@@ -83,7 +83,7 @@ def _of_queue() -> Iterator[Metric]:
     yield _gauge("queue_up", "Whether the queue server answers", 1)
     yield _gauge("queue_length", "Predictions that wait for a worker", length)
     yield _gauge("workers", "Live workers", len(workers))
-    rates = GaugeMetricFamily("mlsite_worker_rate", "Jobs per second of a busy worker", labels=["worker"])
+    rates = GaugeMetricFamily("mlsite_worker_rate", "Jobs per second of a busy worker; 0 if unknown", labels=["worker"])
     models = GaugeMetricFamily(
         "mlsite_worker_model_info", "The model version that a worker has loaded", labels=["worker", "version"]
     )

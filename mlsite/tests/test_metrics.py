@@ -11,6 +11,7 @@ from rq import Queue
 from predictions import queues
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_prediction
+from worker.rq_batch.metrics import RATE_JOBS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,7 +33,7 @@ def _samples(client: Client) -> dict[str, list[tuple[dict[str, str], float]]]:
 
 def test_reports_the_queue_and_its_worker(client: Client, queue: Queue, fake_classifier: FakeClassifier) -> None:
     worker = PredictionWorker([queue])
-    queues.enqueue(*[str(stored_prediction(state="queued").id) for _ in range(3)])
+    queues.enqueue(*[str(stored_prediction(state="queued").id) for _ in range(RATE_JOBS)])  # one batch
     worker.register_birth()
     worker.execute_job(*worker.dequeue_job_and_maintain_ttl(None))  # type: ignore[misc]
     worker.heartbeat()

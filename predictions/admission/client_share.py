@@ -115,7 +115,7 @@ def require_share(client: str, *, holds_thread: bool = False) -> None:
     if not client or not settings.QUEUE_MAX_WAITING_PER_CLIENT:
         return
     if holds_thread and uploads.number(client) > CLIENT_SHARE * backpressure.wait_slots.limit:
-        message = "Too many of your requests are waiting. Please try again in 1 s."
+        message = "Too many requests from your address are waiting. Please try again in 1 s."
         raise RequestRejected(TOO_MANY_WAITING, message, status=429, retry_after=1)
     limit = _limit()
     if waiting.number(client) < limit:
@@ -126,7 +126,7 @@ def require_share(client: str, *, holds_thread: bool = False) -> None:
     # A tenth of the client's predictions are answered then, if nobody else's are.
     rate = backpressure.load.rate
     retry_after = max(1, math.ceil(limit / 10 / rate)) if rate else RETRY_SECONDS_IF_RATE_UNKNOWN
-    message = f"{limit} of your predictions are waiting. Please try again in {retry_after} s."
+    message = f"{limit} predictions from your address are waiting. Please try again in {retry_after} s."
     raise RequestRejected(TOO_MANY_WAITING, message, status=429, retry_after=retry_after)
 
 

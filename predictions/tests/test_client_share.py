@@ -61,7 +61,7 @@ def test_rejects_a_client_with_too_many_waiting_predictions_and_admits_others() 
     rejected = _send(GREEDY, unreadable=True)
     assert (rejected.status_code, rejected.json()["code"]) == (429, "too-many-waiting")
     assert rejected["Retry-After"] == "10"  # the rate is unknown
-    assert rejected.json()["detail"] == "3 of your predictions are waiting. Please try again in 10 s."
+    assert rejected.json()["detail"] == "3 predictions from your address are waiting. Please try again in 10 s."
     assert _send(HONEST).status_code == 202
     assert Prediction.objects.count() == 4
 
