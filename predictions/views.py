@@ -16,7 +16,7 @@ from predictions import submission
 from predictions.admission import backpressure
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
-from predictions.uploads import thumbnails
+from predictions.uploads import display, thumbnails
 from predictions.uploads import validation as images
 
 # The result page waits this long for the answer, so that most pages show it at once. A page without an answer reloads.
@@ -78,7 +78,10 @@ def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
         prediction = submission.prediction_wait(prediction_id, PAGE_WAIT_SECONDS)
     except Prediction.DoesNotExist as error:
         raise Http404("There is no such prediction.") from error
-    context: dict[str, object] = {"prediction": prediction}
+    context: dict[str, object] = {
+        "prediction": prediction,
+        "is_animation": display.is_animation(prediction.image),
+    }
     if prediction.is_waiting:
         context["reload_seconds"] = backpressure.reload_seconds(prediction.age_seconds)
     return render(request, "predictions/result.html", context)
@@ -87,12 +90,18 @@ def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
 @require_safe
 @cache_control(private=True, max_age=86_400, immutable=True)
 def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse:
-    """Serves the image as it was sent. Anyone who knows the prediction's address may see it."""
+    """Serves the picture that the model saw, at a size for screens.
+
+    Anyone who knows the prediction's address may see it. The uploaded file, with its metadata, is served to nobody.
+    """
     image = _image(prediction_id)
     try:
-        return FileResponse(image.file.open("rb"), content_type=image.content_type)
+        shown = display.display_picture(image)
     except FileNotFoundError as error:
         raise Http404("The picture is no longer stored.") from error
+    except display.NoPicture as error:
+        raise Http404("The picture cannot be decoded.") from error
+    return FileResponse(shown.file, content_type=shown.content_type)
 
 
 @require_safe

@@ -11,6 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from feedback.models import Feedback
+from predictions.uploads.display import is_animation
 from review.history import effective
 from review.models import Case, Decision
 
@@ -54,6 +55,7 @@ class CaseView:
     similar_cases: list[Case]
     history: list[Decision]
     has_picture: bool
+    is_animation: bool
     now: datetime
 
     @property
@@ -120,6 +122,7 @@ def case_view(case: Case, reviewer: User) -> CaseView:
         similar_cases=_similar_cases(case),
         history=list(case.decisions.select_related("reviewer").order_by("-number")[:MAX_HISTORY]),
         has_picture=case.image.file.storage.exists(str(case.image.file.name)),
+        is_animation=is_animation(case.image),
         now=timezone.now(),
     )
 
