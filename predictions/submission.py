@@ -59,13 +59,13 @@ def prediction_request(
 
 
 def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
-    """Returns the prediction as soon as it has settled, or after `seconds` if it still waits.
+    """Returns the prediction, with its image, as soon as it has settled, or after `seconds` if it still waits.
 
     Returns at once if too many requests wait already. Raises `Prediction.DoesNotExist`.
     """
     # The listener is set up before the row is read. A prediction that settles in between is announced to it.
     with announcements.listener.expect(prediction_id) as waiter:
-        prediction = Prediction.objects.get(pk=prediction_id)
+        prediction = Prediction.objects.select_related("image").get(pk=prediction_id)
         if not prediction.is_waiting:
             return prediction
         with backpressure.wait_slots.acquire() as acquired:

@@ -23,7 +23,7 @@ from predictions.delays import DELAYED_SECONDS, delay
 from predictions.erasing import Kept
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
-from predictions.uploads import thumbnails
+from predictions.uploads import display, thumbnails
 from predictions.uploads import validation as images
 
 # The result page waits this long for the answer, so that most pages show it at once. A page without an answer reloads.
@@ -117,7 +117,10 @@ def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
         raise Http404("There is no such prediction.") from error
     if prediction.is_erased:
         return render(request, "predictions/deleted.html", status=HTTPStatus.GONE)
-    context: dict[str, object] = {"prediction": prediction}
+    context: dict[str, object] = {
+        "prediction": prediction,
+        "is_animation": display.is_animation(prediction.image),
+    }
     if prediction.is_waiting:
         waited = prediction.age_seconds
         position = queues.position(prediction.id) if prediction.state == Prediction.State.QUEUED else None
@@ -151,14 +154,20 @@ def delete(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
 
 @require_safe
 def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse | HttpResponse:
-    """Serves the image as it was sent. Anyone who knows the prediction's address may see it."""
+    """Serves the picture that the model saw, at a size for screens.
+
+    Anyone who knows the prediction's address may see it. The uploaded file, with its metadata, is served to nobody.
+    """
     image = _image(request, prediction_id)
     if image is None:
         return _deleted_picture()
     try:
-        return _cached(FileResponse(image.file.open("rb"), content_type=image.content_type))
+        shown = display.display_picture(image)
     except FileNotFoundError as error:
         raise Http404("The picture is no longer stored.") from error
+    except display.NoPicture as error:
+        raise Http404("The picture cannot be decoded.") from error
+    return _cached(FileResponse(shown.file, content_type=shown.content_type))
 
 
 @require_safe

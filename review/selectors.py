@@ -11,6 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from feedback.models import Feedback
+from predictions.uploads.display import is_animation
 from review.expectations import summary
 from review.history import effective
 from review.models import Case, Decision
@@ -56,6 +57,7 @@ class CaseView:
     history: list[Decision]
     has_picture: bool
     is_erased: bool
+    is_animation: bool
     now: datetime
 
     @property
@@ -129,6 +131,7 @@ def case_view(case: Case, reviewer: User) -> CaseView:
         history=list(case.decisions.select_related("reviewer").order_by("-number")[:MAX_HISTORY]),
         has_picture=bool(case.image.file) and case.image.file.storage.exists(str(case.image.file.name)),
         is_erased=not case.image.file,
+        is_animation=is_animation(case.image),
         now=timezone.now(),
     )
 

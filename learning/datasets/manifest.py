@@ -19,7 +19,7 @@ class ManifestLine:
     file: the path of the picture in the archive, or empty
     decisions: the number of rows in the case's history
     statements: the number of people who gave feedback
-    changed: `converted` if the picture was re-encoded
+    changed: `converted` if the picture was re-encoded, `stripped` if only its metadata were removed
     missing: the reason why an expected picture is missing
     proposed_label: what the picture shows, if the verdict is `no-label`
     """

@@ -11,16 +11,18 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from PIL.JpegImagePlugin import get_sampling
 
-from predictions.models import Image
-from worker.inference.preprocessing import UPRIGHT, orientation, rgb
+from predictions.uploads.metadata import without_metadata
+from worker.inference.colour import to_srgb
+from worker.inference.rendering import open_image, orientation, render
 
 GONE, DAMAGED, UNDECODABLE = "gone", "damaged", "undecodable"
 
-_JPEG_QUALITY = 95  # of a rotated picture; Pillow's documentation advises against more
-_SAMPLING_420 = 2  # Pillow's number for 4:2:0, the coarsest sampling that a quarter turn does not change
+# What was done to a picture: its metadata were removed, or it was re-encoded.
+STRIPPED, CONVERTED = "stripped", "converted"
 
-# The PNG chunks that can hold an orientation. Pillow would decode the picture to look for one.
-_PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+_JPEG_QUALITY = 95  # of a converted picture; Pillow's documentation advises against more
+_SAMPLING_420 = 2  # Pillow's number for 4:2:0, the coarsest sampling that a quarter turn does not change
+_MAX_BITS = 8  # a channel; many programs read deeper pictures wrongly
 
 
 class MissingPicture(Exception):
@@ -33,15 +35,19 @@ class MissingPicture(Exception):
 
 @dataclass(frozen=True)
 class Picture:
-    """The bytes of a picture. `format` is `jpeg` or `png`; `is_converted` means that it was re-encoded."""
+    """The bytes of a picture. `format` is `jpeg` or `png`; `change` is empty, `stripped` or `converted`."""
 
     content: bytes = field(repr=False)
     format: str
-    is_converted: bool
+    change: str = ""
 
     @property
     def extension(self) -> str:
         return "jpg" if self.format == "jpeg" else self.format
+
+    @property
+    def is_converted(self) -> bool:
+        return self.change == CONVERTED
 
 
 def stored_picture(name: str, sha256: str) -> Picture:
@@ -61,49 +67,46 @@ def stored_picture(name: str, sha256: str) -> Picture:
 def readable(content: bytes) -> Picture:
     """Returns the picture in a format in which TensorFlow reads the pixels that the classifier saw.
 
-    The bytes stay as they were sent if possible. TensorFlow and Keras do not apply an EXIF orientation, do not put
-    transparent pixels on white, and do not read WebP from folders. Of an animation, the classifier sees the first
-    frame. A JPEG that must change stays a JPEG; everything else becomes a PNG, which is lossless. Raises
-    `MissingPicture`.
+    The compressed pixels stay as they were sent if possible, and lose their metadata. TensorFlow and Keras do not apply
+    an orientation or a colour profile, do not put transparent pixels on white, and do not read WebP from folders. Of an
+    animation, the classifier sees the first frame. A JPEG that must change stays a JPEG; everything else becomes a PNG,
+    which is lossless. Raises `MissingPicture`.
     """
     try:
-        with PIL.Image.open(BytesIO(content), formats=list(Image.Format)) as image:
+        with open_image(content) as image:
             if image.width * image.height > settings.UPLOAD_MAX_PIXELS:
                 raise MissingPicture(UNDECODABLE)
-            is_jpeg = image.format in {"JPEG", "MPO"}
-            turn = UPRIGHT.get(orientation(image)) if is_jpeg or _may_have_orientation(image, content) else None
-            if turn is None and _is_plain(image):
-                return Picture(content, "jpeg" if is_jpeg else "png", is_converted=False)
-            return _converted(image, turn, "jpeg" if is_jpeg else "png")
+            kind = "jpeg" if image.format in {"JPEG", "MPO"} else "png"
+            stripped = without_metadata(content)
+            if stripped is not None and _is_plain(image, content, has_metadata=stripped != content):
+                return Picture(stripped, kind, STRIPPED if stripped != content else "")
+            sampling = get_sampling(image)
+        return Picture(_converted(content, kind, sampling), kind, CONVERTED)
     except MissingPicture:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow raises many kinds of errors on corrupt bytes
         raise MissingPicture(UNDECODABLE) from error
 
 
-def _is_plain(image: PIL.Image.Image) -> bool:
-    if image.format == "PNG":
-        return not image.has_transparency_data
-    return image.format in {"JPEG", "MPO"} and image.mode in {"L", "RGB"}
-
-
-def _may_have_orientation(image: PIL.Image.Image, content: bytes) -> bool:
-    if image.format == "PNG" and not any(name in content for name in _PNG_METADATA):
+def _is_plain(image: PIL.Image.Image, content: bytes, *, has_metadata: bool) -> bool:
+    """Whether the compressed pixels alone are what the classifier saw: opaque, in sRGB and 8 bits, upright."""
+    if image.mode not in {"1", "L", "P", "RGB"} or image.has_transparency_data:
         return False
-    image.load()  # now, because looking for EXIF data decodes a PNG and hides its errors
-    return True
+    if image.format == "PNG" and (content[24] > _MAX_BITS or getattr(image, "is_animated", False)):
+        return False
+    if not has_metadata:
+        return True
+    if image.format == "PNG":
+        image.load()  # now, because looking for an orientation decodes a PNG and hides its errors
+    return to_srgb(image) is None and orientation(image) == 1
 
 
-def _converted(image: PIL.Image.Image, turn: PIL.Image.Transpose | None, image_format: str) -> Picture:
-    sampling = get_sampling(image)  # before rotating, which loses it
-    # A CMYK profile does not apply to RGB.
-    profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
-    upright = rgb(image) if turn is None else rgb(image).transpose(turn)
+def _converted(content: bytes, kind: str, sampling: int) -> bytes:
+    picture = render(content, max_pixels=settings.UPLOAD_MAX_PIXELS)
     result = BytesIO()
-    if image_format == "jpeg":
+    if kind == "jpeg":
         kept = sampling if sampling == _SAMPLING_420 else 0  # 0, the finest sampling, loses nothing
-        upright.save(result, "JPEG", quality=_JPEG_QUALITY, subsampling=kept, icc_profile=profile)
+        picture.save(result, "JPEG", quality=_JPEG_QUALITY, subsampling=kept)
     else:
-        upright.info.clear()  # otherwise Pillow would write the old transparent colour
-        upright.save(result, "PNG", icc_profile=profile)
-    return Picture(result.getvalue(), image_format, is_converted=True)
+        picture.save(result, "PNG")
+    return result.getvalue()

@@ -52,16 +52,18 @@ manifest.csv and manifest.jsonl list all cases, including those without a pictur
   score            the probability it gave that label, 0 to 1
   statements       the number of people who gave feedback
   in_audit         whether the picture was in the random sample; use only these for unbiased statistics
-  changed          "converted" if the picture was re-encoded (see below)
+  changed          "converted" if the picture was re-encoded, "stripped" if only its metadata were removed (see below)
   missing          why the picture is missing: gone, damaged or undecodable
   proposed_label   what a reviewer says the picture shows, if the model has no label for it
 
 The CSV file is for spreadsheets: it begins with a byte order mark (in Python: encoding="utf-8-sig"), and an apostrophe
 precedes each text that a spreadsheet would read as a formula. The JSON lines have the same texts unchanged.
 
-Pictures have the bytes that were sent, with these exceptions. JPEGs with an EXIF orientation are rotated, and CMYK
-JPEGs are converted to RGB (quality 95). WebP, GIF (the first frame) and partly transparent pictures (on white, as the
-model saw them) are converted to PNG.
+A picture shows what the model saw: upright, in sRGB with 8 bits a channel, on white where it is transparent, and only
+the first frame of an animation. No picture has metadata, such as the place where it was taken. JPEG and PNG files that
+show this already keep their compressed pixels and lose their metadata only. A JPEG with an orientation, CMYK colours or
+a colour profile other than sRGB is re-encoded as JPEG (quality 95). All others are re-encoded as PNG: WebP, GIF, and
+PNG files that are turned, transparent, animated, not in sRGB or deeper than 8 bits.
 """
 
 

@@ -226,7 +226,7 @@ class _ExportWriter:
         self._pictures += 1
         self._converted += picture.is_converted
         file = writer.add(case.label, case.sha256, picture)
-        return ManifestLine.of(case, file=file, changed="converted" if picture.is_converted else "")
+        return ManifestLine.of(case, file=file, changed=picture.change)
 
 
 def _require_space(folder: Path, byte_size: int) -> None:

@@ -7,6 +7,7 @@ import zlib
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import skimage.data
 
@@ -63,14 +64,22 @@ def rotated() -> bytes:
     return encoded(image, "JPEG", exif=exif)
 
 
-def png(width: int, height: int, pixels: bytes) -> bytes:
-    """An 8-bit grey PNG with these bytes as its compressed data."""
+def png(width: int, height: int, pixels: bytes, *, depth: int = 8, colour_type: int = 0) -> bytes:
+    """A PNG, grey unless said otherwise, with these bytes as its compressed data."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def deep_png() -> bytes:
+    """An RGB PNG with 16 bits a channel, which Pillow reads but does not write."""
+    photo = noise()
+    values = np.asarray(photo).astype(">u2") * 257
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return png(*photo.size, zlib.compress(rows), depth=16, colour_type=2)
 
 
 def png_bomb(side: int = 20_000) -> bytes:

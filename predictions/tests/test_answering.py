@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from predictions.models import Prediction
 from predictions.signals import answered
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction
 from predictions.tests.pictures import picture
-from worker.inference.classifier import Classification
+from worker.inference.classifier import BatchResult, Classification
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -44,6 +44,31 @@ def test_answers_a_batch(queue: Queue) -> None:
     assert _answer(first, second).batches == [2]
     assert [first.state, second.state, first.label] == ["done", "done", "espresso"]
     assert (first.score, first.top[0], first.compute_ms) == (0.9512345, ["espresso", 0.951234], 4.0)
+
+
+def test_reads_each_picture_when_it_is_decoded(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of a batch together may have more bytes than a worker has memory."""
+    reads: list[str] = []
+    read = answering._read
+
+    def recorded(name: str) -> bytes | Exception:
+        reads.append(name)
+        return read(name)
+
+    monkeypatch.setattr(answering, "_read", recorded)
+
+    class Looking(FakeClassifier):
+        def classify(self, images: Sequence[bytes | Exception]) -> BatchResult:
+            assert reads == []
+            halves = [images[:2], images[2:]]
+            assert reads == []
+            results = [super(Looking, self).classify(half) for half in halves]
+            return BatchResult([answer for result in results for answer in result.answers], [0.0] * 3, [0.0] * 3)
+
+    predictions = [_queued(seed) for seed in range(3)]
+    _answer(*predictions, classifier=Looking())
+    assert len(reads) == len(set(reads)) == 3
+    assert {prediction.state for prediction in predictions} == {"done"}
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,35 @@ def test_does_not_write_an_existing_file_again(storage: ContentAddressedStorage,
     assert storage.save(NAME, ContentFile(CONTENT)) == NAME
     assert (tmp_path / NAME).stat() == before
     assert _files(tmp_path) == [NAME]
+
+
+@pytest.mark.parametrize("damaged", [b"", CONTENT[:-1], CONTENT + b"x", b"x" + CONTENT[1:]])
+def test_mends_a_damaged_file(storage: ContentAddressedStorage, tmp_path: Path, damaged: bytes) -> None:
+    storage.save(NAME, ContentFile(CONTENT))
+    (tmp_path / NAME).write_bytes(damaged)
+    assert storage.save(NAME, ContentFile(CONTENT)) == NAME
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert _files(tmp_path) == [NAME]
+
+
+def test_syncs_a_file_and_then_its_folder(
+    storage: ContentAddressedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is on the disk before a row refers to it, and so are the names of new folders."""
+    synced: list[tuple[Path, list[str]]] = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append((path, sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []))
+
+    monkeypatch.setattr(os, "fsync", record)
+    storage.save(NAME, ContentFile(CONTENT))
+    folders = [(tmp_path, ["images"]), (tmp_path / "images", ["ab"])]
+    assert [entry for entry in synced if entry in folders] == folders
+    assert synced[-2][0].suffix == ".part"
+    assert synced[-1] == (tmp_path / "images/ab", ["abcd.png"])
 
 
 def test_rejects_names_outside_its_folder(storage: ContentAddressedStorage, tmp_path: Path) -> None:

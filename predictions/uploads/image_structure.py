@@ -29,11 +29,11 @@ GIF_MAX_EXTENSIONS = 5000
 
 # In JPEG's compressed data a 0xFF byte is followed by 0x00 (a literal 0xFF), a restart marker (D0-D7), or fill
 # bytes; anything else is the next marker. ITU-T T.81, B.1.1.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_JPEG_START_OF_SCAN = 0xDA
-_JPEG_END_OF_IMAGE = 0xD9
+JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+JPEG_START_OF_SCAN = 0xDA
+JPEG_END_OF_IMAGE = 0xD9
 # Markers without a length field: by the standard, or because Pillow and libjpeg continue with the next byte.
-_JPEG_BARE = frozenset({*range(0x01, 0xC0), 0xC8, 0xD8, *range(0xF0, 0xFE)})
+JPEG_BARE = frozenset({*range(0x01, 0xC0), 0xC8, 0xD8, *range(0xF0, 0xFE)})
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GIF_COMMENT = 0xFE
 _GIF_LOOP_COUNT = b"\x0bNETSCAPE2.0"
@@ -77,19 +77,19 @@ def _jpeg(content: bytes) -> bool:
     position = 2  # after start-of-image
     in_header = True
     while True:
-        found = _JPEG_MARKER.search(content, position)
+        found = JPEG_MARKER.search(content, position)
         if in_header:
             loose.add((found.start() if found else len(content)) - position)
         if not found:
             return False
         marker = content[found.end() - 1]
-        if marker == _JPEG_END_OF_IMAGE:
+        if marker == JPEG_END_OF_IMAGE:
             return not in_header
         segments.add()
-        if marker == _JPEG_START_OF_SCAN:
+        if marker == JPEG_START_OF_SCAN:
             scans.add()
             in_header = False
-        length = 0 if marker in _JPEG_BARE else max(int.from_bytes(content[found.end() : found.end() + 2]), 2)
+        length = 0 if marker in JPEG_BARE else max(int.from_bytes(content[found.end() : found.end() + 2]), 2)
         position = found.end() + length
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from predictions.models import Image
-from predictions.uploads import thumbnails
+from predictions.uploads import display, thumbnails
 from worker.inference.repository.files import sync
 
 # Each returns the name of a file that is made from an image. A file whose name is missing here outlives its picture.
-DERIVED = (thumbnails.stored_name,)
+DERIVED = (thumbnails.FILES.name, display.FILES.name)
 
 
 def delete(image: Image) -> None:

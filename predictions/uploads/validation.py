@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from io import BytesIO
 
 import PIL.Image
 from django.conf import settings
@@ -22,6 +21,7 @@ from predictions.exceptions import RequestRejected
 from predictions.models import Image, image_path
 from predictions.uploads import bodies, foreign_formats, parser
 from predictions.uploads.image_structure import TooComplex, examine
+from worker.inference.rendering import open_image
 
 # Pillow's own limit is not configurable per call, and only warns below twice its value. The exact limit is checked here
 # and wherever a picture is decoded, right after its header is read.
@@ -116,7 +116,7 @@ def _require_structure(content: bytes) -> None:
 def _sniff(content: bytes) -> tuple[str, int, int]:
     """Returns format, width and height from the header, without decoding a pixel."""
     try:
-        with PIL.Image.open(BytesIO(content), formats=list(Image.Format)) as picture:
+        with open_image(content) as picture:
             # MPO is a JPEG followed by further pictures, as phones write it. The first one counts.
             image_format = "JPEG" if picture.format == "MPO" else str(picture.format)
             return image_format, picture.width, picture.height

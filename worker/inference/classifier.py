@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -96,7 +97,8 @@ class Classifier:
 
         Args:
             images: encoded images (JPEG, PNG, GIF or WebP). The caller may pass an exception for an image that it
-                could not read; the result has the same exception at that index.
+                could not read; the result has the same exception at that index. Each image is fetched from the sequence
+                once, when it is decoded, so that a sequence may read it from a file.
 
         Returns:
             At each index a `Classification`, an `UndecodableImage` or an `UnusableOutput`: a bad image does not
@@ -104,7 +106,7 @@ class Classifier:
         """
         streams, micro_batch_size = self._engine.streams, self._engine.micro_batch_size
         if streams == 1:
-            results = list(self._pipeline(_split(images, micro_batch_size)))
+            results = list(self._pipeline(images, micro_batch_size))
         else:
             # Small batches are spread over all streams too.
             size = max(1, min(micro_batch_size, math.ceil(len(images) / streams)))
@@ -115,12 +117,12 @@ class Classifier:
             [seconds for result in results for seconds in result.compute_seconds],
         )
 
-    def _pipeline(self, micro_batches: list[Sequence[bytes | Exception]]) -> Iterator[BatchResult]:
+    def _pipeline(self, images: Sequence[bytes | Exception], size: int) -> Iterator[BatchResult]:
         """Computes in this thread while the other threads decode the images that follow."""
-        decoding = self._threads.map(self._decode, [image for batch in micro_batches for image in batch])
-        for micro_batch in micro_batches:
+        decoding = self._threads.map(lambda index: self._decode(images[index]), range(len(images)))
+        for _start in range(0, len(images), size):
             started = time.perf_counter()
-            yield self._compute([next(decoding) for _ in micro_batch], started)
+            yield self._compute(list(itertools.islice(decoding, size)), started)
 
     def _decode_and_compute(self, images: Sequence[bytes | Exception]) -> BatchResult:
         started = time.perf_counter()

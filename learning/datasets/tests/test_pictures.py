@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pytest_django import Settings
 
 from learning.datasets.pictures import MissingPicture, Picture, readable, stored_picture
-from predictions.tests.pictures import animation, encoded, multi_picture, noise, picture, with_thumbnail
-from worker.inference.preprocessing import UPRIGHT, orientation, rgb
+from predictions.tests.pictures import animation, deep_png, encoded, multi_picture, noise, picture, with_thumbnail
+from worker.inference.rendering import render
+from worker.inference.tests.profiles import LINEAR, SRGB
 
 
 def _with_orientation(number: int, image_format: str, mode: str = "RGB", **options: object) -> bytes:
@@ -23,6 +24,12 @@ def _with_orientation(number: int, image_format: str, mode: str = "RGB", **optio
     exif = image.getexif()
     exif[0x0112] = number
     return encoded(image, image_format, exif=exif, **options)
+
+
+def _with_place(image_format: str) -> bytes:
+    exif = PIL.Image.Exif()
+    exif[0x8825] = {1: "N", 2: (48.0, 51.0, 30.0)}  # GPS: latitude
+    return encoded(noise(), image_format, exif=exif)
 
 
 def _with_alpha(mode: str) -> PIL.Image.Image:
@@ -43,21 +50,36 @@ AS_SENT = {
     "jpeg": picture("JPEG"),
     "grey jpeg": encoded(noise(mode="L"), "JPEG"),
     "progressive jpeg": picture("JPEG", progressive=True),
+    "png": picture("PNG"),
+    **{f"{mode} png": encoded(noise(mode=mode), "PNG") for mode in ("1", "L", "P")},
+    "4 bit png": encoded(_palette(), "PNG", bits=4),
+}
+STRIPPED = {
+    "jpeg with the place where it was taken": _with_place("JPEG"),
+    "jpeg with an xmp packet": encoded(noise(), "JPEG", xmp=b"<x:xmpmeta/>"),
+    "jpeg with a comment": encoded(noise(), "JPEG", comment=b"at home"),
     "jpeg that is upright": _with_orientation(1, "JPEG"),
     "jpeg with an orientation that does not exist": _with_orientation(9, "JPEG"),
     "jpeg with a thumbnail": with_thumbnail(),
+    "jpeg with an sRGB profile": encoded(noise(), "JPEG", icc_profile=SRGB),
+    "jpeg with a broken profile": encoded(noise(), "JPEG", icc_profile=b"x" * 200),
+    "jpeg with bytes after its end": picture("JPEG") + b"more",
+    "progressive jpeg with a comment": encoded(noise(), "JPEG", progressive=True, comment=b"at home"),
     "two jpegs in one": multi_picture(),
-    "png": picture("PNG"),
+    "png with the place where it was taken": _with_place("PNG"),
     "png with a text": _with_orientation(1, "PNG"),
-    **{f"{mode} png": encoded(noise(mode=mode), "PNG") for mode in ("1", "L", "P")},
-    "16 bit png": encoded(_grey_16(), "PNG"),
-    "4 bit png": encoded(_palette(), "PNG", bits=4),
+    "png with bytes after its end": picture("PNG") + b"more",
 }
 CONVERTED = {
     "cmyk jpeg": (encoded(noise(mode="CMYK"), "JPEG"), "jpeg"),
     **{f"jpeg turned {number}": (_with_orientation(number, "JPEG"), "jpeg") for number in range(2, 9)},
     "grey jpeg turned": (_with_orientation(6, "JPEG", "L"), "jpeg"),
     "jpeg turned, 4:4:4": (_with_orientation(6, "JPEG", subsampling=0), "jpeg"),
+    "jpeg turned by xmp": (encoded(noise(40, 20), "JPEG", xmp=b'<x tiff:Orientation="6"/>'), "jpeg"),
+    "jpeg with a colour profile": (encoded(noise(), "JPEG", icc_profile=LINEAR, subsampling=0), "jpeg"),
+    "png with a colour profile": (encoded(noise(), "PNG", icc_profile=LINEAR), "png"),
+    "16 bit png": (encoded(_grey_16(), "PNG"), "png"),
+    "16 bit rgb png": (deep_png(), "png"),
     "png turned": (_with_orientation(6, "PNG"), "png"),
     **{f"{mode} png": (encoded(_with_alpha(mode), "PNG"), "png") for mode in ("LA", "RGBA")},
     "palette png, transparent": (encoded(_palette(), "PNG", transparency=0), "png"),
@@ -68,17 +90,14 @@ CONVERTED = {
     "webp": (picture("WEBP"), "png"),
     "webp, lossless": (picture("WEBP", lossless=True), "png"),
     "webp, transparent": (encoded(_with_alpha("RGBA"), "WEBP", lossless=True), "png"),
+    "png, animated": (animation("PNG"), "png"),
     "webp, animated": (animation("WEBP"), "png"),
     "webp turned": (_with_orientation(8, "WEBP"), "png"),
 }
 
 
 def _as_classified(content: bytes) -> NDArray[np.int64]:
-    with PIL.Image.open(BytesIO(content)) as image:
-        image.load()
-        turn = UPRIGHT.get(orientation(image))
-        upright = rgb(image) if turn is None else rgb(image).transpose(turn)
-        return np.asarray(upright).astype(np.int64)
+    return np.asarray(render(content)).astype(np.int64)
 
 
 def _as_read(picture: Picture) -> NDArray[np.int64]:
@@ -91,11 +110,22 @@ def _as_read(picture: Picture) -> NDArray[np.int64]:
 @pytest.mark.parametrize("content", AS_SENT.values(), ids=AS_SENT.keys())
 def test_keeps_bytes_that_tensorflow_reads_alike(content: bytes) -> None:
     result = readable(content)
-    assert result.content == content and not result.is_converted
+    assert result.content == content and result.change == ""
     assert result.format == ("jpeg" if content.startswith(b"\xff\xd8") else "png")
     classified, read = _as_classified(content), _as_read(result)
     assert classified.shape == read.shape
     assert abs(classified - read).max() <= 4  # TensorFlow's JPEG decoder rounds differently from Pillow's
+
+
+@pytest.mark.parametrize("content", STRIPPED.values(), ids=STRIPPED.keys())
+def test_removes_metadata_and_keeps_the_compressed_pixels(content: bytes) -> None:
+    result = readable(content)
+    assert result.change == "stripped"
+    for part in (b"Exif", b"eXIf", b"tEXt", b"xmp", b"ICC_PROFILE", b"MPF", b"at home", b"more"):
+        assert part not in result.content
+    assert result.content[: result.content.find(b"\xff\xda")].count(b"\xff\xd8") <= 1
+    np.testing.assert_array_equal(_as_classified(result.content), _as_classified(content))
+    assert readable(result.content) == Picture(result.content, result.format)
 
 
 @pytest.mark.parametrize(("content", "image_format"), CONVERTED.values(), ids=CONVERTED.keys())
@@ -118,12 +148,21 @@ def test_rotated_jpeg_keeps_its_sampling() -> None:
             assert get_sampling(image) == kept
 
 
-def test_keeps_the_colour_profile_except_of_cmyk() -> None:
-    for content in (picture("WEBP", icc_profile=b"a profile"), _with_orientation(3, "JPEG", icc_profile=b"a profile")):
-        with PIL.Image.open(BytesIO(readable(content).content)) as image:
-            assert image.info["icc_profile"] == b"a profile"
-    with PIL.Image.open(BytesIO(readable(encoded(noise(mode="CMYK"), "JPEG", icc_profile=b"x")).content)) as image:
+def test_16_bit_grey_is_written_with_8_bits() -> None:
+    with PIL.Image.open(BytesIO(readable(encoded(_grey_16(), "PNG")).content)) as image:
+        assert image.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(image.convert("L")), np.asarray(noise(mode="L")))
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_applies_the_colour_profile(image_format: str) -> None:
+    """A value of 128 in linear light is 188 in sRGB."""
+    grey = PIL.Image.new("RGB", (32, 24), (128, 128, 128))
+    options = {"lossless": True} if image_format == "WEBP" else {}
+    result = readable(encoded(grey, image_format, icc_profile=LINEAR, **options))
+    with PIL.Image.open(BytesIO(result.content)) as image:
         assert "icc_profile" not in image.info
+        assert image.getpixel((5, 5)) == (188, 188, 188)
 
 
 @pytest.mark.parametrize(

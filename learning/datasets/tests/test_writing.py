@@ -17,11 +17,13 @@ import pytest
 from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
+from feedback.services import feedback_give
 from learning.datasets import case_selection, formats, writing
 from learning.datasets.case_selection import CaseSelection
 from learning.datasets.tests.data import EVERYTHING, decided_case, manifest, many_cases, names, write
 from learning.datasets.writing import NothingToExport, Progress
 from predictions.models import Image
+from predictions.tests.fakes import stored_prediction
 from predictions.tests.pictures import picture, png
 from review.decisions import DecisionRequest, case_decide
 from review.models import Case
@@ -45,6 +47,16 @@ def five_cases() -> list[Case]:
         decided_case("AC/DC"),
         decided_case(verdict="unusable"),
     ]
+
+
+def test_line_is_about_the_version_whose_answer_was_decided_on(path: Path) -> None:
+    """A later answer of another version, and a statement about it, change nothing."""
+    case = decided_case("cup")
+    later = stored_prediction(case.image, model_version="new-net@2", label="saucer", score=0.25)
+    feedback_give(prediction=later, verdict="unsure", author="ann")
+    write(path)
+    (line,) = manifest(path)
+    assert (line["model_version"], line["predicted_label"], line["score"]) == ("fake-net@1", "espresso", case.score)
 
 
 def test_archive_has_every_case_with_its_picture(path: Path, five_cases: list[Case]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import PIL.Image
@@ -74,6 +74,24 @@ def test_returns_five_best_pairs_in_plain_python_types(version: ModelVersion) ->
     assert tuple(label for label, _ in answer.top) == labels
     assert answer.top[0] == (answer.label, answer.score) == (labels[0], 0.5)
     assert all(type(score) is float for _, score in answer.top)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_fetches_each_image_once(version: ModelVersion, streams: int) -> None:
+    class Files(list[bytes | Exception]):
+        fetched: ClassVar[list[int]] = []
+
+        def __getitem__(self, index: Any) -> Any:
+            if isinstance(index, slice):
+                return [self[number] for number in range(len(self))[index]]
+            Files.fetched.append(index)
+            return super().__getitem__(index)
+
+    engine = StubEngine(*[_row(number) for number in range(5)])
+    engine.streams = streams
+    answers = _classifier(version, engine).classify(Files([photo("coffee")] * 5)).answers
+    assert len(answers) == 5
+    assert sorted(Files.fetched) == [0, 1, 2, 3, 4]
 
 
 def test_bad_image_fails_alone_and_order_is_kept(version: ModelVersion) -> None:

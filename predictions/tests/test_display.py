@@ -1,0 +1,148 @@
+"""Pages show the picture that the model saw, at a size for screens and without metadata."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from django.test import Client
+
+from predictions.models import Prediction
+from predictions.tests import pictures
+from predictions.tests.fakes import stored_prediction, upload
+from predictions.uploads import display
+from predictions.uploads.validation import store, validate
+from worker.inference.rendering import render
+from worker.inference.tests.profiles import LINEAR, SWAPPED
+
+pytestmark = pytest.mark.django_db
+
+
+def _prediction(content: bytes, **changes: object) -> Prediction:
+    image = store(validate(upload(content)))
+    image.save()
+    return stored_prediction(image, **changes)
+
+
+def _shown(client: Client, content: bytes) -> tuple[bytes, str]:
+    response = client.get(f"/predictions/{_prediction(content).id}/picture")
+    assert response.status_code == 200
+    return response.getvalue(), response["Content-Type"]
+
+
+def _exif(orientation: int = 1) -> PIL.Image.Exif:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x8825] = {1: "N", 2: (48.0, 51.0, 30.0)}  # GPS: latitude
+    return exif
+
+
+def _alpha() -> PIL.Image.Image:
+    image = pictures.noise()
+    image.putalpha(pictures.noise(mode="L", seed=5))
+    return image
+
+
+PHOTO = pictures.noise(200, 150)
+AS_SENT = {
+    "jpeg": pictures.encoded(PHOTO, "JPEG"),
+    "progressive jpeg": pictures.encoded(PHOTO, "JPEG", progressive=True),
+    "grey jpeg": pictures.encoded(PHOTO.convert("L"), "JPEG"),
+    "png": pictures.encoded(PHOTO, "PNG"),
+    "palette png": pictures.encoded(PHOTO.quantize(64), "PNG"),
+}
+COPIED = {
+    "place": pictures.encoded(PHOTO, "JPEG", exif=_exif()),
+    "turned jpeg": pictures.encoded(PHOTO, "JPEG", exif=_exif(6)),
+    "turned png": pictures.encoded(PHOTO, "PNG", exif=_exif(8)),
+    "turned webp": pictures.encoded(PHOTO, "WEBP", exif=_exif(3)),
+    "turned by xmp": pictures.encoded(PHOTO, "JPEG", xmp=b'<x tiff:Orientation="6"/>'),
+    "profile": pictures.encoded(PHOTO, "JPEG", icc_profile=SWAPPED),
+    "profile in png": pictures.encoded(PHOTO, "PNG", icc_profile=LINEAR),
+    "profile in webp": pictures.encoded(PHOTO, "WEBP", icc_profile=LINEAR),
+    "cmyk": pictures.encoded(PHOTO.convert("CMYK"), "JPEG"),
+    "transparent": pictures.encoded(_alpha(), "PNG"),
+    "transparent palette": pictures.encoded(PHOTO.quantize(64), "PNG", transparency=3),
+    "16 bit rgb": pictures.deep_png(),
+    "two pictures": pictures.multi_picture(),
+    "preview": pictures.with_thumbnail(),
+    "bytes after the end": pictures.encoded(PHOTO, "JPEG") + b"more",
+    "gif": pictures.picture("GIF"),
+    "animated gif": pictures.animation("GIF"),
+    "animated webp": pictures.animation("WEBP"),
+    "animated png": pictures.animation("PNG"),
+    "large": pictures.encoded(PHOTO.resize((2400, 1800)), "JPEG"),
+    "many bytes": pictures.encoded(PHOTO.resize((1500, 900)), "PNG", compress_level=0),
+}
+
+
+@pytest.mark.parametrize("content", AS_SENT.values(), ids=AS_SENT.keys())
+def test_a_small_simple_picture_is_served_as_it_was_sent(client: Client, tmp_path: Path, content: bytes) -> None:
+    shown, content_type = _shown(client, content)
+    assert shown == content
+    assert content_type == ("image/png" if content.startswith(b"\x89PNG") else "image/jpeg")
+    assert not (tmp_path / "uploads" / "display").exists()
+
+
+@pytest.mark.parametrize("content", COPIED.values(), ids=COPIED.keys())
+def test_of_any_other_picture_a_copy_is_served_that_shows_what_the_model_saw(client: Client, content: bytes) -> None:
+    shown, content_type = _shown(client, content)
+    assert content_type == "image/jpeg"
+    with PIL.Image.open(BytesIO(shown)) as copy:
+        assert copy.format == "JPEG" and copy.mode == "RGB"
+        assert set(copy.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}, "metadata"
+        seen = np.asarray(copy, int)
+    expected = render(content)
+    expected.thumbnail((1600, 1600))
+    assert seen.shape == np.asarray(expected).shape
+    assert np.abs(seen - np.asarray(expected, int)).mean() < 3
+
+
+def test_a_copy_fits_a_screen(client: Client) -> None:
+    shown, _ = _shown(client, COPIED["large"])
+    with PIL.Image.open(BytesIO(shown)) as copy:
+        assert copy.size == (1600, 1200)
+
+
+def test_a_copy_is_made_once(client: Client) -> None:
+    prediction = _prediction(COPIED["turned jpeg"])
+    first = client.get(f"/predictions/{prediction.id}/picture").getvalue()
+    Path(prediction.image.file.path).unlink()
+    prediction.image.byte_size = display.MAX_BYTES + 1  # the stored file is not looked at
+    prediction.image.save()
+    assert client.get(f"/predictions/{prediction.id}/picture").getvalue() == first
+
+
+def test_a_copy_can_be_deleted(client: Client) -> None:
+    prediction = _prediction(COPIED["turned jpeg"])
+    client.get(f"/predictions/{prediction.id}/picture").close()
+    storage, name = prediction.image.file.storage, display.FILES.name(prediction.image)
+    assert storage.exists(name)
+    display.FILES.delete(prediction.image)
+    assert not storage.exists(name)
+    display.FILES.delete(prediction.image)
+
+
+def test_a_picture_that_cannot_be_decoded_is_404(client: Client, tmp_path: Path) -> None:
+    prediction = _prediction(pictures.picture("GIF")[:-40] + bytes(39) + b";")
+    assert client.get(f"/predictions/{prediction.id}/picture").status_code == 404
+    assert not (tmp_path / "uploads" / "display").exists()
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG"])
+def test_result_page_says_that_an_animation_shows_its_first_frame(client: Client, image_format: str) -> None:
+    note = "Animation: first frame"
+    animated = client.get(_prediction(pictures.animation(image_format)).get_absolute_url())
+    assert note in animated.content.decode()
+    still = client.get(_prediction(pictures.picture(image_format)).get_absolute_url())
+    assert note not in still.content.decode()
+
+
+def test_a_missing_file_is_no_animation(client: Client) -> None:
+    prediction = _prediction(pictures.animation("GIF"))
+    Path(prediction.image.file.path).unlink()
+    assert not display.is_animation(prediction.image)
+    assert client.get(prediction.get_absolute_url()).status_code == 200
