@@ -11,6 +11,7 @@ from django.conf import settings
 
 from worker.inference.classifier import Classifier
 from worker.inference.repository import ModelVersion, NotInstalled, Repository, RepositoryError
+from worker.rq_batch.heartbeat import end_process_after
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def current() -> Classifier:
 def load_activated() -> None:
     """Starts to load a newly activated version in the background, unless that is being done or has just failed.
 
-    The loaded version answers until then, and stays if the new one is damaged. Does nothing before the first `current`.
+    The loaded version answers until then, and stays if the new one is damaged. A load that hangs ends the process. Does nothing before the first `current`.
     """
     global _loading
     if settings.MODEL:
@@ -98,7 +99,8 @@ def load_activated() -> None:
 def _replace(name: str) -> None:
     global _loaded, _failed, _failed_at
     try:
-        classifier = _load(active_version())
+        with end_process_after(settings.MODEL_LOAD_SECONDS):
+            classifier = _load(active_version())
     except Exception:
         logger.exception("The active model version %s cannot be used; keeping %s.", name, loaded_version())
         with _lock:

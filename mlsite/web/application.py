@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from granian.rsgi import Scope
 
-from mlsite import wsgi
+from mlsite import probes, wsgi
 from mlsite.web.bodies import SMALL_BODY_BYTES, Body, BodyStore
 from mlsite.web.environ import wsgi_environ
 from mlsite.web.files import FileWrapper
@@ -28,7 +28,6 @@ from predictions.connections import ClientConnection
 from predictions.exceptions import RequestRejected
 from predictions.uploads import parser
 
-PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 PROBE_THREADS = 4  # for probes only, so that they answer whatever the other threads do
 WATCH_AFTER_SECONDS = 1  # most requests have been answered by then, so they cost nothing more
 
@@ -98,7 +97,7 @@ class WebApplication:
     async def _respond(
         self, environ: dict[str, Any], protocol: HTTPProtocol, headers: Iterable[tuple[str, str]] = ()
     ) -> None:
-        threads = self._probe_threads if environ["PATH_INFO"] in PROBES else self._threads
+        threads = self._probe_threads if environ["PATH_INFO"] in probes.PATHS else self._threads
         loop, connection = asyncio.get_running_loop(), ClientConnection()
         handling = loop.run_in_executor(threads, self._run, environ, protocol, headers, connection)
         watching = loop.call_later(WATCH_AFTER_SECONDS, self._watch, handling, protocol, connection)

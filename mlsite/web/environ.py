@@ -37,6 +37,8 @@ def wsgi_environ(scope: Scope) -> dict[str, Any]:
     }
     seen = set()
     for header, value in scope.headers.items():
+        if "_" in header:  # it would look like the header with hyphens, such as the one that a proxy sets
+            continue
         name = header.upper().replace("-", "_")
         if name not in _WITHOUT_PREFIX:
             name = f"HTTP_{name}"

@@ -47,3 +47,10 @@ def test_joins_repeated_headers() -> None:
     headers = [("x-a", "1"), ("cookie", "a=1"), ("x-a", "2"), ("cookie", "b=2")]
     environ = wsgi_environ(_scope(*headers))
     assert (environ["HTTP_X_A"], environ["HTTP_COOKIE"]) == ("1,2", "a=1; b=2")
+
+
+@pytest.mark.parametrize("name", ["X_Forwarded_For", "x_forwarded-for", "Content_Length"])
+def test_ignores_headers_with_underscores(name: str) -> None:
+    environ = wsgi_environ(_scope(("x-forwarded-for", "192.0.2.1"), (name.lower(), "198.51.100.9")))
+    assert environ["HTTP_X_FORWARDED_FOR"] == "192.0.2.1"
+    assert "198.51.100.9" not in environ.values()
