@@ -78,7 +78,8 @@ def current() -> Classifier:
 def load_activated() -> None:
     """Starts to load a newly activated version in the background, unless that is being done or has just failed.
 
-    The loaded version answers until then, and stays if the new one is damaged. A load that hangs ends the process. Does nothing before the first `current`.
+    The loaded version answers until then, and stays if the new one is damaged. A load that hangs ends the process. Does
+    nothing before the first `current`.
     """
     global _loading
     if settings.MODEL:
