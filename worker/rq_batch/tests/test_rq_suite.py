@@ -5,9 +5,11 @@ The sources come from the folder that `RQ_SOURCES` names, or from the package in
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -73,16 +75,24 @@ def suite(sources: Path, tmp_path: Path) -> Iterator[Callable[..., str]]:
     }
 
     def run(*tests: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", *plugins, *options, *(f"tests/{test}" for test in tests)],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=1500,
-        ).stdout
+        command = [sys.executable, "-m", "pytest", *plugins, *options, *(f"tests/{test}" for test in tests)]
+        report = tmp_path / "report.txt"
+        with report.open("w") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=tmp_path,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                process.wait(1500)
+            finally:
+                with contextlib.suppress(ProcessLookupError):  # processes that the tests have left
+                    os.killpg(process.pid, signal.SIGKILL)
+        return report.read_text()
 
     with ValkeyServer(port=port, data_dir=str(tmp_path)):
         yield run
