@@ -31,6 +31,7 @@ class Network:
 
     def release(self) -> None:
         self.is_delaying = False
+        self.tab.unroute("**/*")
         for route in self.delayed:
             route.continue_()
 
