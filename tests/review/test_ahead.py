@@ -31,9 +31,9 @@ class Network:
 
     def release(self) -> None:
         self.is_delaying = False
-        self.tab.unroute("**/*")
         for route in self.delayed:
             route.continue_()
+        self.tab.unroute("**/*")
 
     def disconnect(self) -> None:
         self.tab.route("**/*", lambda route: route.abort())
