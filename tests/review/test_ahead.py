@@ -33,6 +33,7 @@ class Network:
         self.is_delaying = False
         for route in self.delayed:
             route.continue_()
+        self.tab.unroute("**/*")
 
     def disconnect(self) -> None:
         self.tab.route("**/*", lambda route: route.abort())
