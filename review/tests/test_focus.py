@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.utils import timezone
 from feedback.models import Feedback
 from feedback.services import feedback_give
 from predictions.labels import LabelIndex
+from predictions.tests.pictures import animation
 from review.claims import claim
 from review.decisions import DecisionRequest, case_decide
 from review.models import Case
@@ -49,6 +51,16 @@ def test_shows_answer_feedback_and_buttons(reviewer: Client) -> None:
     ):
         assert part in text, part
     assert "<script>" not in text and " style=" not in text and " onclick=" not in text
+
+
+def test_says_that_an_animation_shows_its_first_frame(reviewer: Client) -> None:
+    still, animated = open_case(), open_case()
+    image = animated.image
+    Path(image.file.path).write_bytes(animation("GIF"))
+    image.format = "GIF"
+    image.save()
+    assert "Animation: first frame" in page(reviewer, url(animated))
+    assert "Animation: first frame" not in page(reviewer, url(still))
 
 
 def test_only_post_claims_a_case(reviewer: Client) -> None:

@@ -1,4 +1,4 @@
-/* Zooms a picture by wheel, click, keys and dragging. The frame remains a link to the full-size picture, for the
+/* Zooms a picture by wheel, click, keys and dragging. The frame remains a link to the picture, for the
  * keyboard and for other tabs.
  */
 
