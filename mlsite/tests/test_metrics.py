@@ -99,6 +99,7 @@ def test_reports_the_database_and_the_disk(client: Client, queue: Queue) -> None
         "open": 0,
         "decided": 0,
         "flagged": 0,
+        "erased": 0,
     }
     assert {labels["verdict"] for labels, _ in samples["mlsite_feedback"]} == {"report", "wrong", "right", "unsure"}
     assert samples["mlsite_disk_free_bytes"][0][1] > 0

@@ -78,7 +78,7 @@ def test_locked_database_for_reviewers(transactional_db: None, client: Client, r
     client.force_login(User.objects.get())
     request.getfixturevalue("locked_database")
     assert client.get("/admin/").status_code == 200  # reading goes on
-    _assert_unavailable(client.get("/admin/review/case/next/"), "database")
+    _assert_unavailable(client.post("/admin/review/case/next/"), "database")
     _assert_unavailable(client.post("/admin/logout/"), "database")  # fails in a middleware, after the view
     login = {"username": "root", "password": "long enough"}
     _assert_unavailable(Client(raise_request_exception=False).post("/admin/login/", login), "database")

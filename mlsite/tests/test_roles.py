@@ -32,7 +32,10 @@ REVIEWERS = EVERYBODY | {
     ),
     *(
         f"review_case_{page}"
-        for page in ("next", "undo", "release", "focus", "decide", "grid", "grid_preview", "grid_decide", "grid_undo")
+        for page in (
+            *("next", "nothing_left", "claim", "release", "focus", "decide", "undo"),
+            *("grid", "grid_preview", "grid_decide", "grid_undo"),
+        )
     ),
 }
 REVIEWERS -= LEFT_OUT

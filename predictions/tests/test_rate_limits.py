@@ -145,11 +145,13 @@ def test_limits_searches_for_labels(settings: Settings) -> None:
 @pytest.mark.django_db
 def test_needs_no_queue_server(no_queue: None, settings: Settings) -> None:
     settings.RATE_LIMIT_PREDICTIONS = 1
-    assert _send("/api/predict").status_code == 415
+    assert _send("/api/predict").status_code == 503
     assert _send("/api/predict").status_code == 429
 
 
-def test_rejections_are_not_logged_one_by_one(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_rejections_are_not_logged_one_by_one(
+    queue: Queue, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.RATE_LIMIT_PREDICTIONS = 1
     for _ in range(3):
         _send("/api/predict", **{"HTTP_PREFER": "respond-async"})

@@ -138,7 +138,7 @@ def test_says_how_many_cases_are_left_within_the_filters(reviewer: Client, monke
 
 def test_names_the_synonyms_of_labels(reviewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     index = LabelIndex(["espresso", "coffee_mug"], [["caffè <b>"], ["mug", "coffee cup"]])
-    monkeypatch.setattr("predictions.labels.index", lambda: index)
+    monkeypatch.setattr("predictions.labels.index", lambda *_version: index)
     text = page(reviewer, url(open_case()))
     assert "caffè &lt;b&gt;" in text and "mug, coffee cup" in text
 

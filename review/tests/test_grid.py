@@ -201,7 +201,7 @@ def test_forms_sent_after_logging_out_lead_back_to_the_grid(reviewer: Client, ca
         login = Client().post(address.replace("&amp;", "&"))["Location"]
         assert login.startswith("/admin/login/?next=")
         response = reviewer.get(unquote(login.partition("next=")[2]))
-        assert (response.status_code, response["Location"].partition("&")[0]) == (302, URL + query)
+        assert (response.status_code, response["Location"].partition("&")[0]) == (303, URL + query)
         assert "You had been logged out, so nothing was saved." in reviewer.get(response["Location"]).text
 
 
