@@ -14,6 +14,7 @@ from feedback.services import feedback_give
 from predictions.admission import rate_limits
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
+from predictions.uploads import display
 from predictions.views import HttpResponseSeeOther
 
 # Rejections that the page shows at the field `expected`.
@@ -29,6 +30,8 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     if request.method != "POST":
         return HttpResponseSeeOther(reverse("predictions:result", args=[prediction_id]))
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
+    if prediction.is_erased:
+        return HttpResponseSeeOther(prediction.get_absolute_url())  # which says that the picture was deleted
     form = FeedbackForm.submitted(request.POST, request.FILES)
     if not form.is_valid():
         return _show_errors(request, prediction, form)
@@ -55,7 +58,7 @@ def _show_errors(
     request: HttpRequest, prediction: Prediction, form: FeedbackForm, rejection: RequestRejected | None = None
 ) -> HttpResponse:
     """Renders the result page with the submitted form and its errors."""
-    context = {"prediction": prediction, "form": form}
+    context = {"prediction": prediction, "form": form, "is_animation": display.is_animation(prediction.image)}
     response = render(request, "predictions/result.html", context, status=rejection.status if rejection else 400)
     for name, value in rejection.headers.items() if rejection else ():
         response[name] = value

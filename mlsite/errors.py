@@ -21,7 +21,7 @@ MESSAGES = {
     400: "We couldn't understand the request.",
     403: "You may not do this.",
     404: "There is nothing at this address.",
-    405: "This address only takes what a form or a program sends to it. There is nothing to see here.",
+    405: "This address accepts only what a form or a program sends. There is no page here.",
     413: "The request is larger than what is accepted.",
     500: "Something went wrong on our side. The error has been logged.",
 }

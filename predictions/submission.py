@@ -84,7 +84,7 @@ def _wait(prediction: Prediction, waiter: announcements.Waiter, seconds: float) 
                 return _with_columns(prediction, waiter.payload)
             if connection.is_closed:
                 return prediction
-            prediction = Prediction.objects.get(pk=prediction.pk)
+            prediction = Prediction.objects.select_related("image").get(pk=prediction.pk)
             if not in_time or not prediction.is_waiting:
                 return prediction
 

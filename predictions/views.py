@@ -29,6 +29,8 @@ from predictions.uploads import validation as images
 # The result page waits this long for the answer, so that most pages show it at once. A page without an answer reloads.
 PAGE_WAIT_SECONDS = 3
 
+UNDECODABLE = frozenset({"truncated", "undecodable", "too-many-pixels"})  # error codes of `UndecodableImage`
+
 
 DELETED = {
     Kept.NOTHING: "Your picture was deleted, with its file name and everything that was said about it.",
@@ -123,7 +125,8 @@ def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     }
     if prediction.is_waiting:
         waited = prediction.age_seconds
-        position = queues.position(prediction.id) if prediction.state == Prediction.State.QUEUED else None
+        is_queued = prediction.state == Prediction.State.QUEUED and backpressure.load.is_known
+        position = queues.position(prediction.id) if is_queued else None
         context |= {
             "waited": timedelta(seconds=int(waited)),
             "ahead": None if position is None else position - 1,
@@ -195,6 +198,8 @@ def _image(request: HttpRequest, prediction_id: UUID) -> Image | None:
     it. Raises `Http404`.
     """
     prediction = get_object_or_404(Prediction.objects.select_related("image"), pk=prediction_id)
+    if prediction.error_code in UNDECODABLE:  # a worker has tried: another attempt would cost a full decode
+        raise Http404("The picture cannot be decoded.")
     is_gone = not prediction.image.file or (prediction.is_erased and not _is_staff(request))
     return None if is_gone else prediction.image
 

@@ -10,6 +10,7 @@ import PIL.Image
 from django.conf import settings
 from django.core.files.storage import default_storage
 from PIL.JpegImagePlugin import get_sampling
+from rq.timeouts import BaseTimeoutException
 
 from predictions.uploads.metadata import without_metadata
 from worker.inference.colour import to_srgb
@@ -82,9 +83,11 @@ def readable(content: bytes) -> Picture:
                 return Picture(stripped, kind, STRIPPED if stripped != content else "")
             sampling = get_sampling(image)
         return Picture(_converted(content, kind, sampling), kind, CONVERTED)
-    except MissingPicture:
+    except (MissingPicture, BaseTimeoutException):
         raise
     except Exception as error:  # noqa: BLE001 - Pillow raises many kinds of errors on corrupt bytes
+        if isinstance(error.__cause__, BaseTimeoutException):  # the time of the job, not of the picture, is over
+            raise error.__cause__ from None
         raise MissingPicture(UNDECODABLE) from error
 
 

@@ -49,7 +49,8 @@ def _queue() -> dict[str, Any]:
     """Length and speed of the queue, and the age of the oldest prediction in it; what cannot be read is left out."""
     found: dict[str, Any] = {}
     backpressure.load.refresh()
-    found |= {"length": backpressure.load.length, "rate": backpressure.load.rate}
+    if backpressure.load.is_known:
+        found |= {"length": backpressure.load.length, "rate": backpressure.load.rate}
     try:
         oldest = Prediction.objects.waiting().order_by("created_at").values_list("created_at", flat=True).first()
     except DatabaseError:

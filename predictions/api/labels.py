@@ -109,7 +109,7 @@ class LabelsView(APIView):
 
 def _prediction(prediction_id: UUID) -> Prediction:
     """Returns the columns of a prediction that the search needs."""
-    prediction = Prediction.objects.only("top", "model_version").filter(pk=prediction_id).first()
+    prediction = Prediction.objects.not_erased().only("top", "model_version").filter(pk=prediction_id).first()
     if prediction is None:
         raise Http404
     return prediction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from io import BytesIO
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import PIL.Image
 import pytest
 from django.test import Client
 
+from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests import pictures
-from predictions.tests.fakes import stored_prediction, upload
+from predictions.tests.fakes import stored_image, stored_prediction, upload
 from predictions.uploads import display
+from predictions.uploads.derived_files import DerivedFiles
 from predictions.uploads.validation import store, validate
 from worker.inference.rendering import render
 from worker.inference.tests.profiles import LINEAR, SWAPPED
@@ -146,3 +149,17 @@ def test_a_missing_file_is_no_animation(client: Client) -> None:
     Path(prediction.image.file.path).unlink()
     assert not display.is_animation(prediction.image)
     assert client.get(prediction.get_absolute_url()).status_code == 200
+
+
+def test_does_not_decode_again_what_a_worker_could_not_decode(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    prediction = stored_prediction(state="failed", error_code="undecodable", error="The pixels are corrupt.")
+    monkeypatch.setattr(display, "display_picture", None)
+    assert client.get(f"/predictions/{prediction.id}/picture").status_code == 404
+
+
+def test_rejects_requests_beyond_those_that_may_wait_for_their_file() -> None:
+    image = stored_image()
+    files = DerivedFiles("tests", "bin", _waiting=threading.Semaphore(0))
+    with pytest.raises(RequestRejected, match="Too many pictures") as raised:
+        files.open(image, bytes.upper)
+    assert (raised.value.status, raised.value.code) == (503, "busy")

@@ -6,21 +6,29 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.core.files.base import ContentFile, File
 
+from predictions.exceptions import RequestRejected
 from predictions.models import Image
+
+WAITING_SHARE = 4  # of the threads of the web server, one in so many may wait for a file of one kind
 
 
 @dataclass(frozen=True)
 class DerivedFiles:
     """The files of one kind, such as thumbnails: one for each image, named for its content.
 
-    A process makes one at a time, because a page requests fifty at once and making one takes a core.
+    A process makes one at a time, because a page requests fifty at once and making one takes a core. The requests that
+    wait for theirs hold threads, so their number is bounded.
     """
 
     folder: str
     extension: str
     _making: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _waiting: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(settings.WEB_THREADS // WAITING_SHARE), repr=False
+    )
 
     def name(self, image: Image) -> str:
         return f"{self.folder}/{image.sha256[:2]}/{image.sha256}.{self.extension}"
@@ -28,17 +36,28 @@ class DerivedFiles:
     def open(self, image: Image, make: Callable[[bytes], bytes]) -> File[bytes]:
         """Returns the file of an image. If there is none, `make` makes it from the image's bytes.
 
-        Raises `FileNotFoundError` if the image's file is gone, and what `make` raises.
+        Raises `FileNotFoundError` if the image's file is gone, `RequestRejected` `busy` if too many requests wait for
+        theirs, and what `make` raises.
         """
         storage, name = image.file.storage, self.name(image)
         if not storage.exists(name):
-            with self._making:
-                if not storage.exists(name):  # another thread may have made it meanwhile
-                    with image.file.open("rb") as file:
-                        storage.save(name, ContentFile(make(file.read())))
-                    if not storage.exists(str(image.file.name)):  # erased meanwhile; see `stored_files.delete`
-                        storage.delete(name)
+            if not self._waiting.acquire(blocking=False):
+                raise RequestRejected("busy", "Too many pictures are being prepared.", status=503, retry_after=2)
+            try:
+                self._make(image, name, make)
+            finally:
+                self._waiting.release()
         return storage.open(name)
+
+    def _make(self, image: Image, name: str, make: Callable[[bytes], bytes]) -> None:
+        storage = image.file.storage
+        with self._making:
+            if storage.exists(name):  # another thread has made it meanwhile
+                return
+            with image.file.open("rb") as file:
+                storage.save(name, ContentFile(make(file.read())))
+            if not storage.exists(str(image.file.name)):  # erased meanwhile; see `stored_files.delete`
+                storage.delete(name)
 
     def delete(self, image: Image) -> None:
         """Removes the file of an image, if there is one."""

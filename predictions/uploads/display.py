@@ -1,7 +1,8 @@
 """The picture that people see on pages: what the model saw, at a size for screens, without metadata.
 
 Browsers apply fewer orientations than the model, play animations and put transparent pixels on the page's colour. A
-copy is made of every picture of which that could matter, and of large ones. The uploaded file itself is never served.
+copy is made of every picture of which that could matter, and of large ones. The uploaded file is served only if it is
+small and holds nothing but the pixels.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from io import BytesIO
 
 import PIL.Image
 from django.conf import settings
-from django.core.files.base import ContentFile, File
+from django.core.cache import cache
+from django.core.files.base import File
 
 from predictions.models import Image
 from predictions.uploads.derived_files import DerivedFiles
@@ -23,6 +25,8 @@ MAX_BYTES = 500_000  # of a file that is served as it was sent
 
 # Small copies are cheap, and show drawings and noise more exactly.
 _QUALITY, _QUALITY_OF_SMALL, _SMALL_PIXELS = 90, 95, 500_000
+
+KEPT_SECONDS = 3600  # how long a process remembers which pictures are animations
 
 FILES = DerivedFiles("display", "jpg")
 
@@ -48,7 +52,8 @@ def display_picture(image: Image) -> DisplayPicture:
         with image.file.open("rb") as file:
             content: bytes = file.read()
         if is_simple(content):
-            return DisplayPicture(ContentFile(content), image.content_type)
+            # Not what was read: the web server sends an open file without holding it in memory.
+            return DisplayPicture(image.file.open("rb"), image.content_type)
     return DisplayPicture(FILES.open(image, _copy), "image/jpeg")
 
 
@@ -68,6 +73,11 @@ def is_animation(image: Image) -> bool:
     """Whether the stored file has several frames, of which the model sees the first."""
     if image.format == Image.Format.JPEG:
         return False
+    # Pillow looks for a second frame in the whole file, which takes seconds for one that is made for it.
+    return bool(cache.get_or_set(f"animation:{image.sha256}", lambda: _has_frames(image), KEPT_SECONDS))
+
+
+def _has_frames(image: Image) -> bool:
     try:
         with image.file.open("rb") as file, PIL.Image.open(file, formats=[image.format]) as opened:
             return bool(getattr(opened, "is_animated", False))

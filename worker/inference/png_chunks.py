@@ -29,10 +29,12 @@ def without_profiles(data: bytes) -> bytes:
     """Returns the file without its iCCP chunks. Pillow rejects a file whose profile is malformed or above 1 MB."""
     if not data.startswith(SIGNATURE):
         return data
-    found = [(start, end) for kind, start, end in header_chunks(data) if kind == b"iCCP"]
-    for start, end in reversed(found):
-        data = data[:start] + data[end:]
-    return data
+    kept, position = [], 0
+    for kind, start, end in header_chunks(data):
+        if kind == b"iCCP":
+            kept.append(data[position:start])
+            position = end
+    return b"".join([*kept, data[position:]]) if kept else data
 
 
 def profile(data: bytes, max_bytes: int) -> bytes | None:

@@ -55,7 +55,7 @@ class Recovery:
         self._worker_name = worker_name
         self._bookkeeper = bookkeeper
         self._exception_handlers = exception_handlers
-        self._unstarted_since: dict[str, float] = {}
+        self._unstarted_since: dict[str, dict[str, float]] = {}  # by queue and job
 
     def take_back_started_jobs(self, queue: Queue) -> None:
         """Moves jobs that dead workers had started to the front of the queue, or fails them after too many deaths.
@@ -84,12 +84,15 @@ class Recovery:
         with queue.connection.pipeline(transaction=False) as pipeline:
             for execution in executions:
                 pipeline.hget(execution.key, "worker_name")
+                pipeline.hget(Job.key_for(execution.job_id), "worker_name")
             names = pipeline.execute(raise_on_error=False)
         alive = {worker.name for worker in live_workers(queue)} - {self._worker_name}
-        for execution, name in zip(executions, names, strict=True):
+        for execution, name, name_in_job in zip(executions, names[::2], names[1::2], strict=True):
             if isinstance(name, Exception) and is_outage(name):
                 raise name
-            # An execution that has expired or is damaged has no name. Its worker is dead or cannot record it.
+            # The execution of a job without a time-out expires while its worker still runs it.
+            name = name_in_job if name is None else name
+            # A damaged execution has no name. Its worker is dead or cannot record it.
             execution.worker_name = name.decode(errors="replace") if isinstance(name, bytes) else ""
             if execution.worker_name not in alive:
                 yield execution
@@ -148,13 +151,14 @@ class Recovery:
         """
         taken = list(self._taken(queue))
         at = time.monotonic()
-        self._unstarted_since = {job_id: self._unstarted_since.get(job_id, at) for job_id in taken}
+        before = self._unstarted_since.get(queue.name, {})
+        since = self._unstarted_since[queue.name] = {job_id: before.get(job_id, at) for job_id in taken}
         if not taken:
             return
         # RQ fails a job that it first saw here over a minute ago, even if the job has left and come back since.
         queue.connection.delete(*[queue.intermediate_queue.get_first_seen_key(job_id) for job_id in taken])
         alone = all(worker.name == self._worker_name for worker in live_workers(queue))
-        lost = [job_id for job_id, since in self._unstarted_since.items() if alone or at - since >= UNSTARTED_SECONDS]
+        lost = [job_id for job_id, seen in since.items() if alone or at - seen >= UNSTARTED_SECONDS]
         members = [TakenJob(Job(job_id, connection=queue.connection), deaths=0) for job_id in lost]
         if put_back := self._bookkeeper.put_back(queue, members):
             logger.warning("Worker %s: put back %d jobs that were never started", self._worker_name, put_back)

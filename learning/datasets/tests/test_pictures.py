@@ -12,10 +12,12 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from numpy.typing import NDArray
 from pytest_django import Settings
+from rq.timeouts import JobTimeoutException
 
+from learning.datasets import pictures
 from learning.datasets.pictures import MissingPicture, Picture, readable, stored_picture
 from predictions.tests.pictures import animation, deep_png, encoded, multi_picture, noise, picture, with_thumbnail
-from worker.inference.rendering import render
+from worker.inference.rendering import UndecodableImage, render
 from worker.inference.tests.profiles import LINEAR, SRGB
 
 
@@ -206,3 +208,14 @@ def test_folder_instead_of_a_file_is_damaged() -> None:
     with pytest.raises(MissingPicture) as caught:
         stored_picture("images/a", "0" * 64)
     assert caught.value.reason == "damaged"
+
+
+def test_the_time_out_of_the_job_is_not_taken_for_a_corrupt_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed_out(*_: object, **__: object) -> None:
+        raise UndecodableImage("undecodable", "?") from JobTimeoutException("6 hours")
+
+    monkeypatch.setattr(pictures, "render", timed_out)
+    content = BytesIO()
+    PIL.Image.new("RGBA", (8, 8)).save(content, "PNG")
+    with pytest.raises(JobTimeoutException):
+        readable(content.getvalue())

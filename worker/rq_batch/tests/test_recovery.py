@@ -192,6 +192,33 @@ def test_unstarted_job_waits_while_another_worker_lives(queue: Queue, monkeypatc
     other.register_death()
 
 
+def test_unstarted_jobs_of_several_queues_go_back(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = Queue("second", connection=queue.connection, serializer=queue.serializer)
+    other = BatchWorker([queue, second])
+    other.register_birth()
+    jobs = [_take_without_starting(each) for each in (queue, second)]
+    worker = BatchWorker([queue, second])
+    monkeypatch.setattr(recovery, "UNSTARTED_SECONDS", 0.05)
+    worker.recover()
+    time.sleep(0.1)
+    worker.recover()
+    assert [queue.job_ids, second.job_ids] == [[job.id] for job in jobs]
+    other.register_death()
+
+
+def test_job_whose_execution_has_expired_stays_with_its_live_worker(queue: Queue) -> None:
+    """The execution of a job without a time-out expires after some minutes."""
+    other = BatchWorker([queue])
+    other.register_birth()
+    queue.enqueue(f"{HERE}.plain_act", "return", 1)
+    taken = other._bookkeeper.take(queue, 1)
+    other._bookkeeper.start(queue, taken, seconds=[60], worker_ttl=60)
+    queue.connection.delete(taken[0].started.key)
+    BatchWorker([queue]).recover()
+    assert queue.job_ids == []
+    other.register_death()
+
+
 def test_job_seen_twice_in_intermediate_queue_does_not_fail(queue: Queue) -> None:
     """RQ remembers for a day when it first saw a job there, and would assume that the job has never left."""
     other = BatchWorker([queue])
