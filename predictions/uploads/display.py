@@ -1,7 +1,8 @@
 """The picture that people see on pages: what the model saw, at a size for screens, without metadata.
 
 Browsers apply fewer orientations than the model, play animations and put transparent pixels on the page's colour. A
-copy is made of every picture of which that could matter, and of large ones. The uploaded file itself is never served.
+copy is made of every picture of which that could matter, and of large ones. An uploaded file that has metadata, or that
+people would see differently from the model, is never served.
 """
 
 from __future__ import annotations
