@@ -27,7 +27,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
     list_display_links = ("statement",)
     list_filter = ("verdict", AnsweringVersionFilter, ("mirrored_at", admin.EmptyFieldListFilter), "created_at")
     search_fields = ("expected_label", "expected_words", "comment")
-    search_help_text = "a part of a label, of own words or of a comment, or the beginning of a picture's SHA-256"
+    search_help_text = "part of a label, a comment or a person's own words, or the beginning of a picture's SHA-256"
     date_hierarchy = "created_at"
     list_per_page = 50
     fields = (

@@ -105,6 +105,7 @@ class FeedbackView(APIView):
                 "The prediction has no answer (`no-answer`), or a reviewer has already decided (`decided`)."
             ),
             (408, CONTENT_TYPE): problem_schema("The body took too long to arrive."),
+            (410, CONTENT_TYPE): problem_schema("The picture was deleted (`deleted`)."),
             (413, CONTENT_TYPE): problem_schema("The request is too large."),
             (415, CONTENT_TYPE): problem_schema("The body is neither JSON nor a form, or it is compressed."),
             (429, CONTENT_TYPE): problem_schema("The client has sent too many requests."),

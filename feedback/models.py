@@ -21,7 +21,7 @@ class FeedbackQuerySet(models.QuerySet["Feedback"]):
         return self.filter(mirrored_at__isnull=False, erased_at__isnull=False)
 
     def current(self) -> "FeedbackQuerySet":
-        """Statements that count: the newest of each author about a prediction."""
+        """Statements that count: the newest of each author about a prediction, unless its sender has deleted it."""
         return self.filter(is_current=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feedback import signals
 from feedback.models import Feedback
 from predictions.models import Prediction
 
@@ -11,3 +12,8 @@ def author_feedback(prediction: Prediction, author: str) -> Feedback | None:
     if not author:
         return None
     return Feedback.objects.current().filter(prediction=prediction, author=author).first()
+
+
+def awaits_review(prediction: Prediction) -> bool:
+    """Returns whether a reviewer will look at what people say about a prediction."""
+    return any(answer for _receiver, answer in signals.awaits_review.send(None, prediction=prediction))

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 from feedback import authors
 from feedback.forms import FeedbackForm
 from feedback.models import Feedback
+from feedback.selectors import awaits_review
 from feedback.services import feedback_give
 from predictions.admission import rate_limits
 from predictions.exceptions import RequestRejected
@@ -47,7 +48,7 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
             return _show_errors(request, prediction, form, rejection)
         messages.error(request, rejection.message)
     else:
-        is_reviewed = feedback.verdict != Feedback.Verdict.RIGHT
+        is_reviewed = feedback.verdict != Feedback.Verdict.RIGHT and awaits_review(prediction)
         messages.success(request, "Thank you. A reviewer will look at it." if is_reviewed else "Thank you.")
     response = redirect(prediction)
     authors.remember(request, response)

@@ -59,6 +59,12 @@ def thumbnail_html(prediction: Prediction) -> str:
     )
 
 
+def _with_a_prediction(images: QuerySet[Image]) -> QuerySet[Image]:
+    """Adds `prediction_id`, the id of a prediction of each image, whose thumbnail pages can show."""
+    predictions = Prediction.objects.filter(image=OuterRef("pk"))
+    return images.annotate(prediction_id=Subquery(predictions.values("pk")[:1])).order_by("pk")
+
+
 class ModelVersionFilter(admin.SimpleListFilter):
     """Filters by the installed model versions. Django's own filter reads the versions of all predictions."""
 
@@ -189,7 +195,7 @@ class ImageAdmin(ReadOnlyAdmin):
         ids = {
             int(text) for text in request.GET.getlist("id") if text.isascii() and text.isdecimal() and len(text) < 19
         }
-        images = list(Image.objects.filter(pk__in=ids, erased_at__isnull=True).order_by("pk")[:MAX_ERASED])
+        images = list(_with_a_prediction(Image.objects.filter(pk__in=ids, erased_at__isnull=True))[:MAX_ERASED])
         if request.method == "POST":
             self._erase(request, images)
             return redirect("admin:predictions_image_changelist")
@@ -197,7 +203,7 @@ class ImageAdmin(ReadOnlyAdmin):
             **self.admin_site.each_context(request),
             "title": "Erase pictures",
             "opts": self.opts,
-            "images": [(image, image.predictions.first()) for image in images],
+            "images": images,
         }
         return TemplateResponse(request, "admin/predictions/image/erase.html", context)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
@@ -9,9 +10,10 @@ from uuid import UUID, uuid4
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from feedback.models import Feedback
 from predictions.exceptions import RequestRejected
 from review.decisions import DecisionRequest, SeenState, decide_within, outcome
-from review.history import adding_to_history, rows_with_key
+from review.history import adding_to_history, require_picture, rows_with_key
 from review.models import Case, Decision
 from review.undoing import reopen_within, require_not_open
 
@@ -51,7 +53,9 @@ def cases_plan(*, case_ids: Sequence[int], reviewer: User, verdict: DecisionRequ
     Raises `RequestRejected`: `too-many`, or what makes the request invalid for every case.
     """
     require_not_too_many(case_ids)
-    cases = Case.objects.select_related("prediction", "claimed_by", "decided_by").in_bulk(list(case_ids))
+    cases = Case.objects.select_related("image", "prediction", "claimed_by", "decided_by").in_bulk(list(case_ids))
+    if verdict.label.strip():
+        _load_expected(cases.values())
     plans: list[Plan] = []
     unknown_label = None
     for case in (cases[pk] for pk in dict.fromkeys(case_ids) if pk in cases):
@@ -69,9 +73,20 @@ def cases_plan(*, case_ids: Sequence[int], reviewer: User, verdict: DecisionRequ
     return plans
 
 
+def _load_expected(cases: Collection[Case]) -> None:
+    """Reads the labels that people expect, for all cases in one query."""
+    expected: defaultdict[int | None, set[str]] = defaultdict(set)
+    said = Feedback.objects.current().filter(image__in=[case.image_id for case in cases]).exclude(expected_label="")
+    for image_id, label in said.order_by().values_list("image", "expected_label").distinct():
+        expected[image_id].add(label)
+    for case in cases:
+        case.people_expect = frozenset(expected[case.image_id])
+
+
 def _after(case: Case, reviewer: User, verdict: DecisionRequest) -> str:
     """Returns the new state of a case in words."""
     if verdict.kind == REOPEN:
+        require_picture(case)
         require_not_open(case)
         return "open again"
     result = outcome(case, reviewer, verdict)

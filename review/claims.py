@@ -170,7 +170,7 @@ def release(case_id: int, reviewer: User, *, only_in_advance: bool = False) -> N
     claimed = Case.objects.filter(pk=case_id, claimed_by=reviewer)
     if only_in_advance:
         claimed = claimed.filter(claimed_in_advance=True)
-    claimed.update(claimed_by=None, claimed_until=None)
+    claimed.update(claimed_by=None, claimed_until=None, claimed_in_advance=None)
 
 
 def _duration() -> timedelta:

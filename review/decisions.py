@@ -134,7 +134,7 @@ def known_label(case: Case, text: str) -> str | None:
         return text
     if label := labels.match(text, case.prediction):
         return label
-    return text if case.feedback.current().filter(expected_label=text).exists() else None
+    return text if text in case.people_expect else None
 
 
 def _is_result_of(decision: Decision, verdict: DecisionRequest) -> bool:

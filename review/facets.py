@@ -61,8 +61,7 @@ def facets(filters: Filters) -> list[Facet]:
     """Returns the filters with their choices. Each count combines the choice with all other filters.
 
     Takes one query for each label filter, one for each other filter that is set, and one for all the rest, unless they
-    were counted recently. A query reads only an index, unless a decided or an
-    expected label is selected.
+    were counted recently. A query reads only an index, unless a decided or an expected label is selected.
     """
     shown = [
         entry

@@ -66,6 +66,12 @@ def lock_case(case_id: int) -> tuple[Case, list[Decision]]:
     return case, rows
 
 
+def require_picture(case: Case) -> None:
+    """Raises `RequestRejected` `erased`, as `lock_case` does. `case` has its image loaded."""
+    if case.state == Case.State.ERASED or (case.decision_count and not case.image.file):
+        raise picture_erased()
+
+
 def picture_erased() -> RequestRejected:
     return RequestRejected("erased", "The picture of this case was erased.", status=409)
 
@@ -135,5 +141,5 @@ def _update_case(case: Case, history: list[Decision]) -> None:
     case.proposed_label = verdict.proposed_label if verdict else ""
     case.decided_by = verdict.reviewer if verdict else None
     case.decided_at = verdict.created_at if verdict else None
-    case.claimed_by = case.claimed_until = None
+    case.claimed_by = case.claimed_until = case.claimed_in_advance = None
     case.save()

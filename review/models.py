@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from feedback.models import Feedback, FeedbackQuerySet
 from predictions.models import Image, Prediction
@@ -21,11 +22,11 @@ class CaseQuerySet(models.QuerySet["Case"]):
         return self.filter(state=Case.State.OPEN)
 
     def claimed(self, now: datetime) -> CaseQuerySet:
-        """Open cases that somebody is looking at."""
-        return self.open().filter(claimed_until__gt=now)
+        """Open cases that somebody looks at. Cases claimed in advance are not among them."""
+        return self.open().filter(claimed_until__gt=now).exclude(claimed_in_advance=True)
 
     def free(self, now: datetime) -> CaseQuerySet:
-        """Cases that nobody has claimed."""
+        """Cases that nobody has claimed. A claim that has lapsed does not count."""
         return self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now))
 
     def not_skipped_by(self, reviewer: User) -> CaseQuerySet:
@@ -163,6 +164,12 @@ class Case(models.Model):
         """All feedback on the image, including replaced statements."""
         return Feedback.objects.filter(image_id=self.image_id)
 
+    @cached_property
+    def people_expect(self) -> frozenset[str]:
+        """The labels that people expect. `bulk` sets it for many cases at once."""
+        expected = self.feedback.current().exclude(expected_label="")
+        return frozenset(expected.order_by().values_list("expected_label", flat=True).distinct())
+
     @property
     def named(self) -> str:
         """The label that a reviewer decided on, or the proposed one."""
@@ -171,15 +178,19 @@ class Case(models.Model):
     def is_claimed_at(self, at: datetime) -> bool:
         return self.claimed_until is not None and self.claimed_until > at
 
+    def is_looked_at(self, at: datetime) -> bool:
+        """Whether somebody has claimed the case, and not only in advance."""
+        return self.is_claimed_at(at) and not self.claimed_in_advance
+
     def is_looked_at_by_other(self, reviewer: User, at: datetime) -> bool:
         """Whether somebody else has claimed the case, and not only in advance."""
-        return self.is_claimed_at(at) and self.claimed_by_id != reviewer.pk and not self.claimed_in_advance
+        return self.is_looked_at(at) and self.claimed_by_id != reviewer.pk
 
     def state_at(self, at: datetime) -> str:
-        """The state in words: a verdict, or "Claimed" if an open case is claimed at that time."""
+        """The state in words: a verdict, or "Claimed" if somebody looks at an open case at that time."""
         if self.state == self.State.DECIDED:
             return str(self.get_verdict_display())
-        if self.state == self.State.OPEN and self.is_claimed_at(at):
+        if self.state == self.State.OPEN and self.is_looked_at(at):
             return "Claimed"
         return str(self.get_state_display())
 

@@ -60,6 +60,18 @@ def count_feedback(feedback: Feedback, prediction: Prediction, **_: Any) -> None
         opening.cases_open([prediction], source=Case.OpenedBy.FEEDBACK)
 
 
+def recount_feedback(image: Image, **_: Any) -> None:
+    """Receives `feedback.signals.feedback_withdrawn`: counts the remaining statements of a case."""
+    case = Case.objects.select_for_update(of=("self",)).filter(image=image).first()
+    if case is not None:
+        opening.case_recount(case)
+
+
+def awaits_review(prediction: Prediction, **_: Any) -> bool:
+    """Receives `feedback.signals.awaits_review`: returns whether the prediction's image has an undecided case."""
+    return Case.objects.filter(image__predictions=prediction).exclude(state__in=Case.SETTLED).exists()
+
+
 def needs_picture(image: Image, **_: Any) -> bool:
     """Receives `predictions.signals.picture_needed`: a decided label is of no use without its picture.
 
@@ -83,7 +95,7 @@ def erase_case(image: Image, erasure: Erasure, **_: Any) -> None:
         case.delete()
         return
     case.image = erasure.successor
-    case.claimed_by = case.claimed_until = None
+    case.claimed_by = case.claimed_until = case.claimed_in_advance = None
     if case.state != Case.State.DECIDED:
         case.state = Case.State.ERASED
     case.save()

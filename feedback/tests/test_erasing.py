@@ -50,6 +50,16 @@ def test_erases_words_authors_and_lines_of_everybody() -> None:
     assert Feedback.objects.get(prediction=other).comment == "I am Anna."
 
 
+def test_a_network_stays_one_sender() -> None:
+    prediction = stored_prediction()
+    for author, sender in (("1", "network"), ("2", "network"), ("3", "other"), ("4", "")):
+        _say(prediction, author * 64, sender=sender)
+    erasing.images_erase([prediction.image_id])
+    first, second, third, visitor = Feedback.objects.order_by("pk").values_list("sender", flat=True)
+    assert first == second != third and not {first, third} & {"network", "other", ""} and visitor == ""
+    assert Feedback.objects.current().count() == 4, "the picture is gone, and nobody can send it as one more person"
+
+
 def test_erases_only_the_senders_words_if_somebody_else_has_sent_it_too() -> None:
     mine, theirs = stored_prediction(sender=ADA), stored_prediction(sender=BEN)
     _say(mine, ADA)

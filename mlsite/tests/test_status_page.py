@@ -9,8 +9,10 @@ from rq import Queue
 from predictions import queues
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier, stored_prediction
+from review.decisions import DecisionRequest, case_decide
 from review.roles import LEADS, REVIEWERS
 from review.tests.cases import open_case, reviewer_named
+from review.undoing import case_reopen
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/admin/status/"
@@ -61,3 +63,15 @@ def test_the_start_page_shows_the_work_that_waits_and_ones_own(queue: Queue) -> 
     page = client.get("/admin/").text
     assert "<strong>1</strong> case open" in page and "You decided <strong>0</strong> today" in page
     assert "You have decided nothing yet." in page
+
+
+def test_the_start_page_counts_decided_cases_without_flags(queue: Queue) -> None:
+    flagged, decided = open_case(), open_case()
+    client, reviewer = _client(REVIEWERS), reviewer_named(REVIEWERS.lower())
+    case_decide(case_id=flagged.pk, reviewer=reviewer, verdict=DecisionRequest("flagged", note="?"))
+    for _ in range(2):
+        case_decide(case_id=decided.pk, reviewer=reviewer, verdict=DecisionRequest("right"))
+        case_reopen(case_id=decided.pk, reviewer=reviewer_named("lead", role=LEADS))
+    page = client.get("/admin/").text
+    assert "You decided <strong>1</strong> today" in page
+    assert page.count("Confirmed right: espresso") == 2 and "You have decided nothing yet." not in page

@@ -33,6 +33,11 @@ def _share(counts: Iterable[CaseCount], *, right: bool) -> Proportion:
     return Proportion(successes, total)
 
 
+def _erased(counts: Iterable[CaseCount]) -> int:
+    """Return the number of cases that nobody can decide any more."""
+    return sum(count.number for count in counts if count.state == Case.State.ERASED)
+
+
 # --- Complaints -----------------------------------------------------------------------------------
 
 
@@ -40,13 +45,15 @@ def _share(counts: Iterable[CaseCount], *, right: bool) -> Proportion:
 class ComplaintsEstimate:
     """The cases in which somebody says that the answer is wrong.
 
-    `corrected`: the share in which a reviewer agreed, among the decided and usable cases.
+    `corrected`: the share in which a reviewer agreed, among the decided and usable cases. `erased`: the cases whose
+    picture was erased before they were decided.
     """
 
     model_version: str
     corrected: Proportion
     unusable: int
     undecided: int
+    erased: int = 0
 
 
 def complaints(counts: Iterable[CaseCount], model_version: str = "") -> ComplaintsEstimate:
@@ -55,7 +62,8 @@ def complaints(counts: Iterable[CaseCount], model_version: str = "") -> Complain
         model_version,
         corrected=_share(disputed, right=False),
         unusable=sum(count.number for count in disputed if count.verdict == Case.Outcome.UNUSABLE),
-        undecided=sum(count.number for count in disputed if not count.is_decided),
+        undecided=sum(count.number for count in disputed if count.is_undecided),
+        erased=_erased(disputed),
     )
 
 
@@ -80,6 +88,8 @@ class Precision:
     `audited` covers only the audit sample, which is drawn at random from all pictures. It estimates what visitors see.
     Two biases remain. The sample lacks its `audited_undecided` cases, which need not be a random part of it. And if
     several versions answered a picture, the answer under review is the one that somebody complained about.
+
+    `erased` covers the cases whose picture was erased before they were decided, in the audit sample or not.
     """
 
     name: str
@@ -87,6 +97,7 @@ class Precision:
     audited: Proportion
     audited_undecided: int
     unusable: int
+    erased: int = 0
 
     @property
     def audited_extremes(self) -> tuple[float, float] | None:
@@ -103,8 +114,9 @@ def precision(counts: Sequence[CaseCount], name: str = "") -> Precision:
         name,
         decided=_share(counts, right=True),
         audited=_share(audited, right=True),
-        audited_undecided=sum(count.number for count in audited if not count.is_decided),
+        audited_undecided=sum(count.number for count in audited if count.is_undecided),
         unusable=sum(count.number for count in counts if count.verdict == Case.Outcome.UNUSABLE),
+        erased=_erased(counts),
     )
 
 

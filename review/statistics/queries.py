@@ -118,8 +118,9 @@ class CaseCount(NamedTuple):
         return self.verdict in {Case.Outcome.CORRECTED, Case.Outcome.NO_LABEL}
 
     @property
-    def is_decided(self) -> bool:
-        return self.state == Case.State.DECIDED
+    def is_undecided(self) -> bool:
+        """Whether a reviewer can still decide. Nobody can once the picture is erased."""
+        return self.state not in Case.SETTLED
 
 
 def case_counts(statistics_filter: StatisticsFilter) -> list[CaseCount]:
@@ -151,7 +152,7 @@ AGES = (
 
 @dataclass(frozen=True)
 class Age:
-    """The numbers of cases of one age. `claimed`: the open cases that a reviewer holds now."""
+    """The numbers of cases of one age. `claimed`: the open cases that a reviewer looks at now."""
 
     title: str
     open: int
@@ -197,7 +198,7 @@ def queue_ages(model_version: str, now: datetime) -> Queue:
 
 
 def _claimed(cases: CaseQuerySet, now: datetime) -> CaseQuerySet:
-    return cases.open().filter(claimed_by__isnull=False, claimed_until__gt=now)
+    return cases.claimed(now).filter(claimed_by__isnull=False)
 
 
 def _numbers_by_age(now: datetime) -> dict[str, Count]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 
 from django import template
 from django.contrib.auth.models import User
+from django.db.models import Count
 from django.utils import timezone
 
 from review.counting import state_counts
@@ -19,18 +20,22 @@ RECENT = 10  # decisions shown
 
 @dataclass(frozen=True)
 class DeskSummary:
-    """The work that waits, and what one reviewer has done. `today` is the day in UTC."""
+    """The work that waits, and the number of cases that one reviewer has decided today, in UTC."""
 
     open: int
     flagged: int
     decided_today: int
-    recent: list[Decision]
 
 
 @register.simple_tag
 def desk_summary(reviewer: User) -> DeskSummary:
     counts = state_counts()
-    today = datetime.combine(timezone.now().date(), time(), timezone.now().tzinfo)
-    own = Decision.objects.filter(reviewer=reviewer).order_by("-id")
-    decided = own.filter(kind__in=Decision.CAN_BE_UNDONE, undone_by__isnull=True, created_at__gte=today).count()
-    return DeskSummary(counts["open"], counts["flagged"], decided, list(own[:RECENT]))
+    today = datetime.combine(timezone.now().date(), time(), UTC)
+    verdicts = Decision.objects.filter(reviewer=reviewer, kind__in=Decision.VERDICTS, undone_by__isnull=True)
+    decided = verdicts.filter(created_at__gte=today).aggregate(cases=Count("case", distinct=True))["cases"]
+    return DeskSummary(counts["open"], counts["flagged"], decided)
+
+
+@register.simple_tag
+def recent_decisions(reviewer: User) -> list[Decision]:
+    return list(Decision.objects.filter(reviewer=reviewer).order_by("-id")[:RECENT])

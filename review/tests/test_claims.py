@@ -8,14 +8,18 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from predictions import erasing
 from review.claims import case_skip, claim, claim_next, release
 from review.decisions import DecisionRequest, case_decide
 from review.filters import Filters
 from review.models import Case
+from review.statistics.queries import queue_ages
 from review.tests.cases import open_case, reviewer_named
+from review.undoing import undo_last
 
 pytestmark = pytest.mark.django_db
 
@@ -139,6 +143,39 @@ def test_case_claimed_in_advance_can_be_decided_by_others(ada: User, grace: User
     ahead = claim_next(ada, in_advance=True)
     assert ahead
     case_decide(case_id=ahead.pk, reviewer=grace, verdict=DecisionRequest("right"))
+
+
+def test_case_claimed_in_advance_is_not_claimed_in_lists_and_counts(ada: User, client: Client) -> None:
+    case = open_case()
+    client.force_login(reviewer_named("grace"))
+    assert claim_next(ada, in_advance=True) == case
+    case.refresh_from_db()
+    now = timezone.now()
+    assert not Case.objects.claimed(now).exists() and case.state_at(now) == "Open"
+    assert queue_ages("", now).claimed == 0
+    assert "claimed by ada" not in client.get("/admin/review/case/grid/").text
+    assert claim(case, ada)
+    now = timezone.now()
+    assert Case.objects.claimed(now).get() == case and case.state_at(now) == "Claimed"
+    assert queue_ages("", now).claimed == 1
+    assert "claimed by ada" in client.get("/admin/review/case/grid/").text
+
+
+def test_released_case_is_not_claimed_in_advance(ada: User) -> None:
+    open_case()
+
+    def claimed_ahead() -> Case:
+        case = claim_next(ada, in_advance=True)
+        assert case
+        return case
+
+    release(claimed_ahead().pk, ada)
+    assert Case.objects.get().claimed_in_advance is None
+    case_decide(case_id=claimed_ahead().pk, reviewer=ada, verdict=DecisionRequest("right"))
+    undo_last(ada)
+    assert Case.objects.get().claimed_in_advance is None
+    erasing.images_erase([claimed_ahead().image_id])
+    assert Case.objects.get().claimed_in_advance is None
 
 
 @pytest.mark.django_db(transaction=True)

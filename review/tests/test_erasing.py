@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from feedback.models import Feedback
 from predictions import erasing
@@ -108,7 +111,8 @@ def test_nobody_can_change_the_case_of_an_erased_picture() -> None:
             assert rejected.value.code == "erased"
     assert cases_plan(case_ids=[flagged.pk], reviewer=ada, verdict=RIGHT)[0].problem
     assert cases_decide(seen={flagged.pk: None}, reviewer=ada, verdict=RIGHT).stored == []
-    assert not cases_plan(case_ids=[decided.pk], reviewer=ada, verdict=DecisionRequest(REOPEN))[0].problem
+    for plan in cases_plan(case_ids=[decided.pk, flagged.pk], reviewer=ada, verdict=DecisionRequest(REOPEN)):
+        assert plan.problem == "The picture of this case was erased."
 
 
 def test_desk_shows_the_case_of_an_erased_picture(lead: Client) -> None:
@@ -118,6 +122,7 @@ def test_desk_shows_the_case_of_an_erased_picture(lead: Client) -> None:
         erasing.images_erase([case.image_id])
         page = lead.get(f"/admin/review/case/{case.pk}/focus/").text
         assert "The picture was erased." in page
+        assert "Erased, erased" not in " ".join(re.sub("<[^>]*>", "", page).split())
         for button in ("Erase this picture", "Reopen</button>", "Undo this", 'value="right"'):
             assert button not in page
     for address in (
@@ -150,6 +155,18 @@ def test_lead_erases_pictures_in_the_admin(lead: Client) -> None:
     assert not Feedback.objects.filter(erased_at__isnull=True).exists()
     assert LogEntry.objects.count() == 2
     assert "erased already" in lead.get(_erase_url(*cases)).text
+
+
+def test_erasing_page_takes_as_many_queries_for_many_pictures(lead: Client) -> None:
+    def queries(*cases: Case) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            page = lead.get(_erase_url(*cases)).text
+        assert all(f"/predictions/{case.prediction_id}/thumbnail" in page for case in cases)
+        return len(captured)
+
+    cases = [_case() for _ in range(3)]
+    lead.get(_erase_url(*cases))
+    assert queries(cases[0]) == queries(*cases)
 
 
 def test_list_of_cases_leads_to_the_erasing_page(lead: Client) -> None:

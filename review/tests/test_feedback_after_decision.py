@@ -13,7 +13,7 @@ from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
 from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision
-from review.tests.cases import own_prediction, reviewer_named
+from review.tests.cases import open_case, own_prediction, reviewer_named
 
 pytestmark = pytest.mark.django_db(transaction=True)
 QUESTION = "<legend>Is this right?</legend>"
@@ -105,3 +105,17 @@ def test_the_headline_follows_the_decision(client: Client, prediction: Predictio
     _decide(prediction, Decision.Kind.CORRECTED, "coffee_mug")
     page = _page(client, prediction)
     assert '<h1 id="answer">coffee mug</h1> <p class="lead">A reviewer\'s decision. The model said “espresso”' in page
+
+
+def test_review_is_announced_only_until_the_decision() -> None:
+    case = open_case()
+
+    def said_after_complaining() -> str:
+        visitor = Client()
+        visitor.post(f"/predictions/{case.prediction_id}/feedback/", {"verdict": "wrong"})
+        return str(visitor.get(f"/predictions/{case.prediction_id}/").text)
+
+    assert "Thank you. A reviewer will look at it." in said_after_complaining()
+    case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=DecisionRequest("right"))
+    page = said_after_complaining()
+    assert "Thank you." in page and "A reviewer will look at it" not in page

@@ -11,6 +11,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from feedback.models import Feedback
+from feedback.services import feedback_give
+from review.bulk import cases_plan
 from review.claims import claim
 from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision
@@ -220,3 +223,17 @@ def test_addresses_of_forms_lead_to_the_grid_without_a_form(reviewer: Client, fo
     response = reviewer.get(f"{URL}{form}?predicted_label=cup")
     assert (response.status_code, response["Location"]) == (303, f"{URL}?predicted_label=cup")
     assert "so nothing was saved" in reviewer.get(URL).text
+
+
+def test_preview_of_a_label_that_people_expect_takes_as_many_queries_for_many_cases(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    cases = [open_case(expected="cup", statements=number) for number in (1, 2, 3)]
+    for case in cases:
+        feedback_give(prediction=case.prediction, author="z", verdict="wrong", expected_label="coffee_mug")
+    Feedback.objects.filter(expected_label="coffee_mug").update(expected_label="of_another_version")
+    verdict = DecisionRequest("corrected", "of_another_version")
+    ada = reviewer_named()
+    with django_assert_num_queries(2):
+        plans = cases_plan(case_ids=[case.pk for case in cases], reviewer=ada, verdict=verdict)
+    assert [plan.after for plan in plans] == ["Corrected: of another version"] * 3

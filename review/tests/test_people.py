@@ -10,6 +10,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from feedback.services import feedback_give
+from predictions import erasing
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
 from review.claims import claim_next
@@ -70,6 +71,18 @@ def test_a_person_who_sends_a_picture_ten_times_counts_once() -> None:
         case = _say(prediction, "a", "cup")
     assert case.feedback.current().count() == 10
     assert (case.weight, case.sender_count, case.wrong_count, case.expected_label) == (1, 1, 1, "cup")
+
+
+def test_a_person_who_deletes_and_sends_again_counts_once() -> None:
+    own_picture = own_prediction(sender="b" * 64)
+    _say(own_picture, "b" * 64, "cup")
+    for _ in range(3):
+        mine = _again(own_picture, sender="a" * 64)
+        case = _say(mine, "a" * 64, "coffee_mug")
+        assert (case.weight, case.sender_count, case.wrong_count) == (2, 2, 2)
+        erasing.prediction_delete(mine.pk, visitor="a" * 64)
+        case.refresh_from_db()
+        assert (case.weight, case.sender_count, case.wrong_count, case.expected_label) == (1, 1, 1, "cup")
 
 
 def test_most_people_outweigh_most_statements() -> None:

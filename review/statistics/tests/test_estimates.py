@@ -33,6 +33,13 @@ def test_corrections_confirm_complaints() -> None:
     assert complaints(COUNTS) == ComplaintsEstimate("", corrected=Proportion(3, 4), unusable=2, undecided=7)
 
 
+def test_erased_cases_are_left_out() -> None:
+    counts = [*COUNTS, undecided("tabby", 4, is_disputed=True, in_audit=True, state="erased")]
+    assert (complaints(counts).undecided, complaints(counts).erased) == (7, 4)
+    assert (precision(counts).audited_undecided, precision(counts).erased) == (7, 4)
+    assert precision(counts).audited_extremes == precision(COUNTS).audited_extremes
+
+
 def test_versions_with_most_decided_complaints_come_first() -> None:
     counts = [*COUNTS, counted("a", "b", 9, is_disputed=True, model_version="other@1")]
     assert [(one.model_version, one.corrected) for one in complaints_by_version(counts)] == [
