@@ -56,7 +56,7 @@ COPY --from=builder /opt/venv /opt/venv
 COPY --from=model-builder /opt/mlsite/models /opt/mlsite/models
 COPY . .
 RUN chmod -R a+rX . && python -m compileall -q . \
- && SECRET_KEY=build python manage.py collectstatic --no-input --verbosity 0 --ignore redoc
+ && SECRET_KEY=build python manage.py prepare --only-static-files
 USER 10001:10001
 
 FROM runtime AS full

@@ -37,11 +37,12 @@ def in_chunks(body: bytes) -> bytes:
 class RawConnection:
     """One TCP connection to a server on this machine, as a context manager."""
 
-    def __init__(self, port: int, *, receive_buffer: int = 0) -> None:
+    def __init__(self, port: int, *, receive_buffer: int = 0, source: str = "127.0.0.1") -> None:
         self._socket = socket.socket()
         self._socket.settimeout(ANSWER_SECONDS)
         if receive_buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._socket.bind((source, 0))
         self._socket.connect(("127.0.0.1", port))
 
     def __enter__(self) -> RawConnection:

@@ -89,6 +89,7 @@ def prepare_static_files(report: Report) -> None:
     call_command("collectstatic", interactive=False, verbosity=0, clear=True, ignore_patterns=["redoc"])
     _compress_static_files()
     stamp.write_text(storage)
+    stamp.chmod(_static_file_mode())
 
 
 def _compress_static_files() -> None:
@@ -96,7 +97,14 @@ def _compress_static_files() -> None:
     compressor = Compressor(use_brotli=False, quiet=True)
     for path in Path(settings.STATIC_ROOT).rglob("*"):
         if re.search(HASHED_NAME, path.name) and path.suffix in COMPRESSED_SUFFIXES:
-            compressor.compress(str(path))
+            for compressed in compressor.compress(str(path)):
+                Path(compressed).chmod(_static_file_mode())
+
+
+def _static_file_mode() -> int:
+    """Returns the mode of collected files, which other users may read: the web server of an image is another user."""
+    mode: int = settings.STORAGES["staticfiles"]["OPTIONS"]["file_permissions_mode"]
+    return mode
 
 
 def prepare_model(report: Report) -> ModelVersion:

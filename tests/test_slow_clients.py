@@ -105,9 +105,10 @@ def test_stalled_upload_ends_with_408(site: RunningSite, connections: list[RawCo
         _assert_timeout(paths[number // len(kinds)], connection.receive_until_closed())
 
 
-def test_trickled_upload_ends_with_408(site: RunningSite) -> None:
+@pytest.mark.parametrize("sent_at_once", [0, 4 * MEGABYTE])
+def test_trickled_upload_ends_with_408(site: RunningSite, sent_at_once: int) -> None:
     with RawConnection(site.port) as connection:
-        connection.send(upload_head("/api/predict", Content_Length="5000000"))
+        connection.send(upload_head("/api/predict", Content_Length="5000000"), bytes(sent_at_once))
         connection.set_timeout(0.2)
         deadline = time.monotonic() + 12 * STALL_SECONDS
         received = b""
@@ -122,12 +123,14 @@ def test_serves_beside_clients_that_do_not_read(
     site: RunningSite, connections: list[RawConnection], coffee: bytes, noise: bytes
 ) -> None:
     path = f"/predictions/{site.predict(noise).json()['id']}/picture"
+    shown = site.get(path).content
+    assert len(shown) > MEGABYTE  # more than the kernel buffers for a connection
     for _ in range(360):
         connection = RawConnection(site.port, receive_buffer=4096)
         connections.append(connection)
         connection.send(request_head(path, method="GET"))
     _assert_serves(site, coffee)
-    assert site.get(path).content == noise
+    assert site.get(path).content == shown
     web = _web_process(site)
 
     def connected() -> int:
@@ -136,18 +139,23 @@ def test_serves_beside_clients_that_do_not_read(
     eventually(lambda: connected() < 100, "the end of connections that are not read", 12 * STALL_SECONDS)
 
 
+def test_serves_a_small_picture_as_it_was_sent(site: RunningSite, chelsea: bytes) -> None:
+    assert site.get(f"/predictions/{site.predict(chelsea).json()['id']}/picture").content == chelsea
+
+
 def test_stalled_large_uploads_take_little_memory(
-    site: RunningSite, connections: list[RawConnection], coffee: bytes
+    site: RunningSite, connections: list[RawConnection], coffee: bytes, noise: bytes
 ) -> None:
     before = _megabytes(site)
     content = os.urandom(19 * MEGABYTE)
-    for _ in range(100):
-        connection = RawConnection(site.port)
+    for _ in range(120):
+        connection = RawConnection(site.port, source="127.0.0.2")
         connections.append(connection)
-        with contextlib.suppress(OSError):  # refused, because the disk space for bodies is used up
+        with contextlib.suppress(OSError):  # rejected, because this client has used up its share of the disk space
             connection.send(upload_head("/api/predict", Content_Length=str(20 * MEGABYTE)), upload_start(), content)
     assert _megabytes(site) - before < 300
     _assert_serves(site, coffee)
+    assert site.predict(noise).status_code == 200  # from another address
 
 
 def test_large_uploads_that_end_together_take_little_memory(
@@ -190,6 +198,15 @@ def test_accepts_chunked_feedback(site: RunningSite) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     assert requests.post(f"{site.url}/feedback", data=report, headers=headers, timeout=60).status_code == 200
     assert "no coffee in chunks" in Path(site.data_dir / "feedback").read_text()
+
+
+def test_answers_body_with_unreadable_content_type(site: RunningSite) -> None:
+    content_type = "multipart/form-data; boundary=x; name*=nope''y"
+    with RawConnection(site.port) as connection:
+        head = request_head("/api/predict", Content_Type=content_type, Transfer_Encoding="chunked")
+        connection.send(head, in_chunks(b"hello"))
+        status, body = connection.receive_response()
+    assert (status, json.loads(body)["code"]) == (400, "no-file")
 
 
 @pytest.mark.parametrize("size", ["zz", "F" * 30, "-5"])
@@ -257,7 +274,7 @@ def test_client_that_has_gone_holds_no_wait_slot(
 
 
 def _waiting(site: RunningSite) -> int:
-    found = re.search(r"^site_waiting_requests (\S+)", site.get("/metrics").text, re.MULTILINE)
+    found = re.search(r"^mlsite_waiting_requests (\S+)", site.get("/metrics").text, re.MULTILINE)
     assert found
     return int(float(found[1]))
 

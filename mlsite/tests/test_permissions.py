@@ -40,10 +40,11 @@ def test_commands_write_private_files(tmp_path: Path) -> None:
 
 def test_static_files_stay_readable(tmp_path: Path) -> None:
     """Another server may serve them, and the build of the image collects them for another user."""
-    _manage(tmp_path, "collectstatic", "--no-input", "--verbosity=0")
+    _manage(tmp_path, "prepare", "--only-static-files")
     static = tmp_path / "static"
     assert _mode(static) == _mode(static / "css") == 0o755
     assert {_mode(path) for path in static.rglob("*") if path.is_file()} == {0o644}
+    assert list(static.rglob("*.css.gz"))
 
 
 def test_new_data_folder_is_private(settings: Settings, tmp_path: Path) -> None:

@@ -17,13 +17,15 @@ from django.core.handlers.wsgi import WSGIRequest
 from granian.rsgi import Scope
 
 from mlsite import probes, wsgi
-from mlsite.web.bodies import SMALL_BODY_BYTES, Body, BodyStore
+from mlsite.charsets import drop_unreadable_content_type
+from mlsite.web.bodies import Body, BodyStore
 from mlsite.web.environ import wsgi_environ
 from mlsite.web.files import FileWrapper
 from mlsite.web.sockets import limit_unread
 from mlsite.web.streams import BodyStream
 from predictions import connections
 from predictions.admission import middleware as admission
+from predictions.client_address import client_network
 from predictions.connections import ClientConnection
 from predictions.exceptions import RequestRejected
 from predictions.uploads import parser
@@ -52,6 +54,7 @@ class WebApplication:
             self._limits_unread = True
             limit_unread(settings.CLIENT_STALL_SECONDS)
         environ = wsgi_environ(scope)
+        drop_unreadable_content_type(environ)
         environ["wsgi.file_wrapper"] = FileWrapper
         is_chunked = environ.pop("HTTP_TRANSFER_ENCODING", "") != ""
         length = int(environ.get("CONTENT_LENGTH") or 0)  # the server has checked it
@@ -75,13 +78,13 @@ class WebApplication:
 
     async def _receive(self, environ: dict[str, Any], stream: BodyStream) -> Body:
         """Returns the whole body. Raises `RequestRejected`."""
-        if stream.length is not None and stream.length <= SMALL_BODY_BYTES:
-            return await self._bodies.receive(stream)  # it costs no more than to ask first
+        if body := await self._bodies.receive_in_memory(stream):
+            return body  # to receive it costs no more than to decide first
         environ["wsgi.input"] = BytesIO()
-        loop = asyncio.get_running_loop()
-        if rejection := await loop.run_in_executor(self._threads, admission.decide, WSGIRequest(environ)):
+        request, loop = WSGIRequest(environ), asyncio.get_running_loop()
+        if rejection := await loop.run_in_executor(self._threads, admission.decide, request):
             raise rejection
-        return await self._bodies.receive(stream)
+        return await self._bodies.receive_on_disk(stream, client_network(request))
 
     async def _reject(
         self, environ: dict[str, Any], protocol: HTTPProtocol, stream: BodyStream, rejection: RequestRejected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import ExitStack
 from io import BytesIO
 from tempfile import TemporaryFile
@@ -10,9 +11,12 @@ from typing import IO
 
 from django.conf import settings
 
-from mlsite.web.budgets import ByteBudget, Reservation
+from mlsite.web.budgets import ByteBudget, ClientShares, Reservation
 from mlsite.web.streams import BodyStream
-from predictions.exceptions import RequestRejected
+from predictions.admission import client_share
+from predictions.exceptions import RequestRejected, unavailable
+
+logger = logging.getLogger(__name__)
 
 SMALL_BODY_BYTES = 2**18
 MEMORY_BYTES = 2**25
@@ -45,39 +49,49 @@ class BodyStore:
     def __init__(self) -> None:
         self._small_bodies = ByteBudget(MEMORY_BYTES)
         self._disk = ByteBudget(DISK_BYTES)
+        self._disk_shares = ClientShares(int(client_share.CLIENT_SHARE * DISK_BYTES))
         self._processed = ByteBudget(MEMORY_BYTES)
 
-    async def receive(self, stream: BodyStream) -> Body:
-        """Returns the whole body. Raises `RequestRejected`."""
+    async def receive_in_memory(self, stream: BodyStream) -> Body | None:
+        """Returns the whole body, or `None` if it is not small or there is no room. Raises `RequestRejected`."""
         length = stream.length
+        if length is None or length > SMALL_BODY_BYTES or not self._small_bodies.try_reserve(length):
+            return None
         with ExitStack() as resources:  # released here if the body does not arrive
-            if length is not None and length <= SMALL_BODY_BYTES and self._small_bodies.try_reserve(length):
-                resources.callback(self._small_bodies.release, length)
-                content = await stream.read_all()
-                return Body(BytesIO(content), length, resources.pop_all())
-            if length is not None and length > max_bytes():
-                raise _too_large()
-            file = resources.enter_context(TemporaryFile(dir=settings.DATA_DIR))
-            size = await self._write(stream, file, resources)
-            resources.callback(self._processed.release, await self._processed.reserve(size))
-            return Body(file, size, resources.pop_all())
+            resources.callback(self._small_bodies.release, length)
+            file = resources.enter_context(BytesIO(await stream.read_all()))
+            return Body(file, length, resources.pop_all())
 
-    async def _write(self, stream: BodyStream, file: IO[bytes], resources: ExitStack) -> int:
+    async def receive_on_disk(self, stream: BodyStream, client: str) -> Body:
+        """Returns the whole body. Raises `RequestRejected`."""
+        if stream.length is not None and stream.length > max_bytes():
+            raise _too_large()
+        try:
+            with ExitStack() as resources:  # released here if the body does not arrive
+                file = resources.enter_context(TemporaryFile(dir=settings.DATA_DIR))
+                size = await self._write(stream, file, client, resources)
+                resources.callback(self._processed.release, await self._processed.reserve(size))
+                return Body(file, size, resources.pop_all())
+        except OSError as error:  # also from closing the file, which writes what is left
+            logger.error("Cannot store the body of a request: %s", error)  # noqa: TRY400 - the trace says no more
+            raise unavailable("storage") from None
+
+    async def _write(self, stream: BodyStream, file: IO[bytes], client: str, resources: ExitStack) -> int:
         """Writes the body to the file, and returns its size. The disk may be slow, so a thread writes."""
         loop, size = asyncio.get_running_loop(), 0
-        space = Reservation(self._disk)
+        space, share = Reservation(self._disk), Reservation(self._disk_shares.of(client))
         resources.callback(space.release)
-        try:
-            while chunk := await stream.read():
-                size += len(chunk)
-                if size > max_bytes():
-                    raise _too_large()
-                if not space.try_add(len(chunk)):
-                    raise _no_space()
-                await loop.run_in_executor(None, file.write, chunk)
-            await loop.run_in_executor(None, file.seek, 0)
-        except OSError:
-            raise _no_space() from None
+        resources.callback(share.release)
+        while chunk := await stream.read():
+            size += len(chunk)
+            if size > max_bytes():
+                raise _too_large()
+            if client and not share.try_add(len(chunk)):
+                raise _no_share()
+            if not space.try_add(len(chunk)):
+                raise _no_space()
+            await loop.run_in_executor(None, file.write, chunk)
+        await loop.run_in_executor(None, file.seek, 0)
         return size
 
 
@@ -95,3 +109,8 @@ def _too_large() -> RequestRejected:
 def _no_space() -> RequestRejected:
     message = f"Too many uploads are under way. Please try again in {RETRY_AFTER_SECONDS} s."
     return RequestRejected("busy", message, status=503, retry_after=RETRY_AFTER_SECONDS)
+
+
+def _no_share() -> RequestRejected:
+    message = f"Too many uploads from your address are under way. Please try again in {RETRY_AFTER_SECONDS} s."
+    return RequestRejected(client_share.TOO_MANY_WAITING, message, status=429, retry_after=RETRY_AFTER_SECONDS)

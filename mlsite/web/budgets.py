@@ -1,10 +1,11 @@
-"""Bounds the bytes that all requests take together."""
+"""Bounds the bytes that all requests, or all requests of one client, take together."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections import deque
+from weakref import WeakValueDictionary
 
 
 class ByteBudget:
@@ -59,3 +60,14 @@ class Reservation:
     def release(self) -> None:
         self._budget.release(self._bytes)
         self._bytes = 0
+
+
+class ClientShares:
+    """A budget of the same size for each client. It exists as long as a reservation refers to it."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._budgets: WeakValueDictionary[str, ByteBudget] = WeakValueDictionary()
+
+    def of(self, client: str) -> ByteBudget:
+        return self._budgets.setdefault(client, ByteBudget(self._size))

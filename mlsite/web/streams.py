@@ -14,7 +14,8 @@ from predictions.exceptions import RequestRejected
 if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 
-# A body must bring this many bytes per second on average, once it has taken `CLIENT_STALL_SECONDS`.
+# A body must bring this many bytes per second. Its client may be behind by `CLIENT_STALL_SECONDS` at most, whatever it
+# has sent before.
 MIN_BYTES_PER_SECOND = 4096
 
 # The rest of a rejected body is read and discarded, so that its client can read the answer: a browser shows
@@ -31,7 +32,7 @@ class BodyStream:
     def __init__(self, protocol: HTTPProtocol, length: int | None) -> None:
         self._protocol = protocol
         self._chunks: AsyncIterator[bytes] | None = None
-        self._started = asyncio.get_running_loop().time()
+        self._patience = float(settings.CLIENT_STALL_SECONDS)  # how long to wait for the next piece
         self._received = 0
         self.length = length
         self.is_broken = False  # the client has stalled or gone, so that no more can be read
@@ -53,14 +54,16 @@ class BodyStream:
         """Returns the next piece of the body, which is empty at its end. Raises `RequestRejected`."""
         if self._chunks is None:
             self._chunks = aiter(self._protocol)
-        now = asyncio.get_running_loop().time()
-        due = min(now, self._started + self._received / MIN_BYTES_PER_SECOND)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
-            async with asyncio.timeout_at(due + settings.CLIENT_STALL_SECONDS):
+            async with asyncio.timeout(self._patience):
                 chunk = await anext(self._chunks)
         except TimeoutError:
             raise self._stalled() from None
         self._received += len(chunk)
+        behind = loop.time() - started - len(chunk) / MIN_BYTES_PER_SECOND
+        self._patience = min(self._patience - behind, settings.CLIENT_STALL_SECONDS)
         if not chunk and not await self._is_complete():
             raise self._incomplete()
         return chunk

@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 TOO_MANY_WAITING = "too-many-waiting"
 
-# The part of what the workers can answer in time, and of the wait slots, that one client may use.
+# The part of what the workers can answer in time, of the wait slots, and of the disk space for bodies, that one client
+# may use.
 CLIENT_SHARE = 0.5
 
 # How often the count of a client that has reached its limit is compared with the database.

@@ -17,8 +17,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--models", type=Path, metavar="FOLDER", help="import the model versions in this folder")
+        parser.add_argument(
+            "--only-static-files",
+            action="store_true",
+            help="only collect and compress the static files, for the build of an image",
+        )
 
-    def handle(self, *args: Any, models: Path | None, **options: Any) -> None:
+    def handle(self, *args: Any, models: Path | None, only_static_files: bool, **options: Any) -> None:
+        if only_static_files:
+            preparation.prepare_static_files(self.say)
+            return
         preparation.prepare_data_folder()
         try:
             preparation.prepare_permissions(self.say)

@@ -1,6 +1,6 @@
 import asyncio
 
-from mlsite.web.budgets import ByteBudget, Reservation
+from mlsite.web.budgets import ByteBudget, ClientShares, Reservation
 
 
 def test_reserves_no_more_than_the_budget() -> None:
@@ -49,3 +49,13 @@ def test_waits_in_order() -> None:
 
 def test_grants_the_whole_budget_to_what_is_larger() -> None:
     assert asyncio.run(ByteBudget(10).reserve(99)) == 10
+
+
+def test_each_client_has_its_own_share() -> None:
+    shares = ClientShares(10)
+    first, second = Reservation(shares.of("192.0.2.1")), Reservation(shares.of("192.0.2.1"))
+    assert first.try_add(6)
+    assert not second.try_add(6)
+    assert Reservation(shares.of("198.51.100.9")).try_add(6)
+    first.release()
+    assert second.try_add(6)
