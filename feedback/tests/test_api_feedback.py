@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from feedback.models import Feedback
+from predictions import erasing
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
 
@@ -63,6 +64,14 @@ def test_rejects_expectation_without_wrong(client: Client, prediction: Predictio
     response = _post(client, {"prediction": str(prediction.id), "verdict": verdict, field: "cup"})
     assert (response.status_code, response.json()["code"]) == (400, "label-without-wrong")
     assert not Feedback.objects.exists()
+
+
+def test_statement_about_a_deleted_picture_is_refused_as_documented(client: Client, prediction: Prediction) -> None:
+    erasing.images_erase([prediction.image_id])
+    response = _post(client, _payload(prediction))
+    assert (response.status_code, response.json()["code"]) == (410, "deleted")
+    documented = client.get("/api/schema?format=json").json()["paths"]["/api/feedback"]["post"]["responses"]
+    assert "`deleted`" in documented["410"]["description"]
 
 
 def test_second_statement_of_an_author_replaces_the_first(client: Client, prediction: Prediction) -> None:
