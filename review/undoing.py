@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from predictions.exceptions import RequestRejected
 from review.claims import require_free
@@ -21,14 +23,15 @@ from review.history import (
 from review.models import Case, Decision
 
 
-def undo_last(reviewer: User, key: UUID | None = None) -> list[Decision]:
-    """Undoes the reviewer's newest decision that is not undone yet, with all others of the same bulk.
+def undo_last(reviewer: User, key: UUID | None = None, *, until: datetime | None = None) -> list[Decision]:
+    """Undoes the reviewer's newest decision that can be undone, with all others of the same bulk.
 
-    Returns the rows of the undo, at least one. Raises `RequestRejected`: `nothing-to-undo`; `decided` if the case has
-    a newer decision.
+    `until`: when the page of the reviewer was made. Decisions made later, perhaps in another tab, are ignored.
+
+    Returns the rows of the undo, at least one. Raises `RequestRejected`: `nothing-to-undo`; `claimed` if somebody else
+    looks at the case; `decided` or `erased` if the case changes at the same time.
     """
-    mine = Decision.objects.filter(reviewer=reviewer, kind__in=Decision.CAN_BE_UNDONE, undone_by__isnull=True)
-    last = mine.order_by("-id").first()
+    last = _undoable(reviewer, until).order_by("-id").first()
     # Read after `last`: if an earlier attempt has finished meanwhile, its rows are found here. If it is still undoing
     # `last`, it holds the lock of that case, and `_undo` waits for it.
     if earlier := list(rows_with_key(reviewer, key).filter(kind=Decision.Kind.UNDO)):
@@ -38,6 +41,16 @@ def undo_last(reviewer: User, key: UUID | None = None) -> list[Decision]:
     if last.bulk:
         return bulk_undo(last.bulk, reviewer, key)
     return [_undo(last, reviewer, key)]
+
+
+def _undoable(reviewer: User, until: datetime | None) -> QuerySet[Decision]:
+    """Returns the reviewer's decisions that give a case its state, except those whose picture was erased."""
+    mine = Decision.objects.filter(reviewer=reviewer, kind__in=Decision.CAN_BE_UNDONE, undone_by__isnull=True)
+    if until is not None:
+        mine = mine.filter(created_at__lte=until)
+    # A reopening, or a newer decision that is in effect.
+    newer = Decision.objects.filter(case=OuterRef("case"), number__gt=OuterRef("number"), undone_by__isnull=True)
+    return mine.filter(~Exists(newer.exclude(kind=Decision.Kind.UNDO))).exclude(case__image__file="")
 
 
 def bulk_undo(bulk: UUID, reviewer: User, key: UUID | None = None) -> list[Decision]:

@@ -157,6 +157,19 @@ def test_undo_last_goes_back_decision_by_decision(ada: User, grace: User) -> Non
     assert Decision.objects.count() == 4
 
 
+def test_undo_last_passes_over_decisions_that_others_have_superseded(ada: User, grace: User) -> None:
+    first, reopened, flagged = open_case(), open_case(), open_case()
+    _decide(first, ada)
+    _decide(reopened, ada)
+    case_reopen(case_id=reopened.pk, reviewer=grace)
+    _decide(flagged, ada, DecisionRequest("flagged", note="?"))
+    flagged.refresh_from_db()
+    _decide(flagged, grace)
+    assert undo_last(ada)[0].case_id == first.pk
+    undo_last(grace)
+    assert undo_last(ada)[0].case_id == flagged.pk, "its flag is in effect again"
+
+
 def test_undo_on_a_flagged_case_restores_the_flag(case: Case, ada: User) -> None:
     _decide(case, ada, DecisionRequest("flagged", "", "hm"))
     case.refresh_from_db()

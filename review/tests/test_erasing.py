@@ -111,6 +111,16 @@ def test_nobody_can_change_the_case_of_an_erased_picture() -> None:
     assert not cases_plan(case_ids=[decided.pk], reviewer=ada, verdict=DecisionRequest(REOPEN))[0].problem
 
 
+def test_undo_passes_over_erased_pictures() -> None:
+    ada = reviewer_named()
+    first = _case(RIGHT)
+    for verdict in (RIGHT, DecisionRequest("flagged", note="?")):
+        erasing.images_erase([_case(verdict).image_id])
+    assert undoing.undo_last(ada)[0].case_id == first.pk
+    with pytest.raises(RequestRejected, match="There is nothing to undo"):
+        undoing.undo_last(ada)
+
+
 def test_desk_shows_the_case_of_an_erased_picture(lead: Client) -> None:
     decided, flagged = _case(RIGHT), _case(DecisionRequest("flagged", note="?"))
     for case in (decided, flagged):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -178,6 +179,28 @@ def test_undo_of_a_named_decision(reviewer: Client, lead: Client) -> None:
     for nonsense in ("x", "-1", "9" * 30, "٣"):
         assert reviewer.post(UNDO, key() | {"decision": nonsense}).status_code == 404
     assert Case.objects.get(pk=second.pk).state == "decided"
+
+
+@pytest.mark.parametrize("is_case", [True, False])
+def test_undo_leaves_decisions_made_after_the_page(reviewer: Client, is_case: bool) -> None:
+    """The page waits with an undo until the server can be reached; meanwhile the reviewer goes on in another tab."""
+    first, *others = [open_case() for _ in range(4)]
+    send(reviewer, first, label="cup")
+    address = url(others[0]) if is_case else NOTHING_LEFT
+    made_at = re.findall('name="page_made_at" value="([^"]+)"', page(reviewer, address))
+    bulk = {case.pk: None for case in others}
+    cases_decide(seen=bulk, reviewer=me(reviewer), verdict=DecisionRequest("right"))
+    assert reviewer.post(UNDO, key() | {"page_made_at": made_at})["Location"] == url(first)
+    assert reviewer.post(UNDO, key() | {"page_made_at": made_at}).status_code == 409, "nothing else was decided before"
+    assert list(Case.objects.open()) == [first]
+    assert "and 2 more" in reviewer.post(UNDO, key(), headers={"Accept": "application/json"}).json()["said"]
+
+
+@pytest.mark.parametrize("made_at", ["", "x", "0001-01-01T00:00:00+23:00"])
+def test_rejects_undo_with_an_invalid_time(reviewer: Client, case: Case, made_at: str) -> None:
+    send(reviewer, case, label="cup")
+    assert reviewer.post(UNDO, key() | {"page_made_at": made_at}).status_code == 400
+    assert Decision.objects.count() == 1
 
 
 def test_undo_of_a_bulk_says_how_many(reviewer: Client) -> None:

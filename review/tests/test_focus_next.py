@@ -95,6 +95,22 @@ def test_page_that_nothing_is_left_notices_new_cases(reviewer: Client) -> None:
     assert "Nothing left to review" in page(reviewer, NOTHING_LEFT), "the reviewer has skipped it"
 
 
+def test_page_of_another_reviewer_claims_nothing(reviewer: Client, lead: Client) -> None:
+    """Two people share a browser: the page of one is still open after the other has logged in."""
+    case = open_case()
+    claim_form = '<input type="hidden" name="reviewer" value="{}"><button type="submit" class="review-button">Claim it'
+    assert claim_form.format(me(reviewer).pk) in page(reviewer, url(case))
+    sent = {"reviewer": me(reviewer).pk}
+    for address in (NEXT, url(case, "claim")):
+        for accept in ("text/html", "application/json"):
+            response = lead.post(address, sent, headers={"Accept": accept})
+            assert response.status_code == 409 and "You are logged in as lead now" in response.text
+        assert response.json()["code"] == "other-reviewer"
+    assert Case.objects.get().claimed_by is None
+    assert reviewer.post(NEXT, sent).status_code == 303
+    assert Case.objects.get().claimed_by == me(reviewer)
+
+
 def test_following_a_link_claims_nothing(reviewer: Client) -> None:
     """Browsers and extensions load links in advance, and not all of them say so. A login leads here, too."""
     open_case()

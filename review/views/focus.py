@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -31,7 +32,7 @@ from review.history import NOTE_MAX_LENGTH
 from review.models import Case, Decision
 from review.orders import ORDERS
 from review.selectors import case_find, case_view, remaining_counts
-from review.views.forms import reviewer, row_ids, sent_key
+from review.views.forms import require_same_reviewer, reviewer, row_ids, sent_key
 
 SKIP = "skip"
 
@@ -59,8 +60,13 @@ def focus(request: HttpRequest, case_id: int) -> HttpResponse:
 def claim(request: HttpRequest, case_id: int) -> HttpResponse:
     """Says who has claimed a case. POST claims it first, unless somebody else looks at it."""
     case = _case_or_404(case_id)
-    if request.method == "POST" and not claims.claim(case, reviewer(request)):
-        case = _case_or_404(case_id)  # somebody may have decided or claimed it since it was read
+    if request.method == "POST":
+        try:
+            require_same_reviewer(request)
+        except RequestRejected as rejection:
+            return _rejected(request, rejection, case_id)
+        if not claims.claim(case, reviewer(request)):
+            case = _case_or_404(case_id)  # somebody may have decided or claimed it since it was read
     if not _wants_json(request):
         return HttpResponseSeeOther(_case_address(request, case_id))
     return JsonResponse(asdict(claims.claim_state(case, reviewer(request))))
@@ -75,6 +81,10 @@ def next_case(request: HttpRequest) -> HttpResponse:
     """
     if request.method != "POST":
         return redirect(_address(request, reverse("admin:review_case_changelist")))
+    try:
+        require_same_reviewer(request)
+    except RequestRejected as rejection:
+        return _rejected(request, rejection, None)
     besides = row_ids(request.POST.getlist("besides"))
     return HttpResponseSeeOther(_next_address(request, besides, in_advance="in_advance" in request.POST))
 
@@ -122,7 +132,10 @@ def decide(request: HttpRequest, case_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @permission_required("review.decide_case", raise_exception=True)
 def undo(request: HttpRequest) -> HttpResponse:
-    """Undoes the `decision` that the form names, or else the reviewer's last one, and redirects to its case."""
+    """Undoes the `decision` that the form names, or else the reviewer's last one, and redirects to its case.
+
+    `page_made_at`: the reviewer's last decision is the last one before that time. The undo may be sent much later.
+    """
     case_id = next(iter(row_ids([request.POST.get("case", "")])), None)
     if request.method != "POST":
         return _after_login(request, case_id)
@@ -181,7 +194,7 @@ def _undo(request: HttpRequest) -> list[Decision]:
     """Raises `RequestRejected`."""
     named = request.POST.get("decision", "")
     if not named:
-        return undoing.undo_last(reviewer(request), sent_key(request))
+        return undoing.undo_last(reviewer(request), sent_key(request), until=_page_made_at(request))
     decision_id = next(iter(row_ids([named])), 0)
     return [undoing.decision_undo(decision_id=decision_id, reviewer=reviewer(request), key=sent_key(request))]
 
@@ -192,6 +205,17 @@ def _seen(request: HttpRequest) -> SeenState:
     except (KeyError, ValueError) as error:
         message = "The form does not say what you saw. Please reload the page."
         raise RequestRejected("malformed", message) from error
+
+
+def _page_made_at(request: HttpRequest) -> datetime | None:
+    """Returns when the page of a form was made, if the form says so. Raises `RequestRejected` `malformed`."""
+    text = request.POST.get("page_made_at")
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise RequestRejected("malformed", "The form has no valid time. Please reload the page.") from error
 
 
 def _typed(request: HttpRequest) -> tuple[str, str]:
@@ -271,6 +295,7 @@ def _render(request: HttpRequest, name: str, status: int, **context: Any) -> Htt
         "order": ORDERS[filters.order_key],
         "query": filters.query_string,
         "may_decide": request.user.has_perm("review.decide_case"),
+        "page_made_at": timezone.now().isoformat(),
         **context,
     }
     return render(request, f"admin/review/case/{name}.html", everything, status=status)

@@ -2,12 +2,21 @@
 
 const alerts = document.getElementById("review-alerts");
 
-/** Shows an alert until the reviewer closes it. `link`: text and address; `action`: text and callback. */
-export function warn(text, { link, action } = {}) {
+/**
+ * Shows an alert until the reviewer closes it. `quote`: what they typed, to copy; `link`: text and address; `action`:
+ * text and callback.
+ */
+export function warn(text, { quote, link, action } = {}) {
   const box = document.createElement("div");
   const sentence = document.createElement("p");
   sentence.textContent = text;
   box.append(sentence);
+  if (quote) {
+    const typed = document.createElement("blockquote");
+    typed.dir = "auto";
+    typed.textContent = quote;
+    box.append(typed);
+  }
   if (link) {
     const anchor = document.createElement("a");
     [anchor.textContent, anchor.href] = link;

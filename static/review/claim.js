@@ -12,6 +12,7 @@ export class Claim {
 
   constructor(section) {
     this.address = section.dataset.claim; // none if the case needs no claim
+    this.reviewer = section.dataset.reviewer;
     this.holder = section.dataset.holder;
     this.endsAt = Date.now() + 1000 * Number(section.dataset.seconds);
     this.said = section.querySelector(".claim-said");
@@ -42,7 +43,7 @@ export class Claim {
 
   async ask(method) {
     clearTimeout(this.timer);
-    const state = await question(this.address, method);
+    const state = await question(this.address, method, this.reviewer);
     if (!this.onChange) return;
     if (state?.holder === "me") this.isConfirmed = true;
     if (state) this.show(state);
@@ -71,9 +72,9 @@ export class Claim {
   }
 }
 
-/** Returns the state of a claim, or nothing if the server gives none. */
-async function question(address, method) {
-  const { body, headers } = withToken();
+/** Returns the state of a claim, or nothing if the server gives none, as when somebody else is logged in. */
+async function question(address, method, reviewer) {
+  const { body, headers } = withToken(new URLSearchParams({ reviewer }));
   const options = method === "POST" ? { method, body, headers } : {};
   try {
     const response = await fetch(address, { ...options, headers: { Accept: "application/json", ...options.headers } });

@@ -23,7 +23,7 @@ const reviewer = document.getElementById("review").dataset.reviewer;
 const outbox = new Outbox({ reviewer, onWaiting: tellWaiting, onAnswer });
 const ahead = new Ahead(loadNext);
 const unsent = new WaitingAlert();
-const steps = []; // what was done on this page, newest last: a stored `decision`, or the `page` that was skipped
+let steps = []; // what was done on this page, newest last: a stored `decision`, or the `page` that was skipped
 let latest = Promise.resolve(true); // whether the form that was sent last has been stored
 let current = { section: document.getElementById("review"), title: document.title, address: location.href };
 let isReady = false; // whether the case has been painted; nobody can decide a case that they have not seen
@@ -84,6 +84,13 @@ function acceptWhenPainted() {
   );
 }
 
+/** Shows the page of another case. This case comes next if it can still be decided. */
+function showInstead(page, options) {
+  const isWanted = current.section.querySelector("#decide") && !current.isLeft;
+  if (isWanted && current.number !== page.number) ahead.putBack(current);
+  show(page, options);
+}
+
 function setBusy(isBusy) {
   current.section.setAttribute("aria-busy", String(isBusy));
 }
@@ -91,12 +98,10 @@ function setBusy(isBusy) {
 // --- The next case --------------------------------------------------------------------------------
 
 /** Claims and loads a case. Cases in the outbox are left out: on the server they are still open. */
-async function loadNext({ besides, inAdvance = false }) {
-  const fields = new URLSearchParams(inAdvance ? { in_advance: "1" } : {});
+function loadNext({ besides, inAdvance = false }) {
+  const fields = new URLSearchParams({ reviewer, ...(inAdvance && { in_advance: "1" }) });
   for (const number of [...besides, ...outbox.numbers]) if (number) fields.append("besides", number);
-  const page = await load(current.section.dataset.next, { method: "POST", ...withToken(fields) });
-  if (page.section.dataset.reviewer !== reviewer) throw new Error("You are logged in as somebody else. Reload the page.");
-  return page;
+  return load(current.section.dataset.next, { method: "POST", ...withToken(fields) });
 }
 
 /** Shows the next case: one that was loaded in advance, or else another. Tries until it succeeds. */
@@ -104,6 +109,7 @@ async function showNext() {
   const page = current;
   const waiting = new WaitingAlert();
   page.claim.stop(); // a decision ends the claim
+  page.isLeft = true; // for good
   isReady = false;
   setBusy(true);
   for (let attempt = 0; page === current; attempt += 1) {
@@ -178,6 +184,7 @@ async function decide(form, button) {
   }
   try {
     const answer = await sent;
+    ahead.forget(number); // the reviewer may have left the page by Back before the answer
     steps.push(isSkip ? { page } : { decision: answer.decision });
     setLeft(answer.left);
     goOn(answer.said);
@@ -189,10 +196,16 @@ async function decide(form, button) {
       acceptWhenPainted();
       form.querySelector("input[type=text], textarea").focus();
     }
-    page.alert = tellRejected(rejected, number, page === current && !hasGoneOn ? undefined : page.address);
+    const isStillShown = page === current && !hasGoneOn;
+    page.alert = tellRejected(rejected, number, isStillShown ? {} : { address: page.address, quote: typed(fields) });
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Returns the note or the label that the reviewer typed into a form. A label button sends no verdict. */
+function typed(fields) {
+  return fields.get("note") || (fields.has("verdict") && fields.get("label")) || "";
 }
 
 function isStored(sent) {
@@ -206,6 +219,8 @@ function isStored(sent) {
 async function undo(form) {
   const page = current;
   const body = new URLSearchParams(new FormData(form));
+  const named = body.get("decision");
+  let step;
   isReady = false;
   setBusy(true);
   if (!outbox.isEmpty) tell("The undo waits until the decision before it is saved.");
@@ -213,20 +228,19 @@ async function undo(form) {
     const wasStored = await latest;
     latest = Promise.resolve(true);
     if (!wasStored) return; // there is nothing to undo; an alert says that it was not saved
-    const step = body.has("decision") ? null : steps.at(-1);
+    step = named ? steps.find(({ decision }) => String(decision) === named) : steps.at(-1);
     if (step?.decision) body.set("decision", step.decision);
     const answer = step?.page
       ? { address: step.page.address, said: `Back to case ${step.page.number}.` }
       : await outbox.post(form.action, body, { page: page.address });
-    if (step) steps.pop();
+    forget(step);
     if (!step?.page) count(-1);
     if (answer.left !== undefined) setLeft(answer.left);
     const again = await load(answer.address);
-    // The case that was on the page comes next.
-    if (page.section.querySelector("#decide") && page.number !== again.number) ahead.putBack(page);
-    show(again);
+    showInstead(again);
     tell(answer.said);
   } catch (error) {
+    if (error instanceof Rejected) forget(step); // otherwise it would block the undo of those before it
     warn(error instanceof Rejected ? error.message : `The case could not be loaded. ${error.message}`);
   } finally {
     if (page === current) {
@@ -234,6 +248,10 @@ async function undo(form) {
       acceptWhenPainted();
     }
   }
+}
+
+function forget(step) {
+  steps = steps.filter((other) => other !== step);
 }
 
 /** Shows the next case, perhaps within other filters than those of this page. */
@@ -250,10 +268,12 @@ function adopt() {
     latest = isStored(result);
     result.then(
       (answer) => {
+        if (write.isCounted) steps.push({ decision: answer.decision });
         tell(answer.said);
         setLeft(answer.left);
       },
-      (rejected) => tellRejected(rejected, write.number, write.page),
+      (rejected) =>
+        tellRejected(rejected, write.number, { address: write.page, quote: typed(new URLSearchParams(write.body)) }),
     );
   }
 }
@@ -288,16 +308,18 @@ function tell(text) {
   status.textContent = done ? `${text} ${done} done in this session.` : text;
 }
 
-function tellRejected(rejected, number, address) {
+function tellRejected(rejected, number, { address, quote }) {
   const what = number ? `Case ${number} wasn't saved.` : "This wasn't done.";
-  return warn(`${what} ${rejected.message}`, { link: number && address && [`Look at case ${number}`, address] });
+  return warn(`${what} ${rejected.message}`, { quote, link: number && address && [`Look at case ${number}`, address] });
 }
 
 function tellWaiting(writes, reason) {
   const numbers = writes.map((write) => write.number).filter(Boolean).join(", ");
   const what = numbers ? `Not saved: case ${numbers}.` : "Not done.";
   const when = reason.needsLogin ? "when you have logged in again" : "as soon as possible";
-  unsent.show(`${what} ${reason.message} This page sends it by itself ${when}. Nothing is lost.`, {
+  const isKept = writes.every((write) => write.isKept);
+  const promise = isKept ? "Nothing is lost." : "Keep this page open until then.";
+  unsent.show(`${what} ${reason.message} This page sends it by itself ${when}. ${promise}`, {
     link: reason.needsLogin && ["Log in in another tab", current.address],
     action: ["Retry", wake],
   });
@@ -336,7 +358,7 @@ addEventListener("popstate", async () => {
   if (new URL(current.address).href.split("#")[0] === location.href.split("#")[0]) return; // only the fragment has changed
   setBusy(true);
   try {
-    show(await load(location.href), { push: false });
+    showInstead(await load(location.href), { push: false });
   } catch (error) {
     setBusy(false);
     warn(`The case could not be loaded. ${error.message}`, { action: ["Try again", () => location.reload()] });

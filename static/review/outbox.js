@@ -5,7 +5,7 @@
  * out already. So it does no harm that two tabs may send the same write, or that a response may be lost.
  *
  * A write that does not reach the server, or for which nobody is logged in, is sent again until it succeeds. A write
- * that the server rejects is not sent again.
+ * that the server rejects is not sent again. A rejection is JSON; any other error response is no answer.
  */
 
 import { withoutToken, withToken } from "../js/csrf.js";
@@ -14,7 +14,6 @@ import { pause, wake } from "./waiting.js";
 const PREFIX = "review-write:"; // keys in the local storage
 const TIMEOUT = 60_000; // milliseconds
 const LOGIN = [401, 403]; // also the status of a form whose CSRF token the server does not accept
-const LATER = [...LOGIN, 404, 408, 425, 429]; // a page with such a status may come from a proxy
 let count = 0;
 
 /** The server rejected a write for good. `code` and `message` come from its response. */
@@ -34,7 +33,7 @@ class NotYet extends Error {
 }
 
 export class Outbox {
-  writes = []; // writes without an answer, oldest first
+  writes = []; // writes without an answer, oldest first; `isKept`: also in the local storage
   reason = null; // why the first of them waits
 
   /**
@@ -67,13 +66,12 @@ export class Outbox {
     body.set("reviewer", this.reviewer);
     const order = [Date.now(), (count += 1)];
     const write = { key, reviewer: this.reviewer, order, address, body: body.toString(), ...about };
-    store(write);
-    return this.add(write);
+    return this.add({ ...write, isKept: store(write) });
   }
 
   /** Sends what earlier pages have left. Returns each write with its `result`, a promise as that of `post`. */
   adopt() {
-    return storedWrites(this.reviewer).map((write) => ({ write, result: this.add(write) }));
+    return storedWrites(this.reviewer).map((write) => ({ write, result: this.add({ ...write, isKept: true }) }));
   }
 
   add(write) {
@@ -136,10 +134,8 @@ async function send({ address, body }) {
   if (answer && response.ok) return answer;
   if (answer?.code === "other-reviewer") throw new NotYet(answer.message, { needsLogin: true });
   if (answer && response.status < 500) throw new Rejected(answer);
-  if (response.ok || response.status >= 500 || LATER.includes(response.status)) {
-    throw new NotYet(why(response), { needsLogin: isLogin(response) });
-  }
-  throw new Rejected({ message: why(response) });
+  // Only the views of this site answer with JSON: any other response may come from a proxy, or from a wrong setting.
+  throw new NotYet(why(response), { needsLogin: isLogin(response) });
 }
 
 function isLogin(response) {
@@ -158,11 +154,13 @@ function newKey() {
   return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** Returns whether the write could be stored. If the storage is full, the write lives only as long as the page. */
 function store(write) {
   try {
     localStorage.setItem(PREFIX + write.key, JSON.stringify(write));
+    return true;
   } catch {
-    // The storage is full: the write lives as long as the page.
+    return false;
   }
 }
 

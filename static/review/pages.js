@@ -6,6 +6,8 @@ import { describeKeys } from "./keys.js";
 import { why } from "./outbox.js";
 import { Zoom } from "./zoom.js";
 
+const { reviewer } = document.getElementById("review").dataset;
+
 /** Loads the page of a case, or the page that says that nothing is left. Throws an `Error` that says what happened. */
 export async function load(address, options = {}) {
   const response = await fetch(address, { ...options, headers: { Accept: "text/html", ...options.headers } }).catch(() => {
@@ -14,6 +16,7 @@ export async function load(address, options = {}) {
   const loaded = new DOMParser().parseFromString(await response.text(), "text/html");
   const section = loaded.getElementById("review");
   if (!section) throw new Error(why(response));
+  if (section.dataset.reviewer !== reviewer) throw new Error("You are logged in as somebody else. Reload the page.");
   // A copy: browsers do not load the pictures of a parsed document.
   const page = prepare({ section: document.importNode(section, true), title: loaded.title, address: response.url });
   await picture(page);

@@ -105,6 +105,18 @@ def test_browser_history_leads_through_the_cases(desk: Desk, open_tab: OpenTab, 
     tab.get_by_role("button", name="The model was right").wait_for()
 
 
+def test_case_left_by_back_comes_next(desk: Desk, open_tab: OpenTab, cases: list[int]) -> None:
+    tab = open_tab()
+    _start_reviewing(tab, desk, cases)
+    tab.keyboard.press("a")
+    wait_for_case(tab, cases[1])
+    eventually(lambda: desk.decisions(cases[0]), "the decision")
+    tab.go_back()
+    wait_for_case(tab, cases[0])
+    tab.keyboard.press("n")
+    wait_for_case(tab, cases[1])
+
+
 def test_leaving_releases_the_cases_claimed_in_advance(desk: Desk, open_tab: OpenTab, cases: list[int]) -> None:
     tab = open_tab()
     _start_reviewing(tab, desk, cases)

@@ -112,6 +112,25 @@ def test_undo_goes_back_case_by_case(desk: Desk, few: tuple[Keyboard, list[int]]
     eventually(lambda: {desk.state(case) for case in cases} == {"decided"}, "all decided")
 
 
+def test_decision_that_cannot_be_undone_does_not_block_the_undo_of_earlier_ones(
+    desk: Desk, few: tuple[Keyboard, list[int]], open_tab: OpenTab
+) -> None:
+    keyboard, cases = few
+    keyboard.press("a")
+    wait_for_case(keyboard.tab, cases[1])
+    keyboard.press("x")
+    wait_for_case(keyboard.tab, cases[2])
+    eventually(lambda: desk.state(cases[1]) == "decided", "the second decision")
+    lead = open_tab("lead", java_script_enabled=False)
+    lead.goto(f"{desk.url}/{cases[1]}/focus/")
+    lead.get_by_role("button", name="Reopen").click()
+    keyboard.press("u")
+    keyboard.tab.get_by_role("alert").get_by_text("This decision is already undone").wait_for()
+    wait_for_case(keyboard.tab, cases[2])
+    keyboard.press("u")
+    wait_for_case(keyboard.tab, cases[0])
+
+
 def test_skipped_case_comes_last(desk: Desk, few: tuple[Keyboard, list[int]]) -> None:
     keyboard, cases = few
     keyboard.press("s")

@@ -14,6 +14,13 @@ pytestmark = pytest.mark.browser
 
 AWAY = "ERR_INTERNET_DISCONNECTED|ERR_FAILED"
 FIVE = "axr1x"
+FILL_STORAGE = """() => {
+    const setItem = Storage.prototype.setItem;
+    Storage.prototype.setItem = function (...item) {
+        if (this === localStorage) throw new DOMException("full", "QuotaExceededError");
+        setItem.apply(this, item);
+    };
+}"""
 
 
 @pytest.fixture
@@ -65,6 +72,7 @@ def test_desk_goes_on_while_the_network_is_away_for_20_seconds(desk: Desk, tab: 
     wait_for_case(tab, cases[5])
     tab.clock.run_for(20_000)
     _unsaved(tab).wait_for()
+    assert "Nothing is lost." in _unsaved(tab).inner_text()
     assert desk.decisions() == []
     tab.context.set_offline(False)
     eventually(lambda: len(desk.decisions()) == 4, "all decisions, without a click")
@@ -176,6 +184,32 @@ def test_rejected_decision_does_not_block_those_behind_it(
     tab.get_by_text("Corrected to “teapot” by grace").wait_for()
 
 
+def test_rejected_note_can_be_copied_from_the_alert(desk: Desk, tab: Any, cases: list[int], open_tab: OpenTab) -> None:
+    note = "<b>Which</b> of the two?"
+    tab.context.set_offline(True)
+    tab.keyboard.press("f")
+    tab.keyboard.type(note)
+    tab.keyboard.press("Enter")
+    wait_for_case(tab, cases[1])
+    desk.let_claims_expire()
+    grace = open_tab("grace", java_script_enabled=False)
+    grace.goto(f"{desk.url}/{cases[0]}/focus/?predicted_label=nothing")
+    grace.get_by_role("button", name="Accept “teapot”").click()
+    tab.context.set_offline(False)
+    tab.get_by_role("alert").get_by_text(f"Case {cases[0]} wasn't saved.").wait_for()
+    assert tab.locator("#review-alerts blockquote").inner_text() == note
+
+
+def test_asks_to_keep_the_page_open_if_the_storage_is_full(desk: Desk, tab: Any, cases: list[int]) -> None:
+    tab.evaluate(FILL_STORAGE)
+    tab.context.set_offline(True)
+    _press(tab, cases, "a")
+    _unsaved(tab).wait_for()
+    assert "Keep this page open until then." in _unsaved(tab).inner_text()
+    tab.context.set_offline(False)
+    eventually(lambda: desk.decisions() == _wanted(desk, "a"), "the decision")
+
+
 def test_undo_waits_for_the_decision_before_it(desk: Desk, tab: Any, cases: list[int]) -> None:
     tab.context.set_offline(True)
     _press(tab, cases, "a")
@@ -210,8 +244,8 @@ def test_undo_whose_response_is_lost_before_a_reload_is_done_once(desk: Desk, ta
     assert [kind for kind, _label, _reviewer in desk.decisions()] == ["corrected", "unusable", "undo"]
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 429])
-def test_decision_is_sent_again_after_an_error_of_the_server(
+@pytest.mark.parametrize("status", [400, 413, 429, 500, 502, 503])
+def test_decision_is_sent_again_after_an_error_page(
     desk: Desk, tab: Any, cases: list[int], status: int, open_tab: OpenTab
 ) -> None:
     slow = open_tab("ada", expects=f"status of {status}")
