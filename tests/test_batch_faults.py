@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from devtools.load import SiteLoad, cut, queue_connection
-from devtools.running import RunningSite, eventually, folder_with_model
+from devtools.running import NO_CLIENT_LIMITS, RunningSite, eventually, folder_with_model
 from predictions.tests.pictures import corrupt
 from worker.inference.repository import Repository
 
@@ -23,7 +23,7 @@ TAKEN_OVER_SECONDS = 15
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, models: Repository) -> Iterator[RunningSite]:
     folder = folder_with_model(tmp_path_factory.mktemp("batches"), models.root)
-    with RunningSite(folder, WORKERS="2", REUSE_ANSWERS="0") as running:
+    with RunningSite(folder, WORKERS="2", REUSE_ANSWERS="0", **NO_CLIENT_LIMITS) as running:
         yield running
 
 

@@ -44,6 +44,7 @@ def test_finds_a_server_with_another_socket(tmp_path: Path, server: subprocess.P
 
 
 def test_socket_of_a_killed_server_is_no_server(tmp_path: Path, server: subprocess.Popen[bytes]) -> None:
+    eventually(embedded_valkey.socket_path(tmp_path).exists, "the socket")
     server.kill()
     server.wait(20)
     assert embedded_valkey.socket_path(tmp_path).exists()

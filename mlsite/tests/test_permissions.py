@@ -59,9 +59,11 @@ def test_mends_an_existing_installation_and_says_so(
     settings.DATA_DIR, database = tmp_path / "data", tmp_path / "elsewhere.sqlite3"
     monkeypatch.setitem(connection.settings_dict, "NAME", str(database))
     monkeypatch.setattr(type(connection), "vendor", "sqlite", raising=False)
-    settings.DATA_DIR.mkdir(mode=0o755)
+    settings.DATA_DIR.mkdir()
+    settings.DATA_DIR.chmod(0o755)  # whatever the umask is
     for path in (database, Path(f"{database}-wal")):
-        path.touch(mode=0o644)
+        path.touch()
+        path.chmod(0o644)
     reports: list[str] = []
     preparation.prepare_permissions(reports.append)
     assert _mode(settings.DATA_DIR) == 0o700

@@ -158,4 +158,5 @@ def case_on(tab: Any) -> int:
 def wait_for_case(tab: Any, case: int) -> None:
     """Waits until the tab shows the case and accepts keys. Needs JavaScript."""
     tab.locator(f'#review[data-case="{case}"]').wait_for()
+    tab.wait_for_load_state()  # a click that leads to the page does not wait for its scripts
     tab.evaluate(PAINTED)

@@ -23,9 +23,10 @@ def visitor(desk: Desk, open_tab: OpenTab) -> Any:
 
 def _say_no(tab: Any, typed: str) -> None:
     """Answers the question and sends the form by keyboard."""
-    tab.get_by_role("radio", name="Yes").focus()
-    tab.keyboard.press("ArrowRight")
+    tab.get_by_role("button", name="Yes").focus()
     tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    eventually(lambda: tab.evaluate("document.activeElement.name") == "expected", "the focus")
     tab.keyboard.type(typed)
     tab.get_by_role("option").first.wait_for()
     tab.keyboard.press("ArrowDown")

@@ -99,7 +99,7 @@ def test_warns_of_missing_pictures(path: Path, four: None) -> None:
         (["--until", "2026-02-30"], "'2026-02-30' is not a day: YYYY-MM-DD"),
         (["--since", "2026-02-01", "--until", "2026-01-01"], "The first day, 2026-02-01, is after the last one"),
         (["--label", "no such thing"], "There is no label “no such thing”."),
-        (["--verdict", "wrong"], "There is no verdict “wrong”. Verdicts: right, corrected, unusable."),
+        (["--verdict", "wrong"], "There is no verdict “wrong”. Verdicts: right, corrected, no-label, unusable."),
         (["--label", "cup", "--verdict", "unusable"], "Unusable pictures have no label"),
         (["--since", "2030-01-01"], "No decided case matches this selection."),
     ],
