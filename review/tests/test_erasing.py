@@ -125,16 +125,6 @@ def test_undo_passes_over_erased_pictures() -> None:
         undoing.undo_last(ada)
 
 
-def test_undo_passes_over_erased_pictures() -> None:
-    ada = reviewer_named()
-    first = _case(RIGHT)
-    for verdict in (RIGHT, DecisionRequest("flagged", note="?")):
-        erasing.images_erase([_case(verdict).image_id])
-    assert undoing.undo_last(ada)[0].case_id == first.pk
-    with pytest.raises(RequestRejected, match="There is nothing to undo"):
-        undoing.undo_last(ada)
-
-
 def test_desk_shows_the_case_of_an_erased_picture(lead: Client) -> None:
     decided, flagged = _case(RIGHT), _case(DecisionRequest("flagged", note="?"))
     for case in (decided, flagged):
