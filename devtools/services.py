@@ -44,6 +44,10 @@ class PostgresServer:
     pid: int
 
 
+# Each thread of a web server keeps a connection for a minute, and the sites of several test processes share a server.
+MAX_CONNECTIONS = "1000"
+
+
 @contextlib.contextmanager
 def postgresql(**settings: str) -> Iterator[PostgresServer]:
     """Runs a PostgreSQL server with these settings. Raises `ServerNotInstalled` if it is not installed."""
@@ -61,6 +65,7 @@ def postgresql(**settings: str) -> Iterator[PostgresServer]:
         initdb = [str(programs / "initdb"), *data, *options, "--no-sync"]
         subprocess.run(initdb, cwd=folder, user=user, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
         settings |= {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""}
+        settings.setdefault("max_connections", MAX_CONNECTIONS)
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         url = f"postgres://{DATABASE}:{password}@127.0.0.1:{port}"
         # SIGINT is PostgreSQL's "fast shutdown", which does not wait for connected clients.
