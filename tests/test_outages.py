@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from django.db import connection
 
 from devtools.load import cut
 from devtools.running import RunningSite, eventually
@@ -106,6 +107,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL is on another disk")
 def test_full_disk(data_dir: Path, small_disk: Path) -> None:
     folder = small_disk / "data"
     folder.mkdir()
