@@ -51,7 +51,8 @@ def is_sender(prediction: Prediction, visitor: str) -> bool:
 def may_delete(prediction: Prediction, visitor: str) -> bool:
     """Returns whether the prediction may be deleted by this visitor.
 
-    Nobody is known to have sent a picture by API without a cookie: whoever knows its prediction's id may delete it.
+    The sender of a picture that came by API without a cookie is unknown: anyone who knows the prediction's id may
+    delete it.
     """
     is_anonymous = not prediction.sender and prediction.source == Prediction.Source.API
     return is_anonymous or is_sender(prediction, visitor)
@@ -162,7 +163,7 @@ def _kept(image: Image, chosen: Q) -> Kept:
 def _successor(image: Image) -> Image:
     """Creates the row that takes the place of an erased image.
 
-    It has no hash: whoever has the picture could tell from it that it was here.
+    It has no hash: anyone who has the picture could tell from it that it was here.
     """
     successor = Image.objects.create(
         sha256=f"erased-{secrets.token_hex(28)}",

@@ -33,8 +33,20 @@ class ByteBudget:
             with self._lock:
                 self._waiting.append((number, granted))
             self.release(0)  # others may have released theirs before this one waited
-            await granted
+            try:
+                await granted
+            except asyncio.CancelledError:
+                self._give_up(number, granted)
+                raise
         return number
+
+    def _give_up(self, number: int, granted: asyncio.Future[None]) -> None:
+        """Ends a wait. Bytes that were granted at the same moment go to others."""
+        with self._lock:
+            is_waiting = (number, granted) in self._waiting
+            if is_waiting:
+                self._waiting.remove((number, granted))
+        self.release(0 if is_waiting else number)
 
     def release(self, number: int) -> None:
         with self._lock:
@@ -42,7 +54,12 @@ class ByteBudget:
             while self._waiting and self._waiting[0][0] <= self._free:
                 wanted, granted = self._waiting.popleft()
                 self._free -= wanted
-                granted.get_loop().call_soon_threadsafe(granted.set_result, None)
+                granted.get_loop().call_soon_threadsafe(_grant, granted)
+
+
+def _grant(granted: asyncio.Future[None]) -> None:
+    if not granted.done():  # it was cancelled, and has given its bytes back
+        granted.set_result(None)
 
 
 class Reservation:

@@ -115,8 +115,8 @@ class PredictionView(APIView):
     @extend_schema(
         operation_id="delete",
         summary="Delete a picture and what was said about it",
-        description="A picture that was sent by API without a visitor's cookie can be deleted by whoever knows the id "
-        "of its prediction. A queued or running prediction is cancelled. The file itself stays if somebody else has "
+        description="A picture that was sent by API without a visitor's cookie can be deleted by anyone who knows the "
+        "id of its prediction. A queued or running prediction is cancelled. The file itself stays if somebody else has "
         "sent the same picture, or if a reviewer's decision needs it.",
         responses={
             204: OpenApiResponse(description="Deleted, now or before."),

@@ -124,9 +124,9 @@ def test_a_copy_can_be_deleted(client: Client) -> None:
     client.get(f"/predictions/{prediction.id}/picture").close()
     storage, name = prediction.image.file.storage, display.FILES.name(prediction.image)
     assert storage.exists(name)
-    display.FILES.delete(prediction.image)
+    prediction.image.file.storage.delete(display.FILES.name(prediction.image))
     assert not storage.exists(name)
-    display.FILES.delete(prediction.image)
+    prediction.image.file.storage.delete(display.FILES.name(prediction.image))
 
 
 def test_a_picture_that_cannot_be_decoded_is_404(client: Client, tmp_path: Path) -> None:

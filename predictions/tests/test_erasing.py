@@ -111,7 +111,7 @@ def test_nobody_but_a_lead_can_erase_a_picture_of_an_unknown_visitor() -> None:
             _delete(stored_prediction(source=source))
 
 
-def test_whoever_knows_the_id_deletes_a_picture_sent_by_api() -> None:
+def test_knowing_the_id_is_enough_to_delete_a_picture_sent_by_api() -> None:
     assert _delete(stored_prediction(source=Prediction.Source.API), "") == Kept.NOTHING
 
 

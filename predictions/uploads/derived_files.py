@@ -58,7 +58,3 @@ class DerivedFiles:
                 storage.save(name, ContentFile(make(file.read())))
             if not storage.exists(str(image.file.name)):  # erased meanwhile; see `stored_files.delete`
                 storage.delete(name)
-
-    def delete(self, image: Image) -> None:
-        """Removes the file of an image, if there is one."""
-        image.file.storage.delete(self.name(image))

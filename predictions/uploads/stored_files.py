@@ -15,7 +15,7 @@ DERIVED = (thumbnails.FILES.name, display.FILES.name)
 def delete(image: Image) -> None:
     """Deletes all files of an image, those that exist. Raises `OSError`.
 
-    The bytes go first: whoever makes a file from them afterwards sees that they are gone, and deletes that file again.
+    The bytes go first: a thread that makes a file from them afterwards sees that they are gone, and deletes that file.
     """
     storage = image.file.storage
     for name in (str(image.file.name), *(stored_name(image) for stored_name in DERIVED)):

@@ -16,7 +16,7 @@ import redis
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.1
-# Short enough for a supervisor that waits for the worker to stop, and for whoever waits for the end of the outage.
+# Short enough for a supervisor that waits for the worker to stop, and for people who wait for the end of the outage.
 LONGEST_PAUSE_SECONDS = 5.0
 # How much longer a worker that was asked to stop tries to record the jobs that it has run.
 STOP_SECONDS = 5.0

@@ -59,3 +59,22 @@ def test_each_client_has_its_own_share() -> None:
     assert Reservation(shares.of("198.51.100.9")).try_add(6)
     first.release()
     assert second.try_add(6)
+
+
+def test_cancelled_wait_leaves_the_budget_to_others() -> None:
+    async def cancelled(*, after_release: bool) -> bool:
+        budget = ByteBudget(10)
+        assert budget.try_reserve(10)
+        waiting = asyncio.create_task(budget.reserve(9))
+        await asyncio.sleep(0)
+        if after_release:
+            budget.release(10)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        if not after_release:
+            budget.release(10)
+        await asyncio.sleep(0)
+        return budget.try_reserve(10)
+
+    assert asyncio.run(cancelled(after_release=False))
+    assert asyncio.run(cancelled(after_release=True)), "the bytes were granted at the same moment"
