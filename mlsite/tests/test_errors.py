@@ -45,6 +45,6 @@ def test_wrong_method_gets_a_page_that_leads_on(lead: Client, path: str) -> None
     response = lead.get(path)
     assert response.status_code == 405
     assert "POST" in response["Allow"]
-    assert "only takes what a form or a program sends" in response.text
+    assert "accepts only what a form or a program sends" in response.text
     assert 'href="/"' in response.text
     assert response["Content-Length"] == str(len(response.content))

@@ -100,7 +100,7 @@ def test_feedback_on_a_deleted_picture_is_refused(sender: Client, address: str) 
     _delete(sender, address)
     response = sender.post(f"{address}feedback/", {"verdict": "wrong", "csrfmiddlewaretoken": token})
     assert response["Location"] == address
-    assert "This picture was deleted." in sender.get(address).text
+    assert "This picture was deleted" in sender.get(address).text
 
 
 def test_pictures_are_replaced_by_a_placeholder(sender: Client, address: str, reviewer: Client) -> None:
