@@ -7,6 +7,7 @@ filters by the statements themselves: people may expect several labels of one pi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -95,13 +96,17 @@ def _is_expected(label: str) -> Q:
 
 
 def _count_expected(cases: CaseQuerySet, most: int) -> dict[str, int]:
-    """Counts the cases in which somebody expects a label. A case may count for several labels."""
-    # COALESCE keeps SQLite from reading the statements about each image.
-    statements = _EXPECTING.alias(of_image=Coalesce("image", "image")).filter(
-        of_image__in=cases.order_by().values("image")
-    )
-    counted = statements.values_list("expected_label").annotate(number=Count("image", distinct=True))
-    return dict(counted.order_by("-number", "expected_label")[:most])
+    """Counts the cases in which somebody expects a label. A case may count for several labels.
+
+    Most cases have one expected label, which an index of the cases counts. Statements are read only about the others:
+    with 100,000 cases and 270,000 labels in statements, reading them all takes 120 ms on SQLite.
+    """
+    cases = cases.order_by()
+    with_one = cases.exclude(has_other_expected_labels=True).exclude(expected_label="")
+    counts = Counter(dict(with_one.values_list("expected_label").annotate(number=Count("*"))))
+    statements = _EXPECTING.filter(image__in=cases.filter(has_other_expected_labels=True).values("image"))
+    counts.update(dict(statements.values_list("expected_label").annotate(number=Count("image", distinct=True))))
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:most])
 
 
 FILTERS = {

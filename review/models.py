@@ -83,6 +83,10 @@ class Case(models.Model):
     wrong_count = models.PositiveIntegerField(default=0, help_text="how many people say that an answer is wrong")
     is_disputed = models.BooleanField(default=False, help_text="somebody says that the answer is wrong")
     expected_label = models.CharField(max_length=200, blank=True, help_text="the label that most people expect")
+    # Empty means no, as for `claimed_in_advance`.
+    has_other_expected_labels = models.BooleanField(
+        null=True, blank=True, help_text="some people expect a label other than the expected one"
+    )
     last_statement_at = models.DateTimeField(null=True, blank=True)
 
     # from the decisions
@@ -147,8 +151,15 @@ class Case(models.Model):
             models.Index(fields=["state", "source", "model_version", "opened_at", "image"], name="case_by_source"),
             models.Index(fields=["state", "label"], name="case_by_label"),
             models.Index(fields=["state", "verdict"], name="case_by_verdict"),
-            # similar cases: those with the same expected label
-            models.Index(fields=["state", "expected_label"], name="case_expected_label"),
+            # similar cases: those with the same expected label; the counts by expected label
+            models.Index(
+                fields=["state", "expected_label", "has_other_expected_labels"], name="case_by_expected_label"
+            ),
+            models.Index(
+                fields=["state", "image"],
+                condition=Q(has_other_expected_labels=True),
+                name="case_other_expected_labels",
+            ),
             # current claims: few rows that almost every page asks for
             models.Index(fields=["claimed_until"], condition=Q(claimed_until__isnull=False), name="case_claimed"),
         ]

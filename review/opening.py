@@ -101,5 +101,6 @@ def case_recount(case: Case) -> None:
     case.wrong_count = wrong.people if wrong else 0
     case.is_disputed = case.wrong_count > 0
     case.expected_label = said.labels[0].what if said.labels else ""
+    case.has_other_expected_labels = len(said.labels) > 1
     case.last_statement_at = said.total.latest if said.total else None
     case.save()

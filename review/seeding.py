@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 CHUNK = 1000  # rows written at a time
 BATCH = 16  # pictures classified at a time
+OTHERS_EXPECT = 0.1  # the part of the generated cases with several complaints of which one expects another label
 DAYS = 90  # the period of the generated cases
 MODEL_VERSIONS = ("efficientnet-lite0@1", "efficientnet-lite2@1", "resnet50@1")
 COMMENTS = ("", "", "", "It is not that at all.", "Look at the left corner.", "Close, but no.", "I took this myself.")
@@ -182,6 +183,7 @@ def _case(rng: random.Random, prediction: Prediction, expected: str, at: datetim
         wrong_count=wrong,
         is_disputed=wrong > 0,
         expected_label=expected if wrong else "",
+        has_other_expected_labels=wrong > 2 and rng.random() < OTHERS_EXPECT,
         last_statement_at=at if statements else None,
     )
 
@@ -199,14 +201,18 @@ def _shares(rng: random.Random, parts: int, whole: int) -> list[int]:
 
 
 def _statements(rng: random.Random, cases: Sequence[Case], counts: Sequence[int]) -> Iterator[Feedback]:
+    labels = sorted({case.predicted_label for case in cases})
     for case, count in zip(cases, counts, strict=True):
+        expected = [case.expected_label] * case.wrong_count
+        if case.has_other_expected_labels:
+            expected[-1] = rng.choice([label for label in labels if label != case.expected_label])
         for number in range(count):
             is_wrong = number < case.wrong_count
             yield Feedback(
                 prediction=case.prediction,
                 image=case.image,
                 verdict=Feedback.Verdict.WRONG if is_wrong else rng.choice(["right", "unsure"]),
-                expected_label=case.expected_label if is_wrong else "",
+                expected_label=expected[number] if is_wrong else "",
                 comment=rng.choice(COMMENTS),
                 author=f"seed {number}",
                 created_at=case.opened_at + timedelta(minutes=number),

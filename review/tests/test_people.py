@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -275,6 +277,19 @@ def test_filter_finds_every_label(reviewer: Client, three_labels: Case, label: s
         re.findall(r'href="\?expected_label=(\w+)">[^<]*</a> <span class="count">(\d+)<', page(reviewer, LIST))
     )
     assert counts == {"cup": "1", "coffee_mug": "1", "Eskimo_dog": "1", "abacus": "1"}
+
+
+def test_counts_add_cases_with_one_expected_label_to_those_with_several(reviewer: Client, three_labels: Case) -> None:
+    open_case(expected="coffee_mug")
+    assert '"?expected_label=coffee_mug">coffee mug</a> <span class="count">2<' in page(reviewer, LIST)
+
+
+def test_migration_marks_the_cases_with_several_expected_labels(three_labels: Case) -> None:
+    open_case(expected="cup")
+    Case.objects.update(has_other_expected_labels=None)
+    migration: Any = import_module("review.migrations.0007_other_expected_labels")
+    migration.mark_cases(apps, None)
+    assert list(Case.objects.filter(has_other_expected_labels=True)) == [three_labels]
 
 
 def test_filter_ignores_replaced_statements(reviewer: Client) -> None:
