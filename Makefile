@@ -30,7 +30,8 @@ test-fast: .venv/dev  ## run the tests that need no browser and start no process
 	@exec $(VENV)/python -m pytest $(PARALLEL) -m "not browser and not processes" $(ARGS)
 
 test-services: .venv/dev  ## run all tests on PostgreSQL and Redis (their programs have to be installed)
-	@exec $(VENV)/python -m devtools.services $(PARALLEL) $(ARGS)
+	@# RQ's own tests always run on a server of their own: `make test` has them.
+	@exec $(VENV)/python -m devtools.services $(PARALLEL) --ignore worker/rq_batch/tests/test_rq_suite.py $(ARGS)
 
 test-compose: .venv/dev  ## build the containers, run them, kill and scale them under load (needs Docker)
 	@exec $(VENV)/python -m pytest -p no:randomly tests/compose $(ARGS)

@@ -37,12 +37,14 @@ def _log_out(tab: Any, desk: Desk) -> None:
     other.goto(f"{desk.site.url}/admin/")
     other.get_by_role("button", name="Log out").click()
     other.close()
+    tab.bring_to_front()
 
 
 def _log_in(tab: Any, desk: Desk, name: str = "ada") -> None:
     other = tab.context.new_page()
     log_in(other, desk, name)
     other.close()
+    tab.bring_to_front()
 
 
 @pytest.mark.parametrize("key", ["a", "s", "u"])

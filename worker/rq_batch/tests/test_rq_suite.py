@@ -67,7 +67,8 @@ def suite(sources: Path, tmp_path: Path) -> Iterator[Callable[..., str]]:
     package.write_text(f"import {rq_suite.__name__}\n{package.read_text()}")
     plugins = [f"-p{name}" for name in (rq_suite.__name__, "no:randomly", "no:django", "no:cacheprovider", "no:xdist")]
     options = ["-c", os.devnull, "--rootdir", ".", "-q", "-rfE", "--tb=short", "-Wignore"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {
+    # RQ's command line takes its server from REDIS_URL, and pytest has variables for its own subprocesses.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "REDIS_"))} | {
         rq_suite.PORT: str(port),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         # RQ's tests come first: this project may have a package `tests` too.
@@ -103,6 +104,7 @@ def _failed(report: str) -> set[str]:
     return set(found)
 
 
+@pytest.mark.timeout(2400)
 def test_only_the_expected_tests_of_rq_fail(suite: Callable[..., str]) -> None:
     """RQ's tests rely on fixed pauses, and some of them fail on a busy machine: those get more attempts."""
     report = suite("")
