@@ -72,7 +72,7 @@ class AdmissionMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if _rule(request) is None:
             return self.get_response(request)
-        with client_share.uploads.acquire(client_network(request)):
+        with client_share.in_progress.acquire(client_network(request)):
             return _rejection(request, is_early=True) or self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
