@@ -77,6 +77,8 @@ def remove_erased() -> None:
             return
         with _lock():
             erased = list(Feedback.objects.still_mirrored().only("pk", "created_at", "prediction_id"))
+            if not erased:  # another process has removed them meanwhile
+                return
             path: Path = settings.FEEDBACK_FILE.resolve()
             for file in (path, *_previous(path)):
                 _remove_lines(file, {statement.mirror_start.encode() for statement in erased})
