@@ -17,7 +17,8 @@ from filecmp import cmp
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import Error as DatabaseError
+from django.db import transaction
 from django.utils import timezone
 
 from feedback.models import Feedback

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 
 from predictions.admission import backpressure
 from predictions.admission.client_slots import ClientSlots
