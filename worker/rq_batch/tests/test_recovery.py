@@ -164,6 +164,7 @@ def test_suspended_worker_records_nothing_for_jobs_taken_over(
     worker.work(burst=True)
     worker.refresh()
     assert len(calls) == 2
+    assert worker.executions == {}, "it runs nothing any more"
     assert [result.return_value for result in job.results()] == ["second try"]
     assert (job.get_status(), worker.successful_job_count, worker.failed_job_count) == (JobStatus.FINISHED, 1, 0)
 
