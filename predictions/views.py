@@ -166,7 +166,7 @@ def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse | HttpRes
     if image is None:
         return _deleted_picture()
     try:
-        shown = display.display_picture(image)
+        shown = display.display_picture(image, client=client_network(request))
     except FileNotFoundError as error:
         raise Http404("The picture is no longer stored.") from error
     except display.NoPicture as error:
