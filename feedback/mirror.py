@@ -17,7 +17,8 @@ from filecmp import cmp
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import Error as DatabaseError
+from django.db import transaction
 from django.utils import timezone
 
 from feedback.models import Feedback
@@ -77,6 +78,8 @@ def remove_erased() -> None:
             return
         with _lock():
             erased = list(Feedback.objects.still_mirrored().only("pk", "created_at", "prediction_id"))
+            if not erased:  # another process has removed them meanwhile
+                return
             path: Path = settings.FEEDBACK_FILE.resolve()
             for file in (path, *_previous(path)):
                 _remove_lines(file, {statement.mirror_start.encode() for statement in erased})

@@ -6,6 +6,7 @@ Leads erase a picture as a whole. A prediction that is erased keeps its id, answ
 An image is erased in two transactions. The first moves all rows to a new row without file and hash, and marks the old
 one. The second removes the files and the old row. Until then the old row reserves the hash: if the same picture is sent
 again, it gets the old row back, and the files stay. The second one is repeated if a process was killed in between.
+Workers then remove what people have said from files that other packages write, such as the mirror.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def prediction_delete(prediction_id: UUID, *, visitor: str = "") -> Kept:
     try:
         return _erase(prediction.image_id, chosen, author=prediction.sender)
     finally:
-        transaction.on_commit(erasures_finish, robust=True)
+        transaction.on_commit(files_remove, robust=True)
 
 
 def images_erase(image_ids: Iterable[int]) -> None:
@@ -94,8 +95,7 @@ def images_erase(image_ids: Iterable[int]) -> None:
         for image_id in image_ids:
             _erase(image_id, Q())
     finally:
-        # Once for all of them: the mirror may be long.
-        transaction.on_commit(erasures_finish, robust=True)
+        transaction.on_commit(files_remove, robust=True)
 
 
 def _erase(image_id: int, chosen: Q, author: str = "") -> Kept:
@@ -180,6 +180,16 @@ def _successor(image: Image) -> Image:
 def erasures_finish() -> int:
     """Removes the files of erased images, and has other packages finish their part. Returns the number of images.
 
+    Workers call it every few seconds. No request does, because the other packages may have long files to write again.
+    """
+    finished = files_remove()
+    erasures_finishing.send(None)
+    return finished
+
+
+def files_remove() -> int:
+    """Removes the files of erased images. Returns the number of images.
+
     Files that cannot be removed are logged, and the next call tries again.
     """
     finished = 0
@@ -188,7 +198,6 @@ def erasures_finish() -> int:
             finished += _remove_files(image_id)
         except OSError:
             logger.exception("The files of erased image %d cannot be removed yet.", image_id)
-    erasures_finishing.send(None)
     return finished
 
 

@@ -280,16 +280,6 @@ def _read(folder: Path, name: str) -> LabelIndex:
     return LabelIndex(version.labels, version.synonyms)
 
 
-def search(text: str, *, first: Sequence[str] = (), exclude: Collection[str] = (), limit: int = LIMIT) -> list[Entry]:
-    """Searches the labels of the active model version; see `LabelIndex.search`."""
-    return index().search(text, first=first, exclude=exclude, limit=limit)
-
-
-def resolve(text: str) -> str | None:
-    """Returns the label of the active model version that a text names; see `LabelIndex.resolve`."""
-    return index().resolve(text)
-
-
 def match(text: str, prediction: Prediction) -> str | None:
     """Returns the label that a text names among those of the version that answered; otherwise `None`.
 

@@ -33,8 +33,8 @@ picture_needed = Signal()
 # Sent with `image` and with `erasure`, an `Erasure`, before the predictions are erased.
 erasing = Signal()
 
-# Sent after each erasure, and regularly: an earlier process may have been killed before it had finished. A receiver
-# removes from its files what is erased in the database. It does nothing if that is done, and logs errors.
+# Sent by workers every few seconds. A receiver removes from its files what is erased in the database, does nothing if
+# that is done, and logs errors.
 erasures_finishing = Signal()
 
 

@@ -58,17 +58,17 @@ def prediction_request(
             return _wait(prediction, waiter, wait_seconds)
 
 
-def prediction_wait(prediction_id: UUID, seconds: float) -> Prediction:
+def prediction_wait(prediction_id: UUID, seconds: float, *, client: str = "") -> Prediction:
     """Returns the prediction, with its image, as soon as it has settled, or after `seconds` if it still waits.
 
-    Returns at once if too many requests wait already. Raises `Prediction.DoesNotExist`.
+    Returns at once if too many requests, or too many of this `client`, wait already. Raises `Prediction.DoesNotExist`.
     """
     # The listener is set up before the row is read. A prediction that settles in between is announced to it.
     with announcements.listener.expect(prediction_id) as waiter:
         prediction = Prediction.objects.select_related("image").get(pk=prediction_id)
         if not prediction.is_waiting:
             return prediction
-        with backpressure.wait_slots.acquire() as acquired:
+        with client_share.hold_wait_slot(client) as acquired:
             return _wait(prediction, waiter, seconds) if acquired else prediction
 
 

@@ -114,7 +114,8 @@ def result(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     backpressure.load.refresh()
     try:
         # While the queue cannot be reached, no answer comes.
-        prediction = submission.prediction_wait(prediction_id, PAGE_WAIT_SECONDS if backpressure.load.is_known else 0)
+        seconds = PAGE_WAIT_SECONDS if backpressure.load.is_known else 0
+        prediction = submission.prediction_wait(prediction_id, seconds, client=client_network(request))
     except Prediction.DoesNotExist as error:
         raise Http404("There is no such prediction.") from error
     if prediction.is_erased:
@@ -165,7 +166,7 @@ def picture(request: HttpRequest, prediction_id: UUID) -> FileResponse | HttpRes
     if image is None:
         return _deleted_picture()
     try:
-        shown = display.display_picture(image)
+        shown = display.display_picture(image, client=client_network(request))
     except FileNotFoundError as error:
         raise Http404("The picture is no longer stored.") from error
     except display.NoPicture as error:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from rq import Queue
 
 from feedback import mirror
 from feedback.models import Feedback
@@ -16,6 +19,7 @@ from feedback.tests.mirror_lines import give_reports, mirror_lines
 from predictions import erasing
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
+from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import stored_image, stored_prediction
 from predictions.tests.pictures import picture
 
@@ -40,6 +44,7 @@ def test_erases_words_authors_and_lines_of_everybody() -> None:
         _say(prediction, author)
     _say(other, ADA)
     erasing.prediction_delete(prediction.pk, visitor=ADA)
+    erasing.erasures_finish()
     for feedback in Feedback.objects.filter(prediction=prediction):
         assert (feedback.comment, feedback.expected_words) == ("", "")
         assert (feedback.verdict, feedback.expected_label) == ("wrong", "cup")
@@ -66,6 +71,7 @@ def test_erases_only_the_senders_words_if_somebody_else_has_sent_it_too() -> Non
     _say(theirs, ADA)
     _say(theirs, BEN)
     erasing.prediction_delete(mine.pk, visitor=ADA)
+    erasing.erasures_finish()
     kept = Feedback.objects.filter(erased_at__isnull=True)
     assert [(feedback.author, feedback.comment) for feedback in kept] == [(BEN, "I am Anna.")]
     assert _mirrored() == [str(theirs.pk)]
@@ -77,6 +83,7 @@ def test_erases_the_words_about_a_prediction_of_an_unknown_api_client() -> None:
     _say(mine, ADA)
     _say(theirs, ADA)
     erasing.prediction_delete(mine.pk)
+    erasing.erasures_finish()
     assert Feedback.objects.get(erased_at__isnull=True).prediction == theirs
     assert _mirrored() == [str(theirs.pk)]
 
@@ -89,6 +96,7 @@ def test_removal_keeps_all_other_lines_byte_by_byte(mirror_file: Path) -> None:
     _say(prediction, ADA)
     give_reports("a report")
     erasing.images_erase([prediction.image_id])
+    erasing.erasures_finish()
     assert mirror_file.read_bytes() == before + b"a report\n"
     assert mirror_file.stat().st_mode & 0o777 == 0o640
 
@@ -102,6 +110,7 @@ def test_removes_lines_from_the_previous_files_too(mirror_file: Path) -> None:
     other = mirror_file.with_name("feedback.backup")
     other.write_bytes(mirror_file.read_bytes())
     erasing.images_erase([prediction.image_id])
+    erasing.erasures_finish()
     assert mirror_lines() == []
     assert mirror_lines(previous) == ["never a row"]
     assert "Anna" in other.read_text(), "files of unknown origin are left alone"
@@ -112,6 +121,7 @@ def test_rebuild_does_not_bring_them_back() -> None:
     _say(prediction, ADA)
     give_reports("kept")
     erasing.images_erase([prediction.image_id])
+    erasing.erasures_finish()
     assert mirror.rebuild() == (1, None)
     assert mirror_lines() == ["kept"]
 
@@ -128,9 +138,38 @@ def test_line_is_removed_later_if_the_mirror_cannot_be_written(
     with monkeypatch.context() as patch:
         patch.setattr(mirror, "_remove_lines", full)
         erasing.prediction_delete(prediction.pk, visitor=ADA)
+        erasing.erasures_finish()
     assert len(mirror_lines()) == 1 and Feedback.objects.still_mirrored().count() == 1
     call_command("erase_picture")
     assert mirror_lines() == [] and not Feedback.objects.still_mirrored().exists()
+
+
+def test_a_request_does_not_write_the_mirror_again_and_a_worker_does(mirror_file: Path, queue: Queue) -> None:
+    prediction = stored_prediction(sender=ADA)
+    _say(prediction, ADA)
+    before = mirror_file.stat().st_ino
+    erasing.prediction_delete(prediction.pk, visitor=ADA)
+    assert mirror_file.stat().st_ino == before, "it may have gigabytes"
+    PredictionWorker([queue], connection=queue.connection).recover()
+    assert mirror_lines() == []
+
+
+def test_another_process_removes_the_lines_at_the_same_time(mirror_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prediction = stored_prediction(sender=ADA)
+    _say(prediction, ADA)
+    erasing.prediction_delete(prediction.pk, visitor=ADA)
+    lock = mirror._lock
+
+    @contextmanager
+    def late_lock() -> Iterator[None]:
+        monkeypatch.setattr(mirror, "_lock", lock)
+        mirror.remove_erased()  # of the other process
+        with lock():
+            yield
+
+    monkeypatch.setattr(mirror, "_lock", late_lock)
+    mirror.remove_erased()
+    assert mirror_lines() == []
 
 
 def test_line_that_was_not_written_yet_is_never_written(monkeypatch: pytest.MonkeyPatch, mirror_file: Path) -> None:

@@ -175,6 +175,6 @@ def _labels(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _resolved(text: str) -> str:
-    if found := known_labels.resolve(text):
+    if found := known_labels.index().resolve(text):
         return found
     raise RequestRejected("unknown-label", f"There is no label “{text[:100]}”.")

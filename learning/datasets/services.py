@@ -14,7 +14,8 @@ from uuid import UUID
 import redis
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 from rq.job import JobStatus
 from rq.timeouts import JobTimeoutException

@@ -15,12 +15,14 @@ from django_rq.models import Dashboard
 from rq.exceptions import NoSuchJobError
 
 from mlsite.admin.accounts import is_superuser
+from mlsite.admin.addresses import was_raised_by
 from predictions import queues
 
 admin.site.unregister(Dashboard)
 
 # What django-rq's views raise for a queue, a job, a worker or a scheduler that does not exist.
 NOT_FOUND = (IndexError, NoSuchJobError, ValueError, AssertionError, ImproperlyConfigured)
+RAISED_BY = ("django_rq.", "rq.")
 
 
 @admin.register(Dashboard)
@@ -57,6 +59,8 @@ def _for_superusers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
         try:
             return view(request, *args, **options)
         except NOT_FOUND as error:
+            if not was_raised_by(error, RAISED_BY):
+                raise
             raise Http404 from error
 
     return guarded

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
+from django.contrib.staticfiles import storage as staticfiles
 from django.test import Client
 from django_rq.models import Dashboard
 from rq import Queue
@@ -95,6 +96,25 @@ def test_queue_pages(client: Client, queue: Queue, value: str) -> None:
         response = client.get(dashboard + path.format(_quoted(value)))
         assert response.status_code in {200, 301, 302, 404}, path
         assert client.get(f"{dashboard}queues/0/?page={_quoted(value)}&desc={_quoted(value)}").status_code == 200
+
+
+@pytest.mark.parametrize("error", [ValueError("Missing staticfiles manifest entry"), OverflowError("defect")], ids=repr)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "/admin/predictions/image/"),
+        ("post", "/admin/auth/user/add/"),
+        ("get", "/admin/django_rq/dashboard/queues/0/"),
+    ],
+)
+def test_a_defect_is_a_server_error(
+    client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch, error: Exception, method: str, path: str
+) -> None:
+    def fails(_name: str) -> str:
+        raise error
+
+    monkeypatch.setattr(staticfiles.staticfiles_storage, "url", fails)
+    assert getattr(client, method)(path).status_code == 500
 
 
 def test_view_on_site_still_works(client: Client) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 
 from predictions.admission import backpressure
 from predictions.admission.client_slots import ClientSlots
@@ -104,7 +104,7 @@ class WaitingPredictions:
 
 
 waiting = WaitingPredictions()
-uploads = ClientSlots()  # requests in progress that submit a prediction
+in_progress = ClientSlots()  # requests that submit a prediction or wait for one
 
 
 def require_share(client: str, *, holds_thread: bool = False) -> None:
@@ -115,7 +115,7 @@ def require_share(client: str, *, holds_thread: bool = False) -> None:
     """
     if not client or not settings.QUEUE_MAX_WAITING_PER_CLIENT:
         return
-    if holds_thread and uploads.number(client) > CLIENT_SHARE * backpressure.wait_slots.limit:
+    if holds_thread and in_progress.number(client) > _wait_slots():
         message = "Too many requests from your address are waiting. Please try again in 1 s."
         raise RequestRejected(TOO_MANY_WAITING, message, status=429, retry_after=1)
     limit = _limit()
@@ -129,6 +129,23 @@ def require_share(client: str, *, holds_thread: bool = False) -> None:
     retry_after = max(1, math.ceil(limit / 10 / rate)) if rate else RETRY_SECONDS_IF_RATE_UNKNOWN
     message = f"{limit} predictions from your address are waiting. Please try again in {retry_after} s."
     raise RequestRejected(TOO_MANY_WAITING, message, status=429, retry_after=retry_after)
+
+
+@contextmanager
+def hold_wait_slot(client: str) -> Iterator[bool]:
+    """Yields whether the client may wait for one more prediction that was submitted before: whether a slot is free."""
+    most = _wait_slots() if client and settings.QUEUE_MAX_WAITING_PER_CLIENT else math.inf
+    with in_progress.acquire(client, per_client=most) as has_share:
+        if not has_share:
+            yield False
+            return
+        with backpressure.wait_slots.acquire() as acquired:
+            yield acquired
+
+
+def _wait_slots() -> int:
+    """Returns how many wait slots one client may use."""
+    return max(1, int(CLIENT_SHARE * backpressure.wait_slots.limit))
 
 
 def _limit() -> int:

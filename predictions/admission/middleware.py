@@ -72,7 +72,7 @@ class AdmissionMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if _rule(request) is None:
             return self.get_response(request)
-        with client_share.uploads.acquire(client_network(request)):
+        with client_share.in_progress.acquire(client_network(request)):
             return _rejection(request, is_early=True) or self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
@@ -82,27 +82,39 @@ class AdmissionMiddleware:
 def decide(request: HttpRequest) -> RequestRejected | None:
     """Returns why the request is rejected, or `None`. The middleware then applies this decision.
 
-    The web server asks before it receives a large body (`mlsite/web/`).
+    The web server asks before it receives a large body (`mlsite/web/`). After that, the middleware asks once more
+    whether the client has its share.
     """
     rule, rejection = _rule(request), None
     if rule:
-        wait_limit = rule.wait_limit(request)
-        holds_thread = rule.holds_thread and wait_limit is not None
         try:
             rate_limits.predictions.require(request)
-            client_share.require_share(client_network(request), holds_thread=holds_thread)
-            backpressure.require_capacity(wait_limit=wait_limit, holds_thread=rule.holds_thread)
+            _require_share(request, rule)
+            backpressure.require_capacity(wait_limit=rule.wait_limit(request), holds_thread=rule.holds_thread)
         except RequestRejected as error:
             rejection = error.with_traceback(None)  # it would hold this frame, and with it the request
     request.META[DECISION] = rejection
     return rejection
 
 
+def _require_share(request: HttpRequest, rule: AdmissionRule) -> None:
+    """Raises `RequestRejected` `too-many-waiting`."""
+    holds_thread = rule.holds_thread and rule.wait_limit(request) is not None
+    client_share.require_share(client_network(request), holds_thread=holds_thread)
+
+
 def _rejection(request: HttpRequest, *, is_early: bool) -> HttpResponse | None:
     rule = _rule(request)
     if rule is None or rule.is_early != is_early:
         return None
-    rejection = request.META[DECISION] if DECISION in request.META else decide(request)
+    if DECISION not in request.META:
+        rejection = decide(request)
+    elif (rejection := request.META[DECISION]) is None:
+        # Decided before the body arrived. The client may have begun any number of uploads before the first one ended.
+        try:
+            _require_share(request, rule)
+        except RequestRejected as error:
+            rejection = error.with_traceback(None)
     return rule.render(request, rejection) if rejection else None
 
 

@@ -15,6 +15,7 @@ from rq.utils import now, utcformat
 
 from predictions import announcements, submission
 from predictions.admission import backpressure, client_share
+from predictions.admission import middleware as admission
 from predictions.exceptions import RequestRejected
 from predictions.group_commit import GroupCommit
 from predictions.models import Prediction
@@ -192,13 +193,56 @@ def test_one_client_may_use_half_of_the_wait_slots(settings: Settings, path: str
         return Client(REMOTE_ADDR=address).post(path, {"file": upload(b"no picture")}).status_code
 
     assert send(GREEDY) in {400, 415}
-    with client_share.uploads.acquire(GREEDY):
+    with client_share.in_progress.acquire(GREEDY):
         rejected = Client(REMOTE_ADDR=GREEDY).post(path, {"file": upload()}, **{"wsgi.input": Unreadable()})  # type: ignore[arg-type]
         assert (rejected.status_code, rejected["Retry-After"]) == (429, "1")
         assert send(HONEST) in {400, 415}
         assert _send(GREEDY).status_code == 202, "it does not wait"
     assert send(GREEDY) in {400, 415}
-    assert client_share.uploads.number(GREEDY) == 0
+    assert client_share.in_progress.number(GREEDY) == 0
+
+
+@pytest.mark.parametrize("path", ["/api/predict", "/predict", "/"])
+def test_uploads_that_begin_together_are_counted_when_they_have_arrived(path: str) -> None:
+    """The web server decides about a large body before it receives it, when the client has nothing waiting yet."""
+    _fill(GREEDY)
+    admitted: dict[str, Any] = {admission.DECISION: None, "wsgi.input": Unreadable()}
+    assert Client(REMOTE_ADDR=GREEDY).post(path, {"file": upload()}, **admitted).status_code == 429
+    honest: dict[str, Any] = {admission.DECISION: None}
+    assert Client(REMOTE_ADDR=HONEST).post(path, {"file": upload(b"no picture")}, **honest).status_code in {400, 415}
+
+
+def test_the_only_wait_slot_is_for_everybody(settings: Settings) -> None:
+    settings.WEB_THREADS = backpressure.FREE_THREADS + 1
+    assert Client().post("/api/predict", {"file": upload(b"no picture")}).status_code == 415
+
+
+def test_result_pages_of_one_client_wait_in_half_of_the_wait_slots(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.WEB_THREADS = backpressure.FREE_THREADS + 2  # two slots
+    waited: list[Prediction] = []
+
+    def wait(prediction: Prediction, *_: object) -> Prediction:
+        waited.append(prediction)
+        return prediction
+
+    monkeypatch.setattr(submission, "_wait", wait)
+    prediction = Prediction.objects.get(pk=_send(HONEST).json()["id"])
+    with client_share.hold_wait_slot(GREEDY):
+        assert Client(REMOTE_ADDR=GREEDY).get(prediction.get_absolute_url()).status_code == 200
+        assert waited == []
+        Client(REMOTE_ADDR=HONEST).get(prediction.get_absolute_url())
+        assert waited == [prediction]
+    assert client_share.in_progress.number(GREEDY) == backpressure.wait_slots.in_use == 0
+
+
+def test_uploads_that_begin_together_use_half_of_the_wait_slots(settings: Settings) -> None:
+    settings.WEB_THREADS = backpressure.FREE_THREADS + 2  # two slots
+    admitted: dict[str, Any] = {admission.DECISION: None, "wsgi.input": Unreadable()}
+    with client_share.in_progress.acquire(GREEDY):
+        rejected = Client(REMOTE_ADDR=GREEDY).post("/api/predict", {"file": upload()}, **admitted)
+    assert (rejected.status_code, rejected["Retry-After"]) == (429, "1")
 
 
 def test_nothing_stays_in_memory_when_all_is_answered() -> None:

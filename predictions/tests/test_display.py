@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from io import BytesIO
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import numpy as np
 import PIL.Image
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.tests import pictures
 from predictions.tests.fakes import stored_image, stored_prediction, upload
 from predictions.uploads import display
-from predictions.uploads.derived_files import DerivedFiles
+from predictions.uploads.derived_files import WAITING_SHARE, DerivedFiles
 from predictions.uploads.validation import store, validate
 from worker.inference.rendering import render
 from worker.inference.tests.profiles import LINEAR, SWAPPED
@@ -157,9 +157,22 @@ def test_does_not_decode_again_what_a_worker_could_not_decode(client: Client, mo
     assert client.get(f"/predictions/{prediction.id}/picture").status_code == 404
 
 
-def test_rejects_requests_beyond_those_that_may_wait_for_their_file() -> None:
-    image = stored_image()
-    files = DerivedFiles("tests", "bin", _waiting=threading.Semaphore(0))
-    with pytest.raises(RequestRejected, match="Too many pictures") as raised:
+def test_rejects_requests_beyond_those_that_may_wait_for_their_file(settings: Settings) -> None:
+    settings.WEB_THREADS = WAITING_SHARE
+    image, files = stored_image(), DerivedFiles("tests", "bin")
+    with files._waiting.acquire(""), pytest.raises(RequestRejected, match="Too many pictures") as raised:
         files.open(image, bytes.upper)
     assert (raised.value.status, raised.value.code) == (503, "busy")
+    files.open(image, bytes.upper).close()
+
+
+def test_one_client_has_half_of_them(settings: Settings) -> None:
+    settings.WEB_THREADS = 2 * WAITING_SHARE
+    prediction = _prediction(COPIED["turned jpeg"])
+    path = f"/predictions/{prediction.id}/picture"
+    with display.FILES._waiting.acquire("192.0.2.1"):
+        assert Client(REMOTE_ADDR="192.0.2.1").get(path).status_code == 503
+        served = Client(REMOTE_ADDR="192.0.2.2").get(path)
+        served.close()
+    assert served.status_code == 200
+    assert not display.FILES._waiting._in_use

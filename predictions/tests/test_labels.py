@@ -169,8 +169,8 @@ def installed(models: Repository, settings: Settings, tmp_path: Path) -> ModelVe
 
 
 def test_uses_the_labels_of_the_active_version(installed: ModelVersion) -> None:
-    assert [entry.label for entry in labels.search("husky")] == ["Eskimo_dog", "Siberian_husky"]
-    assert labels.resolve("eskimo dog") == "Eskimo_dog"
+    assert [entry.label for entry in labels.index().search("husky")] == ["Eskimo_dog", "Siberian_husky"]
+    assert labels.index().resolve("eskimo dog") == "Eskimo_dog"
 
 
 def test_reads_the_labels_once(installed: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,16 +199,16 @@ def test_concurrent_threads_share_one_index(installed: ModelVersion) -> None:
 
 def test_has_no_labels_without_an_installed_model(settings: Settings, tmp_path: Path) -> None:
     settings.MODELS_DIR = tmp_path / "nothing"
-    assert (labels.search(""), labels.search("cup"), labels.resolve("cup")) == ([], [], None)
+    assert (labels.index().search(""), labels.index().search("cup"), labels.index().resolve("cup")) == ([], [], None)
 
 
 def test_has_no_labels_while_the_file_is_damaged(installed: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
     file = installed.file("labels")
     whole = file.read_text(encoding="utf-8")
     file.write_text(whole.replace("husky", "hunks"), encoding="utf-8")
-    assert labels.search("cup") == [] and "cannot be read" in caplog.text
+    assert labels.index().search("cup") == [] and "cannot be read" in caplog.text
     file.write_text(whole, encoding="utf-8")
-    assert labels.resolve("husky") == "Eskimo_dog", "a restored file is read"
+    assert labels.index().resolve("husky") == "Eskimo_dog", "a restored file is read"
 
 
 def test_compares_a_text_with_all_labels_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_has_no_labels_while_those_of_the_earlier_version_are_damaged(
 ) -> None:
     (two_versions.root / "other-net" / "1" / "labels.tsv").write_text("n00000000\tcat\n")
     assert len(labels.index("other-net@1")) == 0 and "other-net@1 cannot be read" in caplog.text
-    assert labels.resolve("husky") == "Eskimo_dog"
+    assert labels.index().resolve("husky") == "Eskimo_dog"
 
 
 @pytest.mark.parametrize(
@@ -253,4 +253,4 @@ def test_matches_labels_of_the_version_and_of_the_answer(
 
 @pytest.mark.parametrize("text", ["cup\u200b", "\u2067cup\u2069", "c\u00adup", "\ufeffCUP"])
 def test_invisible_characters_make_no_difference(installed: ModelVersion, text: str) -> None:
-    assert labels.resolve(text) == "cup"
+    assert labels.index().resolve(text) == "cup"

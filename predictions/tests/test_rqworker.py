@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from pytest_django import Settings
 from rq import Queue
@@ -109,11 +109,16 @@ def test_recovers_lost_predictions(queue: Queue, fake_classifier: FakeClassifier
     assert states == {lost.id: "done", young.id: "queued"}
 
 
+@pytest.mark.parametrize("error", [DatabaseError("gone"), InterfaceError("connection already closed")], ids=repr)
 def test_survives_maintenance_without_a_database(
-    queue: Queue, fake_classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    queue: Queue,
+    fake_classifier: FakeClassifier,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
 ) -> None:
     def broken(**_options: object) -> int:
-        raise DatabaseError("gone")
+        raise error
 
     monkeypatch.setattr(recovery, "predictions_recover", broken)
     assert PredictionWorker([queue]).work(burst=True) is False

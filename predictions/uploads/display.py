@@ -43,10 +43,11 @@ class DisplayPicture:
     content_type: str
 
 
-def display_picture(image: Image) -> DisplayPicture:
+def display_picture(image: Image, *, client: str = "") -> DisplayPicture:
     """Returns the picture to show: the stored file if it is small and simple, or else a copy, made if there is none.
 
-    Raises `FileNotFoundError` if the image's file is gone and `NoPicture` if it cannot be decoded.
+    `client`: see `DerivedFiles.open`. Raises `FileNotFoundError` if the image's file is gone, `NoPicture` if it cannot
+    be decoded, and `RequestRejected` `busy`.
     """
     if max(image.width, image.height) <= MAX_SIDE and image.byte_size <= MAX_BYTES:
         with image.file.open("rb") as file:
@@ -54,7 +55,7 @@ def display_picture(image: Image) -> DisplayPicture:
         if is_simple(content):
             # Not what was read: the web server sends an open file without holding it in memory.
             return DisplayPicture(image.file.open("rb"), image.content_type)
-    return DisplayPicture(FILES.open(image, _copy), "image/jpeg")
+    return DisplayPicture(FILES.open(image, _copy, client=client), "image/jpeg")
 
 
 def is_simple(content: bytes) -> bool:

@@ -242,9 +242,9 @@ class BatchWorker(RegisteredWorker):
         except Exception as error:
             # An error of a job is recorded and does not come here. Recovery runs the jobs of this batch again.
             self.log.error("Worker %s: could not record its batch", self.name, exc_info=not is_outage(error))
-            self.executions.clear()
             self._maintained_at = None
         finally:
+            self.executions.clear()  # also of jobs that another worker has taken over, which are recorded there
             self._heartbeat.expect_end_within(None)
 
     def _put_back(self, batch: Batch) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from rq import Callback, Queue, Retry
 from rq.executions import Execution
 from rq.job import Job, JobStatus
@@ -164,8 +165,33 @@ def test_suspended_worker_records_nothing_for_jobs_taken_over(
     worker.work(burst=True)
     worker.refresh()
     assert len(calls) == 2
+    assert worker.executions == {}, "it runs nothing any more"
     assert [result.return_value for result in job.results()] == ["second try"]
     assert (job.get_status(), worker.successful_job_count, worker.failed_job_count) == (JobStatus.FINISHED, 1, 0)
+
+
+def test_webhooks_are_sent_once_if_the_reply_of_the_server_is_lost(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr(Job, "send_webhooks", lambda job, status, **_: sent.append((job.id, status)))
+    finish, attempts = Bookkeeper.finish, []
+
+    def with_lost_reply(*args: Any) -> object:
+        codes = finish(*args)
+        attempts.append(codes)
+        if len(attempts) == 1:
+            raise redis.ConnectionError("the reply is lost")
+        return codes
+
+    monkeypatch.setattr(Bookkeeper, "finish", with_lost_reply)
+    jobs = [queue.enqueue(f"{HERE}.act", "return", number, result_ttl=ttl) for number, ttl in enumerate((60, -1))]
+    worker = BatchWorker([queue])
+    worker.work(burst=True)
+    worker.refresh()
+    assert len(attempts) == 2
+    assert sent == [(job.id, JobStatus.FINISHED) for job in jobs]
+    assert ([len(job.results()) for job in jobs], worker.successful_job_count) == ([1, 1], 2)
 
 
 # --- Jobs that were taken and not started ---

@@ -30,6 +30,7 @@ def _work(*queues: Queue, **options: Any) -> BatchWorker:
     for queue in queues:
         assert queue.intermediate_queue.get_job_ids() == []
         assert queue.started_job_registry.get_job_and_execution_ids() == []
+    assert worker.executions == {}
     return worker
 
 
