@@ -113,9 +113,12 @@ def lead(db: None) -> Client:
 # --- The queue and its worker ---------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def queue_server() -> Iterator[None]:
-    """Runs a real queue server: the one that REDIS_URL names, or an embedded Valkey."""
+    """Runs a real queue server: the one that REDIS_URL names, or an embedded Valkey.
+
+    For all tests: without one, each upload gets 503 before anything about it is checked.
+    """
     if not queues.is_embedded():
         yield
         return
@@ -143,6 +146,8 @@ def no_queue(settings: Settings, tmp_path: Path) -> Iterator[None]:
     delay.reset()
     yield
     queues.queue.cache_clear()
+    backpressure.load.reset()
+    delay.reset()
 
 
 class ThreadWorker(PredictionWorker):

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from predictions import erasing, labels, queues, submission, visitors
 from predictions.admission import backpressure
+from predictions.api.prefer import is_minimal
 from predictions.client_address import client_network
 from predictions.delays import DELAYED_SECONDS, delay
 from predictions.erasing import Kept
@@ -70,9 +71,16 @@ def upload(request: HttpRequest) -> HttpResponse:
             return upload_page(request, rejection)
         messages.error(request, "Please choose a picture first.")
         return redirect("predictions:upload")
-    response = HttpResponseSeeOther(prediction.get_absolute_url())
+    response = _accepted(request, prediction.get_absolute_url())
     visitors.remember(request, response)
     return response
+
+
+def _accepted(request: HttpRequest, address: str) -> HttpResponse:
+    """Redirects to the result page. The page's script gets its address only: `fetch` would follow a redirect."""
+    if is_minimal(request.headers.get("Prefer", "")):
+        return HttpResponse(status=HTTPStatus.CREATED, headers={"Location": address})
+    return HttpResponseSeeOther(address)
 
 
 def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:

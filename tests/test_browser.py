@@ -104,6 +104,16 @@ def test_an_error_keeps_the_chosen_file(site: RunningSite, tab, photo: Path, tmp
     tab.get_by_role("heading", name="espresso").wait_for()
 
 
+def test_loads_the_result_page_once(site: RunningSite, tab, photo: Path) -> None:
+    tab.goto(site.url)
+    tab.get_by_label("Picture").set_input_files(photo)
+    loaded: list[str] = []
+    tab.on("request", lambda request: loaded.append(request.url))
+    tab.get_by_role("button", name="Classify").click()
+    tab.get_by_role("heading", name="espresso").wait_for()
+    assert loaded.count(tab.url) == 1
+
+
 def test_waits_and_retries_if_the_site_is_busy(site: RunningSite, tab, photo: Path) -> None:
     busy = [True]
 
@@ -118,7 +128,7 @@ def test_waits_and_retries_if_the_site_is_busy(site: RunningSite, tab, photo: Pa
     tab.goto(site.url)
     tab.get_by_label("Picture").set_input_files(photo)
     tab.get_by_role("button", name="Classify").click()
-    tab.get_by_text("Trying again in 1 s…").wait_for()
+    tab.get_by_text("We're busy. Trying again in 1 s…").wait_for()
     tab.get_by_role("heading", name="espresso").wait_for()
 
 

@@ -1,4 +1,4 @@
-"""The `Prefer` header of the API (RFC 7240)."""
+"""The `Prefer` header (RFC 7240)."""
 
 import re
 
@@ -7,7 +7,7 @@ from django.conf import settings
 
 def wait_seconds(prefer: str) -> float:
     """Returns how long to wait for the answer, given a `Prefer` header. Unknown preferences are ignored."""
-    preferences = [preference.strip().lower() for preference in re.split("[,;]", prefer)]
+    preferences = _preferences(prefer)
     if "respond-async" in preferences:
         return 0
     longest = float(settings.PREDICT_WAIT_SECONDS)
@@ -15,3 +15,12 @@ def wait_seconds(prefer: str) -> float:
         if match := re.fullmatch(r"wait\s*=\s*\"?(\d{1,6})\"?", preference):
             return min(float(match[1]), longest)
     return longest
+
+
+def is_minimal(prefer: str) -> bool:
+    """Whether a client prefers the address of what it has created to a page."""
+    return "return=minimal" in _preferences(prefer)
+
+
+def _preferences(prefer: str) -> list[str]:
+    return [preference.strip().lower() for preference in re.split("[,;]", prefer)]

@@ -29,6 +29,13 @@ def test_redirects_to_the_queued_prediction(client: Client, queue: Queue) -> Non
     assert queue.job_ids == [str(prediction.id)]
 
 
+def test_a_script_gets_the_address_of_the_result_page_and_no_redirect(client: Client, queue: Queue) -> None:
+    response = client.post("/", {"file": upload()}, headers={"Prefer": "return=minimal"})
+    prediction = Prediction.objects.get()
+    assert (response.status_code, response["Location"]) == (201, f"/predictions/{prediction.id}/")
+    assert response.content == b"" and "visitor" in response.cookies
+
+
 def test_shows_the_form(client: Client) -> None:
     response = client.get("/")
     assert response.status_code == 200

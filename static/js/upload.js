@@ -21,9 +21,11 @@ async function send(body) {
   say("");
   try {
     for (let attempt = 1; ; attempt += 1) {
-      const response = await fetch(form.action, { method: "POST", body });
-      if (response.redirected) {
-        location.assign(response.url);
+      // Following a redirect would load the result page here, and once more to show it.
+      const response = await fetch(form.action, { method: "POST", body, headers: { Prefer: "return=minimal" } });
+      const address = response.headers.get("Location");
+      if (address) {
+        location.assign(address);
         return; // the button stays disabled until the page is left
       }
       const seconds = Number(response.headers.get("Retry-After"));
@@ -40,8 +42,11 @@ async function send(body) {
 }
 
 async function countDown(seconds) {
+  const number = document.createElement("span");
+  number.setAttribute("aria-hidden", "true"); // screen readers would read the notice again each second
   for (let left = seconds; left > 0; left -= 1) {
-    say(`We're busy. Trying again in ${left} s…`, "notice-warning");
+    number.textContent = ` in ${left} s`;
+    if (left === seconds) say(["We're busy. Trying again", number, "…"], "notice-warning");
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }
@@ -53,12 +58,13 @@ async function explanation(response) {
   return message?.textContent.trim() || `The site answered with an error (${response.status}).`;
 }
 
+/** Shows a text, or a list of texts and nodes. */
 function say(text, kind = "notice-error") {
   rejection.replaceChildren();
   if (!text) return;
   const notice = document.createElement("p");
   notice.className = `notice ${kind}`;
-  notice.textContent = text;
+  notice.append(...[text].flat());
   rejection.append(notice);
 }
 

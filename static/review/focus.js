@@ -185,7 +185,8 @@ async function decide(form, button) {
   try {
     const answer = await sent;
     ahead.forget(number); // the reviewer may have left the page by Back before the answer
-    steps.push(isSkip ? { page } : { decision: answer.decision });
+    // Only these two of the page: its picture would stay in memory.
+    steps.push(isSkip ? { page: { number, address: page.address } } : { decision: answer.decision });
     setLeft(answer.left);
     goOn(answer.said);
   } catch (rejected) {

@@ -5,7 +5,9 @@
  * out already. So it does no harm that two tabs may send the same write, or that a response may be lost.
  *
  * A write that does not reach the server, or for which nobody is logged in, is sent again until it succeeds. A write
- * that the server rejects is not sent again. A rejection is JSON; any other error response is no answer.
+ * that the server rejects is not sent again. A rejection is JSON; any other error response is no answer. But a proxy may
+ * reject one write for what is in it. So a write that only gets error pages lets the others go first, and if the server
+ * answers one of them and then refuses this write again, it is given up.
  */
 
 import { withoutToken, withToken } from "../js/csrf.js";
@@ -14,6 +16,8 @@ import { pause, wake } from "./waiting.js";
 const PREFIX = "review-write:"; // keys in the local storage
 const TIMEOUT = 60_000; // milliseconds
 const LOGIN = [401, 403]; // also the status of a form whose CSRF token the server does not accept
+const BUSY = [408, 425, 429]; // the same write may succeed later
+const REFUSALS = 4; // how many error pages a write gets before it lets the others go first
 let count = 0;
 
 /** The server rejected a write for good. `code` and `message` come from its response. */
@@ -24,11 +28,15 @@ export class Rejected extends Error {
   }
 }
 
-/** The server did not carry out a write, but may do so later. `needsLogin`: after a login. */
+/**
+ * The server did not carry out a write, but may do so later. `needsLogin`: after a login. `isRefusal`: the response is
+ * an error page that blames the request, perhaps for what is in it.
+ */
 class NotYet extends Error {
-  constructor(message, { needsLogin = false } = {}) {
+  constructor(message, { needsLogin = false, isRefusal = false } = {}) {
     super(message);
     this.needsLogin = needsLogin;
+    this.isRefusal = isRefusal;
   }
 }
 
@@ -75,7 +83,7 @@ export class Outbox {
   }
 
   add(write) {
-    const result = new Promise((resolve, reject) => this.writes.push({ ...write, resolve, reject }));
+    const result = new Promise((resolve, reject) => this.writes.push({ ...write, refusals: 0, resolve, reject }));
     if (this.writes.length === 1) this.work();
     else if (this.reason) {
       this.onWaiting(this.writes, this.reason);
@@ -84,27 +92,34 @@ export class Outbox {
     return result;
   }
 
+  /** The oldest write, unless it has been refused more often than others. */
+  get first() {
+    const rounds = ({ refusals }) => Math.floor(refusals / REFUSALS);
+    return this.writes.reduce((first, write) => (rounds(write) < rounds(first) ? write : first));
+  }
+
   async work() {
     let attempt = 0;
     while (!this.isEmpty) {
-      const write = this.writes[0];
+      const write = this.first;
       let settle;
       try {
         const answer = await send(write);
         settle = () => write.resolve(answer);
       } catch (error) {
-        if (!(error instanceof Rejected)) {
+        const isGivenUp = error.isRefusal && write.isLastAttempt;
+        if (!(error instanceof Rejected) && !isGivenUp) {
           this.reason = error;
+          if (error.isRefusal) write.refusals += 1;
           // A single lost response is not worth a message.
           if (attempt > 0 || error.needsLogin) this.onWaiting(this.writes, error);
           await pause(attempt);
           attempt += 1;
           continue;
         }
-        settle = () => write.reject(error);
+        settle = () => write.reject(isGivenUp ? givenUp(error) : error);
       }
-      this.writes.shift();
-      localStorage.removeItem(PREFIX + write.key);
+      this.remove(write);
       const hasWaited = Boolean(this.reason);
       this.reason = null;
       attempt = 0;
@@ -113,6 +128,21 @@ export class Outbox {
       wake();
     }
   }
+
+  remove(write) {
+    this.writes = this.writes.filter((other) => other !== write);
+    localStorage.removeItem(PREFIX + write.key);
+    // The server answers, so those that it has refused are sent once more.
+    for (const other of this.writes) {
+      other.isLastAttempt ||= other.refusals >= REFUSALS;
+      other.refusals = 0;
+    }
+  }
+}
+
+function givenUp({ message }) {
+  const help = "It accepts other decisions. Try again, and tell your administrator if that fails too.";
+  return new Rejected({ code: "given-up", message: `${message} ${help}` });
 }
 
 async function send({ address, body }) {
@@ -135,7 +165,8 @@ async function send({ address, body }) {
   if (answer?.code === "other-reviewer") throw new NotYet(answer.message, { needsLogin: true });
   if (answer && response.status < 500) throw new Rejected(answer);
   // Only the views of this site answer with JSON: any other response may come from a proxy, or from a wrong setting.
-  throw new NotYet(why(response), { needsLogin: isLogin(response) });
+  const isRefusal = response.status >= 400 && response.status < 500 && !BUSY.includes(response.status);
+  throw new NotYet(why(response), { needsLogin: isLogin(response), isRefusal });
 }
 
 function isLogin(response) {

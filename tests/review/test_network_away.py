@@ -258,3 +258,53 @@ def test_decision_is_sent_again_after_an_error_page(
     slow.unroute("**/decide/**")
     slow.get_by_role("button", name="Retry").click()
     eventually(lambda: desk.decisions() == _wanted(desk, "a"), "the decision")
+
+
+def test_refused_decision_lets_the_others_pass_and_is_given_up(
+    desk: Desk, tab: Any, cases: list[int], open_tab: OpenTab
+) -> None:
+    """A proxy answers one request with an error page, whatever is tried."""
+    tab.close()
+    tab = open_tab("ada", expects="status of 404")
+    tab.clock.install()
+    _open_first(tab, desk, cases)
+    tab.route(f"**/{cases[0]}/decide/**", lambda route: route.fulfill(status=404, body="<h1>Not found</h1>"))
+    _press(tab, cases, "axr")
+    given_up = tab.get_by_role("alert").get_by_text(f"Case {cases[0]} wasn't saved. The server answered 404.")
+    for _pause in range(20):
+        tab.clock.run_for(15_000)
+        if given_up.is_visible():
+            break
+    assert "Try again" in given_up.inner_text()
+    _unsaved(tab).wait_for(state="detached")
+    assert desk.decisions() == _wanted(desk, "axr")[1:]
+    tab.unroute(f"**/{cases[0]}/decide/**")
+    tab.get_by_role("link", name=f"Look at case {cases[0]}").click()
+    wait_for_case(tab, cases[0])
+    tab.keyboard.press("a")
+    eventually(lambda: desk.decisions(cases[0]) == _wanted(desk, "a"), "the decision, made again")
+
+
+def test_no_decision_is_given_up_while_everything_is_refused(
+    desk: Desk, tab: Any, cases: list[int], open_tab: OpenTab
+) -> None:
+    tab.close()
+    tab = open_tab("ada", expects="status of 404")
+    tab.clock.install()
+    _open_first(tab, desk, cases)
+    refused: list[str] = []
+
+    def refuse(route: Any) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=404, body="<h1>Not found</h1>")
+
+    tab.route("**/decide/**", refuse)
+    _press(tab, cases, "axr")
+    for _pause in range(20):
+        tab.clock.run_for(15_000)
+    assert len(set(refused)) == 3 and len(refused) > 12
+    tab.unroute("**/decide/**")
+    tab.get_by_role("button", name="Retry").click()
+    eventually(lambda: sorted(desk.decisions()) == sorted(_wanted(desk, "axr")), "all decisions")
+    _unsaved(tab).wait_for(state="detached")
+    assert tab.get_by_text("wasn't saved").count() == 0
