@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from devtools.running import RunningSite, eventually
@@ -120,6 +121,33 @@ def test_waits_and_retries_if_the_site_is_busy(site: RunningSite, tab, photo: Pa
     tab.get_by_role("button", name="Classify").click()
     tab.get_by_text("Trying again in 1 s…").wait_for()
     tab.get_by_role("heading", name="espresso").wait_for()
+
+
+def test_a_waiting_page_outlasts_a_lost_network_and_an_error(
+    site: RunningSite, tab, chelsea: bytes, tmp_path: Path
+) -> None:
+    picture = tmp_path / "cat.jpg"
+    picture.write_bytes(chelsea + b"a picture without an answer")
+    [worker] = map(psutil.Process, site.pids("rqworker predictions"))
+    worker.suspend()
+    try:
+        tab.goto(site.url)
+        tab.get_by_label("Picture").set_input_files(picture)
+        tab.get_by_role("button", name="Classify").click()
+        tab.get_by_role("heading", name="Waiting").wait_for()
+        address = tab.url
+        unreachable = tab.get_by_text("The site can't be reached at the moment.")
+
+        tab.context.set_offline(True)
+        unreachable.wait_for()
+        tab.context.set_offline(False)
+        unreachable.wait_for(state="detached")
+        tab.route(address, lambda route: route.fulfill(status=502, body="Bad Gateway"))
+        unreachable.wait_for()
+        tab.unroute(address)
+    finally:
+        worker.resume()
+    tab.get_by_role("heading", name="Is this right?").wait_for()
 
 
 def test_no_moves_the_focus_to_its_field(site: RunningSite, tab, coffee: bytes) -> None:
