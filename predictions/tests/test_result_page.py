@@ -63,6 +63,7 @@ def test_a_waiting_page_reloads_when_backpressure_says(client: Client, monkeypat
 def test_shows_the_error_of_a_failed_prediction(client: Client) -> None:
     page = _page(client, stored_prediction(state="failed", error_code="undecodable", error="The pixels <are> corrupt."))
     assert "The pixels &lt;are&gt; corrupt." in page and REFRESH not in page and "/feedback/" not in page
+    assert "/picture" not in page, "no browser could show it"
 
 
 @pytest.mark.parametrize("state", ["expired", "cancelled"])
