@@ -34,7 +34,8 @@ def label_and_words(
 def _known_label(text: str, prediction: Prediction) -> str:
     label = labels.match(text, prediction) if text else ""
     if label is None:
-        raise RequestRejected("unknown-label", f"We have no label “{text[:100]}”.")
+        message = f"We have no label “{text[:100]}”. The field “expected” takes any words."
+        raise RequestRejected("unknown-label", message)
     return label
 
 

@@ -16,6 +16,7 @@ from worker.rq_batch.liveness import live_workers
 
 logger = logging.getLogger(__name__)
 
+QUEUE_UNREACHABLE = "The queue cannot be reached."
 DELAYED_SECONDS = 30  # a prediction that has waited longer is late
 REFRESH_SECONDS = 5
 
@@ -61,7 +62,7 @@ def _find_reason() -> str:
         waited = _seconds_waited(queue)
     except redis.RedisError as error:
         logger.warning("The queue cannot be read: %s", error)
-        return "The queue cannot be reached."
+        return QUEUE_UNREACHABLE
     return f"The next picture in the queue has waited for {waited:.0f} s." if waited > DELAYED_SECONDS else ""
 
 

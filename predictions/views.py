@@ -20,7 +20,7 @@ from predictions import erasing, labels, queues, submission, visitors
 from predictions.admission import backpressure
 from predictions.api.prefer import is_minimal
 from predictions.client_address import client_network
-from predictions.delays import DELAYED_SECONDS, delay
+from predictions.delays import DELAYED_SECONDS, QUEUE_UNREACHABLE, delay
 from predictions.erasing import Kept
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
@@ -86,13 +86,13 @@ def _accepted(request: HttpRequest, address: str) -> HttpResponse:
 def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
     if rejection is None and request.COOKIES.keys() <= {visitors.COOKIE} and not settings.DEBUG:
         # A request with other cookies may have a message to show, so caches must keep the two pages apart.
-        page = _page_without_messages(settings.UPLOAD_MAX_BYTES, len(labels.index()), is_delayed=bool(delay.reason))
+        page = _page_without_messages(settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice())
         return HttpResponse(page, headers={"Vary": "Cookie"})
     # The context gets the message, not the exception: the exception's traceback holds the upload, and the context stays
     # in memory until the garbage collector next runs.
     context = {
         "rejection": rejection.message if rejection else "",
-        **_context(settings.UPLOAD_MAX_BYTES, len(labels.index()), is_delayed=bool(delay.reason)),
+        **_context(settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice()),
     }
     response = render(request, "predictions/upload.html", context, status=rejection.status if rejection else 200)
     for name, value in rejection.headers.items() if rejection else ():
@@ -101,19 +101,30 @@ def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) 
 
 
 @cache
-def _page_without_messages(max_bytes: int, number_of_labels: int, *, is_delayed: bool) -> str:
+def _page_without_messages(max_bytes: int, number_of_labels: int, delay_notice: str) -> str:
     """The page for requests without cookies. It is the same for all of them, so it is rendered once."""
-    return render_to_string("predictions/upload.html", _context(max_bytes, number_of_labels, is_delayed=is_delayed))
+    return render_to_string("predictions/upload.html", _context(max_bytes, number_of_labels, delay_notice))
 
 
-def _context(max_bytes: int, number_of_labels: int, *, is_delayed: bool) -> dict[str, object]:
+def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[str, object]:
     return {
-        "is_delayed": is_delayed,
+        "delay_notice": delay_notice,
         "number_of_labels": f"{number_of_labels:,}" if number_of_labels else "",
         "formats": ", ".join(Image.Format.values),
         "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
         "max_megabytes": max_bytes / 2**20,
     }
+
+
+def _delay_notice() -> str:
+    """What visitors should know before they send a picture. Empty if pictures are answered at once."""
+    if not delay.reason:
+        return ""
+    if delay.reason != QUEUE_UNREACHABLE:
+        backpressure.load.refresh()
+        if not backpressure.load.is_full:
+            return "Answers are delayed at the moment. You can still send a picture: it is saved, and answered later."
+    return "Pictures can't be accepted at the moment. Please try again in a few minutes."
 
 
 @require_safe

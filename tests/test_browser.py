@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from devtools.running import RunningSite, eventually
+from tests.review.axe import Findings
 
 pytestmark = pytest.mark.browser
 
@@ -132,6 +134,33 @@ def test_waits_and_retries_if_the_site_is_busy(site: RunningSite, tab, photo: Pa
     tab.get_by_role("heading", name="espresso").wait_for()
 
 
+def test_a_waiting_page_outlasts_a_lost_network_and_an_error(
+    site: RunningSite, tab, chelsea: bytes, tmp_path: Path
+) -> None:
+    picture = tmp_path / "cat.jpg"
+    picture.write_bytes(chelsea + b"a picture without an answer")
+    [worker] = map(psutil.Process, site.pids("rqworker predictions"))
+    worker.suspend()
+    try:
+        tab.goto(site.url)
+        tab.get_by_label("Picture").set_input_files(picture)
+        tab.get_by_role("button", name="Classify").click()
+        tab.get_by_role("heading", name="Waiting").wait_for()
+        address = tab.url
+        unreachable = tab.get_by_text("The site can't be reached at the moment.")
+
+        tab.context.set_offline(True)
+        unreachable.wait_for()
+        tab.context.set_offline(False)
+        unreachable.wait_for(state="detached")
+        tab.route(address, lambda route: route.fulfill(status=502, body="Bad Gateway"))
+        unreachable.wait_for()
+        tab.unroute(address)
+    finally:
+        worker.resume()
+    tab.get_by_role("heading", name="Is this right?").wait_for()
+
+
 def test_no_moves_the_focus_to_its_field(site: RunningSite, tab, coffee: bytes) -> None:
     tab.goto(site.predict(coffee).json()["links"]["page"])
     tab.get_by_text("No", exact=True).click()
@@ -165,6 +194,19 @@ def test_api_page_loads_under_the_policy(site: RunningSite, browser) -> None:
     tab.get_by_text("Classify one picture").wait_for()
     tab.close()
     assert complaints == []
+
+
+def test_axe_finds_nothing_in_our_part_of_the_api_page(site: RunningSite, browser) -> None:
+    tab = browser.new_page()
+    tab.goto(f"{site.url}/api/docs")
+    tab.get_by_text("Classify one picture").wait_for()
+    findings = Findings("light")
+    # Swagger UI nests its copy button in another button, skips a level of headings, and has no landmark for its title.
+    swagger_ui = ("nested-interactive", "heading-order", "region")
+    findings.options |= {"rules": {name: {"enabled": False} for name in swagger_ui}}
+    findings.check(tab, "API")
+    tab.close()
+    assert not findings, "\n".join(findings)
 
 
 @pytest.mark.parametrize("width", [320, 768, 1280])

@@ -88,6 +88,11 @@ class QueueLoad:
         self.length, self.workers, self.rate, self.is_known = 0, 0, 0.0, True
 
     @property
+    def is_full(self) -> bool:
+        """Whether no further prediction may wait."""
+        return self.length >= int(settings.QUEUE_MAX_LENGTH)
+
+    @property
     def is_short(self) -> bool:
         """Whether the workers take all that waits with their next batches."""
         return self.length <= max(1, self.workers) * int(settings.BATCH_MAX_SIZE)
@@ -187,7 +192,7 @@ def require_capacity(*, wait_limit: float | None, holds_thread: bool = True) -> 
     load.refresh()
     if not load.is_known:
         raise unavailable("queue")
-    if load.length >= settings.QUEUE_MAX_LENGTH:
+    if load.is_full:
         excess = load.length - settings.QUEUE_MAX_LENGTH + 1
         raise _busy("The queue is full.", excess / load.rate if load.rate else 10)
     if wait_limit is None:

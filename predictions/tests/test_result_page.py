@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 from rq import Queue
 from rq.job import Job
 from rq.utils import now, utcformat
@@ -63,6 +63,7 @@ def test_a_waiting_page_reloads_when_backpressure_says(client: Client, monkeypat
 def test_shows_the_error_of_a_failed_prediction(client: Client) -> None:
     page = _page(client, stored_prediction(state="failed", error_code="undecodable", error="The pixels <are> corrupt."))
     assert "The pixels &lt;are&gt; corrupt." in page and REFRESH not in page and "/feedback/" not in page
+    assert "/picture" not in page, "no browser could show it"
 
 
 @pytest.mark.parametrize("state", ["expired", "cancelled"])
@@ -156,7 +157,27 @@ def test_says_nothing_of_a_delay_if_pictures_are_answered(client: Client, queue:
 
 def test_the_pages_work_without_the_queue(client: Client, no_queue: None) -> None:
     assert "Answers are delayed." in _page(client, stored_prediction(state="queued"))
-    assert "Answers are delayed" in client.get("/").text
+    assert client.get("/").status_code == 200
+
+
+def _refuses_pictures(client: Client) -> bool:
+    text = client.get("/").text
+    return "accepted at the moment" in text and "You can still send a picture" not in text
+
+
+def test_the_upload_page_does_not_invite_pictures_without_the_queue(client: Client, no_queue: None) -> None:
+    assert client.post("/", {"file": upload()}).status_code == 503
+    assert _refuses_pictures(client)
+
+
+def test_the_upload_page_does_not_invite_pictures_while_the_queue_is_full(
+    client: Client, queue: Queue, settings: Settings
+) -> None:
+    queues.enqueue(str(stored_prediction(state="queued").id))
+    assert "You can still send a picture" in client.get("/").text
+    settings.QUEUE_MAX_LENGTH = 1
+    assert client.post("/", {"file": upload()}).status_code == 503
+    assert _refuses_pictures(client)
 
 
 @pytest.mark.parametrize(
