@@ -6,6 +6,7 @@ from django.utils.html import format_html
 from feedback.models import Feedback
 from predictions.admin import ModelVersionFilter, ReadOnlyAdmin, thumbnail_html
 from predictions.selectors import images_found, labels_found
+from predictions.templatetags.labels import percent, readable
 
 
 class AnsweringVersionFilter(ModelVersionFilter):
@@ -34,8 +35,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
         "thumbnail",
         "prediction_link",
         "verdict",
-        "expected_label",
-        "expected_words",
+        "expected",
         "comment",
         "created_at",
         "mirrored_at",
@@ -65,16 +65,16 @@ class FeedbackAdmin(ReadOnlyAdmin):
     def expected(self, feedback: Feedback) -> str:
         """The label, and the visitor's own words in quotation marks."""
         words = feedback.expected_words and f"“{feedback.expected_words}”"
-        return " ".join(filter(None, [feedback.expected_label, words])) or "–"
+        return " ".join(filter(None, [readable(feedback.expected_label), words])) or "–"
 
     @admin.display(description="answer", ordering="prediction__label")
     def answer(self, feedback: Feedback) -> str:
-        return feedback.prediction.label if feedback.prediction else "–"
+        return readable(feedback.prediction.label) if feedback.prediction else "–"
 
     @admin.display(ordering="prediction__score")
     def score(self, feedback: Feedback) -> str:
         prediction = feedback.prediction
-        return "–" if prediction is None or prediction.score is None else f"{prediction.score:.1%}"
+        return "–" if prediction is None or prediction.score is None else percent(prediction.score)
 
     @admin.display(description="model", ordering="prediction__model_version")
     def model_version(self, feedback: Feedback) -> str:
@@ -86,6 +86,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
 
     @admin.display(description="prediction")
     def prediction_link(self, feedback: Feedback) -> str:
-        if feedback.prediction is None:
+        prediction = feedback.prediction
+        if prediction is None:
             return "–"
-        return format_html('<a href="{}">{}</a>', feedback.prediction.get_absolute_url(), feedback.prediction)
+        return format_html('<a href="{}">{}</a>', prediction.get_absolute_url(), readable(str(prediction)))

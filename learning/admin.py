@@ -10,6 +10,7 @@ from django.forms import Script
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
+from django.utils.formats import date_format
 from django.utils.html import format_html
 
 from learning.datasets import export_queue, services, views
@@ -59,7 +60,7 @@ class ExportAdmin(ReadOnlyAdmin):
 
     @admin.display(ordering="-created_at")
     def asked_for(self, export: Export) -> str:
-        return f"{export.created_at:%Y-%m-%d %H:%M}, {export.requested_by}"
+        return f"{date_format(export.created_at, 'DATETIME_FORMAT')}, {export.requested_by}"
 
     @admin.display(description="state")
     def progress(self, export: Export) -> str:

@@ -17,6 +17,7 @@ from predictions import classifiers, erasing
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.selectors import images_found, predictions_found
+from predictions.templatetags.labels import percent, readable
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]  # generic in its type stubs only
@@ -55,7 +56,7 @@ def thumbnail_html(prediction: Prediction) -> str:
         '<a href="{}"><img class="thumbnail" src="{}" alt="{}" loading="lazy" width="96" height="96"></a>',
         prediction.get_absolute_url(),
         reverse("predictions:thumbnail", args=[prediction.pk]),
-        prediction.label or prediction.get_state_display(),
+        readable(prediction.label) or prediction.get_state_display(),
     )
 
 
@@ -86,8 +87,8 @@ class PredictionAdmin(ReadOnlyAdmin):
     list_display = (
         "thumbnail",
         "short_id",
-        "label",
-        "percent",
+        "answer",
+        "certainty",
         "state",
         "model_version",
         "source",
@@ -104,7 +105,7 @@ class PredictionAdmin(ReadOnlyAdmin):
     list_select_related = False
     fieldsets = (
         (None, {"fields": ("thumbnail", "image_link", "file_name", "source")}),
-        ("Answer", {"fields": ("state", "label", "percent", "top_labels", "model_version", "error_code", "error")}),
+        ("Answer", {"fields": ("state", "answer", "certainty", "top_labels", "model_version", "error_code", "error")}),
         (
             "Times",
             {
@@ -136,9 +137,13 @@ class PredictionAdmin(ReadOnlyAdmin):
     def short_id(self, prediction: Prediction) -> str:
         return str(prediction.pk)[:8]
 
+    @admin.display(description="label", ordering="label")
+    def answer(self, prediction: Prediction) -> str:
+        return readable(prediction.label) or "–"
+
     @admin.display(description="score", ordering="score")
-    def percent(self, prediction: Prediction) -> str:
-        return "–" if prediction.score is None else f"{prediction.score:.1%}"
+    def certainty(self, prediction: Prediction) -> str:
+        return "–" if prediction.score is None else percent(prediction.score)
 
     @admin.display(description="total time", ordering="finished_at")
     def total(self, prediction: Prediction) -> str:
@@ -146,7 +151,7 @@ class PredictionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="best labels")
     def top_labels(self, prediction: Prediction) -> str:
-        return ", ".join(f"{label} {score:.1%}" for label, score in prediction.top) or "–"
+        return ", ".join(f"{readable(label)} {percent(score)}" for label, score in prediction.top) or "–"
 
     @admin.display(description="image")
     def image_link(self, prediction: Prediction) -> str:

@@ -183,18 +183,22 @@ def _alternating(first: dict[int, Case], second: dict[int, Case]) -> dict[int, C
 
 
 def cases_found(cases: QuerySet[Case], text: str) -> QuerySet[Case]:
-    """Narrows `cases` to those with `text` in a label or a comment, or at the beginning of the image's SHA-256."""
+    """Narrows `cases` to those with `text` in a label or a comment, or at the beginning of the image's SHA-256.
+
+    The labels are the model's, the decided one, and all that people expect, also in their own words.
+    """
     text = " ".join(text.split())
     if not text:
         return cases
     label = text.replace(" ", "_")
-    commented = Feedback.objects.filter(Q(comment__icontains=text) | Q(expected_words__icontains=text))
+    said = Q(comment__icontains=text) | Q(expected_words__icontains=text) | Q(expected_label__icontains=label)
+    statements = Feedback.objects.filter(said, image__isnull=False)
     found = (
         Q(predicted_label__icontains=label)
         | Q(expected_label__icontains=label)
         | Q(label__icontains=label)
         | Q(proposed_label__icontains=text)
-        | Q(image__in=commented.filter(image__isnull=False).values("image"))
+        | Q(image__in=statements.values("image"))
     )
     if all(letter in "0123456789abcdef" for letter in text):
         found |= Q(image__sha256__startswith=text)

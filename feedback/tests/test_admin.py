@@ -36,6 +36,15 @@ def test_shows_own_words(reviewer: Client) -> None:
     assert "&lt;b&gt;my&lt;/b&gt; demitasse" in _page(reviewer, f"{alone.pk}/change/")
 
 
+def test_writes_labels_as_the_desk_does(reviewer: Client) -> None:
+    prediction = stored_prediction(label="Eskimo_dog")
+    statement = Feedback.objects.create(prediction=prediction, verdict="wrong", expected_label="hot_dog")
+    for url in ("", f"{statement.pk}/change/"):
+        page = _page(reviewer, url)
+        assert "Eskimo dog" in page and "hot dog" in page, url
+        assert "Eskimo_dog" not in page and "hot_dog" not in page, url
+
+
 @pytest.fixture
 def feedback() -> Feedback:
     Feedback.objects.create(comment="a legacy client's <report>", mirrored_at=timezone.now())

@@ -9,3 +9,4 @@ from mlsite.logins import BoundedLoginForm
 __all__ = ["AccountAdmin", "QueueAdmin"]
 
 admin.site.login_form = BoundedLoginForm
+admin.site.enable_nav_sidebar = False  # the lists need its width

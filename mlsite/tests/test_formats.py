@@ -1,17 +1,16 @@
-"""Dates and times are written in one way, with their time zone."""
+"""Dates and times on pages are written in one way, with the time zone."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
-from django.contrib.admin.utils import display_for_value
 from django.template import Context, Template
-
-MOMENT = datetime(2026, 11, 27, 0, 29, 59, tzinfo=UTC)
-
-
-def test_templates_name_the_time_zone() -> None:
-    template = Template('{{ moment|date:"DATETIME_FORMAT" }}, {{ moment|date:"DATE_FORMAT" }}, {{ moment }}')
-    assert template.render(Context({"moment": MOMENT})) == "2026-11-27 00:29 UTC, 2026-11-27, 2026-11-27 00:29 UTC"
+from django.utils.formats import date_format
 
 
-def test_lists_of_the_admin_name_the_time_zone() -> None:
-    assert display_for_value(MOMENT, "-") == "2026-11-27 00:29 UTC"
+def test_times_have_their_time_zone() -> None:
+    moment = datetime(2026, 11, 26, 23, 50, tzinfo=UTC)
+    assert date_format(moment, "DATETIME_FORMAT") == "2026-11-26 23:50 UTC"
+    assert Template("{{ moment }}").render(Context({"moment": moment})) == "2026-11-26 23:50 UTC"
+
+
+def test_days_are_written_as_in_times() -> None:
+    assert Template("{{ day }}").render(Context({"day": date(2026, 11, 26)})) == "2026-11-26"

@@ -38,6 +38,7 @@ def test_lists_predictions(reviewer: Client) -> None:
     assert f'src="/predictions/{done.id}/thumbnail"' in page and 'alt="espresso"' in page
     for text in ("espresso", "95.1%", "Done", "Failed", "fake-net@1", "250 ms", str(done.id)[:8]):
         assert text in page
+    assert f"{done.created_at:%Y-%m-%d %H:%M} UTC" in page
     assert _rows(page) == 2
 
 
@@ -61,6 +62,13 @@ def test_filters_searches_and_sorts(reviewer: Client, query: str, rows: int) -> 
     stored_prediction(label="Eskimo_dog", source=Prediction.Source.API)
     stored_prediction(state="queued", file_name="holiday.jpg")
     assert _rows(_page(reviewer, f"{PREDICTIONS}?{query}")) == rows
+
+
+def test_writes_labels_as_the_desk_does(reviewer: Client) -> None:
+    prediction = stored_prediction(label="Eskimo_dog")
+    for url in (PREDICTIONS, f"{PREDICTIONS}{prediction.id}/change/"):
+        page = _page(reviewer, url)
+        assert "Eskimo dog" in page and ">Eskimo_dog<" not in page, url
 
 
 def test_searches_by_id_and_by_hash(reviewer: Client) -> None:
@@ -87,7 +95,7 @@ def test_filters_by_date(reviewer: Client) -> None:
 def test_shows_a_prediction(reviewer: Client) -> None:
     prediction = stored_prediction()
     page = _page(reviewer, f"{PREDICTIONS}{prediction.id}/change/")
-    for text in ("espresso 95.1%, cup 3.0%, coffee_mug 1.0%", "coffee.jpg", "fake-net@1", prediction.image.sha256[:12]):
+    for text in ("espresso 95.1%, cup 3.0%, coffee mug 1.0%", "coffee.jpg", "fake-net@1", prediction.image.sha256[:12]):
         assert text in page
     assert f'href="{IMAGES}{prediction.image_id}/change/"' in page
     assert 'name="_save"' not in page and "deletelink" not in page

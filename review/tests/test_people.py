@@ -300,6 +300,12 @@ def test_filter_ignores_replaced_statements(reviewer: Client) -> None:
     assert "expected_label=cup" not in page(reviewer, LIST)
 
 
+@pytest.mark.parametrize("text", ["cup", "coffee mug", "eskimo", "Eskimo_dog"])
+def test_search_finds_every_label(reviewer: Client, three_labels: Case, text: str) -> None:
+    open_case(expected="abacus")
+    assert _cases(reviewer, f"?q={text}") == [three_labels.pk]
+
+
 def test_search_finds_words(reviewer: Client, three_labels: Case) -> None:
     assert _cases(reviewer, "?q=demitasse") == [three_labels.pk]
 

@@ -289,7 +289,6 @@ def _render(request: HttpRequest, name: str, status: int, **context: Any) -> Htt
     filters = Filters.from_query(request.GET)
     everything = {
         **admin.site.each_context(request),
-        "is_nav_sidebar_enabled": False,  # it would distract
         "opts": Case._meta,
         "filters": filters,
         "order": ORDERS[filters.order_key],
