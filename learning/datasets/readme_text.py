@@ -92,7 +92,7 @@ def readme_text(selection: CaseSelection, kind: str, counts: ExportCounts) -> st
         f"Pictures: {counts.pictures:,} with {counts.labels:,} labels; {counts.converted:,} re-encoded",
     ]
     if counts.without_label:
-        lines.append(f"No label: {counts.without_label:,} cases whose picture shows something that no label says")
+        lines.append(f"No label: {counts.without_label:,} of these cases; no label says what the picture shows")
     if counts.missing:
         lines.append(f"Missing:  {counts.missing:,} pictures that are no longer stored, or are damaged")
     return "\n".join(lines) + "\n\n" + _HOW_TO_LOAD[kind] + "\n" + _FILES_AND_COLUMNS
