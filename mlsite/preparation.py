@@ -1,5 +1,6 @@
 """The steps before the processes start. Each step does nothing if its work is done already."""
 
+import hashlib
 import os
 import re
 import stat
@@ -79,17 +80,30 @@ def prepare_database(report: Report) -> None:
 def prepare_static_files(report: Report) -> None:
     """Collects the static files, unless they have not changed since the last time."""
     stamp = Path(settings.STATIC_ROOT) / ".collected"
-    storage = settings.STORAGES["staticfiles"]["BACKEND"]  # DEBUG uses another one, which writes no manifest
-    sources = [Path(settings.BASE_DIR) / "requirements" / "run.txt", *Path(settings.BASE_DIR, "static").rglob("*")]
-    newest = max((source.stat().st_mtime for source in sources if source.exists()), default=0.0)
-    if stamp.exists() and stamp.stat().st_mtime >= newest and stamp.read_text() == storage:
+    fingerprint = _static_fingerprint()
+    if stamp.exists() and stamp.read_text() == fingerprint:
         return
     report("Pages: collecting the static files")
     # Redoc comes with Swagger UI. It is half of all bytes, and this site does not use it.
     call_command("collectstatic", interactive=False, verbosity=0, clear=True, ignore_patterns=["redoc"])
     _compress_static_files()
-    stamp.write_text(storage)
+    stamp.write_text(fingerprint)
     stamp.chmod(_static_file_mode())
+
+
+def _static_fingerprint() -> str:
+    """Returns a hash of everything that decides what is collected.
+
+    Times of files decide nothing: a release from an archive may be older than the folder that the last one collected.
+    """
+    base = Path(settings.BASE_DIR)
+    storage: str = settings.STORAGES["staticfiles"]["BACKEND"]  # DEBUG uses another one, which writes no manifest
+    digest = hashlib.sha256(storage.encode())
+    for source in [base / "requirements" / "run.txt", *sorted((base / "static").rglob("*"))]:
+        if source.is_file():
+            digest.update(f"{source.relative_to(base)}\0".encode())
+            digest.update(hashlib.sha256(source.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _compress_static_files() -> None:

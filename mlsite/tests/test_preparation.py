@@ -1,6 +1,7 @@
 """The steps before the processes start."""
 
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -85,17 +86,20 @@ def test_first_lead_gets_another_name_if_lead_is_taken() -> None:
     assert User.objects.get(username="lead").check_password("mine")
 
 
-def test_collects_static_files_after_a_change(settings: Settings) -> None:
-    collected, stylesheet = settings.STATIC_ROOT / ".collected", settings.BASE_DIR / "static" / "css" / "site.css"
+def test_collects_static_files_after_a_change(settings: Settings, tmp_path: Path) -> None:
+    collected, stylesheet = settings.STATIC_ROOT / ".collected", tmp_path / "static" / "css" / "site.css"
     collected.unlink(missing_ok=True)
+    shutil.copytree(settings.BASE_DIR / "static", tmp_path / "static")
+    settings.BASE_DIR = tmp_path
     reports: list[str] = []
     preparation.prepare_static_files(reports.append)
     preparation.prepare_static_files(reports.append)
     assert len(reports) == 1
-    os.utime(collected, (0, stylesheet.stat().st_mtime - 1))
+    stylesheet.write_text("body { color: red }")
+    os.utime(stylesheet, (0, 0))  # as in a release from an archive, which may be older than the collected files
     preparation.prepare_static_files(reports.append)
     assert len(reports) == 2
-    collected.write_text("another.Storage")  # as after a start with DEBUG
+    collected.write_text(settings.STORAGES["staticfiles"]["BACKEND"])  # as an earlier release wrote it
     preparation.prepare_static_files(reports.append)
     assert len(reports) == 3
     assert (settings.STATIC_ROOT / "css" / "site.css").exists()
