@@ -31,7 +31,11 @@ class FeedbackSerializer(serializers.Serializer[Any]):
     """One statement about one prediction."""
 
     prediction = serializers.UUIDField(source="prediction_id", help_text="the prediction's id")
-    verdict = serializers.ChoiceField(choices=Feedback.Verdict.choices)
+    verdict = serializers.ChoiceField(
+        choices=Feedback.Verdict.choices,
+        # REST framework's message repeats the value, which no response can encode if it is half of a surrogate pair.
+        error_messages={"invalid_choice": f"Please send one of: {', '.join(Feedback.Verdict.values)}."},
+    )
     expected = serializers.CharField(
         required=False,
         allow_blank=True,

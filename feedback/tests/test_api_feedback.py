@@ -102,6 +102,7 @@ def test_accepts_form(client: Client, prediction: Prediction) -> None:
         ({"comment": "x" * 2001}, "comment"),
         ({"comment": "\x00"}, "comment"),
         ({"comment": "\ud800"}, "comment"),
+        ({"verdict": "\ud800"}, "verdict"),
         ({"comment": ["x"]}, "comment"),
     ],
 )
