@@ -165,6 +165,8 @@ def test_no_moves_the_focus_to_its_field(site: RunningSite, tab, coffee: bytes) 
     tab.goto(site.predict(coffee).json()["links"]["page"])
     tab.get_by_text("No", exact=True).click()
     eventually(lambda: tab.evaluate("document.activeElement.name") == "expected", "the focus")
+    verdicts = [tab.get_by_text(text, exact=True) for text in ("Yes", "No", "Not sure")]
+    assert len({verdict.bounding_box()["y"] for verdict in verdicts}) == 1, "the verdicts stay in one row"
     tab.keyboard.type("cup")
     tab.keyboard.press("Enter")
     tab.keyboard.press("Enter")

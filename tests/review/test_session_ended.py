@@ -36,7 +36,8 @@ def _log_out(tab: Any, desk: Desk) -> None:
     other = tab.context.new_page()
     other.goto(f"{desk.site.url}/admin/")
     other.get_by_role("button", name="Log out").click()
-    other.close()
+    other.wait_for_url(f"{desk.site.url}/admin/logout/")
+    other.close()  # Chromium may never close a page that is just being loaded
     tab.bring_to_front()
 
 

@@ -58,6 +58,10 @@ def test_import_copies_versions(tmp_path: Path, weights: Path) -> None:
     assert "fake-net@1" in _model("list")
 
 
+def test_verify_says_that_nothing_is_installed(repository: Repository) -> None:
+    assert _model("verify").startswith("No model is installed.")
+
+
 def test_verify_names_damaged_files(weights: Path, repository: Repository) -> None:
     _model("install", NAME, "--weights", str(weights))
     assert _model("verify") == "All files are intact.\n"

@@ -36,7 +36,7 @@ def test_manifest_has_the_proposed_label(case: Case, tmp_path: Path) -> None:
         readme = archive.read("README.txt").decode()
     assert (line["verdict"], line["label"], line["proposed_label"]) == ("no-label", "", "=unicorn")
     assert (row["sha256"], row["file"], row["proposed_label"]) == (case.image.sha256, "", "'=unicorn")
-    assert "No label: 1 cases" in readme
+    assert "No label: 1 of these cases" in readme
 
 
 def test_csv_begins_with_a_byte_order_mark(case: Case, tmp_path: Path) -> None:

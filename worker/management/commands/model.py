@@ -11,6 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from worker.inference.repository import Repository, RepositoryError
 
+NOTHING_INSTALLED = "No model is installed. Install one with: manage.py model install NAME"
+
 
 class Command(BaseCommand):
     help = "Install, list, verify and activate models."
@@ -61,7 +63,7 @@ class Command(BaseCommand):
     def show(self, repository: Repository) -> None:
         versions = repository.versions()
         if not versions:
-            self.stdout.write("No model is installed. Install one with: manage.py model install NAME")
+            self.stdout.write(NOTHING_INSTALLED)
             return
         active = repository.active()
         width = max(len(str(version)) for version in versions)
@@ -77,4 +79,4 @@ class Command(BaseCommand):
             self.stderr.write(str(problem))
         if problems:
             raise CommandError(f"Problems found: {len(problems)}", returncode=1)
-        self.stdout.write("All files are intact.")
+        self.stdout.write("All files are intact." if repository.versions() else NOTHING_INSTALLED)
