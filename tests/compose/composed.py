@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from devtools.running import ROOT, Site, eventually, free_port
+from devtools.running import NO_CLIENT_LIMITS, ROOT, Site, eventually, free_port
 
 BUILD_SECONDS = 900
 UP_SECONDS = 300
@@ -35,6 +35,7 @@ class ComposedSite(Site):
             **settings,
             "PORT": str(port),
             "TEST_QUEUE_PORT": str(queue_port),
+            **NO_CLIENT_LIMITS,
         }
         files = [ROOT / "docker-compose.yml", PUBLISHED]
         self._compose = [
