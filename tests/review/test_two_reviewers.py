@@ -82,9 +82,10 @@ def test_rejects_case_that_somebody_else_decided(desk: Desk, open_tab: OpenTab) 
 
 def test_rejects_case_that_somebody_else_claimed(desk: Desk, open_tab: OpenTab) -> None:
     """The claim expires, and somebody else opens the case."""
-    case, _after = desk.open_cases(2)
+    case, after = desk.open_cases(2)
     ada, grace = open_tab("ada", expects="status of 409"), open_tab("grace")
     _open(ada, desk, case)
+    eventually(lambda: desk.claimed_by(after) == "ada", "the next case is claimed in advance")
     desk.let_claims_expire()
     _open(grace, desk, case)
     ada.keyboard.press("x")
