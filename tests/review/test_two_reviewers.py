@@ -20,6 +20,12 @@ def _open(tab: Any, desk: Desk, case: int) -> None:
     wait_for_case(tab, case)
 
 
+def _claim(tab: Any, desk: Desk, case: int) -> None:
+    """Opens a case and waits until the page has claimed it."""
+    _open(tab, desk, case)
+    tab.locator(".claim-said").get_by_text("claimed by you until").wait_for()
+
+
 def test_two_reviewers_get_different_cases(desk: Desk, open_tab: OpenTab) -> None:
     cases = desk.open_cases(CASES)
     tabs = {name: open_tab(name) for name in ("ada", "grace")}
@@ -46,7 +52,7 @@ def test_two_reviewers_get_different_cases(desk: Desk, open_tab: OpenTab) -> Non
 def test_claimed_case_shows_no_verdicts(desk: Desk, open_tab: OpenTab) -> None:
     (case,) = desk.open_cases(1)
     ada, grace = open_tab("ada"), open_tab("grace")
-    _open(ada, desk, case)
+    _claim(ada, desk, case)
     _open(grace, desk, case)
     grace.get_by_text("claimed by ada until").wait_for()
     assert grace.get_by_role("button", name="The model was right").count() == 0
@@ -62,10 +68,10 @@ def test_rejects_case_that_somebody_else_decided(desk: Desk, open_tab: OpenTab) 
     """The claim expires, and somebody else claims and decides the case. Nothing is overwritten."""
     case, after = desk.open_cases(2)
     ada, grace = open_tab("ada", expects="status of 409"), open_tab("grace")
-    _open(ada, desk, case)
+    _claim(ada, desk, case)
     eventually(lambda: desk.claimed_by(after) == "ada", "the next case is claimed in advance")
     desk.let_claims_expire()
-    _open(grace, desk, case)
+    _claim(grace, desk, case)
     grace.keyboard.press("a")
     eventually(lambda: desk.state(case) == "decided", "the decision")
 
@@ -84,10 +90,10 @@ def test_rejects_case_that_somebody_else_claimed(desk: Desk, open_tab: OpenTab) 
     """The claim expires, and somebody else opens the case."""
     case, after = desk.open_cases(2)
     ada, grace = open_tab("ada", expects="status of 409"), open_tab("grace")
-    _open(ada, desk, case)
+    _claim(ada, desk, case)
     eventually(lambda: desk.claimed_by(after) == "ada", "the next case is claimed in advance")
     desk.let_claims_expire()
-    _open(grace, desk, case)
+    _claim(grace, desk, case)
     ada.keyboard.press("x")
     ada.get_by_role("alert").get_by_text("grace is looking at this case now.").wait_for()
     assert desk.decisions() == [] and desk.claimed_by(case) == "grace"
@@ -97,7 +103,7 @@ def test_expired_claim_does_not_prevent_a_decision(desk: Desk, open_tab: OpenTab
     """Unless somebody else has claimed the case."""
     (case,) = desk.open_cases(1)
     ada = open_tab("ada")
-    _open(ada, desk, case)
+    _claim(ada, desk, case)
     desk.let_claims_expire()
     ada.keyboard.press("a")
     eventually(lambda: desk.decisions() == [("corrected", "cup", "ada")], "the decision")
@@ -109,7 +115,7 @@ def test_expired_claim_in_advance_is_renewed_or_replaced(desk: Desk, open_tab: O
     ada = open_tab("ada")
     grace = open_tab("grace", java_script_enabled=False)  # claims only what it is told to
     ada.clock.install()
-    _open(ada, desk, first)
+    _claim(ada, desk, first)
     eventually(lambda: desk.claimed_by(second) == "ada", "the next case is claimed in advance")
     ada.wait_for_load_state("networkidle")
     desk.let_claims_expire()
