@@ -16,7 +16,7 @@ from predictions.admission import rate_limits
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.uploads import display
-from predictions.views import HttpResponseSeeOther
+from predictions.views.redirects import HttpResponseSeeOther
 
 # Rejections that the page shows at the field `expected`.
 _ABOUT_EXPECTED = frozenset({"label-is-the-answer", "words-too-long"})

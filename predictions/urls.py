@@ -1,13 +1,13 @@
 from django.urls import path
 
-from predictions import views
+from predictions.views import deleting, pictures, result, upload
 
 app_name = "predictions"
 
 urlpatterns = [
-    path("", views.upload, name="upload"),
-    path("predictions/<uuid:prediction_id>/", views.result, name="result"),
-    path("predictions/<uuid:prediction_id>/delete/", views.delete, name="delete"),
-    path("predictions/<uuid:prediction_id>/picture", views.picture, name="picture"),
-    path("predictions/<uuid:prediction_id>/thumbnail", views.thumbnail, name="thumbnail"),
+    path("", upload.upload, name="upload"),
+    path("predictions/<uuid:prediction_id>/", result.result, name="result"),
+    path("predictions/<uuid:prediction_id>/delete/", deleting.delete, name="delete"),
+    path("predictions/<uuid:prediction_id>/picture", pictures.picture, name="picture"),
+    path("predictions/<uuid:prediction_id>/thumbnail", pictures.thumbnail, name="thumbnail"),
 ]

@@ -9,12 +9,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from predictions import legacy, views
+from predictions import legacy
 from predictions.admission import backpressure, client_share, rate_limits
 from predictions.api.prefer import wait_seconds
 from predictions.api.problems import CONTENT_TYPE, problem
 from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
+from predictions.views import upload
 
 # The key of `request.META` with the decision about a request: a `RequestRejected` or `None`.
 DECISION = "predictions.admission"
@@ -53,7 +54,7 @@ def _default_wait(_request: HttpRequest) -> float:
 
 
 RULES = {
-    "/": AdmissionRule(render=views.upload_page, wait_limit=_default_wait, holds_thread=False),
+    "/": AdmissionRule(render=upload.upload_page, wait_limit=_default_wait, holds_thread=False),
     "/predict": AdmissionRule(render=legacy.rejection_response, wait_limit=_default_wait),
     "/api/predict": AdmissionRule(render=_as_problem, wait_limit=_preferred_wait, is_early=True),
 }

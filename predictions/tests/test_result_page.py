@@ -13,13 +13,14 @@ from rq.job import Job
 from rq.utils import now, utcformat
 
 from devtools.running import eventually
-from predictions import delays, queues, views
+from predictions import delays, queues
 from predictions.admission import backpressure
 from predictions.delays import delay
 from predictions.models import Prediction
 from predictions.prediction_worker import PredictionWorker
 from predictions.templatetags.labels import waiting_time
 from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
+from predictions.views import result
 
 pytestmark = pytest.mark.django_db
 REFRESH = '<meta http-equiv="refresh"'
@@ -27,7 +28,7 @@ REFRESH = '<meta http-equiv="refresh"'
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "PAGE_WAIT_SECONDS", 0)
+    monkeypatch.setattr(result, "PAGE_WAIT_SECONDS", 0)
 
 
 def _page(client: Client, prediction: Prediction) -> str:
@@ -89,7 +90,7 @@ def test_unknown_predictions_are_404(client: Client) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_page_waits_for_the_answer(client: Client, worker: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "PAGE_WAIT_SECONDS", 20)
+    monkeypatch.setattr(result, "PAGE_WAIT_SECONDS", 20)
     page = client.post("/", {"file": upload()}, follow=True).text
     assert "espresso</h1>" in page and REFRESH not in page
 

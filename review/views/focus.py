@@ -24,7 +24,7 @@ from django.views.decorators.http import require_http_methods
 
 from feedback.text import normalize_text
 from predictions.exceptions import RequestRejected
-from predictions.views import HttpResponseSeeOther
+from predictions.views.redirects import HttpResponseSeeOther
 from review import claims, undoing
 from review.decisions import LABEL_MAX_LENGTH, DecisionRequest, SeenState, case_decide
 from review.filters import Filters

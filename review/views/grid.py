@@ -21,7 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from predictions.exceptions import RequestRejected
-from predictions.views import HttpResponseSeeOther
+from predictions.views.redirects import HttpResponseSeeOther
 from review.bulk import REOPEN, BulkResult, cases_decide, cases_plan, cases_reopen
 from review.decisions import DecisionRequest, SeenState
 from review.expectations import expectations_of

@@ -1,0 +1,95 @@
+"""The page on which people upload a picture."""
+
+from functools import cache
+from http import HTTPStatus
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from predictions import labels, submission, visitors
+from predictions.admission import backpressure
+from predictions.api.prefer import is_minimal
+from predictions.client_address import client_network
+from predictions.delays import QUEUE_UNREACHABLE, delay
+from predictions.exceptions import RequestRejected
+from predictions.models import Image, Prediction
+from predictions.uploads import validation as images
+from predictions.views.redirects import HttpResponseSeeOther
+
+
+@csrf_exempt  # the view acts for no user: another site gains nothing by posting to it
+@require_http_methods(["GET", "HEAD", "POST"])
+def upload(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return upload_page(request)
+    try:
+        prediction = submission.prediction_request(
+            upload=images.only_file(request),
+            source=Prediction.Source.PAGE,
+            client=client_network(request),
+            sender=visitors.visitor(request),
+        )
+    except RequestRejected as rejection:
+        if rejection.code != "no-file":
+            return upload_page(request, rejection)
+        messages.error(request, "Please choose a picture first.")
+        return redirect("predictions:upload")
+    response = _accepted(request, prediction.get_absolute_url())
+    visitors.remember(request, response)
+    return response
+
+
+def _accepted(request: HttpRequest, address: str) -> HttpResponse:
+    """Redirects to the result page. The page's script gets its address only: `fetch` would follow a redirect."""
+    if is_minimal(request.headers.get("Prefer", "")):
+        return HttpResponse(status=HTTPStatus.CREATED, headers={"Location": address})
+    return HttpResponseSeeOther(address)
+
+
+def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
+    if rejection is None and request.COOKIES.keys() <= {visitors.COOKIE} and not settings.DEBUG:
+        # A request with other cookies may have a message to show, so caches must keep the two pages apart.
+        page = _page_without_messages(settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice())
+        return HttpResponse(page, headers={"Vary": "Cookie"})
+    # The context gets the message, not the exception: the exception's traceback holds the upload, and the context stays
+    # in memory until the garbage collector next runs.
+    context = {
+        "rejection": rejection.message if rejection else "",
+        **_context(settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice()),
+    }
+    response = render(request, "predictions/upload.html", context, status=rejection.status if rejection else 200)
+    for name, value in rejection.headers.items() if rejection else ():
+        response[name] = value
+    return response
+
+
+@cache
+def _page_without_messages(max_bytes: int, number_of_labels: int, delay_notice: str) -> str:
+    """The page for requests without cookies. It is the same for all of them, so it is rendered once."""
+    return render_to_string("predictions/upload.html", _context(max_bytes, number_of_labels, delay_notice))
+
+
+def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[str, object]:
+    return {
+        "delay_notice": delay_notice,
+        "number_of_labels": f"{number_of_labels:,}" if number_of_labels else "",
+        "formats": ", ".join(Image.Format.values),
+        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
+        "max_megabytes": max_bytes / 2**20,
+    }
+
+
+def _delay_notice() -> str:
+    """What visitors should know before they send a picture. Empty if pictures are answered at once."""
+    if not delay.reason:
+        return ""
+    if delay.reason != QUEUE_UNREACHABLE:
+        backpressure.load.refresh()
+        if not backpressure.load.is_full:
+            return "Answers are delayed at the moment. You can still send a picture: it is saved, and answered later."
+    return "Pictures can't be accepted at the moment. Please try again in a few minutes."
