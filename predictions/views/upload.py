@@ -5,21 +5,24 @@ from http import HTTPStatus
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from predictions import labels, submission, visitors
+from predictions import idempotency, labels, submission, visitors
 from predictions.admission import backpressure
-from predictions.api.prefer import is_minimal
+from predictions.api import problems
+from predictions.api.serializers import PredictionSerializer
 from predictions.client_address import client_network
 from predictions.delays import QUEUE_UNREACHABLE, delay
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.uploads import validation as images
 from predictions.views.redirects import HttpResponseSeeOther
+
+JSON = "application/json"
 
 
 @csrf_exempt  # the view acts for no user: another site gains nothing by posting to it
@@ -33,22 +36,35 @@ def upload(request: HttpRequest) -> HttpResponse:
             source=Prediction.Source.PAGE,
             client=client_network(request),
             sender=visitors.visitor(request),
+            request_key=idempotency.key(request),
         )
     except RequestRejected as rejection:
-        if rejection.code != "no-file":
-            return upload_page(request, rejection)
+        if rejection.code != "no-file" or _wants_json(request):
+            return rejection_response(request, rejection)
         messages.error(request, "Please choose a picture first.")
         return redirect("predictions:upload")
-    response = _accepted(request, prediction.get_absolute_url())
+    response = _accepted(request, prediction)
     visitors.remember(request, response)
     return response
 
 
-def _accepted(request: HttpRequest, address: str) -> HttpResponse:
-    """Redirects to the result page. The page's script gets its address only: `fetch` would follow a redirect."""
-    if is_minimal(request.headers.get("Prefer", "")):
-        return HttpResponse(status=HTTPStatus.CREATED, headers={"Location": address})
-    return HttpResponseSeeOther(address)
+def _wants_json(request: HttpRequest) -> bool:
+    """Whether the request is one of the page's script."""
+    return request.get_preferred_type(["text/html", JSON]) == JSON
+
+
+def _accepted(request: HttpRequest, prediction: Prediction) -> HttpResponse:
+    """Redirects to the result page, or returns the prediction as JSON."""
+    address = prediction.get_absolute_url()
+    if not _wants_json(request):
+        return HttpResponseSeeOther(address)
+    body = PredictionSerializer(prediction, context={"request": request}).data
+    return JsonResponse(body, status=HTTPStatus.CREATED, headers={"Location": address})
+
+
+def rejection_response(request: HttpRequest, rejection: RequestRejected) -> HttpResponse:
+    """Returns the page with the rejection, or problem details."""
+    return problems.rejection_response(rejection) if _wants_json(request) else upload_page(request, rejection)
 
 
 def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:

@@ -19,10 +19,11 @@ addEventListener("pageshow", () => setSending(false));
 async function send(body) {
   setSending(true);
   say("");
+  const key = crypto.randomUUID();
   try {
     for (let attempt = 1; ; attempt += 1) {
-      // Following a redirect would load the result page here, and once more to show it.
-      const response = await fetch(form.action, { method: "POST", body, headers: { Prefer: "return=minimal" } });
+      const headers = { Accept: "application/json", "Idempotency-Key": key };
+      const response = await fetch(form.action, { method: "POST", body, headers });
       const address = response.headers.get("Location");
       if (address) {
         location.assign(address);
@@ -51,11 +52,13 @@ async function countDown(seconds) {
   }
 }
 
-/** Returns the message of the page that rejects the picture. */
+/** Returns why the picture is rejected, in words. */
 async function explanation(response) {
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const message = page.getElementById("rejection") ?? page.querySelector("main p");
-  return message?.textContent.trim() || `The site answered with an error (${response.status}).`;
+  try {
+    return (await response.json()).detail;
+  } catch {
+    return `The site answered with an error (${response.status}).`;
+  }
 }
 
 /** Shows a text, or a list of texts and nodes. */
