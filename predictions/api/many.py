@@ -59,11 +59,8 @@ class PredictionsView(APIView):
         predictions = submission.predictions_wait(
             query.validated_data["id"], seconds, client=client_network(request._request)
         )
-        body = {
-            "predictions": PredictionSerializer(predictions, many=True, context={"request": request}).data,
-            "ahead": _ahead(predictions),
-        }
-        return Response(body)
+        represent = PredictionSerializer(context={"request": request}).to_representation
+        return Response({"predictions": [represent(one) for one in predictions], "ahead": _ahead(predictions)})
 
 
 def _ahead(predictions: list[Prediction]) -> int | None:
