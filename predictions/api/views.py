@@ -29,8 +29,8 @@ PREFER = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="`respond-async` answers at once; `wait=SECONDS` limits the wait for the answer (RFC 7240). The status is "
-    "202 without an answer, and 200 with one: that of a picture that was classified before is known at once.",
+    description="`respond-async` answers at once; `wait=SECONDS` limits the wait for the answer (RFC 7240). The status "
+    "is 202 without an answer, and 200 with one: that of a picture that was classified before is known at once.",
 )
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",
