@@ -29,7 +29,8 @@ PREFER = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="`respond-async` answers 202 at once; `wait=SECONDS` limits the wait for the answer (RFC 7240).",
+    description="`respond-async` answers at once; `wait=SECONDS` limits the wait for the answer (RFC 7240). The status "
+    "is 202 without an answer, and 200 with one: that of a picture that was classified before is known at once.",
 )
 IDEMPOTENCY_KEY = OpenApiParameter(
     idempotency.HEADER,
