@@ -333,6 +333,7 @@ LOGGING = {
     # mlsite/logins.py logs what django-axes logs in several lines.
     "loggers": {"django.request": {"level": "CRITICAL"}, "axes": {"level": "ERROR"}},
 }
+logging.captureWarnings(True)  # Pillow warns of odd pictures: these lines have the format of all others
 structlog.configure(
     processors=[logs.drop_streaming_events, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
     logger_factory=structlog.stdlib.LoggerFactory(),
