@@ -20,14 +20,14 @@ CHROMIUM_ARGUMENTS = [
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """Runs headless Chromium. Skips the test where it is not installed."""
+def chromium(*arguments: str) -> Iterator[Any]:
+    """Runs headless Chromium, with further command-line `arguments`. Skips the test where it is not installed."""
     path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if path is None:
         pytest.skip("needs Chromium; on Debian and Ubuntu: apt install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_ARGUMENTS, *arguments])
         yield browser
         browser.close()

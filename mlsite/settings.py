@@ -93,6 +93,8 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
     },
 }
+# Only the upload page uses the camera. Pages of other sites cannot embed it (`frame-ancestors`).
+PERMISSIONS_POLICY = "camera=(self), geolocation=(), microphone=()"
 
 # --- Applications ---------------------------------------------------------------------------------
 
@@ -123,6 +125,7 @@ MIDDLEWARE = [
     "mlsite.web.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "mlsite.permissions_policy.permissions_policy",
     "mlsite.charsets.ignore_other_codecs",
     "mlsite.charsets.ignore_cookies_with_nul",
     "predictions.admission.middleware.AdmissionMiddleware",

@@ -1,17 +1,20 @@
 """The page on which people upload a picture."""
 
+from __future__ import annotations
+
 from functools import cache
 from http import HTTPStatus
 
 from django.conf import settings
 from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from predictions import labels, submission, visitors
+from predictions import examples, labels, submission, visitors
 from predictions.admission import backpressure
 from predictions.api.prefer import is_minimal
 from predictions.client_address import client_network
@@ -29,7 +32,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         return upload_page(request)
     try:
         prediction = submission.prediction_request(
-            upload=images.only_file(request),
+            upload=_picture(request),
             source=Prediction.Source.PAGE,
             client=client_network(request),
             sender=visitors.visitor(request),
@@ -42,6 +45,12 @@ def upload(request: HttpRequest) -> HttpResponse:
     response = _accepted(request, prediction.get_absolute_url())
     visitors.remember(request, response)
     return response
+
+
+def _picture(request: HttpRequest) -> UploadedFile[bytes]:
+    """Returns the uploaded picture, or the example that the visitor has clicked."""
+    name = examples.requested_name(request)
+    return examples.upload(name) if name else images.only_file(request)
 
 
 def _accepted(request: HttpRequest, address: str) -> HttpResponse:
@@ -81,6 +90,7 @@ def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[s
         "formats": ", ".join(Image.Format.values),
         "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
         "max_megabytes": max_bytes / 2**20,
+        "examples": examples.EXAMPLES,
     }
 
 
