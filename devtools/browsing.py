@@ -20,14 +20,26 @@ CHROMIUM_ARGUMENTS = [
 
 
 @contextmanager
-def chromium(*arguments: str) -> Iterator[Any]:
-    """Runs headless Chromium, with further command-line `arguments`. Skips the test where it is not installed."""
-    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+def chromium() -> Iterator[Any]:
+    """Runs headless Chromium. Skips the test where it is not installed."""
+    path = _executable()
     if path is None:
         pytest.skip("needs Chromium; on Debian and Ubuntu: apt install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_ARGUMENTS, *arguments])
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
+
+
+@contextmanager
+def another_chromium(browser: Any, *arguments: str) -> Iterator[Any]:
+    """Runs a second Chromium beside `browser`, with further command-line arguments."""
+    another = browser.browser_type.launch(executable_path=_executable(), args=[*CHROMIUM_ARGUMENTS, *arguments])
+    yield another
+    another.close()
+
+
+def _executable() -> str | None:
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
