@@ -253,6 +253,7 @@ QUEUE_MAX_WAITING_PER_CLIENT = env("QUEUE_MAX_WAITING_PER_CLIENT", cast=number(i
 REUSE_ANSWERS = env("REUSE_ANSWERS", cast=boolean, default=True)
 PREDICT_WAIT_SECONDS = env("PREDICT_WAIT_SECONDS", cast=number(int, 1, 600), default=30)
 UPLOAD_MAX_BYTES = env("UPLOAD_MAX_BYTES", cast=number(int, 1024, 2**31), default=20 * 2**20)
+UPLOAD_SHRINK_SIDE = env("UPLOAD_SHRINK_SIDE", cast=number(int, 0, 100_000), default=1600)
 DECODE_MEMORY_BYTES = env("DECODE_MEMORY_BYTES", cast=number(int, 1, 2**50), default=256 * 2**20)
 UPLOAD_MAX_PIXELS = env("UPLOAD_MAX_PIXELS", cast=number(int, 1, 500_000_000), default=50_000_000)
 

@@ -13,9 +13,11 @@ from mlsite.schema import SchemaView
 from predictions import legacy as predictions_legacy
 from predictions.api import views as api
 from predictions.api.labels import LabelsView
+from predictions.api.many import PredictionsView
 
 api_urls = [
     path("predict", api.PredictView.as_view(), name="predict"),
+    path("predictions", PredictionsView.as_view(), name="predictions"),
     path("predictions/<uuid:prediction_id>", api.PredictionView.as_view(), name="prediction"),
     path("predictions/<uuid:prediction_id>/cancel", api.CancelView.as_view(), name="cancel"),
     path("feedback", FeedbackView.as_view(), name="feedback"),

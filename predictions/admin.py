@@ -213,15 +213,17 @@ class ImageAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/predictions/image/erase.html", context)
 
     def _erase(self, request: HttpRequest, images: Sequence[Image]) -> None:
+        erased: list[Any] = []
         try:
-            erasing.images_erase([image.pk for image in images])
-            # The log must not hold their hashes.
-            erased: Any = [Image(pk=image.pk, erased_at=timezone.now()) for image in images]
-            self.log_deletions(request, erased)
+            for image in images:
+                erasing.images_erase([image.pk])
+                # The log must not hold their hashes.
+                erased.append(Image(pk=image.pk, erased_at=timezone.now()))
         except RequestRejected as rejection:
             messages.error(request, rejection.message)
-        else:
-            messages.success(request, f"Erased pictures: {len(images)}.")
+        if erased:
+            self.log_deletions(request, erased)
+            messages.success(request, f"Erased pictures: {len(erased)}.")
 
     @admin.display(description="SHA-256", ordering="sha256")
     def short_sha256(self, image: Image) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.core.files.uploadedfile import UploadedFile
+from django.db import IntegrityError
 from django.utils import timezone
 
-from predictions import announcements, connections, erasing
+from predictions import announcements, connections, erasing, idempotency
 from predictions.admission import backpressure, client_share
 from predictions.exceptions import RequestRejected
 from predictions.group_commit import writer
-from predictions.models import Prediction
+from predictions.models import Image, Prediction
 from predictions.uploads import validation as images
 
 _DATETIME_COLUMNS = frozenset({"started_at", "finished_at"})
@@ -29,33 +30,67 @@ def prediction_request(
     wait_seconds: float = 0,
     expires_after: timedelta | None = None,
     sender: str = "",
+    request_key: str = "",
 ) -> Prediction:
     """Stores an uploaded picture, queues its prediction, and waits up to `wait_seconds` for the answer.
 
     `client` is its network (see `client_address`), by which `client_share` counts what waits. `sender` is the visitor
-    who sends it, if known (see `visitors`).
+    who sends it, if known (see `visitors`). A picture that comes again with the same `request_key` is stored once (see
+    `idempotency`).
 
-    The returned prediction may still be waiting. Raises `RequestRejected` if the picture is not acceptable, too many
-    requests wait already, or the queue cannot be reached. In the last case the prediction is stored as failed.
+    The returned prediction may still be waiting. Raises `RequestRejected` if the picture is not acceptable, its key
+    belongs to another picture, too many requests wait already, or the queue cannot be reached. In the last case the
+    prediction is stored as failed.
     """
     with backpressure.hold_wait_slot(wait_seconds):
         with writer.expect_write(), upload:
             validated = images.validate(upload)
-            prediction = Prediction(
-                id=uuid4(),
-                source=source,
-                sender=sender,
-                file_name=(upload.name or "")[:255],
-                expires_at=timezone.now() + expires_after if expires_after else None,
-            )
-            image = images.store(validated)
+            earlier = _find_repeated(request_key, validated.sha256)
+            image = None if earlier else images.store(validated)
             del validated  # hundreds of requests may wait below, and the picture is already on disk
+        prediction = earlier or Prediction(
+            id=idempotency.prediction_id(request_key) if request_key else uuid4(),
+            source=source,
+            sender=sender,
+            file_name=(upload.name or "")[:255],
+            expires_at=timezone.now() + expires_after if expires_after else None,
+        )
         with announcements.listener.expect(prediction.id) as waiter:
-            with client_share.waiting.counted(client, prediction):
-                writer.write(prediction, image)
+            if image is None:
+                prediction = _read(prediction.id)  # it may have been answered before the listener was set up
+            else:
+                with client_share.waiting.counted(client, prediction):
+                    prediction = _write(prediction, image, request_key)
             if wait_seconds <= 0 or not prediction.is_waiting:
                 return prediction
             return _wait(prediction, waiter, wait_seconds)
+
+
+def _find_repeated(request_key: str, sha256: str) -> Prediction | None:
+    """Returns the prediction that an earlier request with the same key has stored, if there is one."""
+    if not request_key:
+        return None
+    prediction_id = idempotency.prediction_id(request_key)
+    earlier = Prediction.objects.select_related("image").filter(pk=prediction_id).first()
+    if earlier is not None:
+        idempotency.require_same_picture(earlier, sha256)
+    return earlier
+
+
+def _write(prediction: Prediction, image: Image, request_key: str) -> Prediction:
+    """Writes the prediction and returns it, or the one that another request with the same key writes at this moment."""
+    sha256 = image.sha256
+    try:
+        writer.write(prediction, image)
+    except IntegrityError:
+        if earlier := _find_repeated(request_key, sha256):
+            return earlier
+        raise
+    return prediction
+
+
+def _read(prediction_id: UUID) -> Prediction:
+    return Prediction.objects.select_related("image").get(pk=prediction_id)
 
 
 def prediction_wait(prediction_id: UUID, seconds: float, *, client: str = "") -> Prediction:
@@ -65,11 +100,24 @@ def prediction_wait(prediction_id: UUID, seconds: float, *, client: str = "") ->
     """
     # The listener is set up before the row is read. A prediction that settles in between is announced to it.
     with announcements.listener.expect(prediction_id) as waiter:
-        prediction = Prediction.objects.select_related("image").get(pk=prediction_id)
+        prediction = _read(prediction_id)
         if not prediction.is_waiting:
             return prediction
         with client_share.hold_wait_slot(client) as acquired:
             return _wait(prediction, waiter, seconds) if acquired else prediction
+
+
+def predictions_wait(prediction_ids: Sequence[UUID], seconds: float, *, client: str = "") -> list[Prediction]:
+    """Returns these predictions in this order, as soon as the first of them that waits has settled, or after `seconds`.
+
+    Unknown and deleted ones are left out. `client`: see `prediction_wait`.
+    """
+    found = Prediction.objects.not_erased().in_bulk(prediction_ids)
+    waiting = next((found[pk] for pk in prediction_ids if pk in found and found[pk].is_waiting), None)
+    if waiting is not None and seconds > 0:
+        prediction_wait(waiting.pk, seconds, client=client)
+        found = Prediction.objects.not_erased().in_bulk(prediction_ids)
+    return [found[pk] for pk in dict.fromkeys(prediction_ids) if pk in found]
 
 
 def _wait(prediction: Prediction, waiter: announcements.Waiter, seconds: float) -> Prediction:
@@ -84,7 +132,7 @@ def _wait(prediction: Prediction, waiter: announcements.Waiter, seconds: float) 
                 return _with_columns(prediction, waiter.payload)
             if connection.is_closed:
                 return prediction
-            prediction = Prediction.objects.select_related("image").get(pk=prediction.pk)
+            prediction = _read(prediction.pk)
             if not in_time or not prediction.is_waiting:
                 return prediction
 

@@ -11,6 +11,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
+from predictions import idempotency
+
 COOKIE = "visitor"
 COOKIE_SECONDS = 365 * 24 * 3600
 _SALT = "feedback.author"
@@ -25,13 +27,21 @@ def known_visitor(request: HttpRequest) -> str:
 
 
 def visitor(request: HttpRequest) -> str:
-    """Returns the id of a visitor. After `remember`, the same browser gets the same id again."""
+    """Returns the id of a visitor. After `remember`, the same browser gets the same id again.
+
+    A new visitor whose request comes again with the same key (see `idempotency`) is the same visitor, also if the first
+    answer with the cookie was lost. Raises `RequestRejected` `invalid-idempotency-key`.
+    """
     if known := known_visitor(request):
         return known
     # Kept on the request, so that the stored row and the cookie set afterwards name the same visitor.
-    new = getattr(request, "new_visitor", "") or secrets.token_urlsafe(16)
+    new = getattr(request, "new_visitor", "") or _new_token(idempotency.key(request))
     request.new_visitor = new  # type: ignore[attr-defined]
     return identity("visitor", new)
+
+
+def _new_token(request_key: str) -> str:
+    return idempotency.visitor_token(request_key) if request_key else secrets.token_urlsafe(16)
 
 
 def remember(request: HttpRequest, response: HttpResponse) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
 from predictions import legacy
 from predictions.admission import backpressure, client_share, rate_limits
+from predictions.api import problems
 from predictions.api.prefer import wait_seconds
-from predictions.api.problems import CONTENT_TYPE, problem
 from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
 from predictions.views import upload
@@ -37,12 +37,7 @@ class AdmissionRule:
 
 
 def _as_problem(_request: HttpRequest, rejection: RequestRejected) -> HttpResponse:
-    return JsonResponse(
-        problem(rejection.status, rejection.code, rejection.message),
-        status=rejection.status,
-        content_type=CONTENT_TYPE,
-        headers=rejection.headers,
-    )
+    return problems.rejection_response(rejection)
 
 
 def _preferred_wait(request: HttpRequest) -> float | None:
@@ -54,7 +49,7 @@ def _default_wait(_request: HttpRequest) -> float:
 
 
 RULES = {
-    "/": AdmissionRule(render=upload.upload_page, wait_limit=_default_wait, holds_thread=False),
+    "/": AdmissionRule(render=upload.rejection_response, wait_limit=_default_wait, holds_thread=False),
     "/predict": AdmissionRule(render=legacy.rejection_response, wait_limit=_default_wait),
     "/api/predict": AdmissionRule(render=_as_problem, wait_limit=_preferred_wait, is_early=True),
 }

@@ -17,10 +17,5 @@ def wait_seconds(prefer: str) -> float:
     return longest
 
 
-def is_minimal(prefer: str) -> bool:
-    """Whether a client prefers the address of what it has created to a page."""
-    return "return=minimal" in _preferences(prefer)
-
-
 def _preferences(prefer: str) -> list[str]:
     return [preference.strip().lower() for preference in re.split("[,;]", prefer)]

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -38,6 +38,16 @@ class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
 def problem(status: int, code: str, detail: str, **extra: object) -> dict[str, object]:
     title = HTTPStatus(status).phrase
     return {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail, **extra}
+
+
+def rejection_response(rejection: RequestRejected) -> JsonResponse:
+    """Returns problem details outside REST framework's views."""
+    return JsonResponse(
+        problem(rejection.status, rejection.code, rejection.message),
+        status=rejection.status,
+        content_type=CONTENT_TYPE,
+        headers=rejection.headers,
+    )
 
 
 def problem_response(error: Exception, context: dict[str, Any] | None = None) -> Response | None:

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from predictions import classifiers, erasing, submission, visitors
+from predictions import classifiers, erasing, idempotency, submission, visitors
 from predictions.api.prefer import wait_seconds
 from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
@@ -30,6 +30,13 @@ PREFER = OpenApiParameter(
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description="`respond-async` answers 202 at once; `wait=SECONDS` limits the wait for the answer (RFC 7240).",
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    idempotency.HEADER,
+    OpenApiTypes.UUID,
+    OpenApiParameter.HEADER,
+    description="A picture that is sent again with the same key gets the same prediction: for a request whose answer "
+    "was lost. Choose a random UUID for each picture.",
 )
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",
@@ -61,7 +68,7 @@ class PredictView(APIView):
     @extend_schema(
         operation_id="predict",
         summary="Classify one picture",
-        parameters=[PREFER, RETRY_AFTER],
+        parameters=[PREFER, IDEMPOTENCY_KEY, RETRY_AFTER],
         request={"multipart/form-data": UPLOAD_SCHEMA},
         responses={
             200: PredictionSerializer,
@@ -74,7 +81,9 @@ class PredictView(APIView):
             (415, CONTENT_TYPE): problem_schema(
                 "Not a picture of a known format, not multipart/form-data, or compressed."
             ),
-            (422, CONTENT_TYPE): problem_schema("The picture is corrupt and cannot be decoded."),
+            (422, CONTENT_TYPE): problem_schema(
+                "The picture is corrupt and cannot be decoded, or its Idempotency-Key belongs to another picture."
+            ),
             (429, CONTENT_TYPE): problem_schema("The client has sent too many requests, or has too many waiting."),
             (500, CONTENT_TYPE): problem_schema("The classification failed."),
             (503, CONTENT_TYPE): problem_schema("The queue cannot be reached, or the service is too busy."),
@@ -87,6 +96,7 @@ class PredictView(APIView):
             client=client_network(request._request),
             wait_seconds=wait_seconds(request.headers.get("Prefer", "")),
             sender=visitors.known_visitor(request._request),
+            request_key=idempotency.key(request._request),
         )
         erasing.require_not_erased(prediction)
         if not prediction.is_waiting and not prediction.is_done:

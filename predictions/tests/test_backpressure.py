@@ -88,6 +88,13 @@ def test_the_page_shows_the_rejection(client: Client, set_load: SetLoad, setting
     assert 'role="alert"' in response.text and "The queue is full. Please try again in 10 s." in response.text
 
 
+def test_the_script_of_the_page_gets_problem_details(client: Client, set_load: SetLoad, settings: Settings) -> None:
+    settings.QUEUE_MAX_LENGTH = 1
+    set_load(1)
+    response = client.post("/", {"file": upload()}, headers={"Accept": "application/json"})
+    assert (response.status_code, response["Retry-After"], response.json()["code"]) == (503, "10", "busy")
+
+
 def test_legacy_clients_get_three_keys(client: Client, set_load: SetLoad, settings: Settings) -> None:
     settings.QUEUE_MAX_LENGTH = 1
     set_load(1)

@@ -23,6 +23,7 @@ schemathesis.openapi.format("binary", FILES)
 
 OPERATIONS = [
     ("/api/predict", "POST"),
+    ("/api/predictions", "GET"),
     ("/api/predictions/{prediction_id}", "GET"),
     ("/api/predictions/{prediction_id}", "DELETE"),
     ("/api/predictions/{prediction_id}/cancel", "POST"),

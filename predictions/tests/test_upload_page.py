@@ -29,11 +29,19 @@ def test_redirects_to_the_queued_prediction(client: Client, queue: Queue) -> Non
     assert queue.job_ids == [str(prediction.id)]
 
 
-def test_a_script_gets_the_address_of_the_result_page_and_no_redirect(client: Client, queue: Queue) -> None:
-    response = client.post("/", {"file": upload()}, headers={"Prefer": "return=minimal"})
+def test_a_script_gets_the_prediction_and_no_redirect(client: Client, queue: Queue) -> None:
+    response = client.post("/", {"file": upload()}, headers={"Accept": "application/json"})
     prediction = Prediction.objects.get()
     assert (response.status_code, response["Location"]) == (201, f"/predictions/{prediction.id}/")
-    assert response.content == b"" and "visitor" in response.cookies
+    body = response.json()
+    assert (body["id"], body["state"], "visitor" in response.cookies) == (str(prediction.id), "queued", True)
+
+
+@pytest.mark.parametrize(("content", "status", "code"), [(b"", 400, "empty"), (b"text", 415, "not-an-image")])
+def test_a_script_gets_problem_details(client: Client, content: bytes, status: int, code: str) -> None:
+    response = client.post("/", {"file": upload(content)}, headers={"Accept": "application/json"})
+    assert (response.status_code, response["Content-Type"]) == (status, "application/problem+json")
+    assert response.json()["code"] == code
 
 
 def test_shows_the_form(client: Client) -> None:

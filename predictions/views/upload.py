@@ -8,21 +8,27 @@ from http import HTTPStatus
 from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from predictions import examples, labels, submission, visitors
+from predictions import examples, idempotency, labels, submission, visitors
 from predictions.admission import backpressure
-from predictions.api.prefer import is_minimal
+from predictions.api import problems
+from predictions.api.serializers import PredictionSerializer
 from predictions.client_address import client_network
 from predictions.delays import QUEUE_UNREACHABLE, delay
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.uploads import validation as images
 from predictions.views.redirects import HttpResponseSeeOther
+
+JSON = "application/json"
+
+# Phones with iOS convert these to JPEG by themselves, unless the file field asks for them.
+NOT_ASKED_FOR = frozenset({"HEIC", "HEIF"})
 
 
 @csrf_exempt  # the view acts for no user: another site gains nothing by posting to it
@@ -36,13 +42,14 @@ def upload(request: HttpRequest) -> HttpResponse:
             source=Prediction.Source.PAGE,
             client=client_network(request),
             sender=visitors.visitor(request),
+            request_key=idempotency.key(request),
         )
     except RequestRejected as rejection:
-        if rejection.code != "no-file":
-            return upload_page(request, rejection)
+        if rejection.code != "no-file" or _wants_json(request):
+            return rejection_response(request, rejection)
         messages.error(request, "Please choose a picture first.")
         return redirect("predictions:upload")
-    response = _accepted(request, prediction.get_absolute_url())
+    response = _accepted(request, prediction)
     visitors.remember(request, response)
     return response
 
@@ -53,11 +60,23 @@ def _picture(request: HttpRequest) -> UploadedFile[bytes]:
     return examples.upload(name) if name else images.only_file(request)
 
 
-def _accepted(request: HttpRequest, address: str) -> HttpResponse:
-    """Redirects to the result page. The page's script gets its address only: `fetch` would follow a redirect."""
-    if is_minimal(request.headers.get("Prefer", "")):
-        return HttpResponse(status=HTTPStatus.CREATED, headers={"Location": address})
-    return HttpResponseSeeOther(address)
+def _wants_json(request: HttpRequest) -> bool:
+    """Whether the request is one of the page's script."""
+    return request.get_preferred_type(["text/html", JSON]) == JSON
+
+
+def _accepted(request: HttpRequest, prediction: Prediction) -> HttpResponse:
+    """Redirects to the result page, or returns the prediction as JSON."""
+    address = prediction.get_absolute_url()
+    if not _wants_json(request):
+        return HttpResponseSeeOther(address)
+    body = PredictionSerializer(prediction, context={"request": request}).data
+    return JsonResponse(body, status=HTTPStatus.CREATED, headers={"Location": address})
+
+
+def rejection_response(request: HttpRequest, rejection: RequestRejected) -> HttpResponse:
+    """Returns the page with the rejection, or problem details."""
+    return problems.rejection_response(rejection) if _wants_json(request) else upload_page(request, rejection)
 
 
 def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
@@ -88,8 +107,10 @@ def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[s
         "delay_notice": delay_notice,
         "number_of_labels": f"{number_of_labels:,}" if number_of_labels else "",
         "formats": ", ".join(Image.Format.values),
-        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
+        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values if kind not in NOT_ASKED_FOR),
+        "max_bytes": max_bytes,
         "max_megabytes": max_bytes / 2**20,
+        "shrink_side": settings.UPLOAD_SHRINK_SIDE,
         "examples": examples.EXAMPLES,
     }
 

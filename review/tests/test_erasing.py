@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -165,6 +166,21 @@ def test_lead_erases_pictures_in_the_admin(lead: Client) -> None:
     assert not Feedback.objects.filter(erased_at__isnull=True).exists()
     assert LogEntry.objects.count() == 2
     assert "erased already" in lead.get(_erase_url(*cases)).text
+
+
+def test_pictures_erased_before_a_busy_one_are_logged(lead: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, busy = _case(), _case(RIGHT)
+    erase_rows = erasing._erase_rows
+
+    def erase_unless_busy(image_id: int, *arguments: Any) -> Kept:
+        if image_id == busy.image_id:
+            raise erasing._SentMeanwhile
+        return erase_rows(image_id, *arguments)
+
+    monkeypatch.setattr(erasing, "_erase_rows", erase_unless_busy)
+    page = lead.post(_erase_url(first, busy), follow=True).text
+    assert "This picture is being sent all the time." in page and "Erased pictures: 1." in page
+    assert [entry.object_id for entry in LogEntry.objects.all()] == [str(first.image_id)]
 
 
 def test_erasing_page_takes_as_many_queries_for_many_pictures(lead: Client) -> None:

@@ -1,5 +1,5 @@
 /* The ways in which pictures reach the upload form besides its file field: dropped anywhere on the page, pasted, as a
- * folder, or from a camera. What it needs of the page is in `templates/predictions/sources.html`.
+ * folder, or from a camera. Its buttons are in `templates/predictions/sources.html`.
  */
 
 const MOST_PICTURES = 1000; // added at once
@@ -10,7 +10,7 @@ const byName = new Intl.Collator("en", { numeric: true }).compare;
 
 /** Calls `add` with an array of `File`s whenever the visitor drops, pastes, chooses or takes pictures. */
 export function listen(form, add) {
-  const notice = form.querySelector("#sources-notice");
+  const notice = form.querySelector(".sources-notice");
   const take = async (given) => {
     if (given.some((item) => item.isDirectory)) notice.textContent = "Reading the folder…";
     const selection = new Selection();
@@ -27,7 +27,7 @@ export function listen(form, add) {
     offerField(form, "folder", take);
     if (navigator.mediaDevices) offerCamera(form, add, notice);
   }
-  form.querySelector("#sources").hidden = false;
+  form.querySelector(".sources").hidden = false;
 }
 
 function listenForDrops(form, take) {
@@ -91,7 +91,7 @@ function offerCamera(form, add, notice) {
   button.addEventListener("click", async () => {
     try {
       const { takePicture } = await import("./camera.js");
-      const picture = await takePicture(form.querySelector("#camera"));
+      const picture = await takePicture(document.getElementById("camera"));
       if (picture) add([picture]);
     } catch {
       notice.textContent = "The camera can't be opened. Please check the connection and try again.";
