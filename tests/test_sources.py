@@ -1,10 +1,8 @@
-"""How pictures reach the upload page besides its file field: drop, folder, paste, camera and examples."""
+"""How pictures reach the upload page besides its file field: drop, folder, paste and examples."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,18 +10,11 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from devtools.browsing import another_chromium
 from devtools.running import RunningSite, eventually
-from tests.review.axe import Findings
+from tests.upload_page import added_names, counted_actions, load_sources_only, new_tab
 
 pytestmark = pytest.mark.browser
 
-SCRIPT = re.compile("<script.*?</script>", re.DOTALL)
-LISTEN = """async () => {
-  const { listen } = await import("/static/upload/sources.js");
-  window.added = [];
-  listen(document.querySelector("form.upload"), (files) => window.added.push(files.map((file) => file.name)));
-}"""
 # Folders that exist only in the page. Like the browser's, they give 100 entries at a time and none at the end.
 DROP_FOLDER = """(tree) => {
   const entry = ([name, children]) =>
@@ -47,19 +38,6 @@ PASTE = """(element, [text, names]) => {
   const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
   return element.dispatchEvent(event);
 }"""
-# Keeps the tracks of each camera that the page opens.
-WATCH_TRACKS = """
-  window.tracks = [];
-  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  navigator.mediaDevices.getUserMedia = async (wanted) => {
-    const stream = await open(wanted);
-    window.tracks.push(...stream.getTracks());
-    return stream;
-  };
-"""
-FAIL_CAMERA = """
-  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "%s"));
-"""
 
 
 def _picture(colour: int = 0) -> bytes:
@@ -75,45 +53,12 @@ def photo(tmp_path: Path, coffee: bytes) -> Path:
     return path
 
 
-@contextmanager
-def _tab(browser: Any, **options: Any) -> Iterator[Any]:
-    """A new tab. An error on its console (a violated policy, a missing file) fails the test."""
-    context = browser.new_context(**options)
-    tab = context.new_page()
-    complaints: list[str] = []
-    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
-    assert complaints == []
-
-
-def _with_sources_only(site: RunningSite, tab: Any) -> None:
-    """Loads the upload page without its own scripts, and keeps what `sources.js` adds in `window.added`."""
-
-    def without_scripts(route: Any) -> None:
-        response = route.fetch()
-        route.fulfill(response=response, body=SCRIPT.sub("", response.text()))
-
-    tab.route(f"{site.url}/", without_scripts)
-    tab.goto(site.url)
-    tab.evaluate(LISTEN)
-
-
 @pytest.fixture
 def tab(site: RunningSite, browser) -> Iterator[Any]:
     """The upload page with `sources.js` alone."""
-    with _tab(browser, permissions=["clipboard-read", "clipboard-write"]) as tab:
-        _with_sources_only(site, tab)
+    with new_tab(browser, permissions=["clipboard-read", "clipboard-write"]) as tab:
+        load_sources_only(site, tab)
         yield tab
-
-
-def _added(tab: Any, count: int = 1) -> list[list[str]]:
-    """Waits until pictures were added this many times, and returns their names."""
-    eventually(lambda: tab.evaluate("added.length") >= count, "an added picture")
-    names: list[list[str]] = tab.evaluate("added")
-    assert len(names) == count
-    return names
 
 
 def _drag(tab: Any, kind: str, *paths: Path) -> None:
@@ -138,7 +83,7 @@ def test_adds_files_that_are_dropped_beside_the_form(tab, photo: Path) -> None:
     other = photo.with_name("second.jpg")
     other.write_bytes(photo.read_bytes())
     _drop(tab, photo, other)
-    assert _added(tab) == [["coffee.jpg", "second.jpg"]]
+    assert added_names(tab) == [["coffee.jpg", "second.jpg"]]
     assert tab.url.endswith("/"), "the browser does not open the file"
 
 
@@ -151,7 +96,7 @@ def test_marks_the_form_while_files_are_over_the_page(tab, photo: Path) -> None:
     tab.evaluate("document.body.dispatchEvent(new DragEvent('dragleave', { bubbles: true }))")
     target.wait_for(state="detached")
     _drop(tab, photo)
-    _added(tab)
+    added_names(tab)
     assert target.count() == 0
 
 
@@ -160,11 +105,11 @@ def test_says_which_files_are_no_pictures(tab, photo: Path, tmp_path: Path) -> N
     notes.write_text("notes")
     letter.write_text("letter")
     _drop(tab, photo, notes)
-    assert _added(tab) == [["coffee.jpg"]]
+    assert added_names(tab) == [["coffee.jpg"]]
     tab.get_by_text("“notes.txt” was left out: it isn't a picture.").wait_for()
     _drop(tab, letter, notes)
     tab.get_by_text("2 files were left out: they aren't pictures.").wait_for()
-    assert len(_added(tab)) == 1
+    assert len(added_names(tab)) == 1
 
 
 def test_adds_all_pictures_of_a_dropped_folder(tab, tmp_path: Path) -> None:
@@ -176,7 +121,7 @@ def test_adds_all_pictures_of_a_dropped_folder(tab, tmp_path: Path) -> None:
     (folder / "day 2" / "notes.txt").write_text("notes")
     (folder / ".hidden.png").write_bytes(b"")
     _drop(tab, folder)
-    [names] = _added(tab)
+    [names] = added_names(tab)
     assert names == [*(f"{number}.png" for number in range(230)), "230.PNG"]
     tab.get_by_text("“notes.txt” was left out").wait_for()
 
@@ -184,13 +129,13 @@ def test_adds_all_pictures_of_a_dropped_folder(tab, tmp_path: Path) -> None:
 def test_reads_folders_that_give_100_entries_at_a_time(tab) -> None:
     tree = {"a": {f"{number}.jpg": None for number in range(250)}, "b": {"c": {"d": {"250.heic": None}}}, "e.gif": None}
     tab.evaluate(DROP_FOLDER, tree)
-    assert _added(tab) == [[*(f"{number}.jpg" for number in range(250)), "250.heic", "e.gif"]]
+    assert added_names(tab) == [[*(f"{number}.jpg" for number in range(250)), "250.heic", "e.gif"]]
 
 
 def test_adds_at_most_1000_pictures_at_once(tab) -> None:
     tree = {"a": {f"{number}.jpg": None for number in range(1000)}, "b": {"one more.jpg": None, "notes.txt": None}}
     tab.evaluate(DROP_FOLDER, tree)
-    [names] = _added(tab)
+    [names] = added_names(tab)
     assert len(names) == 1000 and "one more.jpg" not in names
     tab.get_by_text("Only the first 1,000 pictures were added.").wait_for()
 
@@ -209,7 +154,7 @@ def test_adds_a_chosen_folder(tab, tmp_path: Path) -> None:
     with tab.expect_file_chooser() as chooser:
         tab.get_by_role("button", name="Choose a folder").click()
     chooser.value.set_files(folder)
-    assert _added(tab) == [["9.png", "10.png", "1.png"]]
+    assert added_names(tab) == [["9.png", "10.png", "1.png"]]
     tab.get_by_text("“notes.txt” was left out").wait_for()
 
 
@@ -225,7 +170,7 @@ def test_adds_a_picture_that_is_pasted_anywhere(tab) -> None:
         }"""
     )
     tab.keyboard.press("Control+v")
-    assert _added(tab) == [["image.png"]]
+    assert added_names(tab) == [["image.png"]]
 
 
 @pytest.mark.parametrize(
@@ -240,137 +185,37 @@ def test_pasting_into_a_text_field_adds_only_files_without_text(
     is_left_to_the_field = tab.locator("main > input").evaluate(PASTE, [text, names])
     assert is_left_to_the_field is not is_added
     tab.locator("body").evaluate(PASTE, ["", ["last.png"]])
-    assert _added(tab, 1 + is_added)[-1] == ["last.png"]
+    assert added_names(tab, 1 + is_added)[-1] == ["last.png"]
 
 
 def test_adds_a_picture_that_is_pasted_together_with_text(tab) -> None:
     tab.locator("body").evaluate(PASTE, ["a word", ["a.png"]])
-    assert _added(tab) == [["a.png"]]
+    assert added_names(tab) == [["a.png"]]
 
 
-# --- Camera ---------------------------------------------------------------------------------------
+# --- The whole page -------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def camera_browser(browser) -> Iterator[Any]:
-    """A browser with a fake camera. Only tabs with the permission `camera` may use it."""
-    with another_chromium(browser, "--use-fake-device-for-media-stream") as running:
-        yield running
+def test_a_dropped_photo_is_answered(site: RunningSite, browser, photo: Path) -> None:
+    with new_tab(browser) as tab:
+        tab.goto(site.url)
+        tab.locator("form.is-enhanced").wait_for()
+        _drop(tab, photo)
+        tab.get_by_role("heading", name="espresso").wait_for()
 
 
-@pytest.fixture
-def camera_tab(site: RunningSite, camera_browser) -> Iterator[Any]:
-    with _tab(camera_browser, permissions=["camera"]) as tab:
-        tab.add_init_script(WATCH_TRACKS)
-        _with_sources_only(site, tab)
-        yield tab
-
-
-def _open_camera(tab: Any) -> Any:
-    """Opens the dialog, waits until the camera's picture is shown, and returns the button that takes it."""
-    tab.get_by_role("button", name="Use the camera").click()
-    shutter = tab.get_by_role("button", name="Take picture")
-    eventually(shutter.is_enabled, "the camera's picture")
-    assert tab.evaluate("tracks.map((track) => track.readyState)") == ["live"]
-    return shutter
-
-
-def _camera_is_off(tab: Any) -> bool:
-    off: bool = tab.evaluate("tracks.length > 0 && tracks.every((track) => track.readyState === 'ended')")
-    return off
-
-
-def test_takes_a_picture_with_the_camera(camera_tab) -> None:
-    shutter = _open_camera(camera_tab)
-    assert shutter.evaluate("button => button === document.activeElement")
-    shutter.press("Enter")
-    assert _added(camera_tab) == [["camera.jpg"]]
-    assert _camera_is_off(camera_tab)
-    assert not camera_tab.get_by_role("dialog").is_visible()
-    assert camera_tab.evaluate("document.activeElement.id") == "camera-button"
-
-
-LEAVE: dict[str, Callable[[Any], None]] = {
-    "Close": lambda tab: tab.get_by_role("button", name="Close").click(),
-    "Escape": lambda tab: tab.keyboard.press("Escape"),
-    "hidden page": lambda tab: tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))"),
-    "left page": lambda tab: tab.evaluate("dispatchEvent(new Event('pagehide'))"),
-}
-
-
-@pytest.mark.parametrize("way", LEAVE)
-def test_camera_is_off_after_each_way_out(camera_tab, way: str) -> None:
-    _open_camera(camera_tab)
-    LEAVE[way](camera_tab)
-    camera_tab.get_by_role("dialog").wait_for(state="hidden")
-    eventually(lambda: _camera_is_off(camera_tab), "the end of the camera's tracks")
-    assert camera_tab.evaluate("added") == []
-    camera_tab.evaluate("tracks.length = 0")
-    _open_camera(camera_tab).click()
-    assert _added(camera_tab) == [["camera.jpg"]]
-
-
-def test_camera_that_starts_after_the_dialog_is_closed_is_turned_off(camera_tab) -> None:
-    camera_tab.evaluate(
-        """() => {
-          const open = navigator.mediaDevices.getUserMedia;
-          const released = new Promise((resolve) => (window.release = resolve));
-          navigator.mediaDevices.getUserMedia = (wanted) => released.then(() => open(wanted));
-        }"""
-    )
-    camera_tab.get_by_role("button", name="Use the camera").click()
-    camera_tab.get_by_text("Starting the camera…").wait_for()
-    camera_tab.keyboard.press("Escape")
-    camera_tab.get_by_role("dialog").wait_for(state="hidden")
-    camera_tab.evaluate("release()")
-    eventually(lambda: _camera_is_off(camera_tab), "the end of the camera's tracks")
-
-
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        ("NotFoundError", "No camera was found."),
-        ("NotReadableError", "Close other programs that use it"),
-        ("AbortError", "The camera can't be started."),
-    ],
-)
-def test_says_why_the_camera_cannot_be_used(camera_tab, error: str, message: str) -> None:
-    camera_tab.evaluate(FAIL_CAMERA % error)
-    camera_tab.get_by_role("button", name="Use the camera").click()
-    camera_tab.get_by_role("status").get_by_text(message).wait_for()
-    assert camera_tab.get_by_role("button", name="Take picture").is_disabled()
-    camera_tab.get_by_role("button", name="Close").click()
-    assert not camera_tab.get_by_role("dialog").is_visible()
-
-
-def test_says_that_the_camera_is_not_allowed(site: RunningSite, camera_browser) -> None:
-    with _tab(camera_browser) as tab:
-        _with_sources_only(site, tab)
-        tab.get_by_role("button", name="Use the camera").click()
-        tab.get_by_text("The browser doesn't allow this page to use the camera.").wait_for()
-
-
-def test_phones_open_their_own_camera(site: RunningSite, browser, photo: Path) -> None:
-    with _tab(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as tab:
-        _with_sources_only(site, tab)
-        with tab.expect_file_chooser() as chooser:
-            tab.get_by_role("button", name="Take a photo").tap()
-        assert chooser.value.element.get_attribute("capture") == "environment"
-        chooser.value.set_files(photo)
-        assert _added(tab) == [["coffee.jpg"]]
-        assert not tab.get_by_role("button", name="Choose a folder").is_visible()
-
-
-def test_camera_dialog_is_accessible(site: RunningSite, camera_browser) -> None:
-    findings = {scheme: Findings(scheme) for scheme in ("light", "dark")}
-    for scheme, found in findings.items():
-        with _tab(camera_browser, permissions=["camera"], color_scheme=scheme) as tab:
-            tab.add_init_script(WATCH_TRACKS)
-            _with_sources_only(site, tab)
-            found.check(tab, f"upload page, {scheme}")
-            _open_camera(tab)
-            found.check(tab, f"camera, {scheme}")
-    assert [finding for found in findings.values() for finding in found] == []
+def test_each_picture_of_a_dropped_folder_gets_a_card(site: RunningSite, browser, tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(_picture(number))
+    (folder / "notes.txt").write_text("notes")
+    with new_tab(browser) as tab:
+        tab.goto(site.url)
+        tab.locator("form.is-enhanced").wait_for()
+        _drop(tab, folder)
+        eventually(lambda: tab.locator(".card-of-picture[data-state=done]").count() == 3, "three answers")
+        assert tab.get_by_text("“notes.txt” was left out").is_visible()
 
 
 # --- Examples -------------------------------------------------------------------------------------
@@ -378,19 +223,18 @@ def test_camera_dialog_is_accessible(site: RunningSite, camera_browser) -> None:
 
 @pytest.mark.parametrize("with_javascript", [True, False], ids=["with JavaScript", "without JavaScript"])
 def test_first_answer_is_one_click_after_landing(site: RunningSite, browser, with_javascript: bool) -> None:
-    with _tab(browser, java_script_enabled=with_javascript) as tab:
+    with new_tab(browser, java_script_enabled=with_javascript) as tab:
+        actions = counted_actions(tab)
         tab.goto(site.url)
-        clicks = 0
         tab.get_by_role("button", name="A cup of coffee").click()
-        clicks += 1
         tab.get_by_role("heading", name="espresso").wait_for()
-        assert clicks == 1
+        assert len(actions) == int(with_javascript)  # without JavaScript there is nothing to count them
         picture = tab.get_by_alt_text("The picture that was sent: coffee.jpg")
         eventually(lambda: picture.evaluate("image => image.naturalWidth") > 0, "the picture")
 
 
 def test_examples_are_reached_and_sent_by_keyboard(site: RunningSite, browser) -> None:
-    with _tab(browser) as tab:
+    with new_tab(browser) as tab:
         tab.goto(site.url)
         last = tab.locator(".examples button").last
         for _ in range(40):
@@ -402,7 +246,7 @@ def test_examples_are_reached_and_sent_by_keyboard(site: RunningSite, browser) -
 
 
 def test_previews_of_the_examples_are_shown(site: RunningSite, browser) -> None:
-    with _tab(browser) as tab:
+    with new_tab(browser) as tab:
         tab.goto(site.url)
         for preview in tab.locator(".examples img").all():
             eventually(lambda preview=preview: preview.evaluate("image => image.naturalWidth") > 0, "the preview")
