@@ -19,12 +19,18 @@ CHROMIUM_ARGUMENTS = [
 ]
 
 
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """Runs headless Chromium. Skips the test where it is not installed."""
+def chromium_path() -> str:
+    """Returns the path of the installed Chromium. Skips the test where there is none."""
     path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if path is None:
         pytest.skip("needs Chromium; on Debian and Ubuntu: apt install chromium")
+    return path
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Runs headless Chromium. Skips the test where it is not installed."""
+    path = chromium_path()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

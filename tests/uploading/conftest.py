@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,38 +114,80 @@ def suspended_worker(site: RunningSite) -> Iterator[Callable[[], None]]:
 
 
 class Posts:
-    """The requests with pictures of a browser, of which a test may hold, lose or fail some."""
+    """The requests with pictures of a browser, which a test may hold, lose or answer itself. `keys`: their keys."""
 
     def __init__(self, context: Any, site: RunningSite) -> None:
         self.keys: list[str] = []
-        self.accepted: list[str] = []  # ids of predictions
-        self.sizes: list[int] = []
-        self.site = site
+        self.accepted: list[str] = []  # ids of predictions, of the responses that `received` has seen
+        self._address = f"{site.url}/"
         self._context = context
 
     @contextmanager
-    def answered(self, answer: Callable[[Any], None]) -> Iterator[Posts]:
-        """Answers them by a function, which gets Playwright's route."""
+    def sent(self, handle: Callable[[Any], None]) -> Iterator[None]:
+        """Gives each request to a function, as Playwright's route, before the site has it."""
 
-        def handle(route: Any) -> None:
-            if route.request.method != "POST":
+        def handle_post(route: Any) -> None:
+            if route.request.method == "POST":
+                self.keys.append(route.request.headers["idempotency-key"])
+                handle(route)
+            else:
                 route.continue_()
-                return
-            self.keys.append(route.request.headers["idempotency-key"])
-            answer(route)
 
-        self._context.route(f"{self.site.url}/", handle)
-        yield self
-        self._context.unroute(f"{self.site.url}/", handle)
+        self._context.route(self._address, handle_post)
+        yield
+        self._context.unroute(self._address, handle_post)
 
-    def accept(self, route: Any) -> Any:
-        """Lets the site accept a picture. Returns its response, which the page does not get."""
-        response = route.fetch()
-        if response.status == 201:
-            self.accepted.append(response.json()["id"])
-        return response
+    @contextmanager
+    def received(self, tab: Any, handle: Callable[[Received], None]) -> Iterator[None]:
+        """Gives each response to a function before the page has it. Playwright's routes cannot resend chosen files."""
+        devtools = self._context.new_cdp_session(tab)
+
+        def handle_response(paused: dict[str, Any]) -> None:
+            received = Received(devtools, paused)
+            if received.is_accepted:
+                self.accepted.append(received.prediction_id)
+            handle(received)
+
+        devtools.on("Fetch.requestPaused", handle_response)
+        devtools.send("Fetch.enable", {"patterns": [{"urlPattern": self._address, "requestStage": "Response"}]})
+        yield
+        devtools.send("Fetch.disable")
+        devtools.detach()
+
+
+class Received:
+    """A response that the browser has received, and the page has not."""
+
+    def __init__(self, devtools: Any, paused: dict[str, Any]) -> None:
+        self._devtools = devtools
+        self._id = {"requestId": paused["requestId"]}
+        self.is_accepted = paused["request"]["method"] == "POST" and paused.get("responseStatusCode") == 201
+
+    @property
+    def prediction_id(self) -> str:
+        answer = self._devtools.send("Fetch.getResponseBody", self._id)
+        body = b64decode(answer["body"]) if answer["base64Encoded"] else answer["body"]
+        return str(json.loads(body)["id"])
+
+    def deliver(self) -> None:
+        self._devtools.send("Fetch.continueRequest", self._id)
+
+    def lose(self) -> None:
+        self._devtools.send("Fetch.failRequest", {**self._id, "errorReason": "ConnectionReset"})
 
 
 @pytest.fixture
 def posts(context: Any, site: RunningSite) -> Posts:
     return Posts(context, site)
+
+
+def hold(route: Any) -> None:
+    """Leaves a request without an answer."""
+
+
+def pass_on(route: Any) -> None:
+    route.continue_()
+
+
+def lose(route: Any) -> None:
+    route.abort()

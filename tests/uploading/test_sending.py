@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from devtools.running import RunningSite, eventually
-from tests.uploading.conftest import OpenTab, Posts, card, choose, wait_for_summary
+from tests.uploading.conftest import OpenTab, Posts, card, choose, pass_on, wait_for_summary
 
 pytestmark = pytest.mark.browser
 
@@ -47,7 +47,7 @@ def test_one_picture_leads_to_its_result_page_by_one_action(site: RunningSite, t
 
 def test_preview_and_progress_are_shown_while_a_picture_is_sent(tab: Any, posts: Posts, photo: Path) -> None:
     held: list[Any] = []
-    with posts.answered(held.append):
+    with posts.sent(held.append):
         choose(tab, photo)
         tab.get_by_text("Sending: ").or_(tab.get_by_text("The site is checking it…")).wait_for()
         preview = card(tab, photo).locator("img")
@@ -79,7 +79,7 @@ def test_empty_and_too_large_files_are_not_sent(tab: Any, posts: Posts, tmp_path
     empty, large = tmp_path / "empty.jpg", tmp_path / "large.png"
     empty.write_bytes(b"")
     large.write_bytes(bytes(20 * 2**20 + 1))
-    with posts.answered(lambda route: route.continue_()):
+    with posts.sent(pass_on):
         choose(tab, empty, large)
         wait_for_summary(tab, "0 of 2 answered, 2 failed")
     assert "This file is empty." in card(tab, empty).inner_text()
@@ -119,7 +119,7 @@ def test_first_picture_is_sent_alone_because_its_answer_sets_the_cookie(
     tab: Any, posts: Posts, pictures: Pictures
 ) -> None:
     held: list[Any] = []
-    with posts.answered(held.append):
+    with posts.sent(held.append):
         choose(tab, *pictures(5))
         eventually(lambda: _wait_a_little(tab) or len(held) == 1, "the first request")
         held.pop().continue_()
@@ -136,27 +136,36 @@ def _wait_a_little(tab: Any) -> None:
 
 
 def test_large_photos_are_made_smaller_unless_the_originals_are_wanted(
-    open_tab: OpenTab, posts: Posts, tmp_path: Path, photo: Path
+    open_tab: OpenTab, tmp_path: Path, photo: Path
 ) -> None:
-    large = tmp_path / "large.jpg"
+    large, small = tmp_path / "large.jpg", (1600, 1067)
     with PIL.Image.open(photo) as image:
         image.resize((4000, 2667)).save(large, quality=92)
-    sizes: list[int] = []
 
-    def answer(route: Any) -> None:
-        sizes.append(len(route.request.post_data_buffer))
-        route.continue_()
-
-    with posts.answered(answer):
-        tab = open_tab()
+    def choose_large(tab: Any) -> list[int]:
+        """Returns the length of each body that is sent."""
+        sent: list[int] = []
+        devtools = tab.context.new_cdp_session(tab)
+        devtools.on("Network.requestWillBeSentExtraInfo", lambda event: _append_length(sent, event["headers"]))
+        devtools.send("Network.enable")
         choose(tab, large)
         tab.get_by_role("heading", name="espresso").wait_for()
-        picture = tab.get_by_alt_text("The picture that was sent: large.jpg")
-        eventually(lambda: "/picture" in picture.evaluate("image => image.currentSrc"), "the picture of the site")
-        assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [1600, 1067]
+        return sent
 
-        tab = open_tab()
-        tab.get_by_label("Send originals").check()
-        choose(tab, large)
-        tab.get_by_role("heading", name="espresso").wait_for()
-    assert sizes[0] < large.stat().st_size / 2 < large.stat().st_size < sizes[1]
+    tab = open_tab()
+    [size] = choose_large(tab)
+    assert size < large.stat().st_size / 2
+    picture = tab.get_by_alt_text("The picture that was sent: large.jpg")
+    eventually(lambda: "/picture" in picture.evaluate("image => image.currentSrc"), "the picture of the site")
+    assert tuple(picture.evaluate("image => [image.naturalWidth, image.naturalHeight]")) == small
+
+    tab = open_tab()
+    tab.get_by_label("Send originals").check()
+    [size] = choose_large(tab)
+    assert size > large.stat().st_size
+
+
+def _append_length(lengths: list[int], headers: dict[str, str]) -> None:
+    """Appends the length of the body, if a request has one."""
+    if length := headers.get("Content-Length"):
+        lengths.append(int(length))
