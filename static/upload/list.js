@@ -93,13 +93,13 @@ export class UploadList {
     if (failed) parts.push(`${failed} failed`);
     if (cancelled) parts.push(`${cancelled} cancelled`);
     const text = parts.join(", ");
-    this.summary.textContent = text;
+    this.summary.textContent = all.length > 1 ? text : "";
     this.progress.value = all.length ? (all.length - waiting) / all.length : 0;
     this.progress.hidden = !waiting;
     this.button("cancel-rest").hidden = !waiting;
     this.button("retry-failed").hidden = !all.some(({ canRetry }) => canRetry);
     this.button("clear").hidden = waiting === all.length;
-    this.announce(all.length > 1 ? text : "", { isLast: !waiting });
+    this.announce(all.length > 1 ? text : single(all[0]), { isLast: all.length < 2 || !waiting });
   }
 
   button(action) {
@@ -151,6 +151,12 @@ export class UploadList {
     notice.textContent = text;
     this.notice.append(notice);
   }
+}
+
+/** What screen readers should know of a picture that is the only one. */
+function single(upload) {
+  if (!upload) return "";
+  return isWaiting(upload) ? `Sending ${upload.name}` : [upload.name, upload.message].filter(Boolean).join(": ");
 }
 
 function offline(unsent) {

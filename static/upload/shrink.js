@@ -1,4 +1,6 @@
-/* Makes large photos smaller before they are sent. The model looks at far fewer pixels, so its answer stays the same. */
+/* Makes large photos smaller before they are sent. The model looks at far fewer pixels: see "Smaller
+ * photos" in docs/configuration.md.
+ */
 
 const MIN_BYTES = 500_000; // smaller files are sent quickly anyway
 const QUALITY = 0.9; // of JPEG
