@@ -93,6 +93,8 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
     },
 }
+# Only the upload page uses the camera. Pages of other sites cannot embed it (`frame-ancestors`).
+PERMISSIONS_POLICY = "camera=(self), geolocation=(), microphone=()"
 
 # --- Applications ---------------------------------------------------------------------------------
 
@@ -123,6 +125,7 @@ MIDDLEWARE = [
     "mlsite.web.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "mlsite.permissions_policy.permissions_policy",
     "mlsite.charsets.ignore_other_codecs",
     "mlsite.charsets.ignore_cookies_with_nul",
     "predictions.admission.middleware.AdmissionMiddleware",
@@ -250,6 +253,7 @@ QUEUE_MAX_WAITING_PER_CLIENT = env("QUEUE_MAX_WAITING_PER_CLIENT", cast=number(i
 REUSE_ANSWERS = env("REUSE_ANSWERS", cast=boolean, default=True)
 PREDICT_WAIT_SECONDS = env("PREDICT_WAIT_SECONDS", cast=number(int, 1, 600), default=30)
 UPLOAD_MAX_BYTES = env("UPLOAD_MAX_BYTES", cast=number(int, 1024, 2**31), default=20 * 2**20)
+UPLOAD_SHRINK_SIDE = env("UPLOAD_SHRINK_SIDE", cast=number(int, 0, 100_000), default=1600)
 DECODE_MEMORY_BYTES = env("DECODE_MEMORY_BYTES", cast=number(int, 1, 2**50), default=256 * 2**20)
 UPLOAD_MAX_PIXELS = env("UPLOAD_MAX_PIXELS", cast=number(int, 1, 500_000_000), default=50_000_000)
 

@@ -1,17 +1,20 @@
 """The page on which people upload a picture."""
 
+from __future__ import annotations
+
 from functools import cache
 from http import HTTPStatus
 
 from django.conf import settings
 from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from predictions import idempotency, labels, submission, visitors
+from predictions import examples, idempotency, labels, submission, visitors
 from predictions.admission import backpressure
 from predictions.api import problems
 from predictions.api.serializers import PredictionSerializer
@@ -24,6 +27,9 @@ from predictions.views.redirects import HttpResponseSeeOther
 
 JSON = "application/json"
 
+# Phones with iOS convert these to JPEG by themselves, unless the file field asks for them.
+NOT_ASKED_FOR = frozenset({"HEIC", "HEIF"})
+
 
 @csrf_exempt  # the view acts for no user: another site gains nothing by posting to it
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -32,7 +38,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         return upload_page(request)
     try:
         prediction = submission.prediction_request(
-            upload=images.only_file(request),
+            upload=_picture(request),
             source=Prediction.Source.PAGE,
             client=client_network(request),
             sender=visitors.visitor(request),
@@ -46,6 +52,12 @@ def upload(request: HttpRequest) -> HttpResponse:
     response = _accepted(request, prediction)
     visitors.remember(request, response)
     return response
+
+
+def _picture(request: HttpRequest) -> UploadedFile[bytes]:
+    """Returns the uploaded picture, or the example that the visitor has clicked."""
+    name = examples.requested_name(request)
+    return examples.upload(name) if name else images.only_file(request)
 
 
 def _wants_json(request: HttpRequest) -> bool:
@@ -95,8 +107,11 @@ def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[s
         "delay_notice": delay_notice,
         "number_of_labels": f"{number_of_labels:,}" if number_of_labels else "",
         "formats": ", ".join(Image.Format.values),
-        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values),
+        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values if kind not in NOT_ASKED_FOR),
+        "max_bytes": max_bytes,
         "max_megabytes": max_bytes / 2**20,
+        "shrink_side": settings.UPLOAD_SHRINK_SIDE,
+        "examples": examples.EXAMPLES,
     }
 
 
