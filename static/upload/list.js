@@ -129,7 +129,7 @@ export class UploadList {
     if (failed) parts.push(`${failed} failed`);
     if (cancelled) parts.push(`${cancelled} cancelled`);
     const text = parts.join(", ");
-    this.summary.textContent = text;
+    this.summary.textContent = all.length > 1 ? text : "";
     this.progress.value = all.length ? (all.length - waiting) / all.length : 0;
     this.progress.hidden = !waiting;
     this.button("cancel-rest").hidden = !waiting;

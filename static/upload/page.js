@@ -1,7 +1,9 @@
 /* Connects the queue of uploads with the page: the form, the list of cards, and the result page of a single picture. */
 
 import { UploadList } from "./list.js";
-import { isAccepted, isWaiting } from "./states.js";
+import * as result from "./result.js";
+import { shrunk } from "./shrink.js";
+import { isFailed } from "./states.js";
 import { Store } from "./store.js";
 import { Uploads } from "./uploads.js";
 
@@ -16,12 +18,10 @@ export async function create(form) {
   return uploads;
 }
 
-/** Returns the file to send: large photos are made smaller, if the visitor does not want to send originals. */
-async function prepared(form, file) {
+/** Returns the file to send: large photos are made smaller, unless the visitor wants to send originals. */
+function prepared(form, file) {
   const longestSide = Number(form.dataset.shrinkSide);
-  if (!longestSide || form.elements.originals?.checked) return file;
-  const { shrunk } = await import("./shrink.js");
-  return shrunk(file, longestSide);
+  return longestSide && !form.elements.originals.checked ? shrunk(file, longestSide) : file;
 }
 
 class UploadPage {
@@ -41,15 +41,14 @@ class UploadPage {
     if (!this.form.isConnected) return; // the result page is shown
     const { alone } = this.uploads;
     if (alone?.state === "cancelled") this.startAgain();
-    else if (alone && isAccepted(alone)) this.showResult(alone);
-    else if (alone?.state === "done") this.showResult(alone);
+    else if (alone?.prediction) this.showResult(alone);
     this.setMode();
     this.list.show(upload);
   }
 
   setMode() {
     const { all, alone } = this.uploads;
-    const mode = alone && (isWaiting(alone) || alone.state === "done") ? "alone" : all.length ? "list" : "none";
+    const mode = alone && !isFailed(alone) ? "alone" : all.length ? "list" : "none";
     if (mode === this.mode) return;
     this.mode = mode;
     this.main.dataset.uploads = mode;
@@ -68,9 +67,8 @@ class UploadPage {
     if (this.shown === upload) return;
     this.shown = upload;
     try {
-      const { load, show } = await import("./result.js");
-      const page = await load(upload);
-      if (this.uploads.alone === upload && upload.state !== "cancelled") await show(page, upload);
+      const page = await result.load(upload);
+      if (this.uploads.alone === upload && upload.state !== "cancelled") await result.show(page, upload);
     } catch (error) {
       console.warn("Could not show the result page:", error);
       this.uploads.list(upload);

@@ -8,6 +8,7 @@
 import { listen } from "./sources.js";
 
 const FIRST_ACTIONS = ["pointerover", "pointerdown", "keydown", "focusin", "dragenter"];
+const RETRY = 3000; // milliseconds until the modules are loaded again, if that was not possible
 const form = document.querySelector("form.upload");
 const page = location.pathname;
 let loading = null;
@@ -20,15 +21,24 @@ function uploads() {
 }
 
 async function add(files) {
-  try {
-    (await uploads()).add(files);
-  } catch (error) {
-    console.warn("Could not load the queue of uploads:", error);
-    const words = document.createElement("p");
-    words.className = "notice notice-error";
-    words.textContent = "Your pictures could not be sent. Please check the connection and choose them again.";
-    document.getElementById("rejection").replaceChildren(words);
+  for (;;) {
+    try {
+      (await uploads()).add(files);
+      say("");
+      return;
+    } catch (error) {
+      console.warn("Could not load the queue of uploads:", error);
+      say("The site can't be reached at the moment. Please keep this page open: it keeps trying to send your pictures.");
+      await new Promise((resolve) => setTimeout(resolve, RETRY));
+    }
   }
+}
+
+function say(text) {
+  const notice = document.createElement("p");
+  notice.className = "notice notice-warning";
+  notice.textContent = text;
+  document.getElementById("rejection").replaceChildren(...(text ? [notice] : []));
 }
 
 function enhance() {

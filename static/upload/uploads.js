@@ -54,7 +54,7 @@ export class Uploads {
     for (const upload of added) {
       this.onChange(upload);
       if (!upload.size) this.reject(upload, "This file is empty. Please choose another one.");
-      else this.store.keep(upload);
+      else this.keep(upload);
     }
     this.markOffline();
     this.work();
@@ -134,6 +134,7 @@ export class Uploads {
   clear() {
     for (const upload of this.all) if (!isWaiting(upload)) this.store.forget(upload);
     this.all = this.all.filter(isWaiting);
+    if (!this.all.includes(this.alone)) this.alone = null;
     this.onChange();
   }
 
@@ -174,7 +175,7 @@ export class Uploads {
       const file = await this.settings.prepare(upload.file);
       if (file !== upload.file) {
         Object.assign(upload, { file, size: file.size });
-        await this.store.keep(upload); // the key belongs to the bytes that are sent
+        await this.keep(upload); // the key belongs to the bytes that are sent
       }
       upload.isPrepared = true;
     }
@@ -205,7 +206,7 @@ export class Uploads {
   fail(upload, error) {
     if (error instanceof Rejected && error.code === "idempotency-key-reused") {
       this.renew(upload);
-      this.store.keep(upload);
+      this.keep(upload);
       this.change(upload, { state: "waiting" });
     } else if (error instanceof Rejected) {
       this.reject(upload, error.message, { canRetry: error.canRetry });
@@ -273,7 +274,12 @@ export class Uploads {
   remember(upload, state) {
     const hasPage = upload === this.alone && upload.prediction;
     if (upload.state === "cancelled" || hasPage) this.store.forget(upload);
-    else if (!isUnsent(upload) || !isUnsent({ state })) this.store.keep(upload);
+    else if (!isUnsent(upload) || !isUnsent({ state })) this.keep(upload);
+  }
+
+  async keep(upload) {
+    await this.store.keep(upload);
+    this.onChange(upload);
   }
 }
 
