@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import secrets
 
+import segno
 from django.core import signing
+from django.utils.safestring import SafeString, mark_safe
 
 from predictions import queues
 from predictions.exceptions import RequestRejected
@@ -22,6 +24,12 @@ _SALT = "feedback.history.link"
 def link_code(token: str) -> str:
     """Returns the part of a new link that stands after the `#`."""
     return signing.dumps({"token": token, "link": secrets.token_urlsafe(9)}, salt=_SALT)
+
+
+def qr_code(link: str) -> SafeString:
+    """Returns a link as a QR code: an SVG element without styles, for cameras of phones."""
+    svg = segno.make_qr(link, error="m").svg_inline(omitsize=True, lineclass=None, svgclass="qr-code")
+    return mark_safe(svg)  # noqa: S308 - the library draws squares; it copies nothing from the link
 
 
 def link_token(code: str) -> str:

@@ -145,8 +145,9 @@ def make_link(request: HttpRequest) -> HttpResponse:
     context: dict[str, object] = {"has_history": bool(token), "minutes": links.LINK_SECONDS // 60}
     if request.method == "POST" and token:
         address = request.build_absolute_uri(reverse("history:open"))
-        context["link"] = f"{address}#{links.link_code(token)}"
-        context["valid_until"] = timezone.now() + timedelta(seconds=links.LINK_SECONDS)
+        link = f"{address}#{links.link_code(token)}"
+        valid_until = timezone.now() + timedelta(seconds=links.LINK_SECONDS)
+        context |= {"link": link, "qr_code": links.qr_code(link), "valid_until": valid_until}
     return render(request, "history/link.html", context)
 
 

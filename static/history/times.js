@@ -1,7 +1,11 @@
 /* Shows the times of a page in the visitor's language and time zone. Without this module they are shown in UTC. */
 
-const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const now = new Date();
+const style = { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" };
 
 for (const time of document.querySelectorAll("time[datetime]")) {
-  time.textContent = format.format(new Date(time.dateTime));
+  const date = new Date(time.dateTime);
+  const year = date.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  time.title = time.textContent;
+  time.textContent = date.toLocaleString(undefined, { ...style, year });
 }
