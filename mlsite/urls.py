@@ -35,6 +35,7 @@ legacy_urls = [
 urlpatterns = [
     path("", include("predictions.urls")),
     path("", include("feedback.urls")),
+    path("", include("feedback.history.urls")),
     path("", include((legacy_urls, "old"))),
     path("api/", include((api_urls, "api"))),
     path("admin/r/<path:content_type_id>/<path:object_id>/", admin.site.admin_view(view_on_site)),

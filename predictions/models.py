@@ -77,6 +77,11 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
     def not_erased(self) -> "PredictionQuerySet":
         return self.filter(erased_at__isnull=True)
 
+    def of_sender(self, visitor: str) -> "PredictionQuerySet":
+        """What a visitor has sent and not deleted. An unknown visitor, the empty string, has sent nothing."""
+        # SQLite uses the index only if the condition of the index is in the query, too.
+        return self.filter(~Q(sender=""), sender=visitor) if visitor else self.none()
+
     def update_each(self, columns: Mapping[uuid.UUID, Mapping[str, Any]]) -> list[uuid.UUID]:
         """Sets different values in each of these rows, for the same columns. Returns the ids of the updated rows.
 
@@ -201,6 +206,8 @@ class Prediction(models.Model):
             models.Index(fields=["label", "-created_at"], name="prediction_by_label"),
             # the admin's search for the beginning of a file name
             models.Index(fields=["file_name"], name="prediction_by_file_name", opclasses=["varchar_pattern_ops"]),
+            # a visitor's history: newest first
+            models.Index(fields=["sender", "-created_at", "-id"], condition=~Q(sender=""), name="prediction_by_sender"),
         ]
 
     def __str__(self) -> str:
