@@ -10,6 +10,7 @@ from mlsite import health, metrics
 from mlsite.admin.addresses import view_on_site
 from mlsite.admin.status import status_page
 from mlsite.schema import SchemaView
+from mlsite.web_manifest import web_manifest
 from predictions import legacy as predictions_legacy
 from predictions.api import views as api
 from predictions.api.labels import LabelsView
@@ -41,6 +42,7 @@ urlpatterns = [
     path("admin/r/<path:content_type_id>/<path:object_id>/", admin.site.admin_view(view_on_site)),
     path("admin/status/", status_page, name="status"),
     path("admin/", admin.site.urls),
+    path("manifest.webmanifest", web_manifest, name="web-manifest"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from http import HTTPStatus
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from predictions.client_address import client_network
 from predictions.delays import QUEUE_UNREACHABLE, delay
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
+from predictions.site_address import site_address
 from predictions.uploads import validation as images
 from predictions.views.redirects import HttpResponseSeeOther
 
@@ -82,7 +83,8 @@ def rejection_response(request: HttpRequest, rejection: RequestRejected) -> Http
 def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
     if rejection is None and request.COOKIES.keys() <= {visitors.COOKIE} and not settings.DEBUG:
         # A request with other cookies may have a message to show, so caches must keep the two pages apart.
-        page = _page_without_messages(settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice())
+        address = site_address(request)
+        page = _page_without_messages(address, settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice())
         return HttpResponse(page, headers={"Vary": "Cookie"})
     # The context gets the message, not the exception: the exception's traceback holds the upload, and the context stays
     # in memory until the garbage collector next runs.
@@ -96,10 +98,11 @@ def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) 
     return response
 
 
-@cache
-def _page_without_messages(max_bytes: int, number_of_labels: int, delay_notice: str) -> str:
+@lru_cache(maxsize=64)  # bounded, because ALLOWED_HOSTS may allow any number of host names
+def _page_without_messages(address: str, max_bytes: int, number_of_labels: int, delay_notice: str) -> str:
     """The page for requests without cookies. It is the same for all of them, so it is rendered once."""
-    return render_to_string("predictions/upload.html", _context(max_bytes, number_of_labels, delay_notice))
+    context = _context(max_bytes, number_of_labels, delay_notice)
+    return render_to_string("predictions/upload.html", context | {"site_address": address})
 
 
 def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[str, object]:

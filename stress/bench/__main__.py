@@ -12,7 +12,7 @@ from typing import Protocol
 from devtools.processes import exit_on_signals
 from devtools.running import ROOT
 from devtools.services import ServerNotInstalled
-from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, review, start, workers
+from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, pages, review, start, workers
 from stress.bench.processes import clean_environment
 from stress.bench.workspace import Workspace
 from stress.tables import BenchReport
@@ -36,6 +36,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "workers": workers,
     "start": start,
     "review": review,
+    "pages": pages,
 }
 
 
