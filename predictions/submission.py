@@ -58,6 +58,20 @@ def prediction_request(
             return _wait(prediction, waiter, wait_seconds)
 
 
+def prediction_repeat(prediction: Prediction, *, client: str = "", sender: str = "") -> Prediction:
+    """Submits the stored picture of a prediction once more, as `prediction_request` does with an upload.
+
+    Raises what that raises, and `RequestRejected` `picture-missing` if its file is gone.
+    """
+    image = prediction.image
+    try:
+        file = image.file.open("rb")
+    except (FileNotFoundError, ValueError) as error:  # `ValueError`: it was erased a moment ago
+        raise RequestRejected("picture-missing", "The picture is no longer stored.", status=410) from error
+    upload = UploadedFile(file, name=prediction.file_name, size=image.byte_size)
+    return prediction_request(upload=upload, source=Prediction.Source.PAGE, client=client, sender=sender)
+
+
 def prediction_wait(prediction_id: UUID, seconds: float, *, client: str = "") -> Prediction:
     """Returns the prediction, with its image, as soon as it has settled, or after `seconds` if it still waits.
 
