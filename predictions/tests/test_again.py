@@ -132,7 +132,7 @@ def test_a_deleted_picture_is_not_classified_again(sender: Client, prediction: P
 
 
 def test_says_that_the_file_is_gone(sender: Client, prediction: Prediction) -> None:
-    prediction.image.file.storage.delete(prediction.image.file.name)
+    prediction.image.file.storage.delete(str(prediction.image.file.name))
     _assert_rejected(_press(sender, prediction), 410, "The picture is no longer stored.")
 
 

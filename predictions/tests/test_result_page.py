@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import PIL.Image
@@ -96,9 +97,14 @@ def test_says_when_the_picture_was_sent(client: Client) -> None:
 
 def test_explains_the_timings(client: Client) -> None:
     sent = timezone.now()
-    times = {"created_at": sent, "started_at": sent + timedelta(milliseconds=12)}
-    done = {"finished_at": sent + timedelta(milliseconds=1450), "decode_ms": 0.4, "compute_ms": 8.9}
-    page = _page(client, stored_prediction(**times, **done))
+    times: dict[str, Any] = {
+        "created_at": sent,
+        "started_at": sent + timedelta(milliseconds=12),
+        "finished_at": sent + timedelta(milliseconds=1450),
+        "decode_ms": 0.4,
+        "compute_ms": 8.9,
+    }
+    page = _page(client, stored_prediction(**times))
     assert "Answered by fake-net@1 in 1.4 s." in page
     assert "waited 12 ms in the queue, was decoded in less than 1 ms and computed by the network in 8 ms" in page
 

@@ -16,7 +16,7 @@ def not_indexed(view: View[P]) -> View[P]:
     """Decorates a view of one prediction: anyone who knows its address may see it, but nobody should find it."""
 
     @wraps(view)
-    def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def wrapper(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         response = view(request, *args, **kwargs)
         response["X-Robots-Tag"] = "noindex"
         return response

@@ -35,10 +35,11 @@ function open(details) {
 async function suggest(field) {
   if (!field.matches("[data-combobox]") || field.dataset.isSuggesting) return;
   field.dataset.isSuggesting = "true";
+  const before = field.value;
   try {
     const [{ enhance }] = await Promise.all([import("./combobox.js"), addStyles(field.dataset.styles)]);
     enhance(field);
-    if (field.value && field === document.activeElement) field.dispatchEvent(new Event("input")); // typed meanwhile
+    if (field.value !== before && field === document.activeElement) field.dispatchEvent(new Event("input"));
   } catch (error) {
     console.warn("Labels cannot be suggested:", error);
   }
