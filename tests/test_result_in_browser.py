@@ -312,10 +312,11 @@ def test_a_result_that_is_inserted_into_another_page_works(site: RunningSite, op
 
 @pytest.mark.parametrize("state", ["done", "waiting"])
 def test_loads_little(site: RunningSite, open_tab: OpenTab, coffee: bytes, state: str) -> None:
-    """The page, two style sheets, and at most three modules, besides pictures."""
+    """The page, two style sheets and three modules, besides pictures and the icon."""
     tab = open_tab()
     loaded: list[str] = []
-    tab.on("request", lambda request: loaded.append(request.url) if request.resource_type != "image" else None)
+    counted = {"document", "stylesheet", "script", "fetch"}
+    tab.on("request", lambda request: loaded.append(request.url) if request.resource_type in counted else None)
     if state == "done":
         _open_result(tab, coffee)
         tab.wait_for_load_state("networkidle")
@@ -334,7 +335,7 @@ def test_the_picture_has_its_space_before_it_is_loaded(open_tab: OpenTab, coffee
     tab = open_tab()
     path = _send(tab, coffee)
     held: list[Any] = []
-    tab.route("**/picture", held.append)
+    tab.route("**/picture", lambda route: held.append(route))
     tab.goto(path, wait_until="commit")
     image = tab.locator(".picture img")
     image.wait_for()

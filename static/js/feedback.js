@@ -64,7 +64,7 @@ async function send(form, button, section, onAnswer) {
     const signal = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
     const response = await fetch(form.action, { method: "POST", body: fields(form, button, section), signal });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    if (page.querySelector(".result") || response.status === 410) onAnswer(page);
+    if (page.querySelector("main > .result") || response.status === 410) onAnswer(page);
     else say(page.querySelector("main p")?.textContent || `The site answered with an error (${response.status}).`, section);
   } catch (error) {
     console.warn("Could not send the form:", error);

@@ -49,7 +49,9 @@ async function update(waiting, onSettled) {
 async function currentPage(address) {
   const response = await fetch(address, { signal: AbortSignal.timeout(TIMEOUT_SECONDS * 1000) });
   if (response.status >= 500 || response.status === 429) throw new Error(`${response.status} ${response.statusText}`);
-  return new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (!page.getElementById("main")) throw new Error("This is no page of the site."); // but of a network's login
+  return page;
 }
 
 /** Shows the button that cancels the prediction. The page that says so comes with the next update. */
