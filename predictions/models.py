@@ -131,6 +131,9 @@ class Prediction(models.Model):
 
     WAITING: ClassVar = (State.QUEUED, State.RUNNING)
 
+    # Below it, all other labels together are more likely than the best one. Pages then say "perhaps".
+    UNCERTAIN_BELOW: ClassVar = 0.5
+
     # Error codes of failures that are the site's fault; all others are about the picture.
     QUEUE_UNAVAILABLE: ClassVar = "queue-unavailable"
     CLASSIFICATION_FAILED: ClassVar = "classification-failed"
@@ -219,6 +222,11 @@ class Prediction(models.Model):
     @property
     def is_done(self) -> bool:
         return self.state == self.State.DONE
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the answer is more likely wrong than right, by its own score."""
+        return self.score is not None and self.score < self.UNCERTAIN_BELOW
 
     @property
     def is_waiting(self) -> bool:

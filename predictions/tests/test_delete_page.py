@@ -48,7 +48,8 @@ def _delete(client: Client, address: str) -> str:
 
 def test_sender_deletes_the_picture(sender: Client, address: str) -> None:
     assert DELETE in sender.get(address).text
-    assert "Anna.png" in sender.get(f"{address}delete/").text
+    confirmation = sender.get(f"{address}delete/")
+    assert "Anna.png" in confirmation.text and confirmation["X-Robots-Tag"] == "noindex"
     page = _delete(sender, address)
     assert "This result was deleted" in page and "Your picture was deleted, with its file name" in page
     assert "Anna.png" not in page

@@ -15,6 +15,7 @@ from predictions.erasing import Kept
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.views.redirects import HttpResponseSeeOther
+from predictions.views.robots import not_indexed
 
 DELETED = {
     Kept.NOTHING: "Your picture was deleted, with its file name and everything that was said about it.",
@@ -27,6 +28,7 @@ DELETED = {
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
+@not_indexed
 def delete(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     """GET asks whether to delete the picture; POST deletes it. Only the visitor who sent it may do so.
 
