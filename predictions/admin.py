@@ -215,7 +215,7 @@ class ImageAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/predictions/image/erase.html", context)
 
     def _erase(self, request: HttpRequest, images: Sequence[Image]) -> None:
-        erased: list[Any] = []
+        erased: Any = []
         try:
             for image in images:
                 erasing.images_erase([image.pk])
