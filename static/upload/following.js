@@ -55,14 +55,15 @@ export class Following {
   /** Waits for the next answer. The pictures that were accepted first are answered first. */
   async ask() {
     const all = [...this.waiting];
-    const hasAnswer = await this.askFor(all.slice(0, MOST_IDS), 0, WAIT);
+    const isNew = all.some(({ ahead }) => ahead === undefined); // how many are before it is shown at once
+    const hasAnswer = await this.askFor(all.slice(0, MOST_IDS), isNew ? 0 : WAIT);
     for (let start = MOST_IDS; start < all.length && !hasAnswer; start += MOST_IDS) {
-      await this.askFor(all.slice(start, start + MOST_IDS), start, 0);
+      await this.askFor(all.slice(start, start + MOST_IDS), 0);
     }
   }
 
-  /** Asks for the states of some uploads, of which `before` other ones were accepted earlier. */
-  async askFor(uploads, before, seconds) {
+  /** Asks for the states of some uploads. Returns whether any of them is answered. */
+  async askFor(uploads, seconds) {
     const query = new URLSearchParams(uploads.map(({ prediction }) => ["id", prediction.id]));
     const response = await fetch(`${this.address}?${query}`, {
       headers: { Accept: "application/json", ...(seconds && { Prefer: `wait=${seconds}` }) },
@@ -86,7 +87,7 @@ export class Following {
   }
 
   /** Shows the state of a picture. `ahead`: how many pictures are answered before it, if known. */
-  show(upload, prediction, ahead = null) {
+  show(upload, prediction, ahead) {
     const { state, error } = prediction;
     if (!SETTLED.includes(state)) this.onAnswer(upload, { prediction, ahead, state });
     else if (state === "done" || state === "cancelled") this.end(upload, { prediction, state, message: "" });

@@ -9,19 +9,19 @@ import { Uploads } from "./uploads.js";
 
 /** Creates the queue for the upload form, with what earlier pages have left. */
 export async function create(form) {
-  const { maxBytes, predictions } = form.dataset;
-  const settings = { address: form.action, predictions, maxBytes: Number(maxBytes), prepare: (file) => prepared(form, file) };
+  const { maxBytes, predictions, shrinkSide } = form.dataset;
+  const settings = {
+    address: form.action,
+    predictions,
+    maxBytes: Number(maxBytes),
+    sendsOriginals: () => form.elements.originals?.checked ?? true,
+    prepare: (file) => shrunk(file, Number(shrinkSide)),
+  };
   const page = new UploadPage(form);
   const uploads = new Uploads(settings, await Store.open(), (upload) => page.show(upload));
   page.start(uploads);
   uploads.restore(await uploads.store.restored());
   return uploads;
-}
-
-/** Returns the file to send: large photos are made smaller, unless the visitor wants to send originals. */
-function prepared(form, file) {
-  const longestSide = Number(form.dataset.shrinkSide);
-  return longestSide && !form.elements.originals.checked ? shrunk(file, longestSide) : file;
 }
 
 class UploadPage {

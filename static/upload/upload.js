@@ -20,6 +20,11 @@ function uploads() {
   return loading;
 }
 
+/** Loads the queue. If that fails, adding a picture tries again. */
+function prepare() {
+  uploads().catch((error) => console.warn("Could not load the queue of uploads:", error));
+}
+
 async function add(files) {
   for (;;) {
     try {
@@ -72,7 +77,5 @@ addEventListener("popstate", () => {
 });
 
 enhance();
-if (hasKept()) uploads();
-for (const name of FIRST_ACTIONS) {
-  document.addEventListener(name, () => uploads().catch(() => {}), { once: true, passive: true });
-}
+if (hasKept()) prepare();
+for (const name of FIRST_ACTIONS) document.addEventListener(name, prepare, { once: true, passive: true });

@@ -25,9 +25,10 @@ export class Uploads {
   acceptedAt = 0; // when the last picture was accepted
 
   /**
-   * `settings`: the address to send to, the address of the predictions, the most bytes of a picture, and `prepare(file)`,
-   * which returns the file to send in its place. `store`: see `store.js`. `onChange(upload)` is called after each change
-   * of an upload, and without one after a change of the queue.
+   * `settings`: `address` to send to, `predictions`, the address to ask for answers, `maxBytes` of a picture,
+   * `sendsOriginals()`, and `prepare(file)`, which otherwise returns the file to send in the place of an original.
+   * `store`: see `store.js`. `onChange(upload)` is called after each change of an upload, and without one after a change
+   * of the queue.
    */
   constructor(settings, store, onChange) {
     this.settings = settings;
@@ -40,7 +41,7 @@ export class Uploads {
         onChange();
       },
     });
-    addEventListener("online", () => this.resume());
+    addEventListener("online", () => this.pause?.reason === "offline" && this.resume());
   }
 
   /** Adds pictures to the queue: the one way in for every source. `files`: an iterable of `File`s. */
@@ -48,6 +49,8 @@ export class Uploads {
     if (this.all.length === 1 && isFailed(this.all[0])) this.clear(); // another picture takes its place
     const unsent = this.all.filter(isUnsent).map(({ original }) => original);
     const added = [...files].filter((file) => !unsent.some((other) => isSame(other, file))).map(newUpload);
+    // As the visitor wanted when they chose the pictures, also if these are sent by a later page.
+    for (const upload of added) upload.isPrepared = this.settings.sendsOriginals();
     this.all.push(...added);
     if (this.alone && added.length) this.list(this.alone);
     else if (this.all.length === 1 && added.length) [this.alone] = added;
@@ -173,11 +176,9 @@ export class Uploads {
     this.change(upload, { state: "preparing" });
     if (!upload.isPrepared) {
       const file = await this.settings.prepare(upload.file);
-      if (file !== upload.file) {
-        Object.assign(upload, { file, size: file.size });
-        await this.keep(upload); // the key belongs to the bytes that are sent
-      }
-      upload.isPrepared = true;
+      const isChanged = file !== upload.file;
+      Object.assign(upload, { file, size: file.size, isPrepared: true });
+      if (isChanged && !upload.isCancelled) await this.keep(upload); // the key belongs to the bytes that are sent
     }
     if (upload.size > this.settings.maxBytes) {
       const sizes = `It has ${megabytes(upload.size)}, and at most ${megabytes(this.settings.maxBytes)} are accepted.`;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,13 +93,12 @@ def wait_for_summary(tab: Any, text: str) -> None:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Callable[[int], list[Path]]:
-    """Returns a function that makes small pictures, each of another colour."""
+    """Returns a function that makes small pictures, which the site has never seen."""
 
     def pictures(number: int) -> list[Path]:
         made = [tmp_path / f"picture-{index:03}.png" for index in range(1, number + 1)]
-        for index, path in enumerate(made):
-            colour = (index % 256, 255 - index % 256, hash(tmp_path) % 256)  # unlike those of other tests
-            PIL.Image.new("RGB", (80, 60), colour).save(path)
+        for path in made:
+            PIL.Image.frombytes("RGB", (32, 24), os.urandom(32 * 24 * 3)).save(path)
         return made
 
     return pictures
