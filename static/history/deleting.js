@@ -15,9 +15,10 @@ main.addEventListener("submit", (event) => {
 
 async function deleteAll(form) {
   while (form) {
+    main.querySelector("[role=alert]")?.remove();
     form.querySelector("button").disabled = true;
     try {
-      form = await send(form);
+      form = show(await send(form), form);
     } catch (error) {
       console.warn("Could not delete all pictures:", error);
       form.querySelector("button").disabled = false;
@@ -27,20 +28,34 @@ async function deleteAll(form) {
   }
 }
 
-/** Sends the form and shows the page that answers. Returns that page's form if pictures are left and some were deleted. */
+/** Sends the form. Returns the page that answers. Throws if the site cannot be reached. */
 async function send(form) {
   const response = await fetch(form.action, { method: "POST", ...withToken(new URLSearchParams(new FormData(form))) });
   if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  main.replaceChildren(...page.getElementById("main").childNodes);
-  document.title = page.title;
   history.replaceState(null, "", response.url);
-  const next = main.querySelector("[data-deleting]");
-  return next && Number(next.dataset.left) < Number(form.dataset.left) ? next : null;
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
+/** Shows what a page says. Returns the form that deletes the rest, or null if nothing is left or nothing was deleted. */
+function show(page, form) {
+  const next = page.querySelector("[data-deleting]");
+  const goesOn = next && Number(next.dataset.left) < Number(form.dataset.left);
+  document.title = page.title;
+  const progress = main.querySelector("#progress");
+  if (goesOn && progress) {
+    // Only the text changes, so that the focus stays on the link that stops.
+    progress.textContent = page.getElementById("progress").textContent;
+    form.dataset.left = next.dataset.left;
+    return form;
+  }
+  main.replaceChildren(...page.getElementById("main").childNodes);
+  const focused = goesOn ? next.querySelector("a") : main.querySelector("h1");
+  if (!goesOn) focused.tabIndex = -1;
+  focused.focus();
+  return goesOn ? next : null;
 }
 
 function sayInterrupted(form) {
-  form.previousElementSibling?.matches("[role=alert]") && form.previousElementSibling.remove();
   const notice = document.createElement("p");
   notice.className = "notice notice-warning";
   notice.setAttribute("role", "alert");
