@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.http import escape_leading_slashes
 
-SENT_AGAIN = "Go back in your browser, and send it again."
+SEND_AGAIN = "Go back in your browser, and send it again."
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ErrorText:
 
 
 TEXTS = {
-    400: ErrorText("This request can't be read", SENT_AGAIN),
+    400: ErrorText("This request can't be read", SEND_AGAIN),
     403: ErrorText(
         "Not allowed",
         "Only the browser that has sent a picture can delete it, and the reviewers' pages need an account with the "
@@ -29,7 +29,7 @@ TEXTS = {
     ),
     404: ErrorText("Page not found", "Check the address for a wrong character, or start with a new picture."),
     405: ErrorText("There is no page here"),
-    408: ErrorText("This took too long", SENT_AGAIN),
+    408: ErrorText("This took too long", SEND_AGAIN),
     413: ErrorText("Too large", "Go back in your browser, and send less at once."),
     415: ErrorText("This can't be read"),
     429: ErrorText("Too many requests"),
@@ -54,7 +54,7 @@ def error_page(
         "status": status,
         "title": text.title,
         "message": message,
-        "advice": text.advice or (SENT_AGAIN if retry_after and not can_load_again else ""),
+        "advice": text.advice or (SEND_AGAIN if retry_after and not can_load_again else ""),
         "code": code,
         "address": escape_leading_slashes(request.get_full_path()) if can_load_again else "",
         "retry_after": retry_after if can_load_again else None,

@@ -80,8 +80,8 @@ def test_too_large_names_the_limit(rf: RequestFactory, path: str) -> None:
 
 
 def test_errors_of_the_admin_lead_back_to_it(rf: RequestFactory) -> None:
-    assert 'class="button" href="/admin/"' in errors.page_not_found(rf.get("/admin/x/"), Exception()).text
-    assert 'class="button" href="/admin/"' not in errors.page_not_found(rf.get("/x/"), Exception()).text
+    assert "Go to Review</a>" in errors.page_not_found(rf.get("/admin/x/"), Exception()).text
+    assert "Go to Review</a>" not in errors.page_not_found(rf.get("/x/"), Exception()).text
 
 
 def test_an_expired_form_is_called_so(rf: RequestFactory) -> None:

@@ -8,7 +8,7 @@ const LATER = [429, 502, 503, 504];
 async function retry() {
   let seconds = Number(document.getElementById("retry").dataset.seconds);
   for (;;) {
-    // Visitors who were rejected together do not come back together.
+    // The random part spreads visitors who were rejected at the same time.
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000 * (1 + Math.random() / 4)));
     try {
       const response = await fetch(location.href, { signal: AbortSignal.timeout(TIMEOUT_SECONDS * 1000) });

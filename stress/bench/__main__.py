@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from devtools.browsing import CHROMIUM_NAMES
 from devtools.processes import exit_on_signals
 from devtools.running import ROOT
 from devtools.services import ServerNotInstalled
@@ -81,6 +82,8 @@ def _options() -> argparse.Namespace:
     if shutil.which("wrk") is None and "endtoend" in (options.names or BENCHMARKS):
         # Checked first, because the other benchmarks take an hour.
         parser.error("endtoend needs wrk, which is not installed; on Debian and Ubuntu: apt install wrk")
+    if not any(map(shutil.which, CHROMIUM_NAMES)) and "pages" in (options.names or BENCHMARKS):
+        parser.error("pages needs Chromium, which is not installed; on Debian and Ubuntu: apt install chromium")
     return options
 
 
