@@ -109,11 +109,23 @@ function offerModelView(link) {
   toggle.className = "button";
   toggle.textContent = link.textContent;
   toggle.setAttribute("aria-pressed", "false");
+  const show = (isShown) => {
+    view.hidden = !isShown;
+    picture.classList.toggle("is-behind", isShown);
+    toggle.setAttribute("aria-pressed", String(isShown));
+  };
   toggle.addEventListener("click", () => {
-    view ??= appendModelView(frame, link.href);
-    view.hidden = !view.hidden;
-    picture.classList.toggle("is-behind", !view.hidden);
-    toggle.setAttribute("aria-pressed", String(!view.hidden));
+    if (!view) {
+      view = appendModelView(frame, link.href);
+      // The model version that answered may be installed no longer.
+      view.addEventListener("error", () => {
+        show(false);
+        toggle.disabled = true;
+        toggle.textContent = "The model's view isn't available";
+        announce(toggle.textContent);
+      });
+    }
+    show(view.hidden);
   });
   link.replaceWith(toggle);
 }
