@@ -33,12 +33,16 @@ class Image(models.Model):
         PNG = "PNG"
         GIF = "GIF"
         WEBP = "WEBP"
+        BMP = "BMP"
+        TIFF = "TIFF"
+        AVIF = "AVIF"
+        HEIC = "HEIC"
 
     sha256 = models.CharField(max_length=64, unique=True)
     file = models.FileField(upload_to=image_path, max_length=120)
     format = models.CharField(max_length=4, choices=Format)
-    width = models.PositiveIntegerField(help_text="pixels, as stored (before any EXIF rotation)")
-    height = models.PositiveIntegerField(help_text="pixels, as stored (before any EXIF rotation)")
+    width = models.PositiveIntegerField(help_text="pixels, as the file's header says")
+    height = models.PositiveIntegerField(help_text="pixels, as the file's header says")
     byte_size = models.PositiveIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
     erased_at = models.DateTimeField(null=True, blank=True)

@@ -11,4 +11,5 @@ urlpatterns = [
     path("predictions/<uuid:prediction_id>/delete/", deleting.delete, name="delete"),
     path("predictions/<uuid:prediction_id>/picture", pictures.picture, name="picture"),
     path("predictions/<uuid:prediction_id>/thumbnail", pictures.thumbnail, name="thumbnail"),
+    path("predictions/<uuid:prediction_id>/model-view", pictures.model_view, name="model-view"),
 ]

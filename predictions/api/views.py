@@ -21,7 +21,7 @@ from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
 from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
-from predictions.models import Prediction
+from predictions.models import Image, Prediction
 from predictions.uploads import parser
 from predictions.uploads import validation as images
 
@@ -57,7 +57,11 @@ def problem_schema(description: str) -> OpenApiResponse:
 UPLOAD_SCHEMA = {
     "type": "object",
     "properties": {
-        images.FIELD: {"type": "string", "format": "binary", "description": "one picture: JPEG, PNG, GIF or WebP"}
+        images.FIELD: {
+            "type": "string",
+            "format": "binary",
+            "description": "one picture: " + ", ".join(Image.Format.values),
+        }
     },
     "required": [images.FIELD],
 }

@@ -28,8 +28,6 @@ from predictions.views.redirects import HttpResponseSeeOther
 
 JSON = "application/json"
 
-# Phones with iOS convert these to JPEG by themselves, unless the file field asks for them.
-NOT_ASKED_FOR = frozenset({"HEIC", "HEIF"})
 
 
 @csrf_exempt  # the view acts for no user: another site gains nothing by posting to it
@@ -110,7 +108,8 @@ def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[s
         "delay_notice": delay_notice,
         "number_of_labels": f"{number_of_labels:,}" if number_of_labels else "",
         "formats": ", ".join(Image.Format.values),
-        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values if kind not in NOT_ASKED_FOR),
+        # Without HEIC: iPhones then send their photos as JPEG, which is smaller and decoded faster.
+        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format if kind != Image.Format.HEIC),
         "max_bytes": max_bytes,
         "max_megabytes": max_bytes / 2**20,
         "shrink_side": settings.UPLOAD_SHRINK_SIDE,
