@@ -29,7 +29,6 @@ from predictions.views.redirects import HttpResponseSeeOther
 JSON = "application/json"
 
 
-
 @csrf_exempt  # the view acts for no user: another site gains nothing by posting to it
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest) -> HttpResponse:

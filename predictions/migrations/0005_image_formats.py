@@ -4,7 +4,7 @@ FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIC"]
 
 
 class Migration(migrations.Migration):
-    dependencies = [("predictions", "0003_prediction_by_file_name")]
+    dependencies = [("predictions", "0004_prediction_by_sender")]
 
     operations = [
         migrations.AlterField(
