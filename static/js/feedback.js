@@ -3,6 +3,8 @@
  * it.
  */
 
+import { suggest } from "./suggest.js";
+
 const TIMEOUT_SECONDS = 30;
 
 /** Starts the feedback section of a page. Calls `onAnswer` with the page that answers a form. */
@@ -29,32 +31,6 @@ function open(details) {
   suggest(field);
   // On a phone, the keyboard would cover the labels above the field.
   if (!matchMedia("(pointer: coarse)").matches) field.focus();
-}
-
-/** Makes a text field suggest labels. The module and its styles are loaded when they are first needed. */
-async function suggest(field) {
-  if (!field.matches("[data-combobox]") || field.dataset.isSuggesting) return;
-  field.dataset.isSuggesting = "true";
-  const before = field.value;
-  try {
-    const [{ enhance }] = await Promise.all([import("./combobox.js"), addStyles(field.dataset.styles)]);
-    enhance(field);
-    if (field.value !== before && field === document.activeElement) field.dispatchEvent(new Event("input"));
-  } catch (error) {
-    console.warn("Labels cannot be suggested:", error);
-  }
-}
-
-function addStyles(address) {
-  if (document.querySelector(`link[href="${address}"]`)) return null;
-  const link = document.createElement("link");
-  link.rel = "stylesheet";
-  link.href = address;
-  return new Promise((resolve) => {
-    link.addEventListener("load", resolve);
-    link.addEventListener("error", resolve); // a list without styles is better than none
-    document.head.append(link);
-  });
 }
 
 async function send(form, button, section, onAnswer) {
