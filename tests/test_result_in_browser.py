@@ -22,7 +22,7 @@ OpenTab = Callable[..., Any]
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 # Chromium logs this for every page with an error status.
-EXPECTED = re.compile("the server responded with a status of (400|410)|ERR_INTERNET_DISCONNECTED")
+EXPECTED = re.compile("the server responded with a status of (400|404|410)|ERR_INTERNET_DISCONNECTED")
 
 
 @pytest.fixture
@@ -400,3 +400,40 @@ def test_axe_finds_nothing_in_any_state(
     tab.get_by_role("heading", name="was deleted").wait_for()
     findings.check(tab, "deleted")
     assert not findings, "\n".join(findings)
+
+
+# --- The model's view -------------------------------------------------------------------------------
+
+
+def test_toggles_between_the_picture_and_the_models_view(open_tab: OpenTab, coffee: bytes) -> None:
+    tab = open_tab()
+    _open_result(tab, coffee)
+    picture = tab.get_by_alt_text("The picture that was sent: photo.jpg")
+    view = tab.get_by_alt_text("The part of the picture that the model was given")
+    before = picture.bounding_box()
+    toggle = tab.get_by_role("button", name="Model's view")
+    toggle.click()
+    view.wait_for()
+    eventually(lambda: view.evaluate("image => image.naturalWidth"), "the model's view")
+    assert toggle.get_attribute("aria-pressed") == "true" and not picture.is_visible()
+    toggle.press("Enter")
+    picture.wait_for()
+    assert toggle.get_attribute("aria-pressed") == "false" and not view.is_visible()
+    assert picture.bounding_box() == before, "nothing moves"
+
+
+def test_says_that_the_models_view_is_gone(open_tab: OpenTab, coffee: bytes) -> None:
+    tab = open_tab()
+    tab.route("**/model-view", lambda route: route.fulfill(status=404))
+    _open_result(tab, coffee)
+    tab.get_by_role("button", name="Model's view").click()
+    toggle = tab.get_by_role("button", name="The model's view isn't available")
+    toggle.wait_for()
+    assert toggle.is_disabled()
+    assert tab.get_by_alt_text("The picture that was sent: photo.jpg").is_visible()
+
+
+def test_the_models_view_is_a_link_without_javascript(open_tab: OpenTab, coffee: bytes) -> None:
+    tab = open_tab(java_script_enabled=False)
+    path = _open_result(tab, coffee)
+    assert tab.get_by_role("link", name="Model's view").get_attribute("href") == f"{path}model-view"

@@ -60,6 +60,16 @@ class Visitor:
         self.tab.get_by_role("button", name="Delete").click()
         self.tab.get_by_text("This result was deleted").wait_for()
 
+    def has_history(self, address: str) -> None:
+        """Loads a page that shows what the visitor has sent."""
+        self.has_sent()
+        self.goes_to(address)
+
+    def makes_link(self) -> None:
+        self.has_history("/history/")
+        self.tab.get_by_role("button", name="Other devices").click()
+        self.tab.wait_for_url("**/history/link/")
+
     def _post(self, content: bytes) -> Any:
         """Sends a file as the form does, with the cookies of the browser."""
         file = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": content}
@@ -116,6 +126,11 @@ PAGES: dict[str, Callable[[Visitor], None]] = {
     "result, cancelled": lambda visitor: visitor.goes_to(visitor.addresses["cancelled"]),
     "delete": lambda visitor: visitor.goes_to(visitor.has_sent() + "delete/"),
     "deleted": lambda visitor: visitor.has_deleted(),
+    "history": lambda visitor: visitor.has_history("/history/"),
+    "history, empty": lambda visitor: visitor.goes_to("/history/"),
+    "history, delete all": lambda visitor: visitor.has_history("/history/delete/"),
+    "history, link": lambda visitor: visitor.makes_link(),
+    "history, open": lambda visitor: visitor.goes_to("/history/open/"),
     "report": lambda visitor: visitor.goes_to("/feedback"),
     "error 400": lambda visitor: visitor.sees(errors.bad_request(_get, SuspiciousOperation())),
     "error 403": lambda visitor: visitor.goes_to(visitor.addresses["done"] + "delete/"),

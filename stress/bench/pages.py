@@ -42,7 +42,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
     workspace.manage("seed_review", f"--cases={CASES}", data_dir=data_dir)
     with RunningSite(data_dir) as site, chromium() as browser:
         result = site.predict(workspace.photos[0].read_bytes()).json()["links"]["page"].removeprefix(site.url)
-        visitors = {"upload": "/", "result": result, "error 404": "/nothing-here", "feedback": "/feedback"}
+        visitors = {"upload": "/", "result": result, "history": "/history/", "error 404": "/nothing-here"}
         desk = "/admin/review/case"
         others = {"API": "/api/docs", "start page": "/admin/", "list of cases": f"{desk}/", "grid": f"{desk}/grid/"}
         login = _login(browser, site)
