@@ -15,7 +15,7 @@ import requests
 from devtools.running import RunningSite
 from predictions.tests import pictures
 from worker.inference.rendering import render
-from worker.inference.tests import png_files
+from worker.inference.tests import iso_files, png_files
 from worker.inference.tests.profiles import BT709, D65, LINEAR, P3, SWAPPED, grey_profile
 
 pytestmark = pytest.mark.browser
@@ -67,6 +67,20 @@ FILES = {
     "transparency": pictures.encoded(_alpha(), "PNG"),
     "16 bit grey": pictures.encoded(PIL.Image.fromarray(np.asarray(PHOTO.convert("L")).astype(np.uint16) * 257), "PNG"),
     "16 bit rgb": pictures.deep_png(),
+    "bmp": pictures.encoded(PHOTO, "BMP"),
+    "1 bit bmp": pictures.encoded(PHOTO.convert("1"), "BMP"),
+    "palette bmp": pictures.encoded(PHOTO.quantize(64), "BMP"),
+    "grey bmp": pictures.encoded(PHOTO.convert("L"), "BMP"),
+    "run-length encoded bmp": pictures.rle_bmp(),
+    "32 bit bmp": pictures.encoded(_alpha(), "BMP"),
+    "avif": pictures.encoded(PHOTO, "AVIF"),
+    "grey avif": pictures.encoded(PHOTO.convert("L"), "AVIF"),
+    "profile in avif": pictures.encoded(PHOTO, "AVIF", icc_profile=SWAPPED),
+    "turned avif": iso_files.avif(iso_files.rotation(1)),
+    "mirrored avif": iso_files.avif(iso_files.mirror(0)),
+    "turned and mirrored avif": iso_files.avif(iso_files.rotation(3), iso_files.mirror(1)),
+    "avif with wide colours": iso_files.avif(iso_files.colours(12, 13)),
+    "avif with colours of television": iso_files.avif(iso_files.colours(1, 1)),
 }
 # Browsers show these differently, so that a copy matters.
 COPIES = {
@@ -75,7 +89,20 @@ COPIES = {
     "animated gif": pictures.animation("GIF"),
     "animated webp": pictures.animation("WEBP"),
     "animated png": pictures.animation("PNG"),
+    # Chromium takes the lowest values of transparency for 0, as if they had the range of television.
+    "transparent avif": pictures.encoded(_alpha(), "AVIF"),
+    "animated avif": pictures.animation("AVIF"),
+    "tiff": pictures.encoded(PHOTO, "TIFF", compression="tiff_lzw"),
+    "turned tiff": pictures.encoded(PHOTO, "TIFF", tiffinfo={274: 6}),
+    "cmyk tiff": pictures.encoded(PHOTO.convert("CMYK"), "TIFF"),
+    "profile in tiff": pictures.encoded(PHOTO, "TIFF", icc_profile=SWAPPED),
+    "heic": iso_files.heic(),
+    "turned heic": iso_files.heic(iso_files.rotation(1)),
+    "transparent heic": iso_files.heic(alpha=True),
+    "heic with wide colours": iso_files.heic(iso_files.colours(12, 13)),
 }
+
+TYPES = {b"\x89PNG": "png", b"RIFF": "webp", b"BM": "bmp", b"\0\0\0": "avif"}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +133,7 @@ def _difference(tab: Any, address: str, content: bytes) -> float:
 
 @pytest.mark.parametrize("content", FILES.values(), ids=FILES.keys())
 def test_model_sees_what_browsers_show_of_the_file(tab: Any, content: bytes) -> None:
-    kind = "png" if content.startswith(b"\x89PNG") else "webp" if content.startswith(b"RIFF") else "jpeg"
+    kind = next((kind for start, kind in TYPES.items() if content.startswith(start)), "jpeg")
     tab.goto("about:blank")
     assert _difference(tab, f"data:image/{kind};base64,{base64.b64encode(content).decode()}", content) < 2
 

@@ -67,7 +67,7 @@ class Visitor:
 
     def makes_link(self) -> None:
         self.has_history("/history/")
-        self.tab.get_by_role("button", name="Other devices").click()
+        self.tab.get_by_role("link", name="Other devices").click()
         self.tab.wait_for_url("**/history/link/")
 
     def _post(self, content: bytes) -> Any:

@@ -138,7 +138,7 @@ def test_rejects_files(client: Client, prediction: Prediction, name: str) -> Non
 
 def test_rejects_too_large_body(client: Client, prediction: Prediction, settings: Settings) -> None:
     response = _give(client, prediction, comment="x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1))
-    assert response.status_code == 413 and "larger than what is accepted" in response.text
+    assert response.status_code == 413 and "larger than the limit" in response.text
 
 
 def test_rejects_too_many_fields(client: Client, prediction: Prediction) -> None:

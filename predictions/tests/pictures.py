@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import skimage.data
 
-from predictions.models import Image
+from worker.inference.opening import FORMATS
 from worker.inference.tests.iso_files import heic
 
 
@@ -35,7 +35,7 @@ def picture(image_format: str = "PNG", *, seed: int = 0, **options: Any) -> byte
 
 def of_each_format() -> dict[str, bytes]:
     """A small acceptable picture of each format."""
-    return {name: heic() if name == "HEIC" else picture(name) for name in Image.Format}
+    return {name: heic() if name == "HEIC" else picture(name) for name in FORMATS}
 
 
 def animation(image_format: str = "GIF") -> bytes:

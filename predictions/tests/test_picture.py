@@ -11,12 +11,14 @@ import PIL.Image
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from pytest_django import Settings
 
+from predictions import visitors
 from predictions.models import Image, Prediction
 from predictions.tests import pictures
-from predictions.tests.fakes import stored_image, stored_prediction, upload
+from predictions.tests.fakes import stored_image, stored_prediction
 from predictions.uploads import stored_files, thumbnails
 from predictions.uploads.making_slots import WAITING_SHARE
 
@@ -63,19 +65,26 @@ def test_thumbnails_are_for_staff_and_the_sender(client: Client, django_user_mod
     assert not (tmp_path / "uploads" / thumbnails.FILES.folder).exists()
 
 
+def _sent_by(client: Client) -> str:
+    """Gives the client a visitor's cookie, and returns the address of the thumbnail of what they have sent."""
+    request, response = RequestFactory().get("/"), HttpResponse()
+    sender = visitors.visitor(request)
+    visitors.remember(request, response)
+    client.cookies.update(response.cookies)
+    return f"/predictions/{stored_prediction(sender=sender).id}/thumbnail"
+
+
 def test_a_visitor_sees_thumbnails_of_what_they_sent(client: Client) -> None:
-    sent = client.post("/", {"file": upload()}, headers={"Prefer": "return=minimal"})
-    address = f"{sent['Location']}thumbnail"
+    address = _sent_by(client)
+    assert Client().get(address).status_code == 404
     response = client.get(address)
     assert (response.status_code, response["Content-Type"]) == (200, "image/webp")
     response.close()
-    assert Client().get(address).status_code == 404
 
 
 def test_one_visitor_has_half_of_the_slots_for_thumbnails(client: Client, settings: Settings) -> None:
     settings.WEB_THREADS = 2 * WAITING_SHARE
-    sent = client.post("/", {"file": upload()}, headers={"Prefer": "return=minimal"})
-    address = f"{sent['Location']}thumbnail"
+    address = _sent_by(client)
     with thumbnails.FILES.slots._waiting.acquire("127.0.0.1"):
         assert client.get(address).status_code == 503
     client.get(address).close()

@@ -48,7 +48,7 @@ def test_shows_the_form(client: Client) -> None:
     response = client.get("/")
     assert response.status_code == 200
     assert 'enctype="multipart/form-data"' in response.text
-    assert "JPEG, PNG, GIF, WEBP, up to 20 MB" in response.text
+    assert "JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF, HEIC, up to 20 MB" in response.text
     assert client.head("/").status_code == 200
 
 

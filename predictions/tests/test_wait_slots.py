@@ -84,7 +84,7 @@ def test_admits_requests_that_do_not_wait(exhausted: list[Any], client: Client) 
     assert client.get(accepted.json()["links"]["self"]).json()["state"] == "queued"
     sent = _send(8, "/")
     assert sent.status_code == 303
-    assert '<h1 id="answer">Waiting</h1>' in client.get(sent["Location"]).text
+    assert 'data-part="state">Waiting</h1>' in client.get(sent["Location"]).text
     assert exhausted == []
 
 

@@ -20,6 +20,9 @@ _TRANSPARENCY = frozenset({b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn
 
 _REQUIRED = frozenset({b"pitm", b"iinf", b"iloc", b"iprp"})  # in the box of metadata
 
+# Numbers of curves (ITU-T H.273, table 3). Chromium shows AVIF pictures with those of television as sRGB.
+_SRGB_CURVE, _TELEVISION_CURVES = 13, frozenset({1, 6, 14, 15})
+
 _OF_FILE, _OF_IDAT = 0, 1  # what the offsets of an item count from
 _FULL_BOX_BYTES = 4  # version and flags, before the content of some boxes
 
@@ -167,7 +170,8 @@ class IsoImage:
         for number in (self.primary, self._coded()):
             for stated in self.properties(number, b"colr"):
                 if stated.startswith(b"nclx") and len(stated) >= 8 and not stated[4] and not stated[6]:
-                    return bytes([stated[5], stated[7], 0, 1])
+                    transfer = _SRGB_CURVE if stated[7] in _TELEVISION_CURVES else stated[7]
+                    return bytes([stated[5], transfer, 0, 1])
         return None
 
     def coding(self) -> bytes:
