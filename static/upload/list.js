@@ -94,7 +94,9 @@ export class UploadList {
     this.removeCards();
     if (this.isAlone !== isAlone) this.changed = new Set(all); // the previews have another size
     this.isAlone = isAlone;
+    const shown = this.cards.size;
     for (const upload of this.changed) if (all.includes(upload)) this.renderCard(upload, isAlone);
+    if (shown && this.cards.size > shown) this.card(shown).element.scrollIntoView({ block: "nearest" });
     this.changed.clear();
     this.renderSummary();
     this.renderNotice();
@@ -108,6 +110,10 @@ export class UploadList {
       this.list.append(card.element);
     }
     card.render({ isLarge: isAlone });
+  }
+
+  card(index) {
+    return [...this.cards.values()][index];
   }
 
   removeCards() {
