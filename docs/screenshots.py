@@ -1,4 +1,4 @@
-"""Makes the screenshots of the documentation: `.venv/bin/python docs/screenshots.py`.
+"""Makes the screenshots and the demo of the documentation: `.venv/bin/python docs/screenshots.py`.
 
 It starts a site in a temporary folder, fills it with `manage.py seed_review`, and visits its pages with Chromium. It
 needs the development dependencies (`make test` installs them) and Chromium.
@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+import requests
 from playwright.sync_api import ViewportSize
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from devtools.browsing import chromium  # noqa: E402
 from devtools.running import RunningSite  # noqa: E402
-from review.sample_photos import samples  # noqa: E402
+from review.sample_photos import SAMPLES, samples  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 CASES = 120
@@ -31,6 +34,8 @@ _IMAGES_IN_VIEW_ARE_LOADED = """() => [...document.images]
     .filter((image) => image.checkVisibility() && image.getBoundingClientRect().top < innerHeight)
     .every((image) => image.complete && image.naturalWidth > 0)"""
 WINDOW: ViewportSize = {"width": 1280, "height": 860}
+DEMO_WINDOW: ViewportSize = {"width": 1000, "height": 700}
+CAPTION_HEIGHT = 56  # pixels
 
 
 def main() -> None:
@@ -46,6 +51,8 @@ def main() -> None:
             page.goto(f"{site.url}/admin/learning/export/add/")
             _keep(page, "data-set")
             _loop(page)
+    with tempfile.TemporaryDirectory() as folder, RunningSite(Path(folder) / "data") as site, chromium() as browser:
+        _demo(browser, site)
 
 
 def _seed(site: RunningSite, *arguments: str) -> None:
@@ -65,12 +72,16 @@ def _result(page: Any, site: RunningSite) -> None:
     _keep(page, "feedback", full=True)
 
 
-def _desk(page: Any, site: RunningSite) -> None:
+def _log_in(page: Any, site: RunningSite) -> None:
     name, password = site.login
     page.goto(f"{site.url}/admin/")
     page.get_by_label("Username:").fill(name)
     page.get_by_label("Password:").fill(password)
     page.get_by_role("button", name="Log in").click()
+
+
+def _desk(page: Any, site: RunningSite) -> None:
+    _log_in(page, site)
     desk = f"{site.url}/admin/review/case"
     page.goto(f"{desk}/")
     page.get_by_role("button", name="Next for me").click()
@@ -109,6 +120,61 @@ def _loop(page: Any) -> None:
     page.set_viewport_size({"width": 1400, "height": 370})
     page.set_content(f"<style>{style}</style>{figures}")
     _keep(page, "loop")
+
+
+class Demo:
+    """An animation whose frames are screenshots with a caption below."""
+
+    def __init__(self) -> None:
+        self.frames: list[PIL.Image.Image] = []
+        self.milliseconds: list[int] = []
+        self.font = PIL.ImageFont.load_default(size=24)
+
+    def add(self, page: Any, caption: str, seconds: float) -> None:
+        page.wait_for_load_state("networkidle")
+        page.wait_for_function(_IMAGES_IN_VIEW_ARE_LOADED)
+        with PIL.Image.open(BytesIO(page.screenshot())) as picture:
+            frame = PIL.Image.new("RGB", (picture.width, picture.height + CAPTION_HEIGHT), "#1b2530")
+            frame.paste(picture.convert("RGB"), (0, 0))
+        PIL.ImageDraw.Draw(frame).text((24, picture.height + 14), caption, fill="#fff", font=self.font)
+        self.frames.append(frame)
+        self.milliseconds.append(int(seconds * 1000))
+
+    def save(self, path: Path) -> None:
+        first, *others = self.frames
+        first.save(path, save_all=True, append_images=others, duration=self.milliseconds, loop=0, quality=70, method=6)
+
+
+def _demo(browser: Any, site: RunningSite) -> None:
+    """An animation of the whole loop for the README: a picture, a wrong answer, a correction, a reviewer's key."""
+    demo = Demo()
+    visitor = browser.new_context(viewport=DEMO_WINDOW, color_scheme="light").new_page()
+    visitor.goto(site.url)
+    demo.add(visitor, "A visitor drops a photo.", 2)
+    photo = next(photo for name, photo in samples(len(SAMPLES)) if name.startswith("chelsea"))
+    visitor.locator("#file").set_input_files({"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    visitor.get_by_role("heading", name="Is this right?").wait_for()
+    demo.add(visitor, "The model answers, and is wrong: it is a tabby.", 2.5)
+    visitor.get_by_text("No", exact=True).click()
+    demo.add(visitor, "One click on the right label corrects it.", 2)
+    visitor.get_by_role("button", name="tabby").click()
+    visitor.get_by_text("Thank you").wait_for()
+    visitor.evaluate("scrollTo(0, 0)")
+    demo.add(visitor, "The correction is stored, and waits for a reviewer.", 2)
+    for _name, other in samples(4, seed=2):  # for the case that follows
+        feedback = {"prediction": site.predict(other).json()["id"], "verdict": "wrong"}
+        requests.post(f"{site.url}/api/feedback", json=feedback, timeout=60).raise_for_status()
+    reviewer = browser.new_context(viewport=DEMO_WINDOW, color_scheme="light").new_page()
+    _log_in(reviewer, site)
+    reviewer.goto(f"{site.url}/admin/review/case/")
+    reviewer.get_by_role("button", name="Next for me").click()
+    reviewer.get_by_role("button", name="Accept “tabby”").wait_for()
+    demo.add(reviewer, "The reviewer sees picture, answer and correction.", 2.5)
+    case = reviewer.locator("#review").get_attribute("data-case")
+    reviewer.keyboard.press("a")
+    reviewer.locator(f'#review:not([data-case="{case}"])').wait_for()
+    demo.add(reviewer, "One key, A, accepts it. The next case is there already.", 3)
+    demo.save(IMAGES / "demo.webp")
 
 
 def _keep(page: Any, name: str, *, full: bool = False) -> None:
