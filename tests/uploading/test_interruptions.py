@@ -121,8 +121,8 @@ def test_a_page_that_is_left_goes_on_when_it_is_back(
     with posts.sent(pass_on):
         tab.go_back() if leave == "back" else tab.reload()
         wait_for_summary(tab, "4 of 4 answered")
-        assert posts.keys[1:3] == posts.keys[3:5], "the same pictures are sent again with their keys"
     assert len(posts.keys) == 6
+    assert set(posts.keys[1:3]) <= set(posts.keys[3:]), "the same pictures are sent again with their keys"
     assert [element.split("\n")[0] for element in tab.get_by_role("listitem").all_inner_texts()] == [
         picture.name for picture in (answered, *others)
     ]
