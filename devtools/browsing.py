@@ -37,3 +37,11 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
+
+
+@contextmanager
+def another_chromium(browser: Any, *arguments: str) -> Iterator[Any]:
+    """Runs a second Chromium beside `browser`, with further command-line arguments."""
+    another = browser.browser_type.launch(executable_path=chromium_path(), args=[*CHROMIUM_ARGUMENTS, *arguments])
+    yield another
+    another.close()

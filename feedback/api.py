@@ -106,7 +106,8 @@ class FeedbackView(APIView):
             ),
             (404, CONTENT_TYPE): problem_schema("There is no such prediction."),
             (409, CONTENT_TYPE): problem_schema(
-                "The prediction has no answer (`no-answer`), or a reviewer has already decided (`decided`)."
+                "The prediction has no answer (`no-answer`), or this would replace an earlier statement of the author "
+                "although a reviewer has already decided (`decided`)."
             ),
             (408, CONTENT_TYPE): problem_schema("The body took too long to arrive."),
             (410, CONTENT_TYPE): problem_schema("The picture was deleted (`deleted`)."),

@@ -109,6 +109,8 @@ class Feedback(models.Model):
                 condition=Q(is_current=True) & ~Q(expected_label=""),
                 name="feedback_expected_label",
             ),
+            # Everything that a visitor has said, when their history moves to another one.
+            models.Index(fields=["author", "image"], condition=~Q(author=""), name="feedback_by_author"),
             # The check of the mirror counts the few rows whose line is missing.
             models.Index(fields=["id"], condition=Q(mirrored_at__isnull=True), name="feedback_not_mirrored"),
             # Workers ask every few seconds for the few erased statements whose line is still in the mirror.

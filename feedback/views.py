@@ -1,28 +1,29 @@
+from http import HTTPStatus
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from feedback import authors
 from feedback.forms import FeedbackForm
-from feedback.models import Feedback
-from feedback.selectors import awaits_review
 from feedback.services import feedback_give
 from predictions.admission import rate_limits
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
-from predictions.uploads import display
 from predictions.views.redirects import HttpResponseSeeOther
+from predictions.views.result import result_page
+from predictions.views.robots import not_indexed
 
 # Rejections that the page shows at the field `expected`.
 _ABOUT_EXPECTED = frozenset({"label-is-the-answer", "words-too-long"})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@not_indexed
 def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     """Stores the submitted feedback form of the result page, and redirects to that page.
 
@@ -38,7 +39,7 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
         return _show_errors(request, prediction, form)
     try:
         rate_limits.feedback.require(request)
-        feedback = feedback_give(prediction=prediction, author=authors.visitor(request), **form.cleaned_data)
+        feedback_give(prediction=prediction, author=authors.visitor(request), **form.cleaned_data)
     except RequestRejected as rejection:
         if rejection.code in _ABOUT_EXPECTED:
             form.add_error("expected", ValidationError(rejection.message, code=rejection.code))
@@ -47,10 +48,9 @@ def give(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
             form.add_error(None, rejection.message)
             return _show_errors(request, prediction, form, rejection)
         messages.error(request, rejection.message)
+        response = redirect(prediction)
     else:
-        is_reviewed = feedback.verdict != Feedback.Verdict.RIGHT and awaits_review(prediction)
-        messages.success(request, "Thank you. A reviewer will look at it." if is_reviewed else "Thank you.")
-    response = redirect(prediction)
+        response = redirect(f"{prediction.get_absolute_url()}#feedback")  # which thanks the visitor
     authors.remember(request, response)
     return response
 
@@ -59,8 +59,6 @@ def _show_errors(
     request: HttpRequest, prediction: Prediction, form: FeedbackForm, rejection: RequestRejected | None = None
 ) -> HttpResponse:
     """Renders the result page with the submitted form and its errors."""
-    context = {"prediction": prediction, "form": form, "is_animation": display.is_animation(prediction.image)}
-    response = render(request, "predictions/result.html", context, status=rejection.status if rejection else 400)
-    for name, value in rejection.headers.items() if rejection else ():
-        response[name] = value
-    return response
+    if rejection is None:
+        return result_page(request, prediction, status=HTTPStatus.BAD_REQUEST, form=form)
+    return result_page(request, prediction, status=rejection.status, headers=rejection.headers, form=form)

@@ -3,13 +3,12 @@
 import logging
 import sys
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.template.loader import render_to_string
 
+from mlsite.error_pages import ErrorText, error_page
 from mlsite.outages import outage
 from predictions import legacy
 from predictions.api.problems import CONTENT_TYPE, problem
@@ -21,15 +20,15 @@ MESSAGES = {
     400: "We couldn't understand the request.",
     403: "You may not do this.",
     404: "There is nothing at this address.",
-    405: "This address accepts only what a form or a program sends. There is no page here.",
-    413: "The request is larger than what is accepted.",
+    405: "This address accepts only what a form or a program sends.",
     500: "Something went wrong on our side. The error has been logged.",
 }
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig):
-        return _answer(request, 413, "too-large")
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 2**20
+        return _answer(request, 413, "too-large", f"The request is larger than the limit of {limit:.3g} MB.")
     if isinstance(exception, TooManyFieldsSent | TooManyFilesSent):
         return _answer(request, 400, "too-many-fields", "The form has more fields than are accepted.")
     return _answer(request, 400, "bad-request")
@@ -58,7 +57,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def rejection_response(request: HttpRequest, rejection: RequestRejected) -> HttpResponse:
-    response = _answer(request, rejection.status, rejection.code, rejection.message)
+    response = _answer(request, rejection.status, rejection.code, rejection.message, rejection.retry_after)
     for name, value in rejection.headers.items():
         response[name] = value
     return response
@@ -68,7 +67,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     message = (
         "The form has expired, or your browser does not send cookies. Please go back, load the page again and retry."
     )
-    return _page(403, message)
+    return error_page(request, 403, message, text=ErrorText("This form has expired"))
 
 
 class RejectionMiddleware:
@@ -90,22 +89,18 @@ def page_for_wrong_method(get_response: Callable[[HttpRequest], HttpResponse]) -
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         if response.status_code == 405 and not response.content:
-            response.content = _page(405, MESSAGES[405]).content
+            response.content = error_page(request, 405, MESSAGES[405]).content
         return response
 
     return middleware
 
 
-def _answer(request: HttpRequest, status: int, code: str, message: str = "") -> HttpResponse:
+def _answer(
+    request: HttpRequest, status: int, code: str, message: str = "", retry_after: int | None = None
+) -> HttpResponse:
     message = message or MESSAGES[status]
     if request.path == legacy.PATH:
         return legacy.failure_response(status)
     if request.path.startswith("/api/"):
         return JsonResponse(problem(status, code, message), status=status, content_type=CONTENT_TYPE)
-    return _page(status, message, code)
-
-
-def _page(status: int, message: str, code: str = "") -> HttpResponse:
-    context: dict[str, Any] = {"status": status, "title": HTTPStatus(status).phrase, "message": message, "code": code}
-    # Rendered without the request: its session may be the cause of the error.
-    return HttpResponse(render_to_string("error.html", context), status=status)
+    return error_page(request, status, message, code=code, retry_after=retry_after)

@@ -17,7 +17,7 @@ from predictions.exceptions import RequestRejected
 
 WAIT_SECONDS = 10
 _RETRY_AFTER = 5
-# Lets requests and workers go first if all cores are busy.
+# Lets requests go first if all cores are busy.
 _NICENESS = 2
 
 
@@ -37,7 +37,9 @@ class SerialPBKDF2PasswordHasher(PBKDF2PasswordHasher):
 
 def _lower_priority() -> None:
     if sys.platform == "linux":  # elsewhere threads have no priority of their own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        thread = threading.get_native_id()
+        # Counted from the priority of the process, which only root may exceed.
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS)
 
 
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords", initializer=_lower_priority)

@@ -87,12 +87,15 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "img-src": [SELF, "blob:", "data:"],
         "font-src": [SELF],
+        "manifest-src": [SELF],
         "connect-src": [SELF],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
     },
 }
+# Only the upload page uses the camera. Pages of other sites cannot embed it (`frame-ancestors`).
+PERMISSIONS_POLICY = "camera=(self), geolocation=(), microphone=()"
 
 # --- Applications ---------------------------------------------------------------------------------
 
@@ -123,6 +126,7 @@ MIDDLEWARE = [
     "mlsite.web.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "mlsite.permissions_policy.permissions_policy",
     "mlsite.charsets.ignore_other_codecs",
     "mlsite.charsets.ignore_cookies_with_nul",
     "predictions.admission.middleware.AdmissionMiddleware",
@@ -152,6 +156,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "predictions.site_address.for_templates",
             ],
         },
     },
@@ -334,6 +339,7 @@ LOGGING = {
     # mlsite/logins.py logs what django-axes logs in several lines.
     "loggers": {"django.request": {"level": "CRITICAL"}, "axes": {"level": "ERROR"}},
 }
+logging.captureWarnings(True)  # Pillow warns of odd pictures: these lines have the format of all others
 structlog.configure(
     processors=[logs.drop_streaming_events, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
     logger_factory=structlog.stdlib.LoggerFactory(),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from mlsite import child_process
 
@@ -58,9 +59,13 @@ def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path
 
 
 class Supervisor:
-    """A running supervisord and the programs under it. On Linux, each of them ends when its parent is killed."""
+    """A running supervisord and the programs under it. On Linux, each of them ends when its parent is killed.
 
-    def __init__(self, configuration_file: Path, log_file: Path, environment: Mapping[str, str]) -> None:
+    supervisord keeps `lock`, a locked file, open: it stays locked until all programs have stopped, even if this process
+    is killed. The file names supervisord's process.
+    """
+
+    def __init__(self, configuration_file: Path, log_file: Path, environment: Mapping[str, str], lock: IO[str]) -> None:
         log_file.touch()
         self._log = log_file.open(errors="replace")
         self._log.seek(0, os.SEEK_END)
@@ -69,13 +74,16 @@ class Supervisor:
                 [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(configuration_file)]
             ),
             env={**environment, **child_process.environment_of_child()},
-            stdin=subprocess.DEVNULL,
+            stdin=lock,  # supervisord closes files with a higher number, and reads nothing
             stdout=subprocess.DEVNULL,
             # It writes a traceback for each line that it cannot log: on a full disk, thousands a minute.
             stderr=subprocess.DEVNULL,
             # Ctrl-C signals all processes of the terminal. Only we handle it, and stop the programs in order.
             start_new_session=True,
         )
+        lock.truncate(0)
+        lock.write(str(self._process.pid))
+        lock.flush()
 
     def deaths(self) -> Iterator[tuple[str, str]]:
         """Yields (name, how it ended) for each program that ended unexpectedly since the last call."""

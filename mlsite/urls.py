@@ -10,6 +10,7 @@ from mlsite import health, metrics
 from mlsite.admin.addresses import view_on_site
 from mlsite.admin.status import status_page
 from mlsite.schema import SchemaView
+from mlsite.web_manifest import web_manifest
 from predictions import legacy as predictions_legacy
 from predictions.api import views as api
 from predictions.api.labels import LabelsView
@@ -35,11 +36,13 @@ legacy_urls = [
 urlpatterns = [
     path("", include("predictions.urls")),
     path("", include("feedback.urls")),
+    path("", include("feedback.history.urls")),
     path("", include((legacy_urls, "old"))),
     path("api/", include((api_urls, "api"))),
     path("admin/r/<path:content_type_id>/<path:object_id>/", admin.site.admin_view(view_on_site)),
     path("admin/status/", status_page, name="status"),
     path("admin/", admin.site.urls),
+    path("manifest.webmanifest", web_manifest, name="web-manifest"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

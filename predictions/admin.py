@@ -169,6 +169,8 @@ class ImageAdmin(ReadOnlyAdmin):
     list_per_page = 50
     show_full_result_count = False
     actions = ("erase",)
+    # Without `file`: Django would link to it, but stored files are served to nobody.
+    fields = ("thumbnail", "sha256", "format", "width", "height", "byte_size", "times_sent", "created_at", "erased_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Image]:
         images: QuerySet[Image] = super().get_queryset(request)
@@ -213,7 +215,7 @@ class ImageAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/predictions/image/erase.html", context)
 
     def _erase(self, request: HttpRequest, images: Sequence[Image]) -> None:
-        erased: list[Any] = []
+        erased: Any = []
         try:
             for image in images:
                 erasing.images_erase([image.pk])
@@ -224,6 +226,12 @@ class ImageAdmin(ReadOnlyAdmin):
         if erased:
             self.log_deletions(request, erased)
             messages.success(request, f"Erased pictures: {len(erased)}.")
+
+    @admin.display(description="picture")
+    def thumbnail(self, image: Image) -> str:
+        for prediction in image.predictions.order_by()[:1]:
+            return thumbnail_html(prediction)
+        return "–"
 
     @admin.display(description="SHA-256", ordering="sha256")
     def short_sha256(self, image: Image) -> str:

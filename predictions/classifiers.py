@@ -44,6 +44,11 @@ def active_version() -> ModelVersion:
     return version
 
 
+def installed_version(name: str) -> ModelVersion | None:
+    """Returns the installed version `name@version`, or None. Its files are not verified, so this is cheap."""
+    return next((version for version in repository().versions() if str(version) == name), None)
+
+
 def active_name() -> str:
     """Returns the name of the version to answer with, or "". Every request calls this, so it opens no version."""
     if "@" in settings.MODEL:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from uuid import UUID
@@ -83,6 +84,27 @@ def prediction_delete(prediction_id: UUID, *, visitor: str = "") -> Kept:
         return _erase(prediction.image_id, chosen, author=prediction.sender)
     finally:
         transaction.on_commit(files_remove, robust=True)
+
+
+def sent_pictures_delete(visitor: str, *, limit: int) -> Counter[Kept]:
+    """Deletes pictures that a visitor has sent, as `prediction_delete` does: the newest ones, at most `limit`.
+
+    Each picture has transactions of its own: after an interruption, another call deletes those that are left. Returns
+    the number of deleted pictures by why their files are kept. Raises `RequestRejected` `busy` if it deleted none.
+    """
+    deleted: Counter[Kept] = Counter()
+    for _ in range(limit):
+        newest = Prediction.objects.of_sender(visitor).order_by("-created_at", "-pk").values_list("pk", flat=True)
+        prediction_id = newest.first()
+        if prediction_id is None:
+            break
+        try:
+            deleted[prediction_delete(prediction_id, visitor=visitor)] += 1
+        except RequestRejected:
+            if not deleted:
+                raise
+            break
+    return deleted
 
 
 def images_erase(image_ids: Iterable[int]) -> None:

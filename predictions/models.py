@@ -33,12 +33,16 @@ class Image(models.Model):
         PNG = "PNG"
         GIF = "GIF"
         WEBP = "WEBP"
+        BMP = "BMP"
+        TIFF = "TIFF"
+        AVIF = "AVIF"
+        HEIC = "HEIC"
 
     sha256 = models.CharField(max_length=64, unique=True)
     file = models.FileField(upload_to=image_path, max_length=120)
     format = models.CharField(max_length=4, choices=Format)
-    width = models.PositiveIntegerField(help_text="pixels, as stored (before any EXIF rotation)")
-    height = models.PositiveIntegerField(help_text="pixels, as stored (before any EXIF rotation)")
+    width = models.PositiveIntegerField(help_text="pixels, as the file's header says")
+    height = models.PositiveIntegerField(help_text="pixels, as the file's header says")
     byte_size = models.PositiveIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
     erased_at = models.DateTimeField(null=True, blank=True)
@@ -76,6 +80,11 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
 
     def not_erased(self) -> "PredictionQuerySet":
         return self.filter(erased_at__isnull=True)
+
+    def of_sender(self, visitor: str) -> "PredictionQuerySet":
+        """What a visitor has sent and not deleted. An unknown visitor, the empty string, has sent nothing."""
+        # SQLite uses the index only if the condition of the index is in the query, too.
+        return self.filter(~Q(sender=""), sender=visitor) if visitor else self.none()
 
     def update_each(self, columns: Mapping[uuid.UUID, Mapping[str, Any]]) -> list[uuid.UUID]:
         """Sets different values in each of these rows, for the same columns. Returns the ids of the updated rows.
@@ -125,6 +134,9 @@ class Prediction(models.Model):
         CANCELLED = "cancelled", "Cancelled"
 
     WAITING: ClassVar = (State.QUEUED, State.RUNNING)
+
+    # Below it, all other labels together are more likely than the best one. Pages then say "perhaps".
+    UNCERTAIN_BELOW: ClassVar = 0.5
 
     # Error codes of failures that are the site's fault; all others are about the picture.
     QUEUE_UNAVAILABLE: ClassVar = "queue-unavailable"
@@ -201,6 +213,8 @@ class Prediction(models.Model):
             models.Index(fields=["label", "-created_at"], name="prediction_by_label"),
             # the admin's search for the beginning of a file name
             models.Index(fields=["file_name"], name="prediction_by_file_name", opclasses=["varchar_pattern_ops"]),
+            # a visitor's history: newest first
+            models.Index(fields=["sender", "-created_at", "-id"], condition=~Q(sender=""), name="prediction_by_sender"),
         ]
 
     def __str__(self) -> str:
@@ -212,6 +226,11 @@ class Prediction(models.Model):
     @property
     def is_done(self) -> bool:
         return self.state == self.State.DONE
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the answer is more likely wrong than right, by its own score."""
+        return self.score is not None and self.score < self.UNCERTAIN_BELOW
 
     @property
     def is_waiting(self) -> bool:

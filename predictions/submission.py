@@ -66,6 +66,20 @@ def prediction_request(
             return _wait(prediction, waiter, wait_seconds)
 
 
+def prediction_repeat(prediction: Prediction, *, client: str = "", sender: str = "") -> Prediction:
+    """Submits the stored picture of a prediction once more, as `prediction_request` does with an upload.
+
+    Raises what that raises, and `RequestRejected` `picture-missing` if its file is gone.
+    """
+    image = prediction.image
+    try:
+        file = image.file.open("rb")
+    except (FileNotFoundError, ValueError) as error:  # `ValueError`: it was erased a moment ago
+        raise RequestRejected("picture-missing", "The picture is no longer stored.", status=410) from error
+    upload = UploadedFile(file, name=prediction.file_name, size=image.byte_size)
+    return prediction_request(upload=upload, source=Prediction.Source.PAGE, client=client, sender=sender)
+
+
 def _find_repeated(request_key: str, sha256: str) -> Prediction | None:
     """Returns the prediction that an earlier request with the same key has stored, if there is one."""
     if not request_key:

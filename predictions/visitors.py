@@ -20,10 +20,20 @@ _SALT = "feedback.author"
 
 def known_visitor(request: HttpRequest) -> str:
     """Returns the id of a visitor whom this site has given a cookie; an empty string for any other visitor."""
+    token = known_token(request)
+    return visitor_of(token) if token else ""
+
+
+def known_token(request: HttpRequest) -> str:
+    """Returns the token in the cookie of a visitor; an empty string for a visitor without a valid cookie."""
     if COOKIE not in request.COOKIES:
         return ""
-    known = request.get_signed_cookie(COOKIE, default="", salt=_SALT)
-    return identity("visitor", known) if known else ""
+    return str(request.get_signed_cookie(COOKIE, default="", salt=_SALT))
+
+
+def visitor_of(token: str) -> str:
+    """Returns the id of the visitor whose cookie has this token."""
+    return identity("visitor", token)
 
 
 def visitor(request: HttpRequest) -> str:
@@ -37,7 +47,7 @@ def visitor(request: HttpRequest) -> str:
     # Kept on the request, so that the stored row and the cookie set afterwards name the same visitor.
     new = getattr(request, "new_visitor", "") or _new_token(idempotency.key(request))
     request.new_visitor = new  # type: ignore[attr-defined]
-    return identity("visitor", new)
+    return visitor_of(new)
 
 
 def _new_token(request_key: str) -> str:
@@ -47,9 +57,14 @@ def _new_token(request_key: str) -> str:
 def remember(request: HttpRequest, response: HttpResponse) -> None:
     """Sets the cookie by which a new visitor is recognized. Call it after their picture or feedback is stored."""
     if new := getattr(request, "new_visitor", ""):
-        response.set_signed_cookie(
-            COOKIE, new, salt=_SALT, max_age=COOKIE_SECONDS, httponly=True, samesite="Lax", secure=settings.HTTPS
-        )
+        set_token(response, new)
+
+
+def set_token(response: HttpResponse, token: str) -> None:
+    """Sets the cookie that makes a browser the visitor with this token."""
+    response.set_signed_cookie(
+        COOKIE, token, salt=_SALT, max_age=COOKIE_SECONDS, httponly=True, samesite="Lax", secure=settings.HTTPS
+    )
 
 
 def identity(kind: str, value: str) -> str:

@@ -11,7 +11,7 @@ import PIL.Image
 
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket")
 CUT = (470, 400)  # width and height of a crop in pixels; about 40 kB as JPEG
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"})
 
 
 def from_folder(folder: Path) -> list[tuple[str, bytes]]:

@@ -25,6 +25,7 @@ def tab(site: RunningSite, browser, coffee: bytes) -> Iterator[Any]:
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.goto(site.predict(coffee).json()["links"]["page"])
     tab.get_by_text("No", exact=True).click()
+    tab.locator(".combobox").wait_for()  # the page loads the module now
     _field(tab).evaluate(COUNT_CHANGES)
     yield tab
     tab.close()
@@ -147,10 +148,10 @@ def test_says_that_no_label_fits(tab) -> None:
     _field(tab).fill("no such thing")
     tab.get_by_text("No label matches “no such thing”.").wait_for()
     assert _field(tab).get_attribute("aria-expanded") == "false"
-    assert tab.get_by_role("status").bounding_box()["height"] > 10, "visible"
+    assert tab.locator(".combobox-status").bounding_box()["height"] > 10, "visible"
     _field(tab).fill("cup")
     _options(tab)
-    assert tab.get_by_role("status").bounding_box()["height"] <= 1, "only announced"
+    assert tab.locator(".combobox-status").bounding_box()["height"] <= 1, "only announced"
 
 
 def test_ignores_a_late_answer(tab) -> None:

@@ -88,6 +88,25 @@ def test_killed_parent_leaves_nothing_running(data_dir: Path, killed: list[str])
         assert queue.get("written") == b"just before"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+def test_next_start_waits_for_the_processes_of_a_killed_one(data_dir: Path) -> None:
+    with RunningSite(data_dir) as site:
+        (worker,) = map(psutil.Process, site.pids("rqworker"))
+        worker.suspend()  # it stops last but for the queue server
+        site.process.kill()
+        site.process.wait(60)
+        again = RunningSite(data_dir)
+        ready = again.launch()
+        try:
+            eventually(lambda: "Waiting until its processes have stopped" in again.output, "the message")
+            assert not ready.is_set()
+            worker.resume()
+            eventually(ready.is_set, "the start", seconds=120)
+            assert again.is_ready(), again.output
+        finally:
+            again.stop()
+
+
 def test_refuses_a_data_folder_that_another_queue_server_uses(data_dir: Path) -> None:
     if "REDIS_URL" in os.environ:
         pytest.skip("REDIS_URL names a queue server, so the site starts none")

@@ -29,7 +29,10 @@ def visitors_statement(context: dict[str, Any], prediction: Prediction) -> Feedb
 
 @register.simple_tag
 def headline(prediction: Prediction, statement: Feedback | None, decision: Any) -> Headline:
-    """Returns the reviewer's label if there is a decision, else the visitor's correction, else the model's answer."""
+    """Returns the reviewer's label if there is a decision, else the visitor's correction, else the model's answer.
+
+    An uncertain answer is called so until a person has confirmed it.
+    """
     answer, score = readable(prediction.label), f"{percent(prediction.score or 0)} sure"
     models_answer = f"The model said “{answer}” and was {score}."
     decided = (decision.label or decision.proposed_label) if decision else ""
@@ -40,6 +43,9 @@ def headline(prediction: Prediction, statement: Feedback | None, decision: Any) 
         if expected:
             return Headline(expected, f"Your correction. {models_answer}")
         return Headline(f"Not “{answer}”", f"Your correction. {models_answer}")
+    is_confirmed = bool(decided) or (statement is not None and statement.verdict == Feedback.Verdict.RIGHT)
+    if prediction.is_uncertain and not is_confirmed:
+        return Headline(f"Perhaps {answer}", f"Only {score}: something else is more likely.")
     return Headline(answer, score)
 
 
@@ -61,6 +67,8 @@ def feedback_form(
         "form": form or FeedbackForm.for_statement(statement),
         "statement": statement,
         "decision": decision,
+        "other_labels": _other_labels(prediction),
+        "is_reviewed": _is_reviewed(prediction, statement, decision),
         # A statement cannot be changed after the decision.
         "can_give_feedback": not (statement and decision),
         "expected_max_length": EXPECTED_MAX_LENGTH,
@@ -68,3 +76,15 @@ def feedback_form(
         "csrf_token": context.get("csrf_token"),
         "request": context["request"],
     }
+
+
+def _other_labels(prediction: Prediction) -> list[str]:
+    """Returns the other labels among the best. Two classes may share a label, which is listed once."""
+    return [label for label in dict.fromkeys(str(label) for label, _ in prediction.top) if label != prediction.label]
+
+
+def _is_reviewed(prediction: Prediction, statement: Feedback | None, decision: Any) -> bool:
+    """Returns whether a reviewer will look at what the visitor has said."""
+    if statement is None or decision or statement.verdict == Feedback.Verdict.RIGHT:
+        return False
+    return selectors.awaits_review(prediction)

@@ -35,7 +35,8 @@ def _give(client: Client, prediction: Prediction, **changes: Any) -> Any:
 
 def test_stores_the_statement(client: Client, prediction: Prediction, settings: Settings) -> None:
     response = _give(client, prediction)
-    assert (response.status_code, response["Location"]) == (302, f"/predictions/{prediction.id}/")
+    assert (response.status_code, response["Location"]) == (302, f"/predictions/{prediction.id}/#feedback")
+    assert response["X-Robots-Tag"] == "noindex"
     feedback = Feedback.objects.get()
     assert feedback.prediction == prediction
     assert (feedback.verdict, feedback.expected_label, feedback.expected_words) == ("wrong", "cup", "")

@@ -83,11 +83,30 @@ def test_fills_in_the_only_field_with_own_words(client: Client, prediction: Pred
     assert 'value="a demitasse"' in response.text and 'name="expected_words"' not in response.text
 
 
+def test_offers_the_other_best_labels_as_buttons(client: Client, prediction: Prediction) -> None:
+    page = _page(client, prediction)
+    for label, name in (("cup", "cup"), ("coffee_mug", "coffee mug")):
+        assert f'<button class="button" form="other-label" name="expected" value="{label}">{name}</button>' in page
+    assert 'name="expected" value="espresso"' not in page, "the model has said that"
+
+
+def test_offers_labels_in_place_of_an_earlier_statement(client: Client, prediction: Prediction) -> None:
+    _say(client, prediction, "right")
+    page = _page(client, prediction)
+    assert 'form="other-label" name="expected" value="cup"' in page and '<form id="other-label"' in page
+
+
+def test_offers_no_labels_if_the_answer_has_one(client: Client) -> None:
+    page = _page(client, stored_prediction(top=[["espresso", 0.95]]))
+    assert QUESTION in page and "Is it one of these?" not in page
+
+
 def test_does_not_suggest_the_answer(client: Client) -> None:
     """Two classes share the label `crane`."""
     prediction = stored_prediction(label="crane", top=[["crane", 0.6], ["cup", 0.3], ["crane", 0.05]])
     page = _page(client, prediction)
     assert '<option value="cup"></option>' in page and '<option value="crane">' not in page
+    assert 'name="expected" value="cup"' in page and 'name="expected" value="crane"' not in page
     assert 'data-exclude="crane"' in page
 
 
@@ -123,3 +142,11 @@ def test_the_headline_follows_the_visitors_correction(
     page = _page(client, prediction)
     assert f'<h1 id="answer">{headline}</h1> <p class="lead">{explanation}</p>' in page
     assert '<h1 id="answer">espresso</h1>' in _page(Client(), prediction), "the correction is the visitor's own"
+
+
+@pytest.mark.parametrize(("verdict", "headline"), [("right", "espresso"), ("unsure", "Perhaps espresso")])
+def test_a_confirmed_answer_is_uncertain_no_longer(client: Client, verdict: str, headline: str) -> None:
+    prediction = stored_prediction(score=0.2)
+    assert '<h1 id="answer">Perhaps espresso</h1>' in _page(client, prediction)
+    _say(client, prediction, verdict)
+    assert f'<h1 id="answer">{headline}</h1>' in _page(client, prediction)

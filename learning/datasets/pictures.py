@@ -14,7 +14,8 @@ from rq.timeouts import BaseTimeoutException
 
 from predictions.uploads.metadata import without_metadata
 from worker.inference.colour import to_srgb
-from worker.inference.rendering import open_image, orientation, render
+from worker.inference.opening import open_image
+from worker.inference.rendering import orientation, render
 
 GONE, DAMAGED, UNDECODABLE = "gone", "damaged", "undecodable"
 

@@ -62,8 +62,8 @@ precedes each text that a spreadsheet would read as a formula. The JSON lines ha
 A picture shows what the model saw: upright, in sRGB with 8 bits a channel, on white where it is transparent, and only
 the first frame of an animation. No picture has metadata, such as the place where it was taken. JPEG and PNG files that
 show this already keep their compressed pixels and lose their metadata only. A JPEG with an orientation, CMYK colours or
-a colour profile other than sRGB is re-encoded as JPEG (quality 95). All others are re-encoded as PNG: WebP, GIF, and
-PNG files that are turned, transparent, animated, not in sRGB or deeper than 8 bits.
+a colour profile other than sRGB is re-encoded as JPEG (quality 95). All others are re-encoded as PNG: WebP, GIF,
+BMP, TIFF, AVIF and HEIC files, and PNG files that are turned, transparent, animated, not in sRGB or deeper than 8 bits.
 """
 
 

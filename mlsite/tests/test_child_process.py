@@ -79,7 +79,8 @@ def test_programs_of_a_killed_supervisor_stop_in_order(tmp_path: Path) -> None:
     programs = [Program(name, _script(tmp_path, name), priority=1) for name in ("queue", "worker")]
     file = tmp_path / "supervisord.conf"
     file.write_text(configuration(programs, folder=tmp_path, log_folder=tmp_path))
-    supervisor = Supervisor(file, tmp_path / "supervisord.log", {"PATH": "/usr/bin:/bin"})
+    with (tmp_path / "lock").open("a") as lock:
+        supervisor = Supervisor(file, tmp_path / "supervisord.log", {"PATH": "/usr/bin:/bin"}, lock)
     started = [_started(tmp_path, program.name) for program in programs]
     supervisor._process.kill()
     eventually(lambda: not any(map(runs, started)), "the end of the programs")

@@ -39,6 +39,11 @@ def test_content_security_policy_allows_nothing_foreign_or_inline(client: Client
     assert "unsafe" not in policy
 
 
+def test_permissions_policy_allows_the_camera_to_this_site_only(client: Client) -> None:
+    policy = client.get("/").headers["Permissions-Policy"]
+    assert "camera=(self)" in policy and "microphone=()" in policy
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/predict", "/admin/logout/", "/admin/review/case/release/"])
 def test_wrong_method_gets_a_page_that_leads_on(lead: Client, path: str) -> None:

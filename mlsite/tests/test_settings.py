@@ -1,5 +1,6 @@
 """Settings, as a new process reads them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -116,3 +117,12 @@ def test_waits_for_postgresql_are_limited() -> None:
     assert options == "{'connect_timeout': 5, 'options': '-c lock_timeout=10s'}"
     options = _setting("DATABASES['default']['OPTIONS']", SECRET_KEY="x", DATABASE_URL=f"{url}?connect_timeout=7")
     assert "'connect_timeout': 7" in options
+
+
+def test_python_warnings_are_json_log_lines(tmp_path: Path) -> None:
+    """Pillow warns of broken EXIF data, for example. A program that reads the log expects JSON in every line."""
+    script = "import warnings; warnings.warn('Corrupt EXIF data.')"
+    result = _manage("shell", "-v", "0", "-c", script, DATA_DIR=str(tmp_path), SECRET_KEY="x", LOG_FORMAT="json")
+    (line,) = map(json.loads, result.stderr.splitlines())
+    assert "UserWarning: Corrupt EXIF data." in line["event"]
+    assert line["logger"] == "py.warnings"

@@ -11,7 +11,8 @@ from mlsite.supervision import Program, Supervisor, configuration
 def _supervised(tmp_path: Path, *programs: Program) -> Supervisor:
     file = tmp_path / "supervisord.conf"
     file.write_text(configuration(programs, folder=tmp_path, log_folder=tmp_path))
-    return Supervisor(file, tmp_path / "supervisord.log", {"PATH": "/usr/bin:/bin"})
+    with (tmp_path / "lock").open("a") as lock:
+        return Supervisor(file, tmp_path / "supervisord.log", {"PATH": "/usr/bin:/bin"}, lock)
 
 
 def _python(script: str) -> list[str]:

@@ -21,7 +21,7 @@ from predictions.api.problems import CONTENT_TYPE, ProblemSerializer
 from predictions.api.serializers import PredictionSerializer
 from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
-from predictions.models import Prediction
+from predictions.models import Image, Prediction
 from predictions.uploads import parser
 from predictions.uploads import validation as images
 
@@ -29,7 +29,8 @@ PREFER = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="`respond-async` answers 202 at once; `wait=SECONDS` limits the wait for the answer (RFC 7240).",
+    description="`respond-async` answers at once; `wait=SECONDS` limits the wait for the answer (RFC 7240). The status "
+    "is 202 without an answer, and 200 with one: that of a picture that was classified before is known at once.",
 )
 IDEMPOTENCY_KEY = OpenApiParameter(
     idempotency.HEADER,
@@ -56,7 +57,11 @@ def problem_schema(description: str) -> OpenApiResponse:
 UPLOAD_SCHEMA = {
     "type": "object",
     "properties": {
-        images.FIELD: {"type": "string", "format": "binary", "description": "one picture: JPEG, PNG, GIF or WebP"}
+        images.FIELD: {
+            "type": "string",
+            "format": "binary",
+            "description": "one picture: " + ", ".join(Image.Format.values),
+        }
     },
     "required": [images.FIELD],
 }

@@ -18,6 +18,18 @@ def percent(score: float) -> str:
 
 
 @register.filter
+def duration(milliseconds: float) -> str:
+    """Formats a duration: `less than 1 ms`, `12 ms`, `1.4 s`, `3 minutes`."""
+    if milliseconds < 1:
+        return "less than 1 ms"
+    if milliseconds < 1000:
+        return f"{int(milliseconds)} ms"
+    if milliseconds < 60_000:
+        return f"{int(milliseconds / 100) / 10} s"
+    return waiting_time(timedelta(milliseconds=milliseconds))
+
+
+@register.filter
 def waiting_time(waited: timedelta) -> str:
     """Formats a duration in its largest unit: `40 seconds`, `3 minutes`, `2 hours`."""
     seconds = int(waited.total_seconds())

@@ -11,6 +11,9 @@ import numpy as np
 import PIL.Image
 import skimage.data
 
+from predictions.models import Image
+from worker.inference.tests.iso_files import heic
+
 
 def noise(width: int = 32, height: int = 24, mode: str = "RGB", seed: int = 0) -> PIL.Image.Image:
     """A small part of a photo, a different one for each seed."""
@@ -28,6 +31,11 @@ def encoded(image: PIL.Image.Image, image_format: str, **options: Any) -> bytes:
 def picture(image_format: str = "PNG", *, seed: int = 0, **options: Any) -> bytes:
     """A small acceptable picture."""
     return encoded(noise(seed=seed), image_format, **options)
+
+
+def of_each_format() -> dict[str, bytes]:
+    """A small acceptable picture of each format."""
+    return {name: heic() if name == "HEIC" else picture(name) for name in Image.Format}
 
 
 def animation(image_format: str = "GIF") -> bytes:
@@ -62,6 +70,32 @@ def rotated() -> bytes:
     exif = image.getexif()
     exif[0x0112] = 6
     return encoded(image, "JPEG", exif=exif)
+
+
+def rle_bmp(width: int = 32, height: int = 24, *, runs: bytes | None = None) -> bytes:
+    """A BMP in shades of grey with run-length encoding, which Pillow reads but does not write. Each row is one run."""
+    palette = b"".join(bytes([shade, shade, shade, 0]) for shade in range(256))
+    pixels = runs if runs is not None else b"".join(bytes([width, row * 5, 0, 0]) for row in range(height)) + b"\0\1"
+    start = 54 + len(palette)
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(pixels), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + palette + pixels
+
+
+def tiff(*entries: tuple[int, int, int, int], pixels: bytes = bytes(32 * 24), endian: str = "<") -> bytes:
+    """A grey TIFF of 32 x 24 pixels. `entries` (tag, type, count, value or offset) replace or follow its tags.
+
+    The pixels begin at byte 8, the tags at the next even byte.
+    """
+    known = {256: (3, 1, 32), 257: (3, 1, 24), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 273: (4, 1, 8)}
+    known |= {277: (3, 1, 1), 278: (3, 1, 24), 279: (4, 1, len(pixels))}
+    known |= {tag: (kind, count, value) for tag, kind, count, value in entries}
+    at = 8 + len(pixels) + len(pixels) % 2
+    order = b"II*\0" if endian == "<" else b"MM\0*"
+    tags = struct.pack(f"{endian}H", len(known))
+    for tag, (kind, count, value) in sorted(known.items()):
+        form = "HHIHxx" if kind == 3 and count == 1 else "HHII"
+        tags += struct.pack(endian + form, tag, kind, count, value)
+    return order + struct.pack(f"{endian}I", at) + pixels.ljust(at - 8, b"\0") + tags + bytes(4)
 
 
 def png(width: int, height: int, pixels: bytes, *, depth: int = 8, colour_type: int = 0) -> bytes:

@@ -117,6 +117,18 @@ def test_lists_and_searches_images(reviewer: Client) -> None:
     assert image.sha256 in _page(reviewer, f"{IMAGES}{image.pk}/change/")
 
 
+def test_shows_an_image_and_links_to_no_stored_file(reviewer: Client) -> None:
+    prediction = stored_prediction()
+    page = _page(reviewer, f"{IMAGES}{prediction.image_id}/change/")
+    assert f'src="/predictions/{prediction.pk}/thumbnail"' in page
+    assert f'href="{prediction.get_absolute_url()}"' in page
+    assert str(prediction.image.file.name) not in page
+
+
+def test_shows_an_image_without_predictions(reviewer: Client) -> None:
+    assert stored_image().sha256 in _page(reviewer, f"{IMAGES}{stored_image().pk}/change/")
+
+
 @pytest.mark.parametrize("url", [PREDICTIONS, IMAGES])
 def test_the_number_of_queries_does_not_depend_on_the_rows(reviewer: Client, url: str) -> None:
     counts = []

@@ -48,9 +48,10 @@ def _delete(client: Client, address: str) -> str:
 
 def test_sender_deletes_the_picture(sender: Client, address: str) -> None:
     assert DELETE in sender.get(address).text
-    assert "Anna.png" in sender.get(f"{address}delete/").text
+    confirmation = sender.get(f"{address}delete/")
+    assert "Anna.png" in confirmation.text and confirmation["X-Robots-Tag"] == "noindex"
     page = _delete(sender, address)
-    assert "This picture was deleted" in page and "Your picture was deleted, with its file name" in page
+    assert "This result was deleted" in page and "Your picture was deleted, with its file name" in page
     assert "Anna.png" not in page
     assert Prediction.objects.get().is_erased
 
@@ -60,7 +61,7 @@ def test_result_page_is_gone_for_everybody(sender: Client, address: str) -> None
     for client in (sender, Client()):
         response = client.get(address)
         assert (response.status_code, DELETE in response.text) == (410, False)
-        assert "This picture was deleted" in response.text
+        assert "This result was deleted" in response.text
 
 
 def test_strangers_cannot_delete_it(address: str) -> None:
@@ -100,7 +101,7 @@ def test_feedback_on_a_deleted_picture_is_refused(sender: Client, address: str) 
     _delete(sender, address)
     response = sender.post(f"{address}feedback/", {"verdict": "wrong", "csrfmiddlewaretoken": token})
     assert response["Location"] == address
-    assert "This picture was deleted" in sender.get(address).text
+    assert "This result was deleted" in sender.get(address).text
 
 
 def test_pictures_are_replaced_by_a_placeholder(sender: Client, address: str, reviewer: Client) -> None:

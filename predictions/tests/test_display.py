@@ -16,9 +16,11 @@ from predictions.models import Prediction
 from predictions.tests import pictures
 from predictions.tests.fakes import stored_image, stored_prediction, upload
 from predictions.uploads import display
-from predictions.uploads.derived_files import WAITING_SHARE, DerivedFiles
+from predictions.uploads.derived_files import DerivedFiles
+from predictions.uploads.making_slots import WAITING_SHARE
 from predictions.uploads.validation import store, validate
 from worker.inference.rendering import render
+from worker.inference.tests import iso_files
 from worker.inference.tests.profiles import LINEAR, SWAPPED
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +76,19 @@ COPIED = {
     "preview": pictures.with_thumbnail(),
     "bytes after the end": pictures.encoded(PHOTO, "JPEG") + b"more",
     "gif": pictures.picture("GIF"),
+    "bmp": pictures.encoded(PHOTO, "BMP"),
+    "bmp, run-length encoding": pictures.rle_bmp(),
+    "tiff": pictures.encoded(PHOTO, "TIFF"),
+    "turned tiff": pictures.encoded(PHOTO, "TIFF", tiffinfo={274: 6}),
+    "cmyk tiff": pictures.encoded(PHOTO.convert("CMYK"), "TIFF", compression="tiff_lzw"),
+    "avif": pictures.encoded(PHOTO, "AVIF"),
+    "turned avif": iso_files.avif(iso_files.rotation(1)),
+    "profile in avif": iso_files.avif(iso_files.profile(SWAPPED)),
+    "animated avif": pictures.animation("AVIF"),
+    "heic": iso_files.heic(),
+    "turned heic": iso_files.heic(iso_files.rotation(1)),
+    "transparent heic": iso_files.heic(alpha=True),
+    "profile in heic": iso_files.heic(iso_files.profile(SWAPPED)),
     "animated gif": pictures.animation("GIF"),
     "animated webp": pictures.animation("WEBP"),
     "animated png": pictures.animation("PNG"),
@@ -135,13 +150,18 @@ def test_a_picture_that_cannot_be_decoded_is_404(client: Client, tmp_path: Path)
     assert not (tmp_path / "uploads" / "display").exists()
 
 
-@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG"])
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG", "AVIF"])
 def test_result_page_says_that_an_animation_shows_its_first_frame(client: Client, image_format: str) -> None:
     note = "Animation: first frame"
     animated = client.get(_prediction(pictures.animation(image_format)).get_absolute_url())
     assert note in animated.content.decode()
     still = client.get(_prediction(pictures.picture(image_format)).get_absolute_url())
     assert note not in still.content.decode()
+
+
+def test_pages_are_no_frames() -> None:
+    pages = pictures.encoded(PHOTO, "TIFF", save_all=True, append_images=[PHOTO])
+    assert not display.is_animation(_prediction(pages).image)
 
 
 def test_a_missing_file_is_no_animation(client: Client) -> None:
@@ -160,7 +180,7 @@ def test_does_not_decode_again_what_a_worker_could_not_decode(client: Client, mo
 def test_rejects_requests_beyond_those_that_may_wait_for_their_file(settings: Settings) -> None:
     settings.WEB_THREADS = WAITING_SHARE
     image, files = stored_image(), DerivedFiles("tests", "bin")
-    with files._waiting.acquire(""), pytest.raises(RequestRejected, match="Too many pictures") as raised:
+    with files.slots._waiting.acquire(""), pytest.raises(RequestRejected, match="Too many pictures") as raised:
         files.open(image, bytes.upper)
     assert (raised.value.status, raised.value.code) == (503, "busy")
     files.open(image, bytes.upper).close()
@@ -170,9 +190,9 @@ def test_one_client_has_half_of_them(settings: Settings) -> None:
     settings.WEB_THREADS = 2 * WAITING_SHARE
     prediction = _prediction(COPIED["turned jpeg"])
     path = f"/predictions/{prediction.id}/picture"
-    with display.FILES._waiting.acquire("192.0.2.1"):
+    with display.FILES.slots._waiting.acquire("192.0.2.1"):
         assert Client(REMOTE_ADDR="192.0.2.1").get(path).status_code == 503
         served = Client(REMOTE_ADDR="192.0.2.2").get(path)
         served.close()
     assert served.status_code == 200
-    assert not display.FILES._waiting._in_use
+    assert not display.FILES.slots._waiting._in_use

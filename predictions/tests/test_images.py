@@ -9,10 +9,12 @@ import pytest
 from pytest_django import Settings
 
 from predictions.exceptions import RequestRejected
+from predictions.models import Image
 from predictions.tests import pictures
 from predictions.tests.fakes import upload
 from predictions.tests.pictures import encoded, noise, picture
 from predictions.uploads import validation as images
+from worker.inference.tests import iso_files
 
 
 def _validate(content: bytes) -> images.ValidatedImage:
@@ -32,9 +34,9 @@ def test_returns_format_and_size() -> None:
     assert (validated.content, validated.format, validated.width, validated.height) == (content, "JPEG", 32, 24)
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "WEBP"])
+@pytest.mark.parametrize("image_format", Image.Format)
 def test_accepts_all_formats(image_format: str) -> None:
-    assert _validate(picture(image_format)).format == image_format
+    assert _validate(pictures.of_each_format()[image_format]).format == image_format
 
 
 def _gif_with_comment() -> bytes:
@@ -67,6 +69,22 @@ WHOLE: dict[str, Callable[[], bytes]] = {
     "GIF, animated": pictures.animation,
     "WebP, animated": lambda: pictures.animation("WEBP"),
     "WebP, lossless": lambda: picture("WEBP", lossless=True),
+    "BMP, 1 bit": lambda: encoded(noise(mode="1"), "BMP"),
+    "BMP, palette": lambda: encoded(noise().quantize(16), "BMP"),
+    "BMP, with run-length encoding": pictures.rle_bmp,
+    "TIFF, big-endian": lambda: pictures.tiff(endian=">"),
+    "TIFF, LZW": lambda: picture("TIFF", compression="tiff_lzw"),
+    "TIFF, JPEG": lambda: picture("TIFF", compression="jpeg"),
+    "TIFF, CMYK": lambda: encoded(noise(mode="CMYK"), "TIFF"),
+    "TIFF, fax": lambda: encoded(noise(mode="1"), "TIFF", compression="group4"),
+    "TIFF, one row in each strip": lambda: picture("TIFF", strip_size=96),
+    "TIFF of several pages": lambda: encoded(noise(), "TIFF", save_all=True, append_images=[noise(seed=1)]),
+    "AVIF, grey": lambda: encoded(noise(mode="L"), "AVIF"),
+    "AVIF, animated": lambda: pictures.animation("AVIF"),
+    "AVIF of the general brand": lambda: iso_files.avif(brand=b"mif1"),
+    "HEIC of the general brand": lambda: iso_files.heic(brand=b"mif1"),
+    "HEIC, transparent": lambda: iso_files.heic(alpha=True),
+    "HEIC in tiles": lambda: iso_files.heic_grid(3, 2),
 }
 
 
@@ -80,11 +98,13 @@ def _every_cut(content: bytes) -> range:
     return range(len(content) - (2 if content.startswith(b"GIF") else 0))
 
 
-@pytest.mark.parametrize("name", [name for name in WHOLE if "after its end" not in name and "animated" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in WHOLE if "after its end" not in name and "animated" not in name and "pages" not in name]
+)
 def test_rejects_files_that_are_cut_off(name: str) -> None:
     content = WHOLE[name]()
     # The first of several pictures in one file is the one that is classified.
-    whole = content if "several" not in name else content[: content.index(b"\xff\xd9\xff\xd8") + 2]
+    whole = content if "JPEG of several" not in name else content[: content.index(b"\xff\xd9\xff\xd8") + 2]
     for length in _every_cut(whole):
         assert _rejection(content[:length]).code in {"empty", "not-an-image", "incomplete"}
 
@@ -96,8 +116,9 @@ def test_rejects_files_that_are_cut_off(name: str) -> None:
         (b"plain text", "not-an-image", 415),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not-an-image", 415),
         (b"%PDF-1.7", "not-an-image", 415),
-        (encoded(noise(), "BMP"), "not-an-image", 415),
-        (encoded(noise(), "TIFF"), "not-an-image", 415),
+        (encoded(noise(), "PPM"), "not-an-image", 415),
+        (encoded(noise(), "TIFF", big_tiff=True), "not-an-image", 415),
+        (b"\0\0\0\x18ftypmp42" + bytes(100), "not-an-image", 415),
         (encoded(noise(1, 1), "PNG"), "too-small", 400),
         (encoded(noise(100, 7), "PNG"), "too-small", 400),
     ],

@@ -12,16 +12,33 @@ from predictions.models import Image
 from predictions.tests import pictures
 from predictions.tests.fakes import upload
 from predictions.uploads import validation as images
-from predictions.uploads.image_structure import TooComplex, examine
+from predictions.uploads.complexity import TooComplex
+from predictions.uploads.image_structure import examine
+from worker.inference.tests.iso_files import heic, heic_grid, rotation
 
 WHOLE = [
-    *(pictures.picture(image_format) for image_format in Image.Format),
+    *pictures.of_each_format().values(),
+    pictures.rle_bmp(),
+    pictures.picture("TIFF", compression="tiff_lzw"),
+    heic(rotation(1), alpha=True),
+    heic_grid(2, 2),
     pictures.animation(),
     pictures.with_thumbnail(),
     pictures.multi_picture(),
     pictures.rotated(),
 ]
-MAGIC = [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\x00\x00\x00WEBPVP8 "]
+MAGIC = [
+    b"",
+    b"\xff\xd8\xff\xe0",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF89a",
+    b"RIFF\x10\x00\x00\x00WEBPVP8 ",
+    b"BM",
+    b"II*\x00\x08\x00\x00\x00",
+    b"MM\x00*\x00\x00\x00\x08",
+    b"\x00\x00\x00\x10ftypheic",
+    heic()[:200],
+]
 
 
 @given(st.sampled_from(MAGIC), st.binary(max_size=2000))

@@ -10,13 +10,15 @@ import numpy as np
 import PIL.Image
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
 from django.test import Client
 from pytest_django import Settings
 
 from predictions.models import Image, Prediction
 from predictions.tests import pictures
-from predictions.tests.fakes import stored_image, stored_prediction
-from predictions.uploads import thumbnails
+from predictions.tests.fakes import stored_image, stored_prediction, upload
+from predictions.uploads import stored_files, thumbnails
+from predictions.uploads.making_slots import WAITING_SHARE
 
 pytestmark = pytest.mark.django_db
 
@@ -42,8 +44,8 @@ def test_serves_the_picture(client: Client) -> None:
 
 
 def test_scales_a_thumbnail(reviewer: Client) -> None:
-    prediction = _prediction(pictures.encoded(pictures.noise(400, 200), "PNG"))
-    assert _thumbnail(reviewer, prediction).size == _thumbnail(reviewer, prediction).size == (192, 96)
+    prediction = _prediction(pictures.encoded(pictures.noise(500, 250), "PNG"))
+    assert _thumbnail(reviewer, prediction).size == _thumbnail(reviewer, prediction).size == (320, 160)
 
 
 def test_a_thumbnail_is_made_once(reviewer: Client) -> None:
@@ -53,12 +55,40 @@ def test_a_thumbnail_is_made_once(reviewer: Client) -> None:
     _thumbnail(reviewer, prediction)
 
 
-def test_thumbnails_are_for_staff_only(client: Client, django_user_model: type[User], tmp_path: Path) -> None:
+def test_thumbnails_are_for_staff_and_the_sender(client: Client, django_user_model: type[User], tmp_path: Path) -> None:
     url = f"/predictions/{_prediction().id}/thumbnail"
     assert client.get(url).status_code == 404
     client.force_login(django_user_model.objects.create_user("somebody"))
     assert client.get(url).status_code == 404
-    assert not (tmp_path / "uploads" / "thumbnails").exists()
+    assert not (tmp_path / "uploads" / thumbnails.FILES.folder).exists()
+
+
+def test_a_visitor_sees_thumbnails_of_what_they_sent(client: Client) -> None:
+    sent = client.post("/", {"file": upload()}, headers={"Prefer": "return=minimal"})
+    address = f"{sent['Location']}thumbnail"
+    response = client.get(address)
+    assert (response.status_code, response["Content-Type"]) == (200, "image/webp")
+    response.close()
+    assert Client().get(address).status_code == 404
+
+
+def test_one_visitor_has_half_of_the_slots_for_thumbnails(client: Client, settings: Settings) -> None:
+    settings.WEB_THREADS = 2 * WAITING_SHARE
+    sent = client.post("/", {"file": upload()}, headers={"Prefer": "return=minimal"})
+    address = f"{sent['Location']}thumbnail"
+    with thumbnails.FILES.slots._waiting.acquire("127.0.0.1"):
+        assert client.get(address).status_code == 503
+    client.get(address).close()
+
+
+def test_a_thumbnail_of_an_earlier_size_is_not_served_and_is_deleted(reviewer: Client) -> None:
+    prediction = _prediction()
+    (earlier,) = thumbnails.EARLIER_FILES
+    prediction.image.file.storage.save(earlier.name(prediction.image), ContentFile(b"small"))
+    assert _thumbnail(reviewer, prediction).size == (32, 24)
+    stored_files.delete(prediction.image)
+    assert not prediction.image.file.storage.exists(earlier.name(prediction.image))
+    assert not prediction.image.file.storage.exists(thumbnails.FILES.name(prediction.image))
 
 
 def test_one_thumbnail_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +140,7 @@ def test_a_missing_file_is_404(reviewer: Client) -> None:
 def test_a_corrupt_picture_has_no_thumbnail(reviewer: Client, tmp_path: Path) -> None:
     prediction = _prediction(pictures.corrupt())
     assert reviewer.get(f"/predictions/{prediction.id}/thumbnail").status_code == 404
-    assert not (tmp_path / "uploads" / "thumbnails").exists()
+    assert not (tmp_path / "uploads" / thumbnails.FILES.folder).exists()
 
 
 def test_a_picture_with_too_many_pixels_has_no_thumbnail(reviewer: Client, settings: Settings) -> None:

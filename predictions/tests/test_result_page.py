@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
+import PIL.Image
 import pytest
 from django.test import Client
 from django.utils import timezone
+from PIL import ExifTags
 from pytest_django import DjangoAssertNumQueries, Settings
 from rq import Queue
 from rq.job import Job
@@ -18,8 +21,9 @@ from predictions.admission import backpressure
 from predictions.delays import delay
 from predictions.models import Prediction
 from predictions.prediction_worker import PredictionWorker
-from predictions.templatetags.labels import waiting_time
-from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
+from predictions.templatetags.labels import duration, waiting_time
+from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction, upload
+from predictions.tests.pictures import picture
 from predictions.views import result
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +48,7 @@ def test_shows_the_answer(client: Client, django_assert_num_queries: DjangoAsser
         page = _page(client, prediction)
     assert "Eskimo dog</h1>" in page and "63.9% sure" in page
     assert "malamute" in page and 'width="20.0%"' in page
-    assert "Answered by fake-net@1 in 0 ms." in page
+    assert "Answered by fake-net@1 in less than 1 ms." in page
     assert f'src="/predictions/{prediction.id}/picture"' in page
     assert f'action="/predictions/{prediction.id}/feedback/"' in page
     assert REFRESH not in page
@@ -76,6 +80,72 @@ def test_shows_that_a_prediction_expired_or_was_cancelled(client: Client, state:
 def test_escapes_file_names(client: Client) -> None:
     page = _page(client, stored_prediction(file_name='<script>"alert"</script>.png'))
     assert "<script>" not in page
+
+
+@pytest.mark.parametrize(("score", "title"), [(0.499, "Perhaps espresso"), (0.5, "espresso")])
+def test_says_perhaps_if_something_else_is_more_likely(client: Client, score: float, title: str) -> None:
+    page = _page(client, stored_prediction(score=score))
+    assert f'<h1 id="answer">{title}</h1>' in page and f"<title>{title} –" in page
+    assert ("something else is more likely" in page) == (score < 0.5)
+
+
+def test_says_when_the_picture_was_sent(client: Client) -> None:
+    sent = datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)
+    page = _page(client, stored_prediction(created_at=sent))
+    assert '<time datetime="2026-03-01T12:30:05+00:00">2026-03-01 12:30 UTC</time>' in page
+
+
+def test_explains_the_timings(client: Client) -> None:
+    sent = timezone.now()
+    times: dict[str, Any] = {
+        "created_at": sent,
+        "started_at": sent + timedelta(milliseconds=12),
+        "finished_at": sent + timedelta(milliseconds=1450),
+        "decode_ms": 0.4,
+        "compute_ms": 8.9,
+    }
+    page = _page(client, stored_prediction(**times))
+    assert "Answered by fake-net@1 in 1.4 s." in page
+    assert "waited 12 ms in the queue, was decoded in less than 1 ms and computed by the network in 8 ms" in page
+
+
+def test_says_that_an_earlier_answer_was_used(client: Client) -> None:
+    page = _page(client, stored_prediction(decode_ms=None, compute_ms=None))
+    assert "had classified the same picture before" in page
+
+
+def test_reserves_the_space_of_the_picture(client: Client) -> None:
+    assert 'width="32" height="24"' in _page(client, stored_prediction())
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "WEBP", "PNG"])
+def test_reserves_the_space_of_a_turned_picture(client: Client, image_format: str) -> None:
+    exif = PIL.Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image = stored_image(picture(image_format, exif=exif))
+    image.format = image_format
+    image.save()
+    page = _page(client, stored_prediction(image))
+    assert 'width="24" height="32"' in page
+
+
+def test_reserves_some_space_for_a_damaged_picture(client: Client) -> None:
+    assert 'width="32" height="24"' in _page(client, stored_prediction(stored_image(b"no picture")))
+
+
+def test_links_to_the_same_prediction_as_json(client: Client) -> None:
+    prediction = stored_prediction()
+    assert f'href="/api/predictions/{prediction.id}"' in _page(client, prediction)
+
+
+@pytest.mark.parametrize("state", ["queued", "done", "failed"])
+def test_is_not_indexed(client: Client, state: str) -> None:
+    assert client.get(stored_prediction(state=state).get_absolute_url())["X-Robots-Tag"] == "noindex"
+
+
+def test_a_deleted_prediction_is_not_indexed(client: Client) -> None:
+    response = client.get(stored_prediction(erased_at=timezone.now()).get_absolute_url())
+    assert (response.status_code, response["X-Robots-Tag"]) == (410, "noindex")
 
 
 def test_does_not_round_a_score_up_to_100_percent(client: Client) -> None:
@@ -187,3 +257,18 @@ def test_the_upload_page_does_not_invite_pictures_while_the_queue_is_full(
 )
 def test_formats_waiting_times(waited: float, text: str) -> None:
     assert waiting_time(timedelta(seconds=waited)) == text
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0, "less than 1 ms"),
+        (1, "1 ms"),
+        (999.9, "999 ms"),
+        (1000, "1.0 s"),
+        (59_999, "59.9 s"),
+        (180_000, "3 minutes"),
+    ],
+)
+def test_formats_durations(milliseconds: float, text: str) -> None:
+    assert duration(milliseconds) == text

@@ -48,11 +48,10 @@ def test_rejects_compressed_body(path: str, status: int) -> None:
 
 
 FOREIGN = {
-    "HEIC": b"\x00\x00\x00\x18ftypheic" + bytes(100),
-    "AVIF": b"\x00\x00\x00\x18ftypavif" + bytes(100),
-    "TIFF": encoded(noise(), "TIFF"),
-    "BMP": encoded(noise(), "BMP"),
+    "BigTIFF": encoded(noise(), "TIFF", big_tiff=True),
     "JPEG XL": b"\xff\x0a" + bytes(100),
+    "Photoshop": b"8BPS" + bytes(100),
+    "raw": b"\x00\x00\x00\x18ftypcrx " + bytes(100),
 }
 
 

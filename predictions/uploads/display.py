@@ -1,8 +1,8 @@
 """The picture that people see on pages: what the model saw, at a size for screens, without metadata.
 
-Browsers apply fewer orientations than the model, play animations and put transparent pixels on the page's colour. A
-copy is made of every picture of which that could matter, and of large ones. The uploaded file is served only if it is
-small and holds nothing but the pixels.
+Browsers apply fewer orientations than the model, play animations, put transparent pixels on the page's colour, and do
+not show all formats. A copy is made of every picture of which that could matter, and of large ones. The uploaded file
+is served only if it is a small JPEG or PNG that holds nothing but the pixels.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from io import BytesIO
 
-import PIL.Image
 from django.conf import settings
 from django.core.cache import cache
 from django.core.files.base import File
@@ -18,7 +17,9 @@ from django.core.files.base import File
 from predictions.models import Image
 from predictions.uploads.derived_files import DerivedFiles
 from predictions.uploads.metadata import without_metadata
-from worker.inference.rendering import UndecodableImage, open_image, render
+from worker.inference.iso_media import SEQUENCE_BRANDS, is_iso_image, major_brand
+from worker.inference.opening import open_image
+from worker.inference.rendering import UndecodableImage, render
 
 MAX_SIDE = 1600  # pixels; a full-screen picture on most screens
 MAX_BYTES = 500_000  # of a file that is served as it was sent
@@ -46,7 +47,7 @@ class DisplayPicture:
 def display_picture(image: Image, *, client: str = "") -> DisplayPicture:
     """Returns the picture to show: the stored file if it is small and simple, or else a copy, made if there is none.
 
-    `client`: see `DerivedFiles.open`. Raises `FileNotFoundError` if the image's file is gone, `NoPicture` if it cannot
+    `client`: see `MakingSlots`. Raises `FileNotFoundError` if the image's file is gone, `NoPicture` if it cannot
     be decoded, and `RequestRejected` `busy`.
     """
     if max(image.width, image.height) <= MAX_SIDE and image.byte_size <= MAX_BYTES:
@@ -72,7 +73,7 @@ def is_simple(content: bytes) -> bool:
 
 def is_animation(image: Image) -> bool:
     """Whether the stored file has several frames, of which the model sees the first."""
-    if image.format == Image.Format.JPEG:
+    if image.format in {Image.Format.JPEG, Image.Format.BMP, Image.Format.TIFF}:  # pages are no frames
         return False
     # Pillow looks for a second frame in the whole file, which takes seconds for one that is made for it.
     return bool(cache.get_or_set(f"animation:{image.sha256}", lambda: _has_frames(image), KEPT_SECONDS))
@@ -80,7 +81,11 @@ def is_animation(image: Image) -> bool:
 
 def _has_frames(image: Image) -> bool:
     try:
-        with image.file.open("rb") as file, PIL.Image.open(file, formats=[image.format]) as opened:
+        with image.file.open("rb") as file:
+            content = file.read()
+        if is_iso_image(content):
+            return major_brand(content) in SEQUENCE_BRANDS
+        with open_image(content) as opened:
             return bool(getattr(opened, "is_animated", False))
     except Exception:  # noqa: BLE001 - Pillow raises many kinds of errors on corrupt bytes
         return False

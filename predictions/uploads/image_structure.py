@@ -10,6 +10,12 @@ here. Where Pillow reads a file differently from the standard, this walk does th
 
 import re
 
+from predictions.uploads.bmp_structure import examine_bmp
+from predictions.uploads.complexity import Count
+from predictions.uploads.iso_media_structure import examine_iso_media
+from predictions.uploads.tiff_structure import examine_tiff
+from worker.inference.iso_media import is_iso_image
+
 # Limits for parts that make decoders slow without making the file large. Real pictures stay far below them.
 #
 # Each progressive scan passes over the whole picture again. libjpeg's default script has 10 scans for colour and 18
@@ -39,26 +45,10 @@ _GIF_COMMENT = 0xFE
 _GIF_LOOP_COUNT = b"\x0bNETSCAPE2.0"
 
 
-class TooComplex(Exception):
-    """The file has more parts than any real picture."""
-
-
-class _Count:
-    """Counts up to a limit. Raises `TooComplex` past it."""
-
-    def __init__(self, at_most: int) -> None:
-        self.left = at_most
-
-    def add(self, number: int = 1) -> None:
-        self.left -= number
-        if self.left < 0:
-            raise TooComplex
-
-
 def examine(content: bytes) -> bool:
     """Returns whether the file is complete. Files of other formats pass: Pillow rejects them.
 
-    Raises `TooComplex`.
+    Raises `complexity.TooComplex`.
     """
     if content.startswith(b"\xff\xd8\xff"):
         return _jpeg(content)
@@ -68,12 +58,18 @@ def examine(content: bytes) -> bool:
         return _gif(content)
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         return _webp(content)
+    if content.startswith(b"BM"):
+        return examine_bmp(content)
+    if content.startswith((b"II", b"MM")):
+        return examine_tiff(content)
+    if is_iso_image(content):
+        return examine_iso_media(content)
     return True
 
 
 def _jpeg(content: bytes) -> bool:
     """Whether the end-of-image marker of the main picture is there. A preview in the EXIF data has its own."""
-    scans, segments, loose = _Count(JPEG_MAX_SCANS), _Count(JPEG_MAX_SEGMENTS), _Count(JPEG_MAX_LOOSE_BYTES)
+    scans, segments, loose = Count(JPEG_MAX_SCANS), Count(JPEG_MAX_SEGMENTS), Count(JPEG_MAX_LOOSE_BYTES)
     position = 2  # after start-of-image
     in_header = True
     while True:
@@ -95,7 +91,7 @@ def _jpeg(content: bytes) -> bool:
 
 def _png(content: bytes) -> bool:
     """Whether every chunk up to IEND is inside the file (PNG specification, 5.3)."""
-    chunks = _Count(PNG_MAX_CHUNKS)
+    chunks = Count(PNG_MAX_CHUNKS)
     position = len(_PNG_SIGNATURE)
     while position + 12 <= len(content):
         chunks.add()
@@ -109,7 +105,7 @@ def _png(content: bytes) -> bool:
 
 def _gif(content: bytes) -> bool:
     """Whether the first frame, which is classified, is inside the file (GIF89a, 15 to 22)."""
-    extensions, blocks = _Count(GIF_MAX_EXTENSIONS), _Count(GIF_MAX_BLOCKS)
+    extensions, blocks = Count(GIF_MAX_EXTENSIONS), Count(GIF_MAX_BLOCKS)
     position = 13 + _gif_colour_table(content, 10)
     while 0 < position < len(content):
         introducer = content[position]
@@ -139,7 +135,7 @@ def _gif_colour_table(content: bytes, flags_at: int) -> int:
     return 3 * 2 ** ((flags & 0x07) + 1) if flags & 0x80 else 0
 
 
-def _gif_blocks_end(content: bytes, position: int, blocks: _Count) -> int:
+def _gif_blocks_end(content: bytes, position: int, blocks: Count) -> int:
     """Returns the position after a sequence of data blocks, or -1 if the file ends before they do."""
     while position < len(content):
         length = content[position]

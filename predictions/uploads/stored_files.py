@@ -9,7 +9,7 @@ from predictions.uploads import display, thumbnails
 from worker.inference.repository.files import sync
 
 # Each returns the name of a file that is made from an image. A file whose name is missing here outlives its picture.
-DERIVED = (thumbnails.FILES.name, display.FILES.name)
+DERIVED = (thumbnails.FILES.name, *(files.name for files in thumbnails.EARLIER_FILES), display.FILES.name)
 
 
 def delete(image: Image) -> None:

@@ -14,22 +14,26 @@ from predictions.models import Image
 from predictions.uploads.derived_files import DerivedFiles
 from worker.inference.rendering import UndecodableImage, render
 
-SIDE = 192  # pixels of the longer side: twice the 96 on the page, for high-resolution screens
+SIDE = 320  # pixels of the longer side: twice the 160 on the page, for high-resolution screens
 CONTENT_TYPE = "image/webp"
 
-FILES = DerivedFiles("thumbnails", "webp")
+# The folder is named for the size, so that files of another size are never mixed up with these.
+FILES = DerivedFiles(f"thumbnails-{SIDE}", "webp")
+# Those of earlier versions, which are no longer served. They are deleted with their picture.
+EARLIER_FILES = (DerivedFiles("thumbnails", "webp"),)
 
 
 class NoThumbnail(Exception):
     """The image cannot be decoded."""
 
 
-def thumbnail(image: Image) -> File[bytes]:
+def thumbnail(image: Image, *, client: str = "") -> File[bytes]:
     """Returns the stored thumbnail of an image, and makes it if there is none.
 
-    Raises `FileNotFoundError` if the image's file is gone and `NoThumbnail` if it cannot be decoded.
+    `client`: see `MakingSlots`. Raises `FileNotFoundError` if the image's file is gone, `NoThumbnail` if it cannot be
+    decoded, and `RequestRejected` `busy`.
     """
-    return FILES.open(image, _shrink)
+    return FILES.open(image, _shrink, client=client)
 
 
 def _shrink(content: bytes) -> bytes:

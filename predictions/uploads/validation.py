@@ -20,8 +20,9 @@ from django.http import HttpRequest
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, image_path
 from predictions.uploads import bodies, foreign_formats, parser
-from predictions.uploads.image_structure import TooComplex, examine
-from worker.inference.rendering import open_image
+from predictions.uploads.complexity import TooComplex
+from predictions.uploads.image_structure import examine
+from worker.inference.opening import UnknownKind, open_image
 
 # Pillow's own limit is not configurable per call, and only warns below twice its value. The exact limit is checked here
 # and wherever a picture is decoded, right after its header is read.
@@ -120,6 +121,9 @@ def _sniff(content: bytes) -> tuple[str, int, int]:
             # MPO is a JPEG followed by further pictures, as phones write it. The first one counts.
             image_format = "JPEG" if picture.format == "MPO" else str(picture.format)
             return image_format, picture.width, picture.height
+    except UnknownKind as error:
+        message = f"{error} Please save it in a common way, for example as JPEG."
+        raise RequestRejected("not-an-image", message, status=415) from error
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise many kinds of errors on hostile bytes
         formats = ", ".join(Image.Format)
         other = foreign_formats.name(content)

@@ -1,17 +1,20 @@
 """The page on which people upload a picture."""
 
-from functools import cache
+from __future__ import annotations
+
+from functools import lru_cache
 from http import HTTPStatus
 
 from django.conf import settings
 from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from predictions import idempotency, labels, submission, visitors
+from predictions import examples, idempotency, labels, submission, visitors
 from predictions.admission import backpressure
 from predictions.api import problems
 from predictions.api.serializers import PredictionSerializer
@@ -19,13 +22,11 @@ from predictions.client_address import client_network
 from predictions.delays import QUEUE_UNREACHABLE, delay
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
+from predictions.site_address import site_address
 from predictions.uploads import validation as images
 from predictions.views.redirects import HttpResponseSeeOther
 
 JSON = "application/json"
-
-# Phones with iOS convert these to JPEG by themselves, unless the file field asks for them.
-NOT_ASKED_FOR = frozenset({"HEIC", "HEIF"})
 
 
 @csrf_exempt  # the view acts for no user: another site gains nothing by posting to it
@@ -35,7 +36,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         return upload_page(request)
     try:
         prediction = submission.prediction_request(
-            upload=images.only_file(request),
+            upload=_picture(request),
             source=Prediction.Source.PAGE,
             client=client_network(request),
             sender=visitors.visitor(request),
@@ -49,6 +50,12 @@ def upload(request: HttpRequest) -> HttpResponse:
     response = _accepted(request, prediction)
     visitors.remember(request, response)
     return response
+
+
+def _picture(request: HttpRequest) -> UploadedFile[bytes]:
+    """Returns the uploaded picture, or the example that the visitor has clicked."""
+    name = examples.requested_name(request)
+    return examples.upload(name) if name else images.only_file(request)
 
 
 def _wants_json(request: HttpRequest) -> bool:
@@ -73,7 +80,8 @@ def rejection_response(request: HttpRequest, rejection: RequestRejected) -> Http
 def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) -> HttpResponse:
     if rejection is None and request.COOKIES.keys() <= {visitors.COOKIE} and not settings.DEBUG:
         # A request with other cookies may have a message to show, so caches must keep the two pages apart.
-        page = _page_without_messages(settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice())
+        address = site_address(request)
+        page = _page_without_messages(address, settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice())
         return HttpResponse(page, headers={"Vary": "Cookie"})
     # The context gets the message, not the exception: the exception's traceback holds the upload, and the context stays
     # in memory until the garbage collector next runs.
@@ -87,10 +95,11 @@ def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) 
     return response
 
 
-@cache
-def _page_without_messages(max_bytes: int, number_of_labels: int, delay_notice: str) -> str:
+@lru_cache(maxsize=64)  # bounded, because ALLOWED_HOSTS may allow any number of host names
+def _page_without_messages(address: str, max_bytes: int, number_of_labels: int, delay_notice: str) -> str:
     """The page for requests without cookies. It is the same for all of them, so it is rendered once."""
-    return render_to_string("predictions/upload.html", _context(max_bytes, number_of_labels, delay_notice))
+    context = _context(max_bytes, number_of_labels, delay_notice)
+    return render_to_string("predictions/upload.html", context | {"site_address": address})
 
 
 def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[str, object]:
@@ -98,10 +107,12 @@ def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[s
         "delay_notice": delay_notice,
         "number_of_labels": f"{number_of_labels:,}" if number_of_labels else "",
         "formats": ", ".join(Image.Format.values),
-        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format.values if kind not in NOT_ASKED_FOR),
+        # Without HEIC: iPhones then send their photos as JPEG, which is smaller and decoded faster.
+        "accept": ",".join(f"image/{kind.lower()}" for kind in Image.Format if kind != Image.Format.HEIC),
         "max_bytes": max_bytes,
         "max_megabytes": max_bytes / 2**20,
         "shrink_side": settings.UPLOAD_SHRINK_SIDE,
+        "examples": examples.EXAMPLES,
     }
 
 

@@ -11,6 +11,7 @@ from django.apps import apps
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from feedback.history.merging import histories_merge
 from feedback.services import feedback_give
 from predictions import erasing
 from predictions.models import Prediction
@@ -318,3 +319,13 @@ def test_number_of_queries_does_not_grow(
         open_case(statements=2)
     with django_assert_max_num_queries(14):
         page(reviewer, LIST)
+
+
+def test_merged_histories_count_as_one_person() -> None:
+    prediction = own_prediction()
+    for visitor in ("desktop", "phone", "somebody else"):
+        case = _say(_again(prediction, sender=visitor), visitor, "cup")
+    assert case.weight == 3
+    histories_merge("phone", into="desktop")
+    case.refresh_from_db()
+    assert (case.weight, case.wrong_count) == (2, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 from django.contrib.auth.models import User
@@ -148,6 +149,15 @@ def test_search_finds_labels_comments_and_hashes(reviewer: Client, cup: Case, es
         response = reviewer.get(URL, {"q": text})
         found = {int(pk) for pk in re.findall(r'alt="Picture of case (\d+)"', response.text)}
         assert found == expected, text
+
+
+def test_search_without_a_result_offers_to_search_all_cases(reviewer: Client, cup: Case) -> None:
+    case_decide(case_id=cup.pk, reviewer=reviewer_named("ada"), verdict=DecisionRequest("no-label", "tea & cake"))
+    page = _page(reviewer, "?q=tea+%26+cake&source=audit")
+    assert "No cases here." in page
+    link = re.search(r'href="(\S+)">Search all cases', page)
+    assert link and _cases(reviewer, unescape(link[1])) == [cup.pk]
+    assert "Search all cases" not in _page(reviewer, "?state=all&q=nothing") + _page(reviewer, "?state=flagged")
 
 
 def test_links_keep_the_filters(reviewer: Client, cup: Case) -> None:

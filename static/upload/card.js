@@ -1,6 +1,6 @@
 /* The card of one upload: its preview, what happens to it, and its answer. */
 
-import { showAnswer } from "./answers.js";
+import { Answer } from "./answers.js";
 import { showLarge, showSmall } from "./previews.js";
 import { isWaiting } from "./states.js";
 
@@ -8,9 +8,12 @@ const template = document.getElementById("picture-card");
 
 export class Card {
   preview = ""; // "small" or "large", once it is shown
+  answer = null; // once the picture is answered
 
-  constructor(upload) {
+  /** `onSaid(upload)` is called when the visitor has said something about the answer. */
+  constructor(upload, onSaid) {
     this.upload = upload;
+    this.onSaid = onSaid;
     this.element = template.content.cloneNode(true).firstElementChild;
     this.element.tabIndex = -1; // takes the focus when a button that has it disappears
     this.part("name").textContent = upload.name;
@@ -24,7 +27,7 @@ export class Card {
   }
 
   render({ isLarge }) {
-    const { state, size, sent, prediction, canRetry } = this.upload;
+    const { state, size, sent, canRetry } = this.upload;
     this.element.dataset.state = state;
     this.part("state").textContent = words(this.upload);
     this.part("progress").hidden = state !== "sending";
@@ -32,10 +35,7 @@ export class Card {
     this.setHidden("cancel", !isWaiting(this.upload) || state === "running");
     this.setHidden("retry", !canRetry);
     this.showPreview(isLarge ? "large" : "small");
-    if (prediction !== this.answered && state === "done") {
-      this.answered = prediction;
-      showAnswer(this.part("answer"), this.upload);
-    }
+    if (state === "done") this.answer ??= new Answer(this.part("answer"), this.upload, () => this.onSaid(this.upload));
   }
 
   showPreview(preview) {

@@ -12,6 +12,7 @@ export class UploadList {
   isScheduled = false;
   isAlone = false;
   announced = { text: "", at: 0 };
+  usesKeys = false; // whether the last press was of a key
 
   constructor(section, uploads) {
     this.uploads = uploads;
@@ -22,21 +23,56 @@ export class UploadList {
     this.progress = section.querySelector(".uploads-progress");
     this.status = section.querySelector("[role=status]");
     section.addEventListener("click", (event) => this.act(event));
+    this.list.addEventListener("keydown", (event) => this.press(event));
+    section.addEventListener("pointerdown", () => (this.usesKeys = false));
+    section.addEventListener("keydown", () => (this.usesKeys = true), { capture: true });
     for (const name of ["online", "offline"]) addEventListener(name, () => this.show());
   }
 
   act({ target }) {
     const button = target.closest("[data-action]");
-    const card = target.closest(".card-of-picture");
-    const upload = card && [...this.cards].find(([, { element }]) => element === card)?.[0];
+    const upload = this.cardOf(target)?.upload;
     const actions = {
       cancel: () => this.uploads.cancel(upload),
       retry: () => this.uploads.retry(upload),
       "cancel-rest": () => this.uploads.cancelRest(),
       "retry-failed": () => this.uploads.retryFailed(),
       clear: () => this.uploads.clear(),
+      download: () => import("./csv.js").then(({ download }) => download(this.uploads.all)),
     };
     if (button) actions[button.dataset.action]?.();
+  }
+
+  cardOf(target) {
+    const element = target.closest(".card-of-picture");
+    return [...this.cards.values()].find((card) => card.element === element);
+  }
+
+  /** Handles the keys of the card that has the focus. */
+  press(event) {
+    const { target, key, ctrlKey, metaKey, altKey } = event;
+    if (ctrlKey || metaKey || altKey || target.matches("input, textarea")) return;
+    const card = this.cardOf(target);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[key];
+    const other = step && this.answered(card, step);
+    if (other) other.element.focus();
+    if (other || (!step && card?.answer?.press(key))) event.preventDefault();
+  }
+
+  /** The next card with an answer, in one of the two directions. */
+  answered(card, step, condition = () => true) {
+    const cards = [...this.cards.values()];
+    for (let index = cards.indexOf(card) + step; cards[index]; index += step) {
+      if (cards[index].answer && condition(cards[index])) return cards[index];
+    }
+  }
+
+  /** Keeps what the visitor has said, and goes on to the next picture if they use the keyboard. */
+  goOn(upload) {
+    this.uploads.store.keep(upload);
+    const card = this.cards.get(upload);
+    const next = this.usesKeys && this.answered(card, 1, (other) => !other.upload.statement);
+    (next || card).element.focus({ preventScroll: !next }); // the pressed button is hidden now
   }
 
   /** Shows an upload as it is now, with the next frame. */
@@ -67,7 +103,7 @@ export class UploadList {
   renderCard(upload, isAlone) {
     let card = this.cards.get(upload);
     if (!card) {
-      card = new Card(upload);
+      card = new Card(upload, () => this.goOn(upload));
       this.cards.set(upload, card);
       this.list.append(card.element);
     }
@@ -98,6 +134,9 @@ export class UploadList {
     this.progress.hidden = !waiting;
     this.button("cancel-rest").hidden = !waiting;
     this.button("retry-failed").hidden = !all.some(({ canRetry }) => canRetry);
+    const isAnswered = all.some(({ state }) => state === "done");
+    this.button("download").hidden = !isAnswered;
+    this.section.querySelector(".uploads-keys").hidden = !isAnswered || this.isAlone;
     this.button("clear").hidden = waiting === all.length;
     this.announce(all.length > 1 ? text : single(all[0]), { isLast: all.length < 2 || !waiting });
   }

@@ -76,8 +76,8 @@ export class Store {
 
   /** Returns what is kept of an upload. Its file is not, once the site has it. */
   record(upload) {
-    const { key, name, size, type, addedAt, isPrepared, prediction, message, canRetry } = upload;
-    const about = { key, name, size, type, addedAt, isPrepared, prediction, message, canRetry, list: this.list };
+    const { key, name, size, type, addedAt, isPrepared, prediction, statement, message, canRetry } = upload;
+    const about = { key, name, size, type, addedAt, isPrepared, prediction, statement, message, canRetry, list: this.list };
     const state = isUnsent(upload) ? "waiting" : upload.state;
     return { ...about, state, file: isUnsent(upload) || canRetry ? upload.file : null };
   }

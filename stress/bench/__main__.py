@@ -9,10 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from devtools.browsing import CHROMIUM_NAMES
 from devtools.processes import exit_on_signals
 from devtools.running import ROOT
 from devtools.services import ServerNotInstalled
-from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, review, start, workers
+from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, pages, review, start, workers
 from stress.bench.processes import clean_environment
 from stress.bench.workspace import Workspace
 from stress.tables import BenchReport
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "workers": workers,
     "start": start,
     "review": review,
+    "pages": pages,
 }
 
 
@@ -80,6 +82,8 @@ def _options() -> argparse.Namespace:
     if shutil.which("wrk") is None and "endtoend" in (options.names or BENCHMARKS):
         # Checked first, because the other benchmarks take an hour.
         parser.error("endtoend needs wrk, which is not installed; on Debian and Ubuntu: apt install wrk")
+    if not any(map(shutil.which, CHROMIUM_NAMES)) and "pages" in (options.names or BENCHMARKS):
+        parser.error("pages needs Chromium, which is not installed; on Debian and Ubuntu: apt install chromium")
     return options
 
 

@@ -121,17 +121,17 @@ def test_first_picture_is_sent_alone_because_its_answer_sets_the_cookie(
     held: list[Any] = []
     with posts.sent(held.append):
         choose(tab, *pictures(5))
-        eventually(lambda: _held(tab, held) == 1, "the first request")
+        eventually(lambda: _number(tab, held) == 1, "the first request")
         held.pop().continue_()
-        eventually(lambda: _held(tab, held) == 2, "the next requests")
+        eventually(lambda: _number(tab, held) == 2, "the next requests")
         assert all("visitor=" in route.request.all_headers().get("cookie", "") for route in held)
         for route in held:
             route.continue_()
     wait_for_summary(tab, "5 of 5 answered")
 
 
-def _held(tab: Any, held: list[Any]) -> int:
-    """Returns the number of held requests, after Playwright has handled its events."""
+def _number(tab: Any, held: list[Any]) -> int:
+    """Returns how many requests are held, after Playwright has handled its events."""
     tab.wait_for_timeout(50)
     return len(held)
 

@@ -96,7 +96,7 @@ class Classifier:
         """Classifies a batch; the streams of the engine work on its micro-batches in parallel.
 
         Args:
-            images: encoded images (JPEG, PNG, GIF or WebP). The caller may pass an exception for an image that it
+            images: encoded images (see `opening.FORMATS`). The caller may pass an exception for an image that it
                 could not read; the result has the same exception at that index. Each image is fetched from the sequence
                 once, when it is decoded, so that a sequence may read it from a file.
 

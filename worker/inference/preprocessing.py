@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from worker.inference.rendering import (
     DEFAULT_MAX_PIXELS,
@@ -37,7 +38,7 @@ class Preprocessor:
         What it shows is described in `worker.inference.rendering`.
 
         Args:
-            data: a JPEG, PNG, GIF or WebP file.
+            data: a file of one of the `opening.FORMATS`.
 
         Returns:
             uint8 (size, size, 3), values 0 to 255, C-contiguous, in the manifest's channel order. The engine
@@ -46,10 +47,18 @@ class Preprocessor:
         Raises:
             UndecodableImage: for any other bytes. No other exception is raised.
         """
-        pixels = np.asarray(render(data, self._square, max_pixels=self.max_pixels))
+        pixels = np.asarray(self.picture(data))
         if self.rule.channel_order == "BGR":
             pixels = pixels[..., ::-1]
         return np.ascontiguousarray(pixels)  # engines read the memory in this order
+
+    def picture(self, data: bytes) -> Image.Image:
+        """Decodes, crops and scales an image, and returns it as a picture that people can look at, in mode RGB.
+
+        Raises:
+            UndecodableImage: see `__call__`.
+        """
+        return render(data, self._square, max_pixels=self.max_pixels)
 
     def _square(self, image_size: tuple[int, int]) -> Cut:
         """The centred square, scaled to the input size. It is not rounded to whole pixels."""

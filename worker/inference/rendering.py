@@ -7,7 +7,6 @@ where it is transparent.
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 from collections.abc import Callable
@@ -16,11 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ExifTags, Image, _webp
 
-from worker.inference import png_chunks
-from worker.inference.colour import MAX_PROFILE_BYTES, ToSRGB, to_srgb
+from worker.inference.colour import ToSRGB, to_srgb
 from worker.inference.decoding_memory import DECODING_MEMORY
-
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
+from worker.inference.iso_media import MalformedFile
+from worker.inference.opening import inverted, is_inverted, open_image, tiff_bytes
 
 # Twice the pixels of a 24-megapixel camera. 50 million pixels take up to 600 MB while they are decoded.
 DEFAULT_MAX_PIXELS = 50_000_000
@@ -35,6 +33,9 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+# What WebP and progressive JPEG files in CMYK take.
+_MOST_BYTES_A_PIXEL = 12
 
 # Images are converted in strips of about this many pixels, so that the intermediate copies stay small.
 _STRIP_PIXELS = 2**20
@@ -77,7 +78,7 @@ def render(
     """Decodes an image as everybody sees it, in mode RGB.
 
     Args:
-        data: a JPEG, PNG, GIF or WebP file.
+        data: a file of one of the `opening.FORMATS`.
         cut: returns what is needed of an image of this size (width and height as stored). None: all of it.
         max_side: without a cut, scales the image down to at most this many pixels on its longer side.
         max_pixels: the largest width x height that is decoded. Pillow also rejects more than 179 million pixels (twice
@@ -90,6 +91,7 @@ def render(
         with open_image(data) as image:
             _require_size(image, max_pixels)
             decoder = _decoder_bytes(image, data)
+            _require_memory(image, decoder, max_pixels)
             needed = cut(image.size) if cut else _fitted(image, max_side) if max_side else None
             with DECODING_MEMORY.reserve(decoder + _pixel_bytes(image, is_cut=cut is not None)):
                 try:
@@ -104,41 +106,18 @@ def render(
         raise _undecodable(data, error) from error
 
 
-def open_image(data: bytes) -> Image.Image:
-    """Reads the header of an image file. Pillow alone does not read all of it, and rejects some readable files.
-
-    Raises what Pillow raises, which is nearly anything.
-    """
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (OSError, ValueError):
-        readable = png_chunks.without_profiles(data)
-        if readable is data:
-            raise
-        image = Image.open(io.BytesIO(readable), formats=FORMATS)
-        image.info["icc_profile"] = png_chunks.profile(data, MAX_PROFILE_BYTES)
-    if image.format == "PNG":
-        _complete_png_info(image, data)
-    return image
-
-
-def _complete_png_info(image: Image.Image, data: bytes) -> None:
-    """Adds the chunk cICP, and scales the transparent colour to 8 bits, as Pillow does with the pixels only."""
-    if cicp := png_chunks.content(data, b"cICP"):
-        image.info["cicp"] = cicp
-    key = image.info.get("transparency")
-    depth = data[24]
-    if isinstance(key, tuple) and depth == 16:
-        image.info["transparency"] = tuple(value >> 8 for value in key)
-    elif isinstance(key, int) and image.mode == "L" and depth < 8:
-        image.info["transparency"] = key * 255 // (2**depth - 1)
-
-
 def _require_size(image: Image.Image, max_pixels: int) -> None:
     """Checks the size in the header, because a few kilobytes can decode to gigabytes."""
     if image.width * image.height > max_pixels:
         message = f"The image has {image.width} x {image.height} pixels; at most {max_pixels:,} are accepted."
         raise UndecodableImage("too-many-pixels", message)
+
+
+def _require_memory(image: Image.Image, decoder: int, max_pixels: int) -> None:
+    """Checks the formats that need more memory for each pixel, by what the largest image of others needs."""
+    is_costly = image.format in {"AVIF", "HEIC"}
+    if is_costly and decoder + _pixel_bytes(image, is_cut=True) > _MOST_BYTES_A_PIXEL * max_pixels:
+        raise UndecodableImage("too-many-pixels", f"The image has too many pixels for {image.format}.")
 
 
 def _fitted(image: Image.Image, max_side: int) -> Cut:
@@ -158,7 +137,9 @@ def _decoder_bytes(image: Image.Image, data: bytes) -> int:
         return 4 * pixels  # see `_framed`
     if image.format in {"JPEG", "MPO"} and (image.info.get("progressive") or data.count(b"\xff\xda") > 1):
         return 2 * pixels * len(image.getbands())  # 16-bit coefficients: all scans are read before the first pixel
-    return 0
+    if image.format in {"AVIF", "HEIC"}:
+        return (13 if image.info.get("is_deep") else 7) * pixels  # planes, and two copies in RGB
+    return tiff_bytes(image) if image.format == "TIFF" else 0
 
 
 def _pixel_bytes(image: Image.Image, *, is_cut: bool) -> int:
@@ -172,7 +153,7 @@ def _loaded(image: Image.Image, data: bytes) -> Image.Image:
     """Decodes the pixels of an opened image."""
     if image.format != "WEBP":
         image.load()  # before getexif(), which decodes a PNG too, but swallows errors
-        return _framed(image)
+        return inverted(image) if is_inverted(image) else _framed(image)
     # Pillow's own way copies the pixels once more, and leaves the canvas black where the first frame does not cover it.
     decoder = _webp.WebPAnimDecoder(data)
     frame = decoder.get_next()
@@ -266,6 +247,8 @@ def _opaque(conversion: ToSRGB | None) -> Callable[[Image.Image], Image.Image]:
         image = in_8_bit(image)
         if not image.has_transparency_data:
             return conversion(image) if conversion else image.convert("RGB")
+        if image.mode == "La":  # grey, and multiplied by its transparency
+            image = image.convert("LA")
         image = image.convert("RGBA")
         if conversion:
             alpha = image.getchannel("A")
@@ -319,11 +302,12 @@ def _undecodable(data: bytes, error: Exception) -> UndecodableImage:
         return UndecodableImage("undecodable", "The file is empty.")
     if _is_truncated(data, error):
         return UndecodableImage("truncated", "The image is incomplete: its end is missing.")
-    return UndecodableImage("undecodable", "The file is not a readable JPEG, PNG, GIF or WebP image.")
+    return UndecodableImage("undecodable", "The file is not a readable image of a known format.")
 
 
 def _is_truncated(data: bytes, error: Exception) -> bool:
     """Whether the end is missing. Pillow detects it for most formats; a WebP file states its own length."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    return isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower()
+    is_end_missing = isinstance(error, EOFError | struct.error | MalformedFile)
+    return is_end_missing or "truncated" in str(error).lower()

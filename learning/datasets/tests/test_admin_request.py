@@ -51,6 +51,13 @@ def five_cases() -> None:
     decided_case(verdict="unusable")
 
 
+def test_says_that_cases_without_a_label_have_no_pictures(lead: Client, five_cases: None) -> None:
+    decided_case(verdict="no-label", label="", proposed_label="unicorn")
+    page = _page(lead, verdicts=["no-label", "unusable"])
+    assert _size(page) == ["2", "0", "0"]
+    assert "None of these cases has a label. The data set will have a manifest and no pictures." in page
+
+
 def test_requests_what_was_previewed(
     lead: Client, exports: Queue, five_cases: None, django_capture_on_commit_callbacks: Any
 ) -> None:

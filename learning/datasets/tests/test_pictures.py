@@ -18,6 +18,7 @@ from learning.datasets import pictures
 from learning.datasets.pictures import MissingPicture, Picture, readable, stored_picture
 from predictions.tests.pictures import animation, deep_png, encoded, multi_picture, noise, picture, with_thumbnail
 from worker.inference.rendering import UndecodableImage, render
+from worker.inference.tests.iso_files import avif, heic, rotation
 from worker.inference.tests.profiles import LINEAR, SRGB
 
 
@@ -95,6 +96,15 @@ CONVERTED = {
     "png, animated": (animation("PNG"), "png"),
     "webp, animated": (animation("WEBP"), "png"),
     "webp turned": (_with_orientation(8, "WEBP"), "png"),
+    "bmp": (picture("BMP"), "png"),
+    "tiff": (picture("TIFF"), "png"),
+    "tiff turned": (_with_orientation(6, "TIFF"), "png"),
+    "tiff, cmyk": (encoded(noise(mode="CMYK"), "TIFF"), "png"),
+    "tiff, 16 bit": (encoded(_grey_16(), "TIFF"), "png"),
+    "avif": (picture("AVIF"), "png"),
+    "avif turned": (avif(rotation(1)), "png"),
+    "heic": (heic(), "png"),
+    "heic, transparent": (heic(alpha=True), "png"),
 }
 
 
@@ -168,7 +178,7 @@ def test_applies_the_colour_profile(image_format: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no picture", picture("WEBP")[:50], encoded(_palette(), "BMP"), _with_orientation(6, "PNG")[:-60]]
+    "content", [b"", b"no picture", picture("WEBP")[:50], encoded(noise(), "PPM"), _with_orientation(6, "PNG")[:-60]]
 )
 def test_undecodable_picture_is_missing(content: bytes) -> None:
     with pytest.raises(MissingPicture) as caught:

@@ -16,7 +16,7 @@ import urllib.request
 from argparse import ArgumentTypeError
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -31,6 +31,7 @@ from worker.inference.cores import usable_cores
 from worker.inference.repository import RepositoryError
 
 SLOW_START_SECONDS = 60
+STOP_SECONDS = 60  # a worker finishes its batch within 30
 OPEN_FILES = 65_536  # each connection needs one, and a shell often allows 1,024
 
 # Workers use all the CPU time that they get. The web server takes precedence: it needs little, and each request waits
@@ -53,19 +54,35 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         started = time.monotonic()
         self.address: tuple[str, int] | None = None if options["no_web"] else (options["host"], options["port"])
-        if self.address:
-            _require_free(*self.address)
         preparation.prepare_data_folder()
-        preparation.prepare_secret_key()
-        preparation.prepare_identity_key()
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # until `run` stops its processes in order
-        with _locked_data_folder():
-            _require_no_queue_server()
+        with _locked_data_folder(), (settings.DATA_DIR / "programs.lock").open("a+") as programs_lock:
             try:
+                self.wait_for_earlier_programs(programs_lock)
+                if self.address:
+                    _require_free(*self.address)
+                _require_no_queue_server()
+                preparation.prepare_secret_key()
+                preparation.prepare_identity_key()
                 self.prepare()
             except KeyboardInterrupt:
                 raise CommandError("Stopped before everything was prepared.", returncode=130) from None
-            self.run(options["workers"], started)
+            self.run(options["workers"], started, programs_lock)
+
+    def wait_for_earlier_programs(self, lock: IO[str]) -> None:
+        """Takes the lock. If an earlier `up` was killed, supervisord holds it until all programs have stopped."""
+        deadline: float | None = None
+        while not _try_lock(lock):
+            if deadline is None:
+                deadline = time.monotonic() + STOP_SECONDS
+                self.say("An earlier `manage.py up` was killed. Waiting until its processes have stopped...")
+            if time.monotonic() > deadline:
+                lock.seek(0)
+                raise CommandError(
+                    f"The processes of an earlier `manage.py up` still use {settings.DATA_DIR}. "
+                    f"Stop process {lock.read()} first (SIGTERM)."
+                )
+            time.sleep(0.2)
 
     def prepare(self) -> None:
         try:
@@ -79,7 +96,7 @@ class Command(BaseCommand):
             connections.close_all()
         self.say(f"Model: {model}")
 
-    def run(self, workers: int, started: float) -> None:
+    def run(self, workers: int, started: float, programs_lock: IO[str]) -> None:
         log_folder = settings.DATA_DIR / "log"
         log_folder.mkdir(exist_ok=True)
         configuration_file = log_folder / "supervisord.conf"
@@ -105,7 +122,7 @@ class Command(BaseCommand):
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, stop)
-        supervisor = Supervisor(configuration_file, log_folder / "supervisord.log", environment)
+        supervisor = Supervisor(configuration_file, log_folder / "supervisord.log", environment, programs_lock)
         try:
             if self.wait_until_ready(supervisor, stopping, started, log_folder):
                 self.print_addresses(started, log_folder)
@@ -217,18 +234,24 @@ def _not_ready(address: tuple[str, int] | None) -> str:
 def _locked_data_folder() -> Any:
     """Locks the data folder against a second `manage.py up`."""
     with (settings.DATA_DIR / "up.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _try_lock(file):
             file.seek(0)
             process = f"process {file.read().strip()}"
             raise CommandError(
                 f"Another `manage.py up` is running on {settings.DATA_DIR}: {process}. Stop that one first."
-            ) from error
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _require_no_queue_server() -> None:

@@ -14,13 +14,14 @@ from PIL import Image
 
 from worker.inference.preprocessing import Preprocessor, UndecodableImage
 from worker.inference.repository import Preprocessing
+from worker.inference.tests.iso_files import heic, heic_grid
 from worker.inference.tests.pictures import encoded, photo, quarters
 
 PLAIN = Preprocessing(32, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 preprocess = Preprocessor(PLAIN)
 
 
-@pytest.mark.parametrize("kind", ["BMP", "TIFF", "ICO", "PPM", "PDF"])
+@pytest.mark.parametrize("kind", ["ICO", "PPM", "PDF", "JPEG2000"])
 def test_rejects_other_formats(kind: str) -> None:
     with pytest.raises(UndecodableImage) as caught:
         preprocess(encoded(quarters(), kind))
@@ -34,7 +35,7 @@ def test_rejects_other_bytes(data: bytes) -> None:
     assert caught.value.code in ("undecodable", "truncated")
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
 def test_reports_truncated_image(kind: str) -> None:
     data = photo("chelsea", kind)
     with pytest.raises(UndecodableImage) as caught:
@@ -79,8 +80,10 @@ def test_wraps_any_exception_of_pillow(error: Exception, monkeypatch: pytest.Mon
 
 
 SEEDS = [encoded(quarters(mode), kind) for mode, kind in (
-    ("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("RGBA", "PNG"), ("P", "GIF"), ("RGB", "WEBP"), ("L", "PNG")
+    ("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("RGBA", "PNG"), ("P", "GIF"), ("RGB", "WEBP"), ("L", "PNG"),
+    ("RGB", "BMP"), ("P", "BMP"), ("CMYK", "TIFF"), ("RGB", "AVIF")
 )]  # fmt: skip
+SEEDS += [heic(alpha=True), heic_grid(2, 2)]
 
 
 @given(st.binary() | st.builds(lambda seed, end: seed[:12] + end, st.sampled_from(SEEDS), st.binary()))
