@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from devtools.browsing import chromium
-from devtools.running import RunningSite, folder_with_model
+from devtools.running import RunningSite, eventually, folder_with_model
 from worker.inference.repository import Repository
 
 QUEUE_LENGTH = 40  # fewer than some tests upload
@@ -76,7 +76,7 @@ def tab(open_tab: OpenTab) -> Any:
 def make_ready(tab: Any) -> None:
     """Moves the pointer, with which the page loads its other modules, and waits until they are loaded."""
     tab.hover("h1")
-    tab.wait_for_function("() => sessionStorage.getItem('uploads-list')")
+    eventually(lambda: tab.evaluate("sessionStorage.getItem('uploads-list')"), "the page is ready")
 
 
 def choose(tab: Any, *pictures: Path) -> None:

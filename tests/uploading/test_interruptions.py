@@ -27,6 +27,15 @@ pytestmark = pytest.mark.browser
 
 Pictures = Callable[[int], list[Path]]
 
+# How many uploads the browser's database holds.
+NUMBER_KEPT = """async () => {
+    const result = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+    const database = await result(indexedDB.open("uploads"));
+    const number = await result(database.transaction("uploads").objectStore("uploads").count());
+    database.close();
+    return number;
+}"""
+
 KEPT = "kept in this browser, and sent when the connection is back."
 
 
@@ -115,27 +124,17 @@ def test_a_page_that_is_left_goes_on_when_it_is_back(
         choose(tab, answered, *others)
         wait_for_summary(tab, "1 of 4 answered")
         eventually(lambda: tab.wait_for_timeout(50) or len(posts.keys) == 3, "two requests that get no answer")
-        tab.wait_for_function(_KEPT_RECORDS, arg=4)
+        eventually(lambda: tab.evaluate(NUMBER_KEPT) == 4, "all of them are kept")
         if leave == "back":
             tab.goto(f"{site.url}/nothing-here")
     with posts.sent(pass_on):
         tab.go_back() if leave == "back" else tab.reload()
         wait_for_summary(tab, "4 of 4 answered")
-        assert posts.keys[1:3] == posts.keys[3:5], "the same pictures are sent again with their keys"
     assert len(posts.keys) == 6
+    assert set(posts.keys[1:3]) <= set(posts.keys[3:]), "the same pictures are sent again with their keys"
     assert [element.split("\n")[0] for element in tab.get_by_role("listitem").all_inner_texts()] == [
         picture.name for picture in (answered, *others)
     ]
-
-
-# Whether the browser's database holds a number of uploads.
-_KEPT_RECORDS = """async (number) => {
-    const result = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
-    const database = await result(indexedDB.open("uploads"));
-    const records = await result(database.transaction("uploads").objectStore("uploads").getAll());
-    database.close();
-    return records.length === number;
-}"""
 
 
 def test_unsent_pictures_of_a_closed_tab_are_sent_by_the_next(

@@ -51,10 +51,11 @@ def test_several_pictures_are_answered(tab: Any, pictures: Pictures) -> None:
 
 
 def test_page_asks_to_be_kept_open_while_the_network_is_away(tab: Any, pictures: Pictures) -> None:
-    tab.hover("h1")
-    tab.wait_for_function("performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/page.js'))")
+    files = pictures(4)
+    choose(tab, *files[:2])
+    wait_for_summary(tab, "2 of 2 answered")
     tab.context.set_offline(True)
-    choose(tab, *pictures(2))
+    choose(tab, *files[2:])
     tab.get_by_text("Please keep this page open. Your 2 pictures are sent when the connection is back.").wait_for()
     tab.context.set_offline(False)
-    wait_for_summary(tab, "2 of 2 answered")
+    wait_for_summary(tab, "4 of 4 answered")
