@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,6 @@ def main() -> None:
             _keep(page, "statistics")
             page.goto(f"{site.url}/admin/learning/export/add/")
             _keep(page, "data-set")
-            _loop(page)
     with tempfile.TemporaryDirectory() as folder, RunningSite(Path(folder) / "data") as site, chromium() as browser:
         _demo(browser, site)
 
@@ -97,29 +95,6 @@ def _desk(page: Any, site: RunningSite) -> None:
     _keep(page, "grid")
     page.get_by_role("button", name="Preview").click()
     _keep(page, "preview")
-
-
-def _loop(page: Any) -> None:
-    """One picture of the whole loop for the README, made of three others."""
-    steps = (
-        ("result", "1. The model answers"),
-        ("feedback", "2. A visitor corrects it"),
-        ("focus", "3. A reviewer decides"),
-    )
-    figures = "<b>→</b>".join(
-        f'<figure><img src="data:image/png;base64,{b64encode((IMAGES / f"{name}.png").read_bytes()).decode()}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-        for name, caption in steps
-    )
-    style = (
-        "body{margin:16px;display:flex;align-items:center;gap:12px;font:600 19px system-ui;color:#1c2b36}"
-        "figure{margin:0;flex:1;min-width:0}figcaption{text-align:center;margin-top:10px}b{font-size:34px;color:#30536f}"
-        "img{width:100%;aspect-ratio:1280/860;object-fit:cover;object-position:top left;border:1px solid #b8c4ce}"
-    )
-    page.goto("about:blank")  # the site's security policy forbids styles like these
-    page.set_viewport_size({"width": 1400, "height": 370})
-    page.set_content(f"<style>{style}</style>{figures}")
-    _keep(page, "loop")
 
 
 class Demo:

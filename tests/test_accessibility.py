@@ -12,7 +12,7 @@ import pytest
 
 from devtools.running import RunningSite
 from tests.review.axe import Findings
-from tests.visitor_pages import PAGES, Visitor, pictures
+from tests.visitor_pages import STATES, Visitor, pictures
 
 pytestmark = pytest.mark.browser
 
@@ -101,7 +101,7 @@ def opens(site: RunningSite, browser: Any, addresses: dict[str, str], coffee: by
     def opens(name: str, **options: Any) -> Visitor:
         contexts.append(browser.new_context(**{"reduced_motion": "reduce"} | options))
         visitor = Visitor(site, contexts[-1].new_page(), coffee, addresses)
-        PAGES[name](visitor)
+        STATES[name](visitor)
         visitor.tab.wait_for_load_state()
         return visitor
 
@@ -114,14 +114,14 @@ def opens(site: RunningSite, browser: Any, addresses: dict[str, str], coffee: by
 @pytest.mark.parametrize("window", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_axe_finds_nothing(opens: Opens, scheme: str, window: dict[str, int]) -> None:
     findings = Findings(scheme)
-    for name in PAGES:
+    for name in STATES:
         visitor = opens(name, viewport=window, color_scheme=scheme)
         findings.check(visitor.tab, name)
         visitor.tab.context.close()
     assert not findings, "\n".join(findings)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", STATES)
 def test_targets_are_large_enough_for_a_finger(opens: Opens, name: str) -> None:
     tab = opens(name).tab
     for window in (PHONE, DESKTOP):
@@ -129,7 +129,7 @@ def test_targets_are_large_enough_for_a_finger(opens: Opens, name: str) -> None:
         assert tab.evaluate(SMALL_TARGETS, TARGET) == [], window
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", STATES)
 def test_focus_can_be_seen_wherever_it_goes(opens: Opens, name: str) -> None:
     tab = opens(name, viewport=DESKTOP).tab
     tab.evaluate("document.activeElement.blur()")
@@ -142,7 +142,7 @@ def test_focus_can_be_seen_wherever_it_goes(opens: Opens, name: str) -> None:
     assert [one["name"] for one in reached if not (one["isOutlined"] and one["isUncovered"])] == []
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", STATES)
 def test_nothing_is_lost_at_400_percent(opens: Opens, name: str) -> None:
     tab = opens(name, viewport=DESKTOP).tab
     offered = tab.evaluate(OFFERED)
@@ -152,7 +152,7 @@ def test_nothing_is_lost_at_400_percent(opens: Opens, name: str) -> None:
     assert tab.evaluate(OFFERED) == offered
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", STATES)
 def test_nothing_is_lost_with_other_text(opens: Opens, name: str) -> None:
     tab = opens(name, viewport=PHONE).tab
     for style in (TEXT_SPACING, LARGE_TEXT):
@@ -161,7 +161,7 @@ def test_nothing_is_lost_with_other_text(opens: Opens, name: str) -> None:
         assert tab.evaluate(LOST) == [], style
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", STATES)
 def test_respects_what_the_visitor_has_set(opens: Opens, name: str) -> None:
     """Less motion, and their own colours, in which only a border shows where a button is."""
     tab = opens(name, reduced_motion="reduce", forced_colors="active").tab
@@ -170,7 +170,7 @@ def test_respects_what_the_visitor_has_set(opens: Opens, name: str) -> None:
     assert tab.evaluate(WITHOUT_BORDER) == []
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", STATES)
 def test_paper_has_no_buttons(opens: Opens, name: str) -> None:
     tab = opens(name, color_scheme="dark").tab
     assert tab.evaluate(BUTTONS) > 0

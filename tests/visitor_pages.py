@@ -70,6 +70,17 @@ class Visitor:
         self.tab.get_by_role("link", name="Other devices").click()
         self.tab.wait_for_url("**/history/link/")
 
+    def uploads_two(self) -> None:
+        """Uploads a picture that is answered, and one that waits."""
+        self.goes_to("/")
+        contents = [self.photo, self.photo + b"3"]
+        files = [
+            {"name": f"photo-{number}.jpg", "mimeType": "image/jpeg", "buffer": content}
+            for number, content in enumerate(contents)
+        ]
+        self.tab.locator("#file").set_input_files(files)
+        self.tab.locator(".uploads-summary").get_by_text("1 of 2 answered").wait_for()
+
     def _post(self, content: bytes) -> Any:
         """Sends a file as the form does, with the cookies of the browser."""
         file = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": content}
@@ -143,3 +154,6 @@ PAGES: dict[str, Callable[[Visitor], None]] = {
     "error 503": lambda visitor: visitor.sees(_rejected(503, "busy", "The site is busy.", 30)),
     "error 503, database away": lambda visitor: visitor.sees(errors.rejection_response(_get, unavailable("database"))),
 }
+
+# What a page shows after an action, which loads more than the page.
+STATES = PAGES | {"upload, list": lambda visitor: visitor.uploads_two()}
