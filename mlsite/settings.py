@@ -288,7 +288,9 @@ STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "predictions.uploads.storage.ContentAddressedStorage"},
     # Not WhiteNoise's storage, which compresses all files: that adds ten seconds to the first start.
     "staticfiles": {
-        "BACKEND": f"django.contrib.staticfiles.storage.{'' if DEBUG else 'Manifest'}StaticFilesStorage",
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "mlsite.static_files.HashedStaticFilesStorage",
         "OPTIONS": {"directory_permissions_mode": 0o755, "file_permissions_mode": 0o644},  # no secrets, unlike the rest
     },
 }

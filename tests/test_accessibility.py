@@ -36,7 +36,8 @@ FOCUS = """() => {
     const focused = document.activeElement;
     if (!focused || focused === document.body || (window.wasFocused ??= new Set()).has(focused)) return null;
     window.wasFocused.add(focused);
-    const shown = focused.checkVisibility({ opacityProperty: true }) ? focused : focused.nextElementSibling;
+    const other = focused.closest(".drop-zone") ?? focused.nextElementSibling;
+    const shown = focused.checkVisibility({ opacityProperty: true }) ? focused : other;
     const { outlineStyle, outlineWidth } = getComputedStyle(shown);
     const { x, y, width, height } = shown.getBoundingClientRect();
     const top = document.elementFromPoint(x + width / 2, y + height / 2);

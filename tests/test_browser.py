@@ -42,7 +42,7 @@ def page(request: pytest.FixtureRequest, browser) -> Iterator[Any]:
 
 def classify(page: Any, picture: Path) -> None:
     """Chooses a picture. Without JavaScript it takes a second action to send it."""
-    page.get_by_label("Picture").set_input_files(picture)
+    page.locator("#file").set_input_files(picture)
     button = page.get_by_role("button", name="Classify")
     if button.is_visible():
         button.click()

@@ -60,6 +60,10 @@ class Visitor:
         self.tab.get_by_role("button", name="Delete").click()
         self.tab.get_by_text("This result was deleted").wait_for()
 
+    def waits(self) -> None:
+        self.goes_to(self.addresses["waiting"])
+        self.tab.get_by_role("button", name="Cancel").wait_for()  # a script shows it
+
     def has_history(self, address: str) -> None:
         """Loads a page that shows what the visitor has sent."""
         self.has_sent()
@@ -132,7 +136,7 @@ PAGES: dict[str, Callable[[Visitor], None]] = {
     "upload": lambda visitor: visitor.goes_to("/"),
     "upload, rejected": lambda visitor: visitor.is_rejected(b"no picture"),
     "result": lambda visitor: visitor.goes_to(visitor.addresses["done"]),
-    "result, waiting": lambda visitor: visitor.goes_to(visitor.addresses["waiting"]),
+    "result, waiting": lambda visitor: visitor.waits(),
     "result, failed": lambda visitor: visitor.goes_to(visitor.addresses["failed"]),
     "result, cancelled": lambda visitor: visitor.goes_to(visitor.addresses["cancelled"]),
     "delete": lambda visitor: visitor.goes_to(visitor.has_sent() + "delete/"),

@@ -17,6 +17,7 @@ from predictions.client_address import client_network
 from predictions.models import Prediction
 
 MOST = 100  # predictions in one request
+MOST_POSITIONS = 3  # to look up in the queue for one request
 
 
 class PredictionsQuerySerializer(serializers.Serializer[Any]):
@@ -64,6 +65,13 @@ class PredictionsView(APIView):
 
 
 def _ahead(predictions: list[Prediction]) -> int | None:
-    first = next((one for one in predictions if one.state == Prediction.State.QUEUED), None)
-    position = queues.position(first.pk) if first else None
-    return None if position is None else position - 1
+    """Returns how many pictures are before the first queued one, as far as the queue tells.
+
+    A worker takes jobs off the queue a moment before it marks them as running, so the first ones may have no position.
+    """
+    queued = [one for one in predictions if one.state == Prediction.State.QUEUED]
+    for number, prediction in enumerate(queued[:MOST_POSITIONS]):
+        position = queues.position(prediction.pk)
+        if position is not None:
+            return max(0, position - 1 - number)
+    return None

@@ -42,6 +42,12 @@ def test_says_how_many_pictures_are_before_the_first_queued_one(client: Client, 
     assert _get(client, stored_prediction().id).json()["ahead"] is None
 
 
+def test_picture_that_a_worker_has_just_taken_is_next(client: Client, queue: Queue) -> None:
+    taken, following = (stored_prediction(state="queued") for _number in range(2))
+    queues.enqueue(str(following.id))
+    assert _get(client, taken.id, following.id).json()["ahead"] == 0
+
+
 def test_leaves_out_unknown_and_deleted_predictions(client: Client, queue: Queue) -> None:
     kept, deleted = stored_prediction(), stored_prediction()
     Prediction.objects.filter(pk=deleted.pk).update(erased_at=timezone.now())

@@ -3,8 +3,6 @@
  * it.
  */
 
-import { suggest } from "./suggest.js";
-
 const TIMEOUT_SECONDS = 30;
 
 /** Starts the feedback section of a page. Calls `onAnswer` with the page that answers a form. */
@@ -31,6 +29,13 @@ function open(details) {
   suggest(field);
   // On a phone, the keyboard would cover the labels above the field.
   if (!matchMedia("(pointer: coarse)").matches) field.focus();
+}
+
+/** Makes a text field suggest labels, for which it loads a module. */
+async function suggest(field) {
+  if (!field.matches("[data-combobox]")) return;
+  const module = await import("./suggest.js");
+  module.suggest(field);
 }
 
 async function send(form, button, section, onAnswer) {

@@ -84,7 +84,7 @@ def choose(tab: Any, *pictures: Path) -> None:
 
 
 def card(tab: Any, picture: Path) -> Any:
-    return tab.get_by_role("listitem").filter(has_text=picture.name)
+    return tab.locator(".card-of-picture").filter(has_text=picture.name)
 
 
 def wait_for_summary(tab: Any, text: str) -> None:

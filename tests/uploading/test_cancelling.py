@@ -92,7 +92,7 @@ def test_cancelling_a_single_picture_shows_the_form_again(tab: Any, posts: Posts
         tab.get_by_label("Choose pictures").wait_for()
         assert tab.evaluate("document.activeElement.id") == "file"
     tab.reload()
-    assert not tab.get_by_role("listitem").count(), "it is not kept"
+    assert not tab.locator(".card-of-picture").count(), "it is not kept"
 
 
 def test_the_rest_is_cancelled_at_once(tab: Any, posts: Posts, pictures: Pictures) -> None:

@@ -132,7 +132,7 @@ def test_a_page_that_is_left_goes_on_when_it_is_back(
         wait_for_summary(tab, "4 of 4 answered")
     assert len(posts.keys) == 6
     assert set(posts.keys[1:3]) <= set(posts.keys[3:]), "the same pictures are sent again with their keys"
-    assert [element.split("\n")[0] for element in tab.get_by_role("listitem").all_inner_texts()] == [
+    assert [element.split("\n")[0] for element in tab.locator(".card-of-picture").all_inner_texts()] == [
         picture.name for picture in (answered, *others)
     ]
 
@@ -146,7 +146,7 @@ def test_unsent_pictures_of_a_closed_tab_are_sent_by_the_next(
         _wait_until_kept(tab)
         other.reload()
         make_ready(other)
-        assert not other.get_by_role("listitem").count(), "a tab leaves the pictures of an open one alone"
+        assert not other.locator(".card-of-picture").count(), "a tab leaves the pictures of an open one alone"
         tab.close()
     posts.keys.clear()
     with posts.sent(pass_on):
@@ -190,7 +190,7 @@ def test_a_duplicated_tab_sends_nothing_again(
         with tab.expect_popup() as opened:
             tab.evaluate("open(location.href)")  # it has a copy of the session storage, as a duplicated tab has
         make_ready(opened.value)
-        assert not opened.value.get_by_role("listitem").count()
+        assert not opened.value.locator(".card-of-picture").count()
         assert len(posts.keys) == 1
 
 
@@ -201,7 +201,7 @@ def test_choosing_the_same_pictures_twice_sends_them_once(tab: Any, posts: Posts
         choose(tab, *files)
         eventually(lambda: tab.wait_for_timeout(50) or held, "the first request")
         choose(tab, *files)
-        assert tab.get_by_role("listitem").count() == 2
+        assert tab.locator(".card-of-picture").count() == 2
         held.pop().continue_()
     wait_for_summary(tab, "2 of 2 answered")
 
