@@ -69,8 +69,8 @@ export class UploadList {
   }
 
   /**
-   * Keeps what the visitor has said, and goes on to the next picture if they use the keyboard. The focus stays if they have
-   * moved it to another picture meanwhile.
+   * Keeps what the visitor has said, and goes on to the next picture if they use the keyboard. The focus stays if they
+   * have moved it to another picture meanwhile.
    */
   goOn(upload) {
     this.uploads.store.keep(upload);
