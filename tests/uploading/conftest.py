@@ -83,6 +83,13 @@ def choose(tab: Any, *pictures: Path) -> None:
     tab.get_by_label("Choose pictures").set_input_files(pictures)
 
 
+def wait_until_restored(tab: Any, empty: Path) -> None:
+    """Adds an empty file, which is not sent: its card comes after those of pictures that earlier pages have kept."""
+    empty.write_bytes(b"")
+    choose(tab, empty)
+    card(tab, empty).get_by_text("This file is empty.").wait_for()
+
+
 def card(tab: Any, picture: Path) -> Any:
     return tab.get_by_role("listitem").filter(has_text=picture.name)
 
