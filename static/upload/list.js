@@ -41,6 +41,16 @@ export class UploadList {
       download: () => import("./csv.js").then(({ download }) => download(this.uploads.all)),
     };
     if (button) actions[button.dataset.action]?.();
+    if (button?.closest(".uploads-actions")) this.pressed = button;
+  }
+
+  /** Moves the focus from a button of the list that has disappeared. Those of cards do so by themselves. */
+  keepFocus() {
+    const { pressed } = this;
+    if (!pressed || pressed.checkVisibility()) return;
+    this.pressed = null;
+    if (![pressed, document.body].includes(document.activeElement)) return;
+    (this.section.hidden ? document.getElementById("file") : this.section.querySelector("h2")).focus();
   }
 
   cardOf(target) {
@@ -106,6 +116,7 @@ export class UploadList {
     this.changed.clear();
     this.renderSummary();
     this.renderNotice();
+    this.keepFocus();
   }
 
   renderCard(upload, isAlone) {
