@@ -90,8 +90,13 @@ def wait_until_restored(tab: Any, empty: Path) -> None:
     card(tab, empty).get_by_text("This file is empty.").wait_for()
 
 
+def cards(tab: Any) -> Any:
+    """The cards of the uploads, without the examples, which are a list too."""
+    return tab.locator(".uploads").get_by_role("listitem")
+
+
 def card(tab: Any, picture: Path) -> Any:
-    return tab.get_by_role("listitem").filter(has_text=picture.name)
+    return cards(tab).filter(has_text=picture.name)
 
 
 def wait_for_summary(tab: Any, text: str) -> None:

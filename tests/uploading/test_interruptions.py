@@ -15,6 +15,7 @@ from tests.uploading.conftest import (
     Posts,
     Received,
     card,
+    cards,
     choose,
     hold,
     lose,
@@ -141,7 +142,7 @@ def test_a_page_that_is_left_goes_on_when_it_is_back(
         wait_for_summary(tab, "4 of 4 answered")
     assert len(posts.keys) == 6
     assert set(posts.keys[1:3]) <= set(posts.keys[3:]), "the same pictures are sent again with their keys"
-    assert [element.split("\n")[0] for element in tab.get_by_role("listitem").all_inner_texts()] == [
+    assert [element.split("\n")[0] for element in cards(tab).all_inner_texts()] == [
         picture.name for picture in (answered, *others)
     ]
 
@@ -232,7 +233,7 @@ def test_choosing_the_same_pictures_twice_sends_them_once(tab: Any, posts: Posts
         choose(tab, *files)
         eventually(lambda: tab.wait_for_timeout(50) or held, "the first request")
         choose(tab, *files)
-        assert tab.get_by_role("listitem").count() == 2
+        assert cards(tab).count() == 2
         held.pop().continue_()
     wait_for_summary(tab, "2 of 2 answered")
 
