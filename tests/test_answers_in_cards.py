@@ -115,6 +115,30 @@ def test_arrows_move_between_answers_and_statements_can_be_changed(page: Any) ->
     assert "yes, the answer is right" in _said(page)[1]
 
 
+def test_a_key_that_is_held_down_answers_one_picture(page: Any) -> None:
+    _focus_first(page)
+    page.keyboard.down("y")
+    _card(page, 0).get_by_text("You said: yes.").wait_for()
+    page.keyboard.down("y")  # Playwright sends it as a repetition
+    page.keyboard.up("y")
+    page.keyboard.press("u")
+    _card(page, 1).get_by_text("You said: not sure.").wait_for()
+
+
+def test_focus_stays_where_it_was_moved_while_a_statement_is_stored(page: Any) -> None:
+    held: list[Any] = []
+    page.route("**/api/feedback", held.append)
+    with page.expect_request("**/api/feedback"):
+        _card(page, 0).get_by_role("button", name="Yes").click()
+    _card(page, 1).get_by_role("button", name="No", exact=True).click()
+    _card(page, 1).locator(".combobox").wait_for()
+    field = _card(page, 1).get_by_role("combobox")
+    field.focus()
+    held.pop().continue_()
+    _card(page, 0).get_by_text("You said: yes.").wait_for()
+    assert field.evaluate("field => field === document.activeElement")
+
+
 def test_statement_stays_after_a_reload(page: Any) -> None:
     _focus_first(page)
     page.keyboard.press("y")

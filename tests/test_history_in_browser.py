@@ -18,7 +18,7 @@ from tests.review.axe import Findings
 
 pytestmark = pytest.mark.browser
 
-# Chromium logs each response with an error status. Thumbnails are for staff only; one test makes the site unavailable.
+# Chromium logs each response with an error status. One test makes the site unavailable.
 EXPECTED = re.compile(r"status of 503 .*/history/delete/$")
 
 OVERFLOWS = "document.documentElement.scrollWidth > innerWidth"
@@ -183,7 +183,7 @@ def test_interrupted_deletion_goes_on_later(open_browser: OpenBrowser) -> None:
     tab.goto("/history/delete/")
     tab.route("**/history/delete/", lambda route: route.fulfill(status=503, body="away"), times=1)
     tab.get_by_role("button", name="Delete all 2").click()
-    tab.get_by_text("What is deleted so far stays deleted.").wait_for()
+    tab.get_by_text("The pictures that are gone stay deleted.").wait_for()
     tab.get_by_role("button", name="Delete all 2").click()
     tab.get_by_text("Your 2 pictures were deleted").wait_for()
 

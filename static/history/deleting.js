@@ -59,6 +59,7 @@ function sayInterrupted(form) {
   const notice = document.createElement("p");
   notice.className = "notice notice-warning";
   notice.setAttribute("role", "alert");
-  notice.textContent = "The site can't be reached at the moment. What is deleted so far stays deleted. Please press again.";
+  notice.textContent =
+    "The site can't be reached at the moment. The pictures that are gone stay deleted. Please press the button again.";
   form.before(notice);
 }

@@ -10,6 +10,7 @@ export async function suggest(field) {
     if (field.value && field === document.activeElement) field.dispatchEvent(new Event("input")); // typed meanwhile
   } catch (error) {
     console.warn("Labels cannot be suggested:", error);
+    delete field.dataset.isSuggesting; // the next focus tries again
   }
 }
 

@@ -62,7 +62,7 @@ function offerCancel(button, waiting, onSettled) {
     button.disabled = true;
     try {
       const response = await fetch(button.dataset.cancel, { method: "POST" });
-      if (response.status >= 500) throw new Error(`${response.status} ${response.statusText}`);
+      if (response.status >= 500 || response.status === 429) throw new Error(`${response.status} ${response.statusText}`);
       await update(waiting, onSettled); // it may have been answered at the same moment
     } catch (error) {
       console.warn("Could not cancel:", error);

@@ -17,6 +17,7 @@ export class Card {
     this.element = template.content.cloneNode(true).firstElementChild;
     this.element.tabIndex = -1; // takes the focus when a button that has it disappears
     this.part("name").textContent = upload.name;
+    this.part("progress").setAttribute("aria-label", `Sending: ${upload.name}`);
     for (const button of this.element.querySelectorAll("[data-action]")) {
       button.setAttribute("aria-label", `${button.textContent}: ${upload.name}`);
     }

@@ -92,8 +92,10 @@ export class Following {
     if (!SETTLED.includes(state)) this.onAnswer(upload, { prediction, ahead, state });
     else if (state === "done" || state === "cancelled") this.end(upload, { prediction, state, message: "" });
     else {
-      const canRetry = OUR_FAILURES.includes(error.code);
-      this.end(upload, { prediction, state: canRetry ? "failed" : "rejected", canRetry, message: error.detail });
+      const isOurs = OUR_FAILURES.includes(error.code);
+      const canRetry = isOurs && Boolean(upload.file); // a page that was reloaded has no file that the site had accepted
+      const message = isOurs && !canRetry ? `${error.detail} Please choose the picture again.` : error.detail;
+      this.end(upload, { prediction, state: canRetry ? "failed" : "rejected", canRetry, message });
     }
   }
 

@@ -41,6 +41,16 @@ export class UploadList {
       download: () => import("./csv.js").then(({ download }) => download(this.uploads.all)),
     };
     if (button) actions[button.dataset.action]?.();
+    if (button?.closest(".uploads-actions")) this.pressed = button;
+  }
+
+  /** Moves the focus from a button of the list that has disappeared. Those of cards do so by themselves. */
+  keepFocus() {
+    const { pressed } = this;
+    if (!pressed || pressed.checkVisibility()) return;
+    this.pressed = null;
+    if (![pressed, document.body].includes(document.activeElement)) return;
+    (this.section.hidden ? document.getElementById("file") : this.section.querySelector("h2")).focus();
   }
 
   cardOf(target) {
@@ -50,13 +60,14 @@ export class UploadList {
 
   /** Handles the keys of the card that has the focus. */
   press(event) {
-    const { target, key, ctrlKey, metaKey, altKey } = event;
+    const { target, key, ctrlKey, metaKey, altKey, repeat } = event;
     if (ctrlKey || metaKey || altKey || target.matches("input, textarea")) return;
     const card = this.cardOf(target);
     const step = { ArrowDown: 1, ArrowUp: -1 }[key];
     const other = step && this.answered(card, step);
     if (other) other.element.focus();
-    if (other || (!step && card?.answer?.press(key))) event.preventDefault();
+    // A key that is held down would also answer the pictures that follow.
+    if (other || (!step && !repeat && card?.answer?.press(key))) event.preventDefault();
   }
 
   /** The next card with an answer, in one of the two directions. */
@@ -67,10 +78,15 @@ export class UploadList {
     }
   }
 
-  /** Keeps what the visitor has said, and goes on to the next picture if they use the keyboard. */
+  /**
+   * Keeps what the visitor has said, and goes on to the next picture if they use the keyboard. The focus stays if they
+   * have moved it to another picture meanwhile.
+   */
   goOn(upload) {
     this.uploads.store.keep(upload);
     const card = this.cards.get(upload);
+    const { activeElement } = document;
+    if (!card || (activeElement !== document.body && !card.element.contains(activeElement))) return;
     const next = this.usesKeys && this.answered(card, 1, (other) => !other.upload.statement);
     (next || card).element.focus({ preventScroll: !next }); // the pressed button is hidden now
   }
@@ -100,6 +116,7 @@ export class UploadList {
     this.changed.clear();
     this.renderSummary();
     this.renderNotice();
+    this.keepFocus();
   }
 
   renderCard(upload, isAlone) {

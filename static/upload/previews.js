@@ -2,7 +2,7 @@
 
 const MOST_AT_ONCE = 2;
 const WIDTH = 240; // pixels of a small preview
-const waiting = new Map(); // uploads by element, whose preview comes into view first
+const waiting = new WeakMap(); // uploads by element, whose preview comes into view first
 let drawing = 0;
 
 const observer = new IntersectionObserver(

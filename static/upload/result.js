@@ -5,7 +5,7 @@ export async function load({ prediction }) {
   const response = await fetch(path(prediction.links.page), { headers: { Accept: "text/html" } });
   if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  await addStyles(page);
+  await Promise.all([addStyles(page), ...modules(page).map((address) => import(address))]);
   return page;
 }
 
@@ -20,10 +20,14 @@ export async function show(page, { prediction, file }) {
   const heading = main.querySelector("h1");
   heading.tabIndex = -1;
   heading.focus({ preventScroll: true }); // screen readers read the answer
-  for (const { src } of page.querySelectorAll('head script[type="module"][src]')) {
-    const module = await import(src);
+  for (const address of modules(page)) {
+    const module = await import(address);
     module.start?.(main);
   }
+}
+
+function modules(page) {
+  return [...page.querySelectorAll('head script[type="module"][src]')].map(({ src }) => src);
 }
 
 /** The path of a link of the API. A proxy may make the site build its links with another host than the page has. */

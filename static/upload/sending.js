@@ -38,7 +38,8 @@ export async function send(address, { file, name, key }, { signal, onProgress })
   const answer = parsed(text);
   if (status === 201 && answer?.id) return answer;
   if (status === 429 || status === 503) throw new Busy(retryAfter || DEFAULT_RETRY_SECONDS);
-  if (OUTAGES.includes(status) && !answer?.code) throw new Unreachable(`The site answered ${status}.`);
+  const isForeign = status < 400 && !answer?.id; // such as the page on which a network asks its users to log in
+  if (isForeign || (OUTAGES.includes(status) && !answer?.code)) throw new Unreachable(`The site answered ${status}.`);
   throw new Rejected(explanation(status, answer), { code: answer?.code, canRetry: status >= 500 });
 }
 

@@ -49,9 +49,18 @@ export class Store {
     await this.write((uploads) => uploads.delete(key));
   }
 
-  /** Returns the uploads of this tab, and those that it takes over from closed tabs. */
+  /** Returns the uploads of this tab, and those that it takes over from closed tabs; none if they cannot be read. */
   async restored() {
     if (!this.database) return [];
+    try {
+      return await this.read();
+    } catch (error) {
+      console.warn("The kept uploads could not be read:", error);
+      return [];
+    }
+  }
+
+  async read() {
     const records = await result(this.uploads("readonly").getAll());
     if (!records.length) remember(false);
     const restored = records.filter(({ list }) => list === this.list);
@@ -74,7 +83,7 @@ export class Store {
     });
   }
 
-  /** Returns what is kept of an upload. Its file is not, once the site has it. */
+  /** Returns the record of an upload. It has no file once the site has the picture. */
   record(upload) {
     const { key, name, size, type, addedAt, isPrepared, prediction, statement, message, canRetry } = upload;
     const about = { key, name, size, type, addedAt, isPrepared, prediction, statement, message, canRetry, list: this.list };

@@ -71,9 +71,10 @@ function hasKept() {
   }
 }
 
-// The result page is shown in place of this one, so Back and Forward change the address only.
+// The result page is shown in place of this one, so Back and Forward change the address only. The link "Skip to content"
+// causes the event, too, and keeps the page.
 addEventListener("popstate", () => {
-  if (location.pathname !== page || document.querySelector("form.upload") !== form) location.reload();
+  if ((location.pathname === page) !== form.isConnected) location.reload();
 });
 
 enhance();

@@ -83,8 +83,20 @@ def choose(tab: Any, *pictures: Path) -> None:
     tab.get_by_label("Choose pictures").set_input_files(pictures)
 
 
+def wait_until_restored(tab: Any, empty: Path) -> None:
+    """Adds an empty file, which is not sent: its card comes after those of pictures that earlier pages have kept."""
+    empty.write_bytes(b"")
+    choose(tab, empty)
+    card(tab, empty).get_by_text("This file is empty.").wait_for()
+
+
+def cards(tab: Any) -> Any:
+    """The cards of the uploads, without the examples, which are a list too."""
+    return tab.locator(".uploads").get_by_role("listitem")
+
+
 def card(tab: Any, picture: Path) -> Any:
-    return tab.locator(".card-of-picture").filter(has_text=picture.name)
+    return cards(tab).filter(has_text=picture.name)
 
 
 def wait_for_summary(tab: Any, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from devtools.running import RunningSite, eventually
-from tests.uploading.conftest import Posts, Received, card, choose, hold, wait_for_summary
+from tests.uploading.conftest import Posts, Received, card, choose, hold, wait_for_summary, wait_until_restored
 
 pytestmark = pytest.mark.browser
 
@@ -85,14 +85,17 @@ def test_sending_is_aborted(tab: Any, posts: Posts, pictures: Pictures, tmp_path
     wait_for_summary(tab, "1 of 2 answered, 1 cancelled")
 
 
-def test_cancelling_a_single_picture_shows_the_form_again(tab: Any, posts: Posts, pictures: Pictures) -> None:
+def test_cancelling_a_single_picture_shows_the_form_again(
+    tab: Any, posts: Posts, pictures: Pictures, tmp_path: Path
+) -> None:
     with posts.sent(hold):
         choose(tab, *pictures(1))
         tab.get_by_role("button", name="Cancel").click()
         tab.get_by_label("Choose pictures").wait_for()
         assert tab.evaluate("document.activeElement.id") == "file"
     tab.reload()
-    assert not tab.locator(".card-of-picture").count(), "it is not kept"
+    wait_until_restored(tab, tmp_path / "empty.png")
+    assert tab.locator(".card-name").all_inner_texts() == ["empty.png"], "it is not kept"
 
 
 def test_the_rest_is_cancelled_at_once(tab: Any, posts: Posts, pictures: Pictures) -> None:

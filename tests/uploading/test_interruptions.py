@@ -15,12 +15,13 @@ from tests.uploading.conftest import (
     Posts,
     Received,
     card,
+    cards,
     choose,
     hold,
     lose,
-    make_ready,
     pass_on,
     wait_for_summary,
+    wait_until_restored,
 )
 
 pytestmark = pytest.mark.browser
@@ -34,6 +35,15 @@ NUMBER_KEPT = """async () => {
     const number = await result(database.transaction("uploads").objectStore("uploads").count());
     database.close();
     return number;
+}"""
+
+# Whether the site has all pictures that the browser's database holds.
+ALL_QUEUED = """async () => {
+    const result = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+    const database = await result(indexedDB.open("uploads"));
+    const uploads = await result(database.transaction("uploads").objectStore("uploads").getAll());
+    database.close();
+    return uploads.length > 0 && uploads.every(({ state }) => state === "queued");
 }"""
 
 KEPT = "kept in this browser, and sent when the connection is back."
@@ -132,21 +142,22 @@ def test_a_page_that_is_left_goes_on_when_it_is_back(
         wait_for_summary(tab, "4 of 4 answered")
     assert len(posts.keys) == 6
     assert set(posts.keys[1:3]) <= set(posts.keys[3:]), "the same pictures are sent again with their keys"
-    assert [element.split("\n")[0] for element in tab.locator(".card-of-picture").all_inner_texts()] == [
+    assert [element.split("\n")[0] for element in cards(tab).all_inner_texts()] == [
         picture.name for picture in (answered, *others)
     ]
 
 
 def test_unsent_pictures_of_a_closed_tab_are_sent_by_the_next(
-    open_tab: OpenTab, posts: Posts, pictures: Pictures
+    open_tab: OpenTab, posts: Posts, pictures: Pictures, tmp_path: Path
 ) -> None:
     tab, other = open_tab(), open_tab()
     with posts.sent(lose):
         choose(tab, *pictures(2))
         _wait_until_kept(tab)
         other.reload()
-        make_ready(other)
-        assert not other.locator(".card-of-picture").count(), "a tab leaves the pictures of an open one alone"
+        wait_until_restored(other, tmp_path / "empty.png")
+        names = other.locator(".card-name").all_inner_texts()
+        assert names == ["empty.png"], "a tab leaves the pictures of an open one alone"
         tab.close()
     posts.keys.clear()
     with posts.sent(pass_on):
@@ -181,7 +192,7 @@ def test_two_tabs_send_their_own_pictures_once(open_tab: OpenTab, posts: Posts, 
 
 
 def test_a_duplicated_tab_sends_nothing_again(
-    site: RunningSite, open_tab: OpenTab, posts: Posts, pictures: Pictures
+    open_tab: OpenTab, posts: Posts, pictures: Pictures, tmp_path: Path
 ) -> None:
     tab = open_tab()
     with posts.sent(hold):
@@ -189,9 +200,30 @@ def test_a_duplicated_tab_sends_nothing_again(
         eventually(lambda: tab.wait_for_timeout(50) or posts.keys, "the first request")
         with tab.expect_popup() as opened:
             tab.evaluate("open(location.href)")  # it has a copy of the session storage, as a duplicated tab has
-        make_ready(opened.value)
-        assert not opened.value.locator(".card-of-picture").count()
+        wait_until_restored(opened.value, tmp_path / "empty.png")
+        assert opened.value.locator(".card-name").all_inner_texts() == ["empty.png"]
         assert len(posts.keys) == 1
+
+
+def test_pictures_that_expire_after_a_reload_are_to_be_chosen_again(
+    tab: Any, pictures: Pictures, suspended_worker: Callable[[], None]
+) -> None:
+    """The browser keeps no file that the site has, so it cannot send the picture again."""
+
+    def expire(route: Any) -> None:
+        answer = route.fetch().json()
+        for prediction in answer["predictions"]:
+            prediction |= {"state": "expired", "error": {"code": "expired", "detail": "No worker started it in time."}}
+        route.fulfill(json=answer)
+
+    files = pictures(2)
+    choose(tab, *files)
+    eventually(lambda: tab.evaluate(ALL_QUEUED), "the site has both")
+    tab.route("**/api/predictions?*", expire)
+    tab.reload()
+    card(tab, files[1]).get_by_text("Please choose the picture again.").wait_for()
+    wait_for_summary(tab, "0 of 2 answered, 2 failed")
+    assert not tab.get_by_role("button", name="Try again").count()
 
 
 def test_choosing_the_same_pictures_twice_sends_them_once(tab: Any, posts: Posts, pictures: Pictures) -> None:
@@ -201,7 +233,7 @@ def test_choosing_the_same_pictures_twice_sends_them_once(tab: Any, posts: Posts
         choose(tab, *files)
         eventually(lambda: tab.wait_for_timeout(50) or held, "the first request")
         choose(tab, *files)
-        assert tab.locator(".card-of-picture").count() == 2
+        assert cards(tab).count() == 2
         held.pop().continue_()
     wait_for_summary(tab, "2 of 2 answered")
 

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from devtools.running import RunningSite, eventually
-from tests.uploading.conftest import OpenTab, Posts, card, choose, pass_on, wait_for_summary
+from tests.uploading.conftest import OpenTab, Posts, card, cards, choose, pass_on, wait_for_summary
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +37,7 @@ def test_one_picture_leads_to_its_result_page_by_one_action(site: RunningSite, t
     address = tab.url
     tab.go_back()
     tab.get_by_label("Choose pictures").wait_for()
-    assert tab.url == f"{site.url}/" and tab.locator(".card-of-picture").count() == 0
+    assert tab.url == f"{site.url}/" and cards(tab).count() == 0
     tab.go_forward()
     tab.get_by_role("heading", name="espresso").wait_for()
     assert tab.url == address
@@ -72,7 +72,7 @@ def test_several_pictures_are_answered_on_the_page(tab: Any, photo: Path, tmp_pa
         card(tab, photo).get_by_role("link", name="espresso").click()
     opened.value.get_by_role("heading", name="espresso").wait_for()
     tab.get_by_role("button", name="Clear the list").click()
-    eventually(lambda: tab.locator(".card-of-picture").count() == 0, "the empty list")
+    eventually(lambda: cards(tab).count() == 0, "the empty list")
 
 
 def test_empty_and_too_large_files_are_not_sent(tab: Any, posts: Posts, tmp_path: Path) -> None:
