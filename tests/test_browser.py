@@ -176,7 +176,7 @@ def test_admin_shows_the_feedback(site: RunningSite, page, photo: Path) -> None:
     thumbnail = row.locator("img.thumbnail")
     thumbnail.scroll_into_view_if_needed()
     width = eventually(lambda: thumbnail.evaluate(WIDTH), "the thumbnail")
-    assert width <= 192
+    assert width <= 320
 
 
 def test_api_page_loads_under_the_policy(site: RunningSite, browser) -> None:

@@ -134,4 +134,4 @@ def test_upload_gives_a_cookie_once(sender: Client) -> None:
 
 def test_upload_page_says_what_is_kept(client: Client) -> None:
     page = client.get("/").text
-    assert "We store your picture" in page and DELETE in page
+    assert "Your picture is stored, and reviewers see it." in page and DELETE in page

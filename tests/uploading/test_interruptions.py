@@ -75,10 +75,10 @@ def test_pictures_chosen_before_the_page_is_complete_are_sent(
 ) -> None:
     tab = context.new_page()
     tab.goto(site.url)
-    context.route("**/upload/page.js", lambda route: route.abort())
+    context.route("**/upload/page.*js", lambda route: route.abort())
     choose(tab, *pictures(2))
     tab.get_by_text("it keeps trying to send your pictures").wait_for()
-    context.unroute("**/upload/page.js")
+    context.unroute("**/upload/page.*js")
     wait_for_summary(tab, "2 of 2 answered")
 
 
