@@ -182,6 +182,7 @@ JUNK: dict[str, bytes] = {
     "BMP, runs of a wide picture": rle_bmp(30_000, 8, runs=b"\0\2\0\xff"),
     "TIFF, a large tile": tiff((322, 4, 1, 60_000), (323, 4, 1, 60_000)),
     "TIFF, many numbers": tiff((1000, 12, 2_000_000, 8), pixels=bytes(16_000_000)),
+    "TIFF, many strips in numbers of 64 bits": tiff((273, 16, 500_000, 8), (324, 4, 1, 8), pixels=bytes(4_000_000)),
     "TIFF, strips over one another": tiff((273, 4, 9, 8), (279, 4, 9, 8), pixels=struct.pack("<I", 900) * 250),
     "TIFF, EXIF data in themselves": _endless_tiff(),
     "HEIC, a large grid that is stated to be small": heic_grid(3, 3, stated=(64, 64)),
