@@ -7,7 +7,7 @@ are kept once and associated with items. See ISO/IEC 14496-12 (boxes) and ISO/IE
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 # Of files, in the first box. A file of the general brands "mif1" and "msf1" may be either.
@@ -265,7 +265,7 @@ class IsoImage:
             self.references.append(Reference(entry.kind, item, others))
 
 
-def _by_kind(data: bytes, start: int, end: int, kinds: set[bytes]) -> dict[bytes, Box]:
+def _by_kind(data: bytes, start: int, end: int, kinds: Set[bytes]) -> dict[bytes, Box]:
     """Returns the boxes of these kinds. A second one of a kind makes the file malformed."""
     found: dict[bytes, Box] = {}
     for box in boxes(data, start, end):
