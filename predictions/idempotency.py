@@ -34,9 +34,13 @@ def key(request: HttpRequest) -> str:
         raise RequestRejected("invalid-idempotency-key", f"The header {HEADER} has to be a UUID.") from error
 
 
-def prediction_id(request_key: str) -> UUID:
-    """Returns the id of the prediction that belongs to a key."""
-    return UUID(bytes=_digest("prediction", request_key)[:16], version=4)
+def prediction_id(request_key: str, attempt: int = 0) -> UUID:
+    """Returns the id of the prediction that belongs to a key.
+
+    `attempt`: how many predictions with this key have failed because the queue could not be reached.
+    """
+    purpose = f"prediction:{attempt}" if attempt else "prediction"
+    return UUID(bytes=_digest(purpose, request_key)[:16], version=4)
 
 
 def visitor_token(request_key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -45,11 +46,11 @@ def prediction_request(
     with backpressure.hold_wait_slot(wait_seconds):
         with writer.expect_write(), upload:
             validated = images.validate(upload)
-            earlier = _find_repeated(request_key, validated.sha256)
+            prediction_id, earlier = _find_repeated(request_key, validated.sha256)
             image = None if earlier else images.store(validated)
             del validated  # hundreds of requests may wait below, and the picture is already on disk
         prediction = earlier or Prediction(
-            id=idempotency.prediction_id(request_key) if request_key else uuid4(),
+            id=prediction_id,
             source=source,
             sender=sender,
             file_name=(upload.name or "")[:255],
@@ -80,15 +81,22 @@ def prediction_repeat(prediction: Prediction, *, client: str = "", sender: str =
     return prediction_request(upload=upload, source=Prediction.Source.PAGE, client=client, sender=sender)
 
 
-def _find_repeated(request_key: str, sha256: str) -> Prediction | None:
-    """Returns the prediction that an earlier request with the same key has stored, if there is one."""
+def _find_repeated(request_key: str, sha256: str) -> tuple[UUID, Prediction | None]:
+    """Returns the id of the prediction for a key, and the prediction if an earlier request has stored it.
+
+    One that failed because the queue could not be reached does not count: the client was told to send it again.
+    """
     if not request_key:
-        return None
-    prediction_id = idempotency.prediction_id(request_key)
-    earlier = Prediction.objects.select_related("image").filter(pk=prediction_id).first()
-    if earlier is not None:
+        return uuid4(), None
+    for attempt in count():
+        prediction_id = idempotency.prediction_id(request_key, attempt)
+        earlier = Prediction.objects.select_related("image").filter(pk=prediction_id).first()
+        if earlier is None:
+            return prediction_id, None
         idempotency.require_same_picture(earlier, sha256)
-    return earlier
+        if earlier.error_code != Prediction.QUEUE_UNAVAILABLE:
+            return prediction_id, earlier
+    raise AssertionError  # never reached: `count` has no end
 
 
 def _write(prediction: Prediction, image: Image, request_key: str) -> Prediction:
@@ -97,9 +105,10 @@ def _write(prediction: Prediction, image: Image, request_key: str) -> Prediction
     try:
         writer.write(prediction, image)
     except IntegrityError:
-        if earlier := _find_repeated(request_key, sha256):
-            return earlier
-        raise
+        _prediction_id, earlier = _find_repeated(request_key, sha256)
+        if earlier is None:
+            raise
+        return earlier
     return prediction
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from feedback.models import Feedback, FeedbackQuerySet
 from feedback.signals import feedback_withdrawn
@@ -35,7 +36,8 @@ def _move_predictions(visitor: str, into: str) -> None:
 
 def _images_with_statements(visitor: str) -> list[int]:
     """Returns the ids of the next images that a visitor has said something about."""
-    statements = Feedback.objects.filter(author=visitor, prediction__isnull=False)
+    # SQLite uses the index only if the condition of the index is in the query, too.
+    statements = Feedback.objects.filter(~Q(author=""), author=visitor, image__isnull=False)
     return list(statements.order_by("image_id").values_list("image_id", flat=True).distinct()[:BATCH_SIZE])
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from django.core import signing
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from feedback.history import links
+from feedback.history.merging import histories_merge
 from feedback.models import Feedback
 from feedback.services import feedback_give
 from feedback.signals import feedback_withdrawn
@@ -177,6 +180,16 @@ def test_later_of_two_statements_counts(desktop: HistoryBrowser, desktop_is_late
     assert withdrawn == [prediction.image_id]
     assert list(Feedback.objects.current().values_list("author", "verdict")) == [(desktop.visitor, "wrong")]
     assert Feedback.objects.filter(author=desktop.visitor).count() == 2
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads tables with so few rows as a whole")
+def test_merging_reads_a_part_of_an_index(desktop: HistoryBrowser) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        histories_merge(desktop.visitor, into="0" * 64)
+    (query,) = (query["sql"] for query in queries if "DISTINCT" in query["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {query}")
+        assert "feedback_by_author" in str(cursor.fetchall())
 
 
 def test_statements_are_moved_in_batches(desktop: HistoryBrowser, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+import redis
 from django.db import connections
 from django.test import Client
 from rq import Queue
 
-from predictions import idempotency, submission
+from predictions import idempotency, queues, submission
 from predictions.models import Image, Prediction
 from predictions.tests.fakes import FakeClassifier, upload
 from predictions.tests.pictures import picture
@@ -89,18 +90,44 @@ def test_deleted_picture_is_not_stored_again(client: Client, queue: Queue) -> No
     assert not Image.objects.filter(erased_at=None).exists()
 
 
+def test_picture_that_could_not_be_queued_is_queued_with_the_same_key(
+    client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = str(uuid4())
+
+    def fail(*_ids: str, **_options: object) -> None:
+        raise redis.ConnectionError
+
+    with monkeypatch.context() as away:
+        away.setattr(queues, "enqueue", fail)
+        assert [_send(client, key).status_code for _time in range(2)] == [503, 503]
+    first, second = (_send(client, key) for _time in range(2))
+    assert (first.status_code, first.json()) == (202, second.json())
+    assert queue.job_ids == [first.json()["id"]]
+    assert Prediction.objects.filter(error_code=Prediction.QUEUE_UNAVAILABLE).count() == 2
+
+
+@pytest.mark.parametrize("address", ["/", "/api/predict"])
+def test_script_is_told_that_the_picture_was_deleted(queue: Queue, address: str) -> None:
+    key, browser = str(uuid4()), Client()
+    prediction = _send(browser, key, "/").json()["id"]
+    assert browser.delete(f"/api/predictions/{prediction}").status_code == 204
+    response = _send(browser, key, address)
+    assert (response.status_code, response.json()["code"]) == (410, "deleted")
+
+
 def test_two_requests_at_once_store_one_prediction(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both find no earlier prediction, and both write."""
     key, both = str(uuid4()), threading.Barrier(2)
     find = submission._find_repeated
     found: list[Prediction | None] = []
 
-    def find_at_once(request_key: str, sha256: str) -> Prediction | None:
-        earlier = find(request_key, sha256)
+    def find_at_once(request_key: str, sha256: str) -> tuple[UUID, Prediction | None]:
+        prediction_id, earlier = find(request_key, sha256)
         if len(found) < 2:
             found.append(earlier)
             both.wait(20)
-        return earlier
+        return prediction_id, earlier
 
     monkeypatch.setattr(submission, "_find_repeated", find_at_once)
     answers: list[Any] = []

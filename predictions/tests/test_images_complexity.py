@@ -88,6 +88,21 @@ def _pictures(number: int) -> bytes:
     return _file_of(replace(iso_files.HEVC, content=iso_files.HEVC.content * (number - 1)))
 
 
+def _units(number: int) -> bytes:
+    """A HEIC with this many units, most of them empty."""
+    own = 3  # three in the configuration and one with pixels, and the last empty one is not read
+    return _file_of(replace(iso_files.HEVC, content=iso_files.HEVC.content + bytes(4) * (number - own)))
+
+
+def _one_tile_very_often() -> bytes:
+    """An AVIF whose grid shows one large tile 3,000 times."""
+    file = iso_files.IsoFile(b"avif")
+    grid = file.add(b"grid", struct.pack(">BBBBHH", 0, 0, 59, 49, 64, 64), iso_files.size(64, 64))
+    tile = file.add(b"av01", b"\x7a\x80\x80\x40" + bytes(2**20), iso_files.size(64, 64))  # padding
+    file.refer(b"dimg", grid, *[tile] * 3000)
+    return file.content()
+
+
 def _file_of(coded: iso_files.Coded) -> bytes:
     file = iso_files.IsoFile(b"avif" if coded.kind == b"av01" else b"heic")
     file.add_coded(coded)
@@ -107,6 +122,7 @@ PARTS: dict[Callable[[int], bytes], int] = {
     _boxes: iso_media_structure.ISO_MAX_BOXES,
     _frames: coded_sizes.MAX_FRAMES,
     _pictures: coded_sizes.MAX_FRAMES,
+    _units: coded_sizes.MAX_UNITS,
 }
 
 
@@ -166,11 +182,15 @@ JUNK: dict[str, bytes] = {
     "BMP, runs of a wide picture": rle_bmp(30_000, 8, runs=b"\0\2\0\xff"),
     "TIFF, a large tile": tiff((322, 4, 1, 60_000), (323, 4, 1, 60_000)),
     "TIFF, many numbers": tiff((1000, 12, 2_000_000, 8), pixels=bytes(16_000_000)),
+    "TIFF, many strips in numbers of 64 bits": tiff((273, 16, 500_000, 8), (324, 4, 1, 8), pixels=bytes(4_000_000)),
     "TIFF, strips over one another": tiff((273, 4, 9, 8), (279, 4, 9, 8), pixels=struct.pack("<I", 900) * 250),
     "TIFF, EXIF data in themselves": _endless_tiff(),
     "HEIC, a large grid that is stated to be small": heic_grid(3, 3, stated=(64, 64)),
     "HEIC, a small grid that is stated to be large": heic_grid(2, 2, stated=(9000, 5000)),
     "HEIC, many items": _with_infos(heic(), *[iso_files.full_box(b"infe", b"\0\1\0\0hvc1\0", version=2)] * 9000),
+    "HEIC, empty units": _units(4_000_000),
+    "AVIF, empty units": _file_of(iso_files.Coded(b"av01", b"", b"\x12\0" * 8_000_000)),
+    "AVIF, one tile very often": _one_tile_very_often(),
     "HEIC, compressed metadata": _compressed_metadata(),
     "AVIF, larger than stated": _larger_than_stated(),
 }

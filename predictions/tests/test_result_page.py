@@ -24,6 +24,7 @@ from predictions.prediction_worker import PredictionWorker
 from predictions.templatetags.labels import duration, waiting_time
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction, upload
 from predictions.tests.pictures import picture
+from predictions.uploads.validation import validate
 from predictions.views import result
 
 pytestmark = pytest.mark.django_db
@@ -127,6 +128,17 @@ def test_reserves_the_space_of_a_turned_picture(client: Client, image_format: st
     image.save()
     page = _page(client, stored_prediction(image))
     assert 'width="24" height="32"' in page
+
+
+def test_reserves_the_space_of_a_turned_tiff(client: Client) -> None:
+    exif = PIL.Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    content = picture("TIFF", exif=exif)
+    validated = validate(upload(content))
+    image = stored_image(content)
+    image.format, image.width, image.height = validated.format, validated.width, validated.height
+    image.save()
+    assert 'width="24" height="32"' in _page(client, stored_prediction(image))
 
 
 def test_reserves_some_space_for_a_damaged_picture(client: Client) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from predictions.uploads.complexity import Count
 
 # A picture may be coded in layers, one frame each.
 MAX_FRAMES = 8
+# A coded picture has a handful of units. The 200 tiles of a large photo have a few each.
+MAX_UNITS = 20_000
 
 _Sizes = list[tuple[int, int]]
 
@@ -40,13 +43,14 @@ class _Bits:
         return (1 << zeros) - 1 + self.number(zeros)
 
 
-def av1_sizes(content: bytes) -> _Sizes:
+def av1_sizes(content: bytes, units: Count) -> _Sizes:
     """Returns the sizes in the sequence headers of AV1 data (AV1 specification, 5.3 to 5.5).
 
-    Raises `TooComplex` if the data have many frames.
+    `units` counts those of all pictures in a file. Raises `TooComplex` if the data have many units or frames.
     """
     sizes, frames = [], Count(MAX_FRAMES)
     for kind, start, end in _av1_units(content):
+        units.add()
         if kind in {_AV1_FRAME_HEADER, _AV1_FRAME}:
             frames.add()
         elif kind == _AV1_SEQUENCE_HEADER:
@@ -107,15 +111,17 @@ def _skip_av1_operating_points(bits: _Bits) -> None:
             bits.number(4)
 
 
-def hevc_sizes(configuration: bytes, content: bytes) -> _Sizes:
+def hevc_sizes(configuration: bytes, content: bytes, units: Count) -> _Sizes:
     """Returns the sizes in the sequence parameters of HEVC data (ITU-T H.265, 7.3.2.2), and of their configuration.
 
-    The configuration is a box hvcC (ISO/IEC 14496-15, 8.3.3.1). Raises `TooComplex` if the data have many pictures.
+    The configuration is a box hvcC (ISO/IEC 14496-15, 8.3.3.1). `units` counts those of all pictures in a file. Raises
+    `TooComplex` if the data have many units or pictures.
     """
     sizes, pictures = [], Count(MAX_FRAMES)
     length_bytes = (configuration[21] & 3) + 1 if len(configuration) > 21 else 4
-    for unit in [*_hevc_configuration_units(configuration), *_hevc_units(content, length_bytes)]:
-        kind = unit[0] >> 1 & 63
+    for unit in chain(_hevc_configuration_units(configuration), _hevc_units(content, length_bytes)):
+        units.add()
+        kind = unit[0] >> 1 & 63 if unit else None
         if kind == _HEVC_SEQUENCE_PARAMETERS:
             pictures.add()
             sizes.append(_hevc_size(_Bits(unit[2:1000].replace(b"\0\0\3", b"\0\0"))))
@@ -144,8 +150,7 @@ def _hevc_units(content: bytes, length_bytes: int) -> Iterator[bytes]:
         length = int.from_bytes(content[position : position + length_bytes])
         start = position + length_bytes
         position = start + length
-        if length:
-            yield content[start : min(position, start + 1000)]
+        yield content[start : min(position, start + 1000)]
 
 
 def _hevc_size(bits: _Bits) -> tuple[int, int]:

@@ -7,8 +7,9 @@ may be larger than the size that the file states.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from predictions.uploads.coded_sizes import av1_sizes, hevc_sizes
+from predictions.uploads.coded_sizes import MAX_UNITS, av1_sizes, hevc_sizes
 from predictions.uploads.complexity import Count, TooComplex
 from worker.inference.iso_media import Box, IsoImage, Item, MalformedFile, boxes
 
@@ -20,6 +21,9 @@ ISO_MAX_METADATA_BYTES = 2**23  # colour profiles have up to 4 MB, texts less
 # Decoded pixels for each that is shown: transparency takes as many again, and tiles cover a little more than a grid.
 ISO_MAX_DECODED = 3
 _SMALL_PIXELS = 2**20  # of a picture that may need more than that
+# Coded pictures do not overlap, but a grid may show one tile several times.
+ISO_MAX_OVERLAP = 2
+_SMALL_BYTES = 2**20  # of coded pictures that may overlap more
 ISO_MAX_DEPTH = 3  # a grid, its tiles, and their transparency
 ISO_MAX_EXIF_BYTES = 2**20  # Pillow writes the EXIF data anew if their orientation is not that of the file
 
@@ -38,7 +42,7 @@ def examine_iso_media(content: bytes) -> bool:
     try:
         _count(content, Box(b"", 0, len(content)), Count(ISO_MAX_BOXES))
         image = IsoImage(content)
-        pixels = sum(width * height for width, height in _decoded(image, image.primary, Count(ISO_MAX_BOXES)))
+        pixels = sum(width * height for width, height in _decoded(image, image.primary, _Limits.of(content)))
     except MalformedFile:
         return False
     width, height = image.size(image.primary)
@@ -75,21 +79,36 @@ def _count(content: bytes, outer: Box, left: Count) -> None:
             _count(content, Box(box.kind, box.start + header, box.end), left)
 
 
-def _decoded(image: IsoImage, number: int, left: Count, depth: int = 0) -> Iterator[tuple[int, int]]:
-    """Yields the sizes of all coded pictures that are decoded to show an item."""
-    left.add()
+@dataclass(frozen=True)
+class _Limits:
+    """Counts what is read of the items that are decoded, each as often as it is used."""
+
+    items: Count
+    byte_count: Count
+    units: Count
+
+    @classmethod
+    def of(cls, content: bytes) -> _Limits:
+        most_bytes = ISO_MAX_OVERLAP * max(len(content), _SMALL_BYTES)
+        return cls(Count(ISO_MAX_BOXES), Count(most_bytes), Count(MAX_UNITS))
+
+
+def _decoded(image: IsoImage, number: int, left: _Limits, depth: int = 0) -> Iterator[tuple[int, int]]:
+    """Yields the sizes of all coded pictures that are decoded to show an item. Raises `TooComplex`."""
+    left.items.add()
     if depth > ISO_MAX_DEPTH or number not in image.items:
         raise MalformedFile
     item = image.items[number]
     if not item.extents:
         raise MalformedFile
-    if item.byte_count > len(image.data):
-        raise TooComplex
+    left.byte_count.add(item.byte_count)
     match item.kind:
         case b"av01":
-            yield from av1_sizes(image.content(number))
+            yield from av1_sizes(image.content(number), left.units)
         case b"hvc1":
-            yield from hevc_sizes(next(iter(image.properties(number, b"hvcC")), b""), image.content(number))
+            configuration = next(iter(image.properties(number, b"hvcC")), b"")
+            left.byte_count.add(len(configuration))
+            yield from hevc_sizes(configuration, image.content(number), left.units)
         case b"grid" if _grid_size(image.content(number)) != image.size(number):
             raise MalformedFile
     for tile in image.needed_by(number, b"dimg"):

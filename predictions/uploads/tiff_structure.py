@@ -25,9 +25,9 @@ TIFF_MAX_SCANS_OF_STRIP = 4
 TIFF_MAX_OVERLAP = 2
 
 _ENDIAN = {b"II*\0": "<", b"MM\0*": ">"}
-_UNIT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_UNIT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _TEXTS = frozenset({1, 2, 7})  # BYTE, ASCII, UNDEFINED: read as they are
-_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}
+_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q"}
 
 _WIDTH, _HEIGHT, _COMPRESSION = 256, 257, 259
 _STRIP_OFFSETS, _ROWS_PER_STRIP, _STRIP_LENGTHS = 273, 278, 279

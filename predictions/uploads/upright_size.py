@@ -21,6 +21,8 @@ def upright_size(image: Image) -> tuple[int, int]:
 
 def _is_sideways(image: Image) -> bool:
     """Reads the header only. A wrong answer does no harm: the browser knows the true size as soon as it has loaded."""
+    if image.format == Image.Format.TIFF:
+        return False  # Pillow states the size of a TIFF as turned, and so it is stored
     try:
         with image.file.open("rb") as file, PIL.Image.open(file, formats=[image.format]) as opened:
             # Pillow looks for EXIF data behind the pixels of a PNG, and decodes them for it.

@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from predictions import examples, idempotency, labels, submission, visitors
+from predictions import erasing, examples, idempotency, labels, submission, visitors
 from predictions.admission import backpressure
 from predictions.api import problems
 from predictions.api.serializers import PredictionSerializer
@@ -42,6 +42,8 @@ def upload(request: HttpRequest) -> HttpResponse:
             sender=visitors.visitor(request),
             request_key=idempotency.key(request),
         )
+        if _wants_json(request):
+            erasing.require_not_erased(prediction)
     except RequestRejected as rejection:
         if rejection.code != "no-file" or _wants_json(request):
             return rejection_response(request, rejection)

@@ -7,7 +7,7 @@ are kept once and associated with items. See ISO/IEC 14496-12 (boxes) and ISO/IE
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 # Of files, in the first box. A file of the general brands "mif1" and "msf1" may be either.
@@ -123,10 +123,8 @@ class IsoImage:
         if b"meta" not in top:
             raise MalformedFile
         meta = top[b"meta"]
-        inner = _by_kind(
-            data, meta.start + _FULL_BOX_BYTES, meta.end, {b"pitm", b"iinf", b"iloc", b"iprp", b"idat", b"iref"}
-        )
-        if not inner.keys() >= {b"pitm", b"iinf", b"iloc", b"iprp"}:
+        inner = _by_kind(data, meta.start + _FULL_BOX_BYTES, meta.end, _REQUIRED | {b"idat", b"iref"})
+        if not inner.keys() >= _REQUIRED:
             raise MalformedFile
         reader = _Reader(data, inner[b"pitm"])
         self.primary = reader.number(2 if reader.version()[0] == 0 else 4)
@@ -242,12 +240,10 @@ class IsoImage:
                 if version:
                     reader.number(index_bytes)
                 offset, length = base + reader.number(offset_bytes), reader.number(length_bytes)
-                source = (
-                    (0, len(self.data)) if method == 0 else (idat.start, idat.end) if idat and method == 1 else (0, 0)
-                )
-                start = source[0] + offset
-                end = start + length if length else source[1]
-                if not start <= end <= source[1]:
+                source = self._source(method, idat)
+                start = source.start + offset
+                end = start + length if length else source.end
+                if not start <= end <= source.end:
                     raise MalformedFile
                 item.extents.append((start, end))
 
@@ -269,7 +265,7 @@ class IsoImage:
             self.references.append(Reference(entry.kind, item, others))
 
 
-def _by_kind(data: bytes, start: int, end: int, kinds: set[bytes]) -> dict[bytes, Box]:
+def _by_kind(data: bytes, start: int, end: int, kinds: Set[bytes]) -> dict[bytes, Box]:
     """Returns the boxes of these kinds. A second one of a kind makes the file malformed."""
     found: dict[bytes, Box] = {}
     for box in boxes(data, start, end):
