@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -88,7 +87,8 @@ def _find_repeated(request_key: str, sha256: str) -> tuple[UUID, Prediction | No
     """
     if not request_key:
         return uuid4(), None
-    for attempt in count():
+    attempt = 0
+    while True:
         prediction_id = idempotency.prediction_id(request_key, attempt)
         earlier = Prediction.objects.select_related("image").filter(pk=prediction_id).first()
         if earlier is None:
@@ -96,7 +96,7 @@ def _find_repeated(request_key: str, sha256: str) -> tuple[UUID, Prediction | No
         idempotency.require_same_picture(earlier, sha256)
         if earlier.error_code != Prediction.QUEUE_UNAVAILABLE:
             return prediction_id, earlier
-    raise AssertionError  # never reached: `count` has no end
+        attempt += 1
 
 
 def _write(prediction: Prediction, image: Image, request_key: str) -> Prediction:

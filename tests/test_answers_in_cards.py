@@ -127,7 +127,7 @@ def test_a_key_that_is_held_down_answers_one_picture(page: Any) -> None:
 
 def test_focus_stays_where_it_was_moved_while_a_statement_is_stored(page: Any) -> None:
     held: list[Any] = []
-    page.route("**/api/feedback", held.append)
+    page.route("**/api/feedback", lambda route: held.append(route))
     with page.expect_request("**/api/feedback"):
         _card(page, 0).get_by_role("button", name="Yes").click()
     _card(page, 1).get_by_role("button", name="No", exact=True).click()

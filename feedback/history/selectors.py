@@ -37,7 +37,7 @@ class Show(models.TextChoices):
 
 @dataclass(frozen=True)
 class Cursor:
-    """The place of a prediction in the history. As text it is a parameter of an address."""
+    """The position of a prediction in the history. As text it is a parameter of an address."""
 
     created_at: datetime
     id: UUID
@@ -65,13 +65,13 @@ class Cursor:
 
     @property
     def older(self) -> Q:
-        """The condition of the rows that come after this place. Its first part is a range of the index."""
+        """The condition of the rows that come after this position. Its first part is a range of the index."""
         earlier = Q(created_at__lt=self.created_at) | Q(pk__lt=self.id)
         return Q(created_at__lte=self.created_at) & earlier
 
     @property
     def newer(self) -> Q:
-        """The condition of the rows that come before this place."""
+        """The condition of the rows that come before this position."""
         later = Q(created_at__gt=self.created_at) | Q(pk__gt=self.id)
         return Q(created_at__gte=self.created_at) & later
 
@@ -106,7 +106,7 @@ def sent_picture_count(visitor: str) -> int:
 def history_page(
     visitor: str, *, show: Show = Show.ALL, text: str = "", older: Cursor | None = None, newer: Cursor | None = None
 ) -> HistoryPage:
-    """Returns a page of what a visitor has sent, newest first: `older` or `newer` than a place, or else the first.
+    """Returns a page of what a visitor has sent, newest first: `older` or `newer` than a cursor, or else the first.
 
     `text`: a part of a label, of a file name, or of what the visitor said that a picture shows.
     """
