@@ -180,6 +180,7 @@ JUNK: dict[str, bytes] = {
     "GIF, an empty extension": GIF + b"!\xf9\0" + FRAME + (b"\xff" + b"\x01x" * 127 + b"\x01") * 60_000 + b"\0;",
     "GIF, an empty loop count": GIF + b"!\xff\x0bNETSCAPE2.0\0" + FRAME + b"\x01x\0;",
     "BMP, runs of a wide picture": rle_bmp(30_000, 8, runs=b"\0\2\0\xff"),
+    "BMP, more codes than pixels": rle_bmp(64, 8, runs=b"\0\0" * 4_000_000),
     "TIFF, a large tile": tiff((322, 4, 1, 60_000), (323, 4, 1, 60_000)),
     "TIFF, many numbers": tiff((1000, 12, 2_000_000, 8), pixels=bytes(16_000_000)),
     "TIFF, many strips in numbers of 64 bits": tiff((273, 16, 500_000, 8), (324, 4, 1, 8), pixels=bytes(4_000_000)),

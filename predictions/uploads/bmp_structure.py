@@ -6,6 +6,7 @@ from predictions.uploads.complexity import TooComplex
 
 # Pillow decodes run-length encoding in Python, and one code of it may skip 255 rows.
 RLE_MAX_SIDE = 2048  # pixels; such files are old, and small drawings
+RLE_MAX_TRAILER = 65_536  # bytes after the pixels, which Pillow reads as codes, too
 
 _CORE_HEADER_BYTES = 12  # of OS/2: sizes of 16 bits
 _INFO_HEADER_BYTES = 40
@@ -24,7 +25,9 @@ def examine_bmp(content: bytes) -> bool:
     width, height, bits = _number(content, 18), abs(_number(content, 22, signed=True)), _number(content, 28, 2)
     if _number(content, 30) not in _RUN_LENGTH_ENCODED:
         return _is_inside(content, pixels_at, width, height, bits)
-    if max(width, height) > RLE_MAX_SIDE:
+    # No code for a pixel takes more than two bytes, and one more code ends each row.
+    longest = 2 * (width + 1) * height + RLE_MAX_TRAILER
+    if max(width, height) > RLE_MAX_SIDE or len(content) - pixels_at > longest:
         raise TooComplex
     return pixels_at + _number(content, 34) <= len(content)
 

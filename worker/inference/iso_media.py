@@ -7,6 +7,7 @@ are kept once and associated with items. See ISO/IEC 14496-12 (boxes) and ISO/IE
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
@@ -118,6 +119,9 @@ class IsoImage:
         self.data = data
         self.items: dict[int, Item] = {}
         self.references: list[Reference] = []
+        # By kind and item: the items that it refers to, and those that refer to it.
+        self._needed: defaultdict[tuple[bytes, int], list[int]] = defaultdict(list)
+        self._belonging: defaultdict[tuple[bytes, int], list[int]] = defaultdict(list)
         self.primary = 0
         top = _by_kind(data, 0, len(data), {b"meta"})
         if b"meta" not in top:
@@ -144,13 +148,11 @@ class IsoImage:
 
     def needed_by(self, number: int, kind: bytes) -> list[int]:
         """Returns the items from which an item is made (`dimg`), each as often as it is used."""
-        return [
-            other for found in self.references if (found.kind, found.item) == (kind, number) for other in found.others
-        ]
+        return self._needed.get((kind, number), [])
 
     def belonging_to(self, number: int, kind: bytes) -> list[int]:
         """Returns the items that refer to an item, such as its transparency (`auxl`)."""
-        return [found.item for found in self.references if found.kind == kind and number in found.others]
+        return self._belonging.get((kind, number), [])
 
     def is_transparency(self, number: int) -> bool:
         return any(stated[4:].split(b"\0")[0] in _TRANSPARENCY for stated in self.properties(number, b"auxC"))
@@ -263,6 +265,9 @@ class IsoImage:
             item = inner.number(length)
             others = tuple(inner.number(length) for _other in range(inner.number(2)))
             self.references.append(Reference(entry.kind, item, others))
+            self._needed[entry.kind, item].extend(others)
+            for other in dict.fromkeys(others):
+                self._belonging[entry.kind, other].append(item)
 
 
 def _by_kind(data: bytes, start: int, end: int, kinds: Set[bytes]) -> dict[bytes, Box]:
