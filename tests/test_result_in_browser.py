@@ -292,7 +292,7 @@ def test_a_waiting_prediction_can_be_cancelled(site: RunningSite, open_tab: Open
 def test_a_result_that_is_inserted_into_another_page_works(site: RunningSite, open_tab: OpenTab, coffee: bytes) -> None:
     tab = open_tab()
     path = _send(tab, coffee)
-    tab.goto("/api/docs")  # a page without the module
+    tab.goto("/history/")  # a page without the module
     tab.evaluate(
         """async (path) => {
             const text = await (await fetch(path)).text();
