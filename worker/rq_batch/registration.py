@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 from rq import worker_registration
-from rq.utils import utcformat
+from rq.utils import as_text, utcformat
 
 from worker.rq_batch import metrics
 from worker.rq_batch.heartbeat import TTL_SECONDS, Heartbeat
@@ -31,10 +31,35 @@ class RegisteredWorker(RecordingWorker):
         return {}
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
-        """Registers the worker, and starts its heartbeat."""
-        self._outages.retry(lambda: self.connection.set(f"{self.key}:probe", 1, px=1))  # until the server can write
+        """Registers the worker, and starts its heartbeat. Waits during an outage."""
         super().bootstrap(*args, **kwargs)
         self._heartbeat.start()
+
+    def register_birth(self) -> None:
+        """Registers the worker. Waits during an outage."""
+
+        def register() -> None:
+            if not self._is_registered():  # if only the reply was lost, RQ would take the entry for another worker's
+                super(RegisteredWorker, self).register_birth()  # type: ignore[no-untyped-call]
+
+        self._outages.retry(register)
+
+    def _is_registered(self) -> bool:
+        if self.birth_date is None:
+            return False
+        birth = self.connection.hget(self.key, "birth")
+        return birth is not None and as_text(birth) == utcformat(self.birth_date)
+
+    def subscribe(self) -> None:
+        """Listens for commands. Waits during an outage."""
+        self._outages.retry(super().subscribe)
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        """Writes the worker's state. Waits during an outage, unless a pipeline writes it."""
+        if pipeline is None:
+            self._outages.retry(lambda: super(RegisteredWorker, self).set_state(state))
+        else:
+            super().set_state(state, pipeline)
 
     def teardown(self) -> None:
         """Stops the heartbeat, then removes the worker's registration: a later beat would register it again."""

@@ -294,7 +294,7 @@ class BatchWorker(RegisteredWorker):
         ended = now()
         failures = self._record(batch.queue, batch.members, outcomes, ended)
         if self._state != WorkerStatus.IDLE:
-            self._outages.retry(lambda: self.set_state(WorkerStatus.IDLE))
+            self.set_state(WorkerStatus.IDLE)
         bookkeeping += watch.lap()
 
         self._rate.observe(len(batch.members), run + bookkeeping)

