@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from feedback.models import Feedback
-from predictions.uploads.display import is_animation
+from predictions.uploads.display import has_several_frames
 from review.expectations import summary
 from review.history import effective
 from review.models import Case, Decision
@@ -57,7 +57,7 @@ class CaseView:
     history: list[Decision]
     has_picture: bool
     is_erased: bool
-    is_animation: bool
+    has_several_frames: bool
     now: datetime
 
     @property
@@ -131,7 +131,7 @@ def case_view(case: Case, reviewer: User) -> CaseView:
         history=list(case.decisions.select_related("reviewer").order_by("-number")[:MAX_HISTORY]),
         has_picture=bool(case.image.file) and case.image.file.storage.exists(str(case.image.file.name)),
         is_erased=not case.image.file,
-        is_animation=is_animation(case.image),
+        has_several_frames=has_several_frames(case.image),
         now=timezone.now(),
     )
 

@@ -159,15 +159,18 @@ def test_result_page_says_that_an_animation_shows_its_first_frame(client: Client
     assert note not in still.content.decode()
 
 
-def test_pages_are_no_frames() -> None:
+def test_result_page_says_that_a_file_with_several_pages_shows_the_first(client: Client) -> None:
+    note = "First of several pages"
     pages = pictures.encoded(PHOTO, "TIFF", save_all=True, append_images=[PHOTO])
-    assert not display.is_animation(_prediction(pages).image)
+    assert note in client.get(_prediction(pages).get_absolute_url()).content.decode()
+    one_page = client.get(_prediction(pictures.encoded(PHOTO, "TIFF")).get_absolute_url())
+    assert note not in one_page.content.decode()
 
 
 def test_a_missing_file_is_no_animation(client: Client) -> None:
     prediction = _prediction(pictures.animation("GIF"))
     Path(prediction.image.file.path).unlink()
-    assert not display.is_animation(prediction.image)
+    assert not display.has_several_frames(prediction.image)
     assert client.get(prediction.get_absolute_url()).status_code == 200
 
 

@@ -27,7 +27,7 @@ MAX_BYTES = 500_000  # of a file that is served as it was sent
 # Small copies are cheap, and show drawings and noise more exactly.
 _QUALITY, _QUALITY_OF_SMALL, _SMALL_PIXELS = 90, 95, 500_000
 
-KEPT_SECONDS = 3600  # how long a process remembers which pictures are animations
+KEPT_SECONDS = 3600  # how long a process remembers which pictures have several frames
 
 FILES = DerivedFiles("display", "jpg")
 
@@ -71,12 +71,12 @@ def is_simple(content: bytes) -> bool:
         return False
 
 
-def is_animation(image: Image) -> bool:
-    """Whether the stored file has several frames, of which the model sees the first."""
-    if image.format in {Image.Format.JPEG, Image.Format.BMP, Image.Format.TIFF}:  # pages are no frames
+def has_several_frames(image: Image) -> bool:
+    """Whether the stored file is an animation, or has several pages. The model sees the first."""
+    if image.format in {Image.Format.JPEG, Image.Format.BMP}:  # a JPEG's other pictures are previews of the first
         return False
     # Pillow looks for a second frame in the whole file, which takes seconds for one that is made for it.
-    return bool(cache.get_or_set(f"animation:{image.sha256}", lambda: _has_frames(image), KEPT_SECONDS))
+    return bool(cache.get_or_set(f"frames:{image.sha256}", lambda: _has_frames(image), KEPT_SECONDS))
 
 
 def _has_frames(image: Image) -> bool:

@@ -57,7 +57,7 @@ def result_page(
     context |= {
         "prediction": prediction,
         "shows_picture": prediction.state != Prediction.State.FAILED or prediction.is_our_failure,
-        "is_animation": display.is_animation(prediction.image),
+        "has_several_frames": display.has_several_frames(prediction.image),
         "other_version": _other_version(prediction),
         "can_try_again": prediction.state in _UNANSWERED or prediction.is_our_failure,
     }
