@@ -233,6 +233,16 @@ def test_first_answer_is_one_click_after_landing(site: RunningSite, browser, wit
         eventually(lambda: picture.evaluate("image => image.naturalWidth") > 0, "the picture")
 
 
+def test_a_double_click_on_an_example_sends_it_once(site: RunningSite, browser) -> None:
+    with new_tab(browser) as tab:
+        posts: list[str] = []
+        tab.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
+        tab.goto(site.url)
+        tab.get_by_role("button", name="A cup of coffee").dblclick()
+        tab.get_by_role("heading", name="espresso").wait_for()
+        assert len(posts) == 1
+
+
 def test_examples_are_reached_and_sent_by_keyboard(site: RunningSite, browser) -> None:
     with new_tab(browser) as tab:
         tab.goto(site.url)

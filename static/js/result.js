@@ -6,6 +6,7 @@
  */
 
 const COPIED_SECONDS = 3;
+const RETRY_SECONDS = 5;
 let announcer = null;
 
 /** Starts the result page in `root`, if there is one. */
@@ -14,7 +15,10 @@ export function start(root = document) {
   if (!result) return;
   result.dataset.isStarted = "";
   prepareAnnouncements();
-  load(result).catch((error) => console.warn("A part of the page could not be loaded:", error));
+  load(result).catch((error) => {
+    console.warn("A part of the page could not be loaded:", error);
+    if (result.querySelector("#waiting")) reloadLater(result);
+  });
   offerCopy(result.querySelector("[data-copy]"));
   offerModelView(result.querySelector("[data-model-view]"));
 }
@@ -24,6 +28,17 @@ async function load(result) {
   const feedback = result.querySelector("#feedback");
   if (waiting) (await import("./waiting.js")).follow(waiting, result.querySelector("[data-cancel]"), showAnswer);
   if (feedback) (await import("./feedback.js")).listen(feedback, showFeedback);
+}
+
+/** Loads the page anew as soon as the site answers. Without that, its visitor would not see the answer. */
+async function reloadLater(result) {
+  const { page } = result.querySelector("#waiting").dataset;
+  let isThere = false;
+  while (!isThere) {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_SECONDS * 1000));
+    isThere = await fetch(page).then(({ ok }) => ok, () => false);
+  }
+  if (result.isConnected) location.assign(page);
 }
 
 /** Shows the page of a prediction that has settled. Announces what it says; moves the focus only if its element goes. */

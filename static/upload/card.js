@@ -35,6 +35,8 @@ export class Card {
     this.part("progress").value = size ? sent / size : 0;
     this.setHidden("cancel", !isWaiting(this.upload) || state === "running");
     this.setHidden("retry", !canRetry);
+    // The site shows formats that the browser cannot.
+    if (state === "done" && !this.answer && this.part("kind")) this.preview = "";
     this.showPreview(isLarge ? "large" : "small");
     if (state === "done") this.answer ??= new Answer(this.part("answer"), this.upload, () => this.onSaid(this.upload));
   }

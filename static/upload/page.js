@@ -1,7 +1,7 @@
 /* Connects the queue of uploads with the page: the form, the list of cards, and the result page of a single picture. */
 
 import { UploadList } from "./list.js";
-import * as result from "./result.js";
+import * as resultPage from "./result-page.js";
 import { shrunk } from "./shrink.js";
 import { isFailed } from "./states.js";
 import { Store } from "./store.js";
@@ -15,7 +15,7 @@ export async function create(form) {
     predictions,
     maxBytes: Number(maxBytes),
     sendsOriginals: () => form.elements.originals?.checked ?? true,
-    prepare: (file) => shrunk(file, Number(shrinkSide)),
+    shrink: (file) => shrunk(file, Number(shrinkSide)),
   };
   const page = new UploadPage(form);
   const uploads = new Uploads(settings, await Store.open(), (upload) => page.show(upload));
@@ -67,11 +67,11 @@ class UploadPage {
     if (this.shown === upload) return;
     this.shown = upload;
     try {
-      const page = await result.load(upload);
-      if (this.uploads.alone === upload && upload.state !== "cancelled") await result.show(page, upload);
+      const page = await resultPage.load(upload);
+      if (this.uploads.alone === upload && upload.state !== "cancelled") await resultPage.show(page, upload);
     } catch (error) {
       console.warn("Could not show the result page:", error);
-      this.uploads.list(upload);
+      this.uploads.showInList(upload);
       this.show(upload);
     }
   }

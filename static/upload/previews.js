@@ -66,16 +66,16 @@ async function drawSmall(element, { file, name, prediction }) {
     element.replaceChildren(canvas);
   } catch {
     // The file is not kept any more, or the browser cannot show its format.
-    if (prediction) showStored(element, prediction, name);
+    if (prediction) showThumbnail(element, prediction, name);
     else showKind(element, name);
   }
 }
 
-/** Shows the picture as the site has stored it. */
-function showStored(element, { links }, name) {
+/** Shows the thumbnail that the site makes of the picture. Only its sender may see it. */
+function showThumbnail(element, { links }, name) {
   const image = document.createElement("img");
   image.alt = "";
-  image.src = new URL(links.picture).pathname;
+  image.src = `${new URL(links.page).pathname}thumbnail`;
   image.addEventListener("error", () => showKind(element, name));
   element.replaceChildren(image);
 }

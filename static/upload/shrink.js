@@ -5,11 +5,18 @@
 const MIN_BYTES = 500_000; // smaller files are sent quickly anyway
 const QUALITY = 0.9; // of JPEG
 
+let previous = Promise.resolve(); // one at a time: a decoded photo of 48 megapixels takes 190 MB
+
 /**
  * Returns a JPEG photo scaled to `longestSide` pixels, upright and without metadata; or the file itself, if it is not a
  * large JPEG photo or cannot be scaled.
  */
-export async function shrunk(file, longestSide) {
+export function shrunk(file, longestSide) {
+  previous = previous.then(() => smaller(file, longestSide));
+  return previous;
+}
+
+async function smaller(file, longestSide) {
   if (file.type !== "image/jpeg" || file.size <= MIN_BYTES || !isCanvasTrue()) return file;
   let photo;
   try {

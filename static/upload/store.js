@@ -1,7 +1,7 @@
 /* Keeps uploads in the browser's database, so that a page that is reloaded, closed or left loses none.
  *
  * Each tab has a list of uploads, whose id a reload keeps. The tab holds a lock of this name as long as its page is
- * open. The next upload page takes over the unsent uploads of lists without a lock, because their tabs were closed. So
+ * open. The next upload page takes over the uploads to send of lists without a lock, because their tabs were closed. So
  * no two tabs send the same picture. Where the browser has no locks, as without HTTPS, nothing is taken over. Where the
  * visitor allows no storage, nothing is kept.
  */
@@ -62,7 +62,7 @@ export class Store {
 
   async read() {
     const records = await result(this.uploads("readonly").getAll());
-    if (!records.length) remember(false);
+    if (!records.length) markKept(false);
     const restored = records.filter(({ list }) => list === this.list);
     const others = new Set(records.map(({ list }) => list));
     others.delete(this.list);
@@ -76,8 +76,8 @@ export class Store {
       if (!lock) return []; // its page is open
       const uploads = this.uploads("readwrite");
       const records = (await result(uploads.getAll())).filter((record) => record.list === list);
-      const taken = records.filter(isUnsent).map((record) => ({ ...record, list: this.list }));
-      for (const record of records) if (!isUnsent(record)) uploads.delete(record.key);
+      const taken = records.filter(canBeSent).map((record) => ({ ...record, list: this.list }));
+      for (const record of records) if (!canBeSent(record)) uploads.delete(record.key);
       await Promise.all(taken.map((record) => result(uploads.put(record))));
       return taken;
     });
@@ -101,7 +101,7 @@ export class Store {
     this.writing = this.writing.then(async () => {
       try {
         await result(change(this.uploads("readwrite")));
-        remember(true);
+        markKept(true);
         return true;
       } catch (error) {
         console.warn("An upload could not be kept:", error);
@@ -110,6 +110,11 @@ export class Store {
     });
     return this.writing;
   }
+}
+
+/** Whether the site does not have the picture, and may accept it. */
+function canBeSent(record) {
+  return isUnsent(record) || record.canRetry;
 }
 
 /** Returns the upload of a record. */
@@ -152,7 +157,8 @@ function isHeld(list) {
   });
 }
 
-function remember(isKept) {
+/** Marks whether the database has uploads, for pages that have not opened it. */
+function markKept(isKept) {
   if (isKept) localStorage.setItem(KEPT, "yes");
   else localStorage.removeItem(KEPT);
 }

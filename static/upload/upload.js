@@ -21,7 +21,7 @@ function uploads() {
 }
 
 /** Loads the queue. If that fails, adding a picture tries again. */
-function prepare() {
+function preload() {
   uploads().catch((error) => console.warn("Could not load the queue of uploads:", error));
 }
 
@@ -62,6 +62,16 @@ function enhance() {
   listen(form, add);
 }
 
+/** Ignores a second press of the same button while the page that the form leads to is loaded. */
+function ignoreDoubleClicks(examples) {
+  let pressed = null;
+  examples.addEventListener("submit", (event) => {
+    if (event.submitter === pressed) event.preventDefault();
+    pressed = event.submitter;
+  });
+  addEventListener("pageshow", () => (pressed = null)); // also if the browser shows the page again as it was
+}
+
 /** Whether earlier pages have left uploads in this browser; see `store.js`. */
 function hasKept() {
   try {
@@ -78,5 +88,6 @@ addEventListener("popstate", () => {
 });
 
 enhance();
-if (hasKept()) prepare();
-for (const name of FIRST_ACTIONS) document.addEventListener(name, prepare, { once: true, passive: true });
+ignoreDoubleClicks(document.querySelector("form.examples"));
+if (hasKept()) preload();
+for (const name of FIRST_ACTIONS) document.addEventListener(name, preload, { once: true, passive: true });

@@ -26,7 +26,7 @@ export class Uploads {
 
   /**
    * `settings`: `address` to send to, `predictions`, the address to ask for answers, `maxBytes` of a picture,
-   * `sendsOriginals()`, and `prepare(file)`, which otherwise returns the file to send in the place of an original.
+   * `sendsOriginals()`, and `shrink(file)`, which otherwise returns the file to send in the place of an original.
    * `store`: see `store.js`. `onChange(upload)` is called after each change of an upload, and without one after a change
    * of the queue.
    */
@@ -52,7 +52,7 @@ export class Uploads {
     // As the visitor wanted when they chose the pictures, also if these are sent by a later page.
     for (const upload of added) upload.isPrepared = this.settings.sendsOriginals();
     this.all.push(...added);
-    if (this.alone && added.length) this.list(this.alone);
+    if (this.alone && added.length) this.showInList(this.alone);
     else if (this.all.length === 1 && added.length) [this.alone] = added;
     for (const upload of added) {
       this.onChange(upload);
@@ -64,7 +64,7 @@ export class Uploads {
   }
 
   /** Shows the answer of a picture in the list, and not on its result page. */
-  list(upload) {
+  showInList(upload) {
     if (upload !== this.alone) return;
     this.alone = null;
     if (isAccepted(upload)) this.follow(upload);
@@ -90,8 +90,11 @@ export class Uploads {
     this.change(upload, { state: "cancelled" });
   }
 
-  cancelRest() {
-    for (const upload of this.all.filter(isWaiting)) this.cancel(upload);
+  /** Cancels all that wait. The site is asked for one after the other: it limits the requests of a client. */
+  async cancelRest() {
+    const accepted = this.all.filter(isAccepted);
+    for (const upload of this.all.filter(isUnsent)) this.cancel(upload);
+    for (const upload of accepted.reverse()) if (isAccepted(upload)) await this.withdraw(upload);
   }
 
   /** Cancels the prediction of an accepted picture, unless a worker has started it. */
@@ -175,7 +178,7 @@ export class Uploads {
   async prepare(upload) {
     this.change(upload, { state: "preparing" });
     if (!upload.isPrepared) {
-      const file = await this.settings.prepare(upload.file);
+      const file = await this.settings.shrink(upload.file);
       const isChanged = file !== upload.file;
       Object.assign(upload, { file, size: file.size, isPrepared: true });
       if (isChanged && !upload.isCancelled) await this.keep(upload); // the key belongs to the bytes that are sent
@@ -267,12 +270,12 @@ export class Uploads {
   change(upload, changes) {
     const { state } = upload;
     Object.assign(upload, changes);
-    if (upload.state !== state) this.remember(upload, state);
+    if (upload.state !== state) this.keepState(upload, state);
     this.onChange(upload);
   }
 
   /** Keeps the new state of an upload. One that is still to be sent is kept already, unless it had failed. */
-  remember(upload, state) {
+  keepState(upload, state) {
     const hasPage = upload === this.alone && upload.prediction;
     if (upload.state === "cancelled" || hasPage) this.store.forget(upload);
     else if (!isUnsent(upload) || !isUnsent({ state })) this.keep(upload);

@@ -106,6 +106,27 @@ def test_the_rest_is_cancelled_at_once(tab: Any, posts: Posts, pictures: Picture
         wait_for_summary(tab, "1 of 20 answered, 19 cancelled")
 
 
+def test_accepted_pictures_are_cancelled_one_after_the_other(
+    tab: Any, pictures: Pictures, suspended_worker: Callable[[], None]
+) -> None:
+    """The site limits the requests of a client."""
+    files = pictures(6)
+    choose(tab, *files)
+    tab.get_by_text("5 before it").wait_for()
+    under_way: list[int] = [0]
+
+    def count(route: Any) -> None:
+        under_way.append(under_way[-1] + 1)
+        tab.wait_for_timeout(50)
+        under_way.append(under_way[-1] - 1)
+        route.continue_()
+
+    tab.route("**/cancel", count)
+    tab.get_by_role("button", name="Cancel the rest").click()
+    wait_for_summary(tab, "0 of 6 answered, 6 cancelled")
+    assert max(under_way) == 1 and len(under_way) == 13
+
+
 def _state(site: RunningSite, prediction_id: str, tab: Any) -> Any:
     tab.wait_for_timeout(50)  # lets the page go on
     return site.get(f"/api/predictions/{prediction_id}").json()["state"]

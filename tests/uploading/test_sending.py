@@ -10,7 +10,9 @@ import PIL.Image
 import pytest
 
 from devtools.running import RunningSite, eventually
+from predictions.tests.pictures import encoded, noise
 from tests.uploading.conftest import OpenTab, Posts, card, cards, choose, pass_on, wait_for_summary
+from worker.inference.tests.iso_files import heic
 
 pytestmark = pytest.mark.browser
 
@@ -73,6 +75,27 @@ def test_several_pictures_are_answered_on_the_page(tab: Any, photo: Path, tmp_pa
     opened.value.get_by_role("heading", name="espresso").wait_for()
     tab.get_by_role("button", name="Clear the list").click()
     eventually(lambda: cards(tab).count() == 0, "the empty list")
+
+
+def test_the_card_of_a_picture_that_the_browser_cannot_show_has_the_sites_thumbnail(tab: Any, tmp_path: Path) -> None:
+    pictures = [tmp_path / "one.heic", tmp_path / "two.tif"]
+    pictures[0].write_bytes(heic())
+    pictures[1].write_bytes(encoded(noise(seed=3), "TIFF"))
+    choose(tab, *pictures)
+    wait_for_summary(tab, "2 of 2 answered")
+    for picture in pictures:
+        thumbnail = card(tab, picture).locator("img")
+        eventually(lambda thumbnail=thumbnail: thumbnail.evaluate("image => image.naturalWidth") > 0, "the thumbnail")
+
+
+def test_the_card_of_an_answered_picture_has_a_thumbnail_after_a_reload(tab: Any, photo: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(encoded(noise(seed=4), "PNG"))
+    choose(tab, photo, other)
+    wait_for_summary(tab, "2 of 2 answered")
+    tab.reload()
+    thumbnail = card(tab, photo).locator("img")
+    eventually(lambda: thumbnail.evaluate("image => image.naturalWidth") == 320, "the thumbnail")
 
 
 def test_empty_and_too_large_files_are_not_sent(tab: Any, posts: Posts, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ export async function show(page, { prediction, file }) {
   const main = document.adoptNode(page.querySelector("main"));
   keepPreview(main.querySelector(".picture img"), file);
   document.querySelector("main").replaceWith(main);
+  document.querySelector(".site-header [aria-current]")?.removeAttribute("aria-current"); // that page is left
   document.title = page.title;
   history.pushState(null, "", path(prediction.links.page));
   scrollTo(0, 0);
