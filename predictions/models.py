@@ -10,6 +10,8 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+SCORE_DIGITS = 4  # after the point, of the scores that the API and the pages show
+
 
 def image_path(image: "Image", file_name: str) -> str:
     """Returns where an image's bytes are stored: under their hash, never under a name from outside."""

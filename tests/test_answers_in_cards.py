@@ -102,6 +102,20 @@ def test_typed_letters_go_into_the_field(page: Any) -> None:
     assert "no, it is “tabby”" in _said(page)[0]
 
 
+def test_all_suggested_labels_can_be_reached(page: Any) -> None:
+    """The list of labels is longer than the card, which must not cut it off."""
+    card = _card(page, NUMBER - 1)
+    card.get_by_role("button", name="No", exact=True).click()
+    card.get_by_role("combobox").press_sequentially("dog")
+    page.get_by_role("option").first.wait_for()
+    page.get_by_role("listbox").evaluate("list => list.scrollIntoView({ block: 'center' })")
+    is_shown = """option => {
+        const { left, bottom } = option.getBoundingClientRect();
+        return document.elementFromPoint(left + 5, bottom - 5)?.closest("[role=option]") === option;
+    }"""
+    assert page.get_by_role("option").nth(4).evaluate(is_shown)
+
+
 def test_arrows_move_between_answers_and_statements_can_be_changed(page: Any) -> None:
     _focus_first(page)
     page.keyboard.press("ArrowDown")

@@ -143,6 +143,8 @@ def _matching(visitor: str, show: Show, text: str) -> PredictionQuerySet:
         found = found.filter(Exists(statements.filter(verdict=Feedback.Verdict.WRONG)))
     if text:
         labels = labels_found(text)
-        said = statements.filter(Q(expected_label__in=labels) | Q(expected_words__icontains=text))
+        # `labels` has answers only, and people name other labels, too.
+        named = Q(expected_label__icontains=text.replace(" ", "_")) | Q(expected_words__icontains=text)
+        said = statements.filter(Q(expected_label__in=labels) | named)
         found = found.filter(Q(label__in=labels) | Q(file_name__icontains=text) | Q(Exists(said)))
     return found

@@ -45,7 +45,7 @@ def headline(prediction: Prediction, statement: Feedback | None, decision: Any) 
         return Headline(f"Not “{answer}”", f"Your correction. {models_answer}")
     is_confirmed = bool(decided) or (statement is not None and statement.verdict == Feedback.Verdict.RIGHT)
     if prediction.is_uncertain and not is_confirmed:
-        return Headline(f"Perhaps {answer}", f"Only {score}: something else is more likely.")
+        return Headline(f"Perhaps {answer}", f"Only {score}. It may well be something else.")
     return Headline(answer, score)
 
 

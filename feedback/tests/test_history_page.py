@@ -14,6 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from feedback.history.selectors import PAGE_SIZE, Cursor
+from feedback.models import Feedback
 from feedback.services import feedback_give
 from feedback.tests.history_browser import HistoryBrowser, file_names, press
 from predictions import visitors
@@ -131,6 +132,13 @@ def test_searches_labels_file_names_and_corrections(ada: HistoryBrowser, text: s
     ada.send_picture(1, file_name="other.jpg")
     response = ada.get("/history/", {"q": text})
     assert file_names(response.text) == ["Holiday 1.jpg"]
+
+
+def test_searches_labels_that_only_the_visitor_named(ada: HistoryBrowser) -> None:
+    prediction = ada.send_picture(label="lampshade", file_name="one.jpg")
+    Feedback.objects.create(prediction=prediction, author=ada.visitor, verdict="wrong", expected_label="Eskimo_dog")
+    ada.send_picture(1, file_name="other.jpg")
+    assert _shown(ada, "?q=eskimo+dog") == ["one.jpg"]
 
 
 def test_says_if_nothing_matches(ada: HistoryBrowser) -> None:

@@ -13,9 +13,8 @@ from rest_framework.views import APIView
 from predictions import labels
 from predictions.admission import rate_limits
 from predictions.api.problems import CONTENT_TYPE
-from predictions.api.serializers import SCORE_DIGITS
 from predictions.api.views import problem_schema
-from predictions.models import Prediction
+from predictions.models import SCORE_DIGITS, Prediction
 
 MAX_AGE_SECONDS = 60  # the labels change only when another model version is activated
 

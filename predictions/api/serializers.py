@@ -5,9 +5,7 @@ from typing import Any
 from django.urls import reverse
 from rest_framework import serializers
 
-from predictions.models import Prediction
-
-SCORE_DIGITS = 4
+from predictions.models import SCORE_DIGITS, Prediction
 
 
 class LabelSerializer(serializers.Serializer[Any]):

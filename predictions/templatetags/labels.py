@@ -2,6 +2,8 @@ from datetime import timedelta
 
 from django import template
 
+from predictions.models import SCORE_DIGITS
+
 register = template.Library()
 
 
@@ -13,8 +15,11 @@ def readable(label: str) -> str:
 
 @register.filter
 def percent(score: float) -> str:
-    """Formats a probability as a percentage with one decimal. Values below 1 are never rounded up to 100%."""
-    return f"{min(score, 0.999) if score < 1 else 1:.1%}"
+    """Formats a probability as a percentage with one decimal. Values below 1 are never rounded up to 100%.
+
+    It is rounded to the digits of the API first, from which scripts make the same text.
+    """
+    return f"{min(round(score, SCORE_DIGITS), 0.999) if score < 1 else 1:.1%}"
 
 
 @register.filter

@@ -114,6 +114,7 @@ def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[s
         "max_bytes": max_bytes,
         "max_megabytes": max_bytes / 2**20,
         "shrink_side": settings.UPLOAD_SHRINK_SIDE,
+        "uncertain_below": Prediction.UNCERTAIN_BELOW,
         "examples": examples.EXAMPLES,
     }
 

@@ -46,12 +46,17 @@ async function send(form, button, section, onAnswer) {
     const response = await fetch(form.action, { method: "POST", body: fields(form, button, section), signal });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     if (page.querySelector("main > .result") || response.status === 410) onAnswer(page);
-    else say(page.querySelector("main p")?.textContent || `The site answered with an error (${response.status}).`, section);
+    else say(reason(page) ?? `The site answered with an error (${response.status}).`, section);
   } catch (error) {
     console.warn("Could not send the form:", error);
     say("This could not be sent. Please check the connection and try again.", section);
   }
   section.removeAttribute("aria-busy");
+}
+
+/** Returns what an error page of the site says. */
+function reason(page) {
+  return page.querySelector(".error-page .lead")?.textContent;
 }
 
 /** Returns the fields of a form. A comment goes with every answer, also if its field is in another form. */

@@ -19,6 +19,7 @@ export function start(root = document) {
     console.warn("A part of the page could not be loaded:", error);
     if (result.querySelector("#waiting")) reloadLater(result);
   });
+  showTimes(result);
   offerCopy(result.querySelector("[data-copy]"));
   offerModelView(result.querySelector("[data-model-view]"));
 }
@@ -90,6 +91,14 @@ function prepareAnnouncements() {
 
 function announce(text) {
   announcer.textContent = text;
+}
+
+/** Shows times in the visitor's language and time zone; the page has them in UTC. */
+function showTimes(result) {
+  for (const time of result.querySelectorAll("time[datetime]")) {
+    time.title = time.textContent;
+    time.textContent = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  }
 }
 
 /** Shows the button that copies the page's address. Browsers offer the clipboard to secure pages only. */

@@ -32,7 +32,6 @@ export class Answer {
   showBest() {
     const { prediction, name } = this.upload;
     this.element.querySelector("a").href = new URL(prediction.links.page).pathname;
-    this.element.querySelector(".answer-label").textContent = readable(prediction.prediction);
     this.element.querySelector(".card-score").textContent = percent(prediction.score);
     this.element.querySelector(".answer-verdicts").setAttribute("aria-label", `${name}: is this right?`);
   }
@@ -121,7 +120,17 @@ export class Answer {
     }
   }
 
+  /** Shows the best label. A label of a low score is called so until the visitor has confirmed it. */
+  showLabel() {
+    const { prediction, statement } = this.upload;
+    const { uncertainBelow } = this.element.querySelector(".answer-best").dataset;
+    const isUncertain = prediction.score < Number(uncertainBelow) && statement?.verdict !== "right";
+    const label = readable(prediction.prediction);
+    this.element.querySelector(".answer-label").textContent = isUncertain ? `Perhaps ${label}` : label;
+  }
+
   showStatement() {
+    this.showLabel();
     const { statement } = this.upload;
     this.setAsking(!statement);
     if (statement) this.element.querySelector(".answer-said span").textContent = words(statement);

@@ -30,7 +30,7 @@ export class Card {
   render({ isLarge }) {
     const { state, size, sent, canRetry } = this.upload;
     this.element.dataset.state = state;
-    this.part("state").textContent = words(this.upload);
+    this.part("state").textContent = words(this.upload, isLarge);
     this.part("progress").hidden = state !== "sending";
     this.part("progress").value = size ? sent / size : 0;
     this.setHidden("cancel", !isWaiting(this.upload) || state === "running");
@@ -38,7 +38,8 @@ export class Card {
     // The site shows formats that the browser cannot.
     if (state === "done" && !this.answer && this.part("kind")) this.preview = "";
     this.showPreview(isLarge ? "large" : "small");
-    if (state === "done") this.answer ??= new Answer(this.part("answer"), this.upload, () => this.onSaid(this.upload));
+    // The result page, which is being loaded, takes the place of a large card.
+    if (state === "done" && !isLarge) this.answer ??= new Answer(this.part("answer"), this.upload, () => this.onSaid(this.upload));
   }
 
   showPreview(preview) {
@@ -58,7 +59,7 @@ export class Card {
 }
 
 /** Says in words what happens to an upload. */
-function words({ state, message, size, sent, ahead }) {
+function words({ state, message, size, sent, ahead }, isLarge) {
   if (message) return message;
   switch (state) {
     case "preparing":
@@ -73,6 +74,8 @@ function words({ state, message, size, sent, ahead }) {
       return position(ahead);
     case "running":
       return "Looking at it…";
+    case "done":
+      return isLarge ? "Loading the answer…" : "";
     case "cancelled":
       return "Cancelled";
     default:

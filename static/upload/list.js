@@ -50,7 +50,7 @@ export class UploadList {
     if (!pressed || pressed.checkVisibility()) return;
     this.pressed = null;
     if (![pressed, document.body].includes(document.activeElement)) return;
-    (this.section.hidden ? document.getElementById("file") : this.section.querySelector("h2")).focus();
+    (this.section.hidden ? document.getElementById("file") : this.section.querySelector("h2")).focus({ preventScroll: true });
   }
 
   cardOf(target) {

@@ -51,6 +51,8 @@ function enhance() {
   const label = form.querySelector("label[for=file]");
   form.classList.add("is-enhanced");
   field.multiple = true;
+  // Computers send HEIC as it is. Phones show such photos anyway, and iPhones send them as JPEG if it is not accepted.
+  if (matchMedia("(pointer: fine)").matches) field.accept += ",image/heic,.heic,.heif";
   label.textContent = label.dataset.enhanced;
   form.querySelector("button[type=submit]").hidden = true; // choosing is enough
   for (const hidden of form.querySelectorAll(".drop-words, .originals")) hidden.hidden = false;

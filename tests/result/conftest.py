@@ -18,7 +18,7 @@ from worker.inference.repository import Repository
 OpenTab = Callable[..., Any]
 
 # Chromium logs this for every page with an error status.
-EXPECTED = re.compile("the server responded with a status of (400|404|410)|ERR_INTERNET_DISCONNECTED")
+EXPECTED = re.compile("the server responded with a status of (400|403|404|410)|ERR_INTERNET_DISCONNECTED")
 
 
 @pytest.fixture(scope="package")

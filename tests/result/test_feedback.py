@@ -149,6 +149,16 @@ def test_what_was_typed_outlasts_a_lost_connection(open_tab: OpenTab, coffee: by
     assert tab.locator("blockquote").inner_text() == "a small one"
 
 
+def test_says_why_the_site_does_not_store_feedback(open_tab: OpenTab, coffee: bytes) -> None:
+    tab = open_tab()
+    open_result(tab, coffee)
+    tab.context.clear_cookies()
+    tab.get_by_role("button", name="Yes").click()
+    alert = tab.locator(".not-sent")
+    alert.wait_for()
+    assert not alert.inner_text().startswith("Error") and "cookie" in alert.inner_text()
+
+
 def test_a_comment_goes_with_a_clicked_label(open_tab: OpenTab, coffee: bytes) -> None:
     tab = open_tab()
     open_result(tab, coffee)
