@@ -31,8 +31,9 @@ test-fast: .venv/dev  ## run the tests that need no browser and start no process
 	@exec $(VENV)/python -m pytest $(PARALLEL) -m "not browser and not processes" $(ARGS)
 
 test-services: .venv/dev  ## run all tests on PostgreSQL and Redis (their programs have to be installed)
-	@# RQ's own tests always run on a server of their own: `make test` has them.
-	@exec $(VENV)/python -m devtools.services $(PARALLEL) --ignore worker/rq_batch/tests/test_rq_suite.py $(ARGS)
+	@# `make test` has those of the inference, which use no server, and RQ's own, which always use one of their own.
+	@exec $(VENV)/python -m devtools.services $(PARALLEL) \
+		--ignore worker/inference --ignore worker/rq_batch/tests/test_rq_suite.py $(ARGS)
 
 test-compose: .venv/dev  ## build the containers, run them, kill and scale them under load (needs Docker)
 	@exec $(VENV)/python -m pytest -p no:randomly tests/compose $(ARGS)
