@@ -7,6 +7,7 @@ of keys is needed. The header is described in draft-ietf-httpapi-idempotency-key
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from predictions.models import Prediction
 
 HEADER = "Idempotency-Key"
 _SALT = "predictions.idempotency"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
 
 def key(request: HttpRequest) -> str:
@@ -28,10 +30,10 @@ def key(request: HttpRequest) -> str:
     value = request.headers.get(HEADER, "")
     if not value:
         return ""
-    try:
-        return str(UUID(value.strip('" ')))
-    except ValueError as error:
-        raise RequestRejected("invalid-idempotency-key", f"The header {HEADER} has to be a UUID.") from error
+    text = value.strip('" ')
+    if not _UUID.fullmatch(text):  # `UUID` takes other texts too, such as "0x" with 30 digits
+        raise RequestRejected("invalid-idempotency-key", f"The header {HEADER} has to be a UUID.")
+    return str(UUID(text))
 
 
 def prediction_id(request_key: str, attempt: int = 0) -> UUID:

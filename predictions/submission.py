@@ -181,19 +181,28 @@ def _with_columns(prediction: Prediction, columns: Mapping[str, Any]) -> Predict
     return prediction
 
 
-def prediction_cancel(prediction_id: UUID) -> Prediction:
+def may_cancel(prediction: Prediction, visitor: str) -> bool:
+    """Returns whether this visitor may cancel the prediction: its sender, or anyone if the sender is unknown."""
+    return not prediction.sender or erasing.is_sender(prediction, visitor)
+
+
+def prediction_cancel(prediction_id: UUID, *, visitor: str = "") -> Prediction:
     """Cancels a prediction that no worker has started, and returns it. Cancelling it again changes nothing.
 
-    Raises `Prediction.DoesNotExist`, and `RequestRejected`: `not-cancellable` if it is running or has settled,
-    `deleted`.
+    Raises `Prediction.DoesNotExist`, and `RequestRejected`: `not-yours`, `not-cancellable` if it is running or has
+    settled, `deleted`.
     """
+    prediction = Prediction.objects.get(pk=prediction_id)
+    erasing.require_not_erased(prediction)
+    if not may_cancel(prediction, visitor):
+        raise RequestRejected("not-yours", "Only the browser that sent this picture can cancel it.", status=403)
     cancelled = Prediction.objects.filter(pk=prediction_id, state=Prediction.State.QUEUED).update(
         state=Prediction.State.CANCELLED, finished_at=timezone.now()
     )
     if cancelled:
         announcements.announce({prediction_id: None})
-    prediction = Prediction.objects.get(pk=prediction_id)
-    erasing.require_not_erased(prediction)
+    prediction.refresh_from_db()
+    erasing.require_not_erased(prediction)  # it may have been erased meanwhile
     if prediction.state != Prediction.State.CANCELLED:
         message = f"The prediction is {prediction.get_state_display().lower()} and cannot be cancelled any more."
         raise RequestRejected("not-cancellable", message, status=409)

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
 from predictions import idempotency
+from predictions.cross_site import is_cross_site
 from predictions.models import MergedVisitor
 
 COOKIE = "visitor"
@@ -98,8 +99,12 @@ def _new_token(request_key: str) -> str:
 
 
 def remember(request: HttpRequest, response: HttpResponse) -> None:
-    """Sets the cookie by which a new visitor is recognized. Call it after their picture or feedback is stored."""
-    if new := getattr(request, "new_visitor", ""):
+    """Sets the cookie by which a new visitor is recognized. Call it after their picture or feedback is stored.
+
+    A request from another site sets none: it comes without the cookie of a known visitor, and would replace it.
+    """
+    new = getattr(request, "new_visitor", "")
+    if new and not is_cross_site(request):
         set_token(response, new)
 
 

@@ -13,6 +13,7 @@ import requests
 
 from devtools.running import RunningSite, eventually
 from feedback.history.views import DELETED_AT_ONCE
+from predictions.examples import EXAMPLES
 from predictions.visitors import COOKIE
 from tests.review.axe import Findings
 
@@ -77,7 +78,8 @@ def _send(tab: Any, pictures: dict[str, bytes]) -> None:
         assert response.status_code == 200, response.text
     answer = f"{site}/api/predictions/{response.url.split('/')[-2]}"
     eventually(lambda: session.get(answer, timeout=60).json()["state"] == "done", "the answer")
-    tab.context.add_cookies([{"name": COOKIE, "value": session.cookies[COOKIE], "url": site}])
+    cookie = {"name": COOKIE, "value": session.cookies[COOKIE], "url": site, "httpOnly": True, "sameSite": "Lax"}
+    tab.context.add_cookies([cookie])
 
 
 def _names(tab: Any) -> list[str]:
@@ -120,6 +122,18 @@ def test_uploaded_picture_is_found_filtered_and_deleted(tab: Any, coffee: bytes)
     tab.get_by_role("link", name="Show all").click()
     tab.wait_for_url("**/history/")
     assert _names(tab) == ["square.png"]
+
+
+def test_form_of_another_site_does_not_lose_the_history(tab: Any, site: RunningSite) -> None:
+    _send(tab, {"mine.png": _square(4)})
+    button = f'<button name="example" value="{EXAMPLES[0].name}">Win</button>'
+    form = f'<form method="post" action="{site.url}/">{button}</form>'
+    tab.route("http://other.example/", lambda route: route.fulfill(body=form, content_type="text/html"))
+    tab.goto("http://other.example/")
+    tab.get_by_role("button", name="Win").click()
+    tab.wait_for_url("**/predictions/*/")
+    tab.goto("/history/")
+    assert _names(tab) == ["mine.png"]
 
 
 def test_private_link_takes_the_history_to_another_browser(open_browser: OpenBrowser, tab: Any) -> None:

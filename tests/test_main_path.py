@@ -94,3 +94,9 @@ def test_upload_of_200_megabytes_is_answered_and_not_cut_off(site: RunningSite) 
     assert answer.json()["code"] == "too-large"
     assert list((site.data_dir / "uploads").rglob("*.*")) == stored
     assert site.get("/readyz").status_code == 200
+
+
+def test_rejects_an_idempotency_key_that_is_not_ascii(site: RunningSite, coffee: bytes) -> None:
+    headers = {"Idempotency-Key": "schlüssel".encode()}
+    answer = requests.post(f"{site.url}/api/predict", files={"file": coffee}, headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-idempotency-key")

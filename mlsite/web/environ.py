@@ -17,6 +17,7 @@ _SAME_FOR_ALL = {
 }
 _WITHOUT_PREFIX = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 _SEPARATORS = {"HTTP_COOKIE": "; "}
+_UNREADABLE = "?"
 
 
 def wsgi_environ(scope: Scope) -> dict[str, Any]:
@@ -46,4 +47,7 @@ def wsgi_environ(scope: Scope) -> dict[str, Any]:
             value = environ[name] + _SEPARATORS.get(name, ",") + value
         seen.add(name)
         environ[name] = value
+    # The server leaves out values that are not ASCII. A client that has sent a key must not be taken for one without.
+    if "idempotency-key" in scope.headers:
+        environ.setdefault("HTTP_IDEMPOTENCY_KEY", _UNREADABLE)
     return environ

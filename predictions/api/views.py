@@ -152,9 +152,12 @@ class CancelView(APIView):
     @extend_schema(
         operation_id="cancel",
         summary="Cancel a queued prediction",
+        description="A prediction that was sent by API without a visitor's cookie can be cancelled by anyone who knows "
+        "its id.",
         request=None,
         responses={
             200: PredictionSerializer,
+            (403, CONTENT_TYPE): problem_schema("Somebody else has sent it, with a visitor's cookie."),
             (404, CONTENT_TYPE): problem_schema("No such prediction."),
             (409, CONTENT_TYPE): problem_schema("A worker has started it, or it has settled."),
             (410, CONTENT_TYPE): problem_schema("The picture was deleted."),
@@ -162,7 +165,7 @@ class CancelView(APIView):
     )
     def post(self, request: Request, prediction_id: UUID) -> Response:
         try:
-            prediction = submission.prediction_cancel(prediction_id)
+            prediction = submission.prediction_cancel(prediction_id, visitor=visitors.known_visitor(request._request))
         except Prediction.DoesNotExist as error:
             raise Http404 from error
         return Response(PredictionSerializer(prediction, context={"request": request}).data)

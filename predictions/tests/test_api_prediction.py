@@ -11,7 +11,8 @@ from rq import Queue
 
 from predictions import queues
 from predictions.models import Prediction
-from predictions.tests.fakes import FakeClassifier, stored_prediction
+from predictions.tests.fakes import FakeClassifier, stored_prediction, upload
+from predictions.tests.pictures import picture
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +45,30 @@ def test_unknown_predictions_are_404(client: Client) -> None:
     address = f"/api/predictions/{uuid4()}"
     for response in (client.get(address), client.delete(address), client.post(f"{address}/cancel")):
         assert (response.status_code, response.json()["code"]) == (404, "not-found")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_the_sender_cancels_what_was_sent_with_a_cookie(queue: Queue) -> None:
+    sender, stranger = Client(), Client()
+    for client, seed in ((sender, 1), (stranger, 2)):
+        client.post("/", {"file": upload(picture(seed=seed))})
+    prediction = Prediction.objects.earliest("created_at")
+    for client in (stranger, Client()):
+        response = _cancel(client, prediction)
+        assert (response.status_code, response.json()["code"]) == (403, "not-yours")
+        assert _get(client, prediction).json()["state"] == "queued"
+    for _ in range(2):
+        assert (_cancel(sender, prediction).status_code, _get(sender, prediction).json()["state"]) == (200, "cancelled")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_result_page_offers_cancelling_to_those_who_may(queue: Queue) -> None:
+    sender = Client()
+    sender.post("/", {"file": upload()})
+    by_page, by_api = Prediction.objects.get(), stored_prediction(state="queued", source=Prediction.Source.API)
+    for client, prediction, may in ((sender, by_page, True), (Client(), by_page, False), (Client(), by_api, True)):
+        page = client.get(prediction.get_absolute_url()).text
+        assert (f'data-cancel="/api/predictions/{prediction.id}/cancel"' in page) == may
 
 
 @pytest.mark.django_db(transaction=True)

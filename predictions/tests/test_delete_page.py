@@ -135,3 +135,17 @@ def test_upload_gives_a_cookie_once(sender: Client) -> None:
 def test_upload_page_says_what_is_kept(client: Client) -> None:
     page = client.get("/").text
     assert "Your picture is stored, and reviewers see it." in page and DELETE in page
+
+
+@pytest.mark.parametrize("character", ["\x00", "\n", "\t", "\x7f", "\x85"])
+def test_leads_to_no_address_with_control_characters(sender: Client, address: str, character: str) -> None:
+    for next_page in (f"/history/{character}", f"/{character}history/", f"/history/?q={character}a"):
+        confirmation = sender.get(f"{address}delete/", {"next": next_page})
+        assert confirmation.context["next_page"] == address
+    data = {"csrfmiddlewaretoken": _csrf_token(confirmation.text), "next": next_page}
+    assert sender.post(f"{address}delete/", data)["Location"] == address
+
+
+def test_leads_to_the_page_that_asked(sender: Client, address: str) -> None:
+    confirmation = sender.get(f"{address}delete/", {"next": "/history/?q=tür"})
+    assert confirmation.context["next_page"] == "/history/?q=tür"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
+from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client
 from pytest_django import Settings
 
 from predictions.exceptions import RequestRejected
-from predictions.models import Prediction
+from predictions.models import Image, Prediction
 from predictions.tests import pictures
 from predictions.tests.fakes import stored_image, stored_prediction, upload
 from predictions.uploads import display
@@ -172,6 +176,30 @@ def test_a_missing_file_is_no_animation(client: Client) -> None:
     Path(prediction.image.file.path).unlink()
     assert not display.has_several_frames(prediction.image)
     assert client.get(prediction.get_absolute_url()).status_code == 200
+
+
+def test_many_requests_at_once_look_for_frames_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, asked, scans = _prediction(pictures.animation("GIF")).image, threading.local(), []
+    everybody_asked = threading.Barrier(8, timeout=60)
+    get = LocMemCache.get
+
+    def get_together(self: LocMemCache, key: str, *arguments: Any, **options: Any) -> Any:
+        """The first time, each thread gets the answer before any of them goes on."""
+        found = get(self, key, *arguments, **options)
+        if not hasattr(asked, "once"):
+            asked.once = True
+            everybody_asked.wait()
+        return found
+
+    def scan(_image: Image) -> bool:
+        scans.append(_image)
+        return True
+
+    monkeypatch.setattr(LocMemCache, "get", get_together)
+    monkeypatch.setattr(display, "_has_frames", scan)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(display.has_several_frames, [image] * 8)) == [True] * 8
+    assert len(scans) == 1
 
 
 def test_does_not_decode_again_what_a_worker_could_not_decode(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

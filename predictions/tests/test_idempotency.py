@@ -42,6 +42,11 @@ def test_key_may_stand_in_quotes(client: Client, queue: Queue) -> None:
     assert _send(client, f'"{key.upper()}"').json()["id"] == _send(client, key).json()["id"]
 
 
+def test_key_may_have_no_hyphens(client: Client, queue: Queue) -> None:
+    key = uuid4()
+    assert _send(client, key.hex).json()["id"] == _send(client, str(key)).json()["id"]
+
+
 def test_repeated_request_gets_the_answer_that_came_meanwhile(client: Client, worker: FakeClassifier) -> None:
     key = str(uuid4())
     _send(client, key)
@@ -59,7 +64,20 @@ def test_rejects_the_same_key_with_another_picture(client: Client, queue: Queue)
 
 
 @pytest.mark.parametrize("address", ["/", "/api/predict"])
-@pytest.mark.parametrize("key", ["1", "x" * 36, "00000000-0000-0000-0000-00000000000g"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "1",
+        "x" * 36,
+        "00000000-0000-0000-0000-00000000000g",
+        "0x" + "1" * 30,
+        "+" + "1" * 31,
+        "1_1_" + "1" * 28,
+        "{00000000-0000-4000-8000-000000000000}",
+        "urn:uuid:00000000-0000-4000-8000-000000000000",
+        "0000-0000-0000-4000-8000-0000000000000000",
+    ],
+)
 def test_rejects_keys_that_are_no_uuid(client: Client, queue: Queue, address: str, key: str) -> None:
     response = _send(client, key, address)
     assert (response.status_code, response.json()["code"]) == (400, "invalid-idempotency-key")

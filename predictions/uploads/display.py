@@ -7,6 +7,7 @@ is served only if it is a small JPEG or PNG that holds nothing but the pixels.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -30,6 +31,8 @@ _QUALITY, _QUALITY_OF_SMALL, _SMALL_PIXELS = 90, 95, 500_000
 KEPT_SECONDS = 3600  # how long a process remembers which pictures have several frames
 
 FILES = DerivedFiles("display", "jpg")
+
+_looking_for_frames = threading.Lock()
 
 
 class NoPicture(Exception):
@@ -75,8 +78,14 @@ def has_several_frames(image: Image) -> bool:
     """Whether the stored file is an animation, or has several pages. The model sees the first."""
     if image.format in {Image.Format.JPEG, Image.Format.BMP}:  # a JPEG's other pictures are previews of the first
         return False
-    # Pillow looks for a second frame in the whole file, which takes seconds for one that is made for it.
-    return bool(cache.get_or_set(f"frames:{image.sha256}", lambda: _has_frames(image), KEPT_SECONDS))
+    key = f"frames:{image.sha256}"
+    known = cache.get(key)
+    if known is not None:
+        return bool(known)
+    # Pillow looks for a second frame in the whole file, which takes seconds for one that is made for it. So one thread
+    # looks at a time, and those that have waited for it find its result.
+    with _looking_for_frames:
+        return bool(cache.get_or_set(key, lambda: _has_frames(image), KEPT_SECONDS))
 
 
 def _has_frames(image: Image) -> bool:

@@ -57,4 +57,5 @@ def _next_page(request: HttpRequest) -> str:
     is_ours = url_has_allowed_host_and_scheme(
         address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return address if is_ours else ""
+    # The check above accepts control characters in most places.
+    return address if is_ours and address.isprintable() else ""

@@ -29,7 +29,9 @@ from predictions.views.redirects import HttpResponseSeeOther
 JSON = "application/json"
 
 
-@csrf_exempt  # the view acts for no user: another site gains nothing by posting to it
+# Without a CSRF token, so that the page can be cached. What another site sends is stored as the picture of an unknown
+# visitor: the browser leaves out its cookie, and `visitors.remember` does not replace it.
+@csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":

@@ -17,11 +17,18 @@ def _scope(*headers: tuple[str, str], **changes: str) -> Any:
         "authority": None,
         "scheme": "http",
     }
-    return SimpleNamespace(**(request | changes), headers=_headers(headers))
+    return SimpleNamespace(**(request | changes), headers=_Headers(headers))
 
 
-def _headers(headers: tuple[tuple[str, str], ...]) -> Any:
-    return SimpleNamespace(items=lambda: list(headers))
+class _Headers(dict[str, str]):
+    """Granian's headers: `items` has repeated ones, and leaves out values that are not ASCII."""
+
+    def __init__(self, headers: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(headers)
+        self._all = headers
+
+    def items(self) -> Any:
+        return [(name, value) for name, value in self._all if value.isascii()]
 
 
 def test_describes_the_request() -> None:
@@ -54,3 +61,11 @@ def test_ignores_headers_with_underscores(name: str) -> None:
     environ = wsgi_environ(_scope(("x-forwarded-for", "192.0.2.1"), (name.lower(), "198.51.100.9")))
     assert environ["HTTP_X_FORWARDED_FOR"] == "192.0.2.1"
     assert "198.51.100.9" not in environ.values()
+
+
+def test_keeps_an_idempotency_key_that_is_not_ascii() -> None:
+    environ = wsgi_environ(_scope(("idempotency-key", "ü"), ("x-a", "ü")))
+    assert environ["HTTP_IDEMPOTENCY_KEY"] == "?"
+    assert "HTTP_X_A" not in environ
+    assert wsgi_environ(_scope(("idempotency-key", "key")))["HTTP_IDEMPOTENCY_KEY"] == "key"
+    assert "HTTP_IDEMPOTENCY_KEY" not in wsgi_environ(_scope())
