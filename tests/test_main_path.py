@@ -96,6 +96,12 @@ def test_upload_of_200_megabytes_is_answered_and_not_cut_off(site: RunningSite) 
     assert site.get("/readyz").status_code == 200
 
 
+def test_upload_page_says_that_a_picture_is_too_large(site: RunningSite) -> None:
+    answer = requests.post(f"{site.url}/", files={"file": ("big.jpg", b"\xff" * 30_000_000)}, timeout=120)
+    assert answer.status_code == 413
+    assert "This picture is too large. At most 20 MB are accepted." in answer.text
+
+
 def test_rejects_an_idempotency_key_that_is_not_ascii(site: RunningSite, coffee: bytes) -> None:
     headers = {"Idempotency-Key": "schlüssel".encode()}
     answer = requests.post(f"{site.url}/api/predict", files={"file": coffee}, headers=headers, timeout=60)

@@ -117,3 +117,10 @@ def test_no_csrf_token_is_needed(queue: Queue) -> None:
 @pytest.mark.usefixtures("models")
 def test_says_how_many_labels_the_model_knows(client: Client) -> None:
     assert f"out of the {len(labels.index()):,} things it knows" in client.get("/").text
+
+
+def test_says_that_the_picture_is_too_large(client: Client, settings: Settings) -> None:
+    settings.UPLOAD_MAX_BYTES = 2**18
+    response = client.post("/", {"file": upload(bytes(2**18 + 1))})
+    assert response.status_code == 413
+    assert "This picture is too large. At most 0.25 MB are accepted." in response.text

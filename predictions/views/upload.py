@@ -23,6 +23,7 @@ from predictions.delays import QUEUE_UNREACHABLE, delay
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 from predictions.site_address import site_address
+from predictions.uploads import parser
 from predictions.uploads import validation as images
 from predictions.views.redirects import HttpResponseSeeOther
 
@@ -90,13 +91,21 @@ def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) 
     # The context gets the message, not the exception: the exception's traceback holds the upload, and the context stays
     # in memory until the garbage collector next runs.
     context = {
-        "rejection": rejection.message if rejection else "",
+        "rejection": _message(request, rejection) if rejection else "",
         **_context(settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice()),
     }
     response = render(request, "predictions/upload.html", context, status=rejection.status if rejection else 200)
     for name, value in rejection.headers.items() if rejection else ():
         response[name] = value
     return response
+
+
+def _message(request: HttpRequest, rejection: RequestRejected) -> str:
+    """The message for visitors. The web server rejects a large body without reading it, and calls it a request."""
+    if rejection.code == "too-large" and parser.is_form(request):
+        limit = settings.UPLOAD_MAX_BYTES / 2**20
+        return f"This picture is too large. At most {limit:.3g} MB are accepted. Please choose a smaller one."
+    return rejection.message
 
 
 @lru_cache(maxsize=64)  # bounded, because ALLOWED_HOSTS may allow any number of host names
