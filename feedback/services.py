@@ -6,9 +6,10 @@ from django.db import transaction
 
 from feedback import mirror
 from feedback.expected import label_and_words
+from feedback.history.merging import history_gather
 from feedback.models import Feedback
 from feedback.signals import feedback_stored, feedback_storing
-from predictions import erasing
+from predictions import erasing, visitors
 from predictions.exceptions import RequestRejected
 from predictions.models import Image, Prediction
 
@@ -57,6 +58,8 @@ def feedback_give(
         comment=comment,
     )
     _store(feedback, prediction)
+    if into := visitors.merged_into(author):  # since the request came: the merge has not moved this statement
+        history_gather(into)
     return feedback
 
 

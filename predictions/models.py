@@ -1,4 +1,4 @@
-"""The rows of images and of predictions."""
+"""The rows of images, of predictions and of merged visitors."""
 
 import uuid
 from collections.abc import Mapping
@@ -257,6 +257,23 @@ class Prediction(models.Model):
     @property
     def total_ms(self) -> float | None:
         return _milliseconds(self.created_at, self.finished_at)
+
+
+class MergedVisitor(models.Model):
+    """A visitor whose history was merged into that of another visitor, who was not merged themselves.
+
+    Cookies and private links of the merged visitor stand for the other one from then on; see `visitors`.
+    """
+
+    visitor = models.CharField(max_length=64, unique=True)
+    into = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["into"], name="merged_visitor_by_into")]
+
+    def __str__(self) -> str:
+        return f"{self.visitor[:12]} into {self.into[:12]}"
 
 
 def _milliseconds(start: datetime, end: datetime | None) -> float | None:

@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
 from django.utils import timezone
 
-from predictions import announcements, connections, erasing, idempotency
+from predictions import announcements, connections, erasing, idempotency, visitors
 from predictions.admission import backpressure, client_share
 from predictions.exceptions import RequestRejected
 from predictions.group_commit import writer
@@ -104,12 +104,26 @@ def _write(prediction: Prediction, image: Image, request_key: str) -> Prediction
     sha256 = image.sha256
     try:
         writer.write(prediction, image)
+    except RequestRejected:  # without a queue, it is stored as failed
+        _follow_merge(prediction)
+        raise
     except IntegrityError:
         _prediction_id, earlier = _find_repeated(request_key, sha256)
         if earlier is None:
             raise
         return earlier
+    _follow_merge(prediction)
     return prediction
+
+
+def _follow_merge(prediction: Prediction) -> None:
+    """Gives a stored prediction to the visitor that its sender was merged into since the request came.
+
+    A merge is committed before predictions are moved: either the move finds this row, or this function finds the merge.
+    """
+    while into := visitors.merged_into(prediction.sender):
+        Prediction.objects.filter(pk=prediction.pk, sender=prediction.sender).update(sender=into)
+        prediction.sender = into
 
 
 def _read(prediction_id: UUID) -> Prediction:

@@ -1,6 +1,7 @@
 """Recognizes visitors by a signed cookie, without knowing who they are.
 
-A visitor is stored as a keyed hash of a random token, which only their cookie holds.
+A visitor is stored as a keyed hash of a random token, which only their cookie holds. The histories of two visitors can
+be merged (see `feedback.history`): from then on, the cookie of either of them stands for the same visitor.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import secrets
 
 from django.conf import settings
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
 from predictions import idempotency
+from predictions.models import MergedVisitor
 
 COOKIE = "visitor"
 COOKIE_SECONDS = 365 * 24 * 3600
@@ -19,9 +22,16 @@ _SALT = "feedback.author"
 
 
 def known_visitor(request: HttpRequest) -> str:
-    """Returns the id of a visitor whom this site has given a cookie; an empty string for any other visitor."""
+    """Returns the id of a visitor whom this site has given a cookie; an empty string for any other visitor.
+
+    For a merged visitor, it is the id of the visitor that they were merged into.
+    """
     token = known_token(request)
-    return visitor_of(token) if token else ""
+    if not token:
+        return ""
+    known: str = getattr(request, "known_visitor", "") or current(visitor_of(token))
+    request.known_visitor = known  # type: ignore[attr-defined] # kept: one query for each request
+    return known
 
 
 def known_token(request: HttpRequest) -> str:
@@ -32,8 +42,41 @@ def known_token(request: HttpRequest) -> str:
 
 
 def visitor_of(token: str) -> str:
-    """Returns the id of the visitor whose cookie has this token."""
+    """Returns the id of the visitor to whom the cookie with this token was given. They may be merged; see `current`."""
     return identity("visitor", token)
+
+
+def current(visitor: str) -> str:
+    """Returns the visitor that a visitor was merged into, or the same visitor if they were not merged."""
+    return merged_into(visitor) or visitor
+
+
+def merged_into(visitor: str) -> str:
+    """Returns the visitor that a visitor was merged into; an empty string if they were not merged."""
+    merges = MergedVisitor.objects.filter(visitor=visitor).values_list("into", flat=True)
+    return merges.first() or "" if visitor else ""
+
+
+def merge(visitor: str, *, into: str) -> None:
+    """Records that a visitor is another one from now on, and commits it. Rows of the visitor stay as they are.
+
+    Every record names the last of a chain of merged visitors, so that one query finds it.
+    """
+    with transaction.atomic(durable=True):
+        _lock_merges()
+        visitor, into = current(visitor), current(into)
+        if visitor == into:
+            return
+        MergedVisitor.objects.filter(into=visitor).update(into=into)
+        MergedVisitor.objects.create(visitor=visitor, into=into)
+
+
+def _lock_merges() -> None:
+    """Lets one transaction after another record a merge: two opposite ones at once would make a circle."""
+    if connection.vendor == "postgresql":  # on SQLite, a transaction holds the only write lock from its beginning
+        table = connection.ops.quote_name(MergedVisitor._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def visitor(request: HttpRequest) -> str:

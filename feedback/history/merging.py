@@ -9,7 +9,8 @@ from django.db.models import Q
 
 from feedback.models import Feedback, FeedbackQuerySet
 from feedback.signals import feedback_withdrawn
-from predictions.models import Image, Prediction
+from predictions import visitors
+from predictions.models import Image, MergedVisitor, Prediction
 
 BATCH_SIZE = 100  # images that one transaction locks
 
@@ -17,9 +18,25 @@ BATCH_SIZE = 100  # images that one transaction locks
 def histories_merge(visitor: str, *, into: str) -> None:
     """Makes everything that a visitor has sent and said that of another visitor.
 
-    If both have said something about one prediction, the later statement counts. After an interruption, another call
-    moves what is left.
+    The cookie of either of them shows the merged history, as soon as the merge is recorded. If both have said something
+    about one prediction, the later statement counts.
     """
+    visitors.merge(visitor, into=into)
+    history_gather(into)
+
+
+def history_gather(visitor: str) -> None:
+    """Moves what merged visitors have sent and said to the visitor that they were merged into.
+
+    After an interruption, another call moves what is left.
+    """
+    for merged in MergedVisitor.objects.filter(into=visitor).values_list("visitor", flat=True):
+        _move(merged, visitor)
+    if into := visitors.merged_into(visitor):  # perhaps meanwhile, and before the rows above were moved
+        history_gather(into)
+
+
+def _move(visitor: str, into: str) -> None:
     _move_predictions(visitor, into)
     while images := _images_with_statements(visitor):
         with transaction.atomic():

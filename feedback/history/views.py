@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from feedback.history import links
-from feedback.history.merging import histories_merge
+from feedback.history.merging import histories_merge, history_gather
 from feedback.history.selectors import TEXT_MAX_LENGTH, Cursor, Show, history_page, sent_picture_count
 from predictions import erasing, visitors
 from predictions.erasing import Kept
@@ -178,8 +178,9 @@ def _used_token(request: HttpRequest) -> str:
     """
     code = request.POST.get("link", "")
     token = links.link_token(code)
-    visitor, other = visitors.known_visitor(request), visitors.visitor_of(token)
+    visitor, other = visitors.known_visitor(request), visitors.current(visitors.visitor_of(token))
     if visitor == other:
+        history_gather(visitor)  # what a merge that was interrupted has left
         messages.success(request, "This browser shows these pictures already.")
         return token
     # The secret of the CSRF cookie tells two browsers apart that have no other cookie yet.

@@ -174,6 +174,7 @@ def test_number_of_queries(
     client: Client, prediction: Prediction, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     # One query for the prediction; one transaction for the lock on the image, the prediction again (it may have been
-    # erased before the lock), the earlier statement, the row and its case; a second transaction for `mirrored_at`.
-    with django_assert_num_queries(17):
+    # erased before the lock), the earlier statement, the row and its case; a second transaction for `mirrored_at`;
+    # whether the author was merged meanwhile.
+    with django_assert_num_queries(18):
         _post(client, _payload(prediction))

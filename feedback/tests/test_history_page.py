@@ -184,7 +184,7 @@ def test_ignores_an_invalid_place(ada: HistoryBrowser, cursor: str) -> None:
 def test_number_of_queries(ada: HistoryBrowser, query: str, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     for number in range(4):
         feedback_give(prediction=ada.send_picture(number), author=ada.visitor, verdict="wrong")
-    with django_assert_num_queries(2):  # predictions, statements
+    with django_assert_num_queries(3):  # whether the visitor was merged, predictions, statements
         assert len(_shown(ada, query)) == 4
 
 
@@ -192,7 +192,7 @@ def test_number_of_queries_of_other_pages(
     ada: HistoryBrowser, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     newer, _older = ada.send_picture(0), ada.send_picture(1)
-    with django_assert_num_queries(3):  # and whether there are newer ones
+    with django_assert_num_queries(4):  # and whether there are newer ones
         assert len(_shown(ada, f"?older={Cursor.of(newer)}")) == 1
     with django_assert_num_queries(0):
         Client().get("/history/")

@@ -9,6 +9,8 @@ from pytest_django import Settings
 
 from predictions import visitors
 
+pytestmark = pytest.mark.django_db
+
 
 def _next_request(request: HttpRequest) -> HttpRequest:
     """Returns the next request of the browser that sent `request`."""
