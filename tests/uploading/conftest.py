@@ -7,12 +7,14 @@ import os
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
 import psutil
 import pytest
+import requests
 
 from devtools.browsing import chromium
 from devtools.running import RunningSite, eventually, folder_with_model
@@ -110,15 +112,28 @@ def pictures(tmp_path: Path) -> Callable[[int], list[Path]]:
     def pictures(number: int) -> list[Path]:
         made = [tmp_path / f"picture-{index:03}.png" for index in range(1, number + 1)]
         for path in made:
-            PIL.Image.frombytes("RGB", (32, 24), os.urandom(32 * 24 * 3)).save(path)
+            path.write_bytes(_new_picture())
         return made
 
     return pictures
 
 
+def _new_picture() -> bytes:
+    content = BytesIO()
+    PIL.Image.frombytes("RGB", (32, 24), os.urandom(32 * 24 * 3)).save(content, "PNG")
+    return content.getvalue()
+
+
+def _is_worked_off(site: RunningSite) -> bool:
+    """Sends a picture and waits for its answer. All that were sent before are answered then, too."""
+    files = {"file": ("last.png", _new_picture())}
+    return requests.post(f"{site.url}/api/predict", files=files, timeout=60).status_code == 200
+
+
 @pytest.fixture
 def suspended_worker(site: RunningSite) -> Iterator[Callable[[], None]]:
-    """Suspends the worker. The value is a function that resumes it."""
+    """Suspends the worker once it has answered the pictures of earlier tests. The value resumes it."""
+    eventually(lambda: _is_worked_off(site), "the answers to earlier pictures")
     [worker] = map(psutil.Process, site.pids("rqworker predictions"))
     worker.suspend()
     yield worker.resume
