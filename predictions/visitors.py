@@ -55,7 +55,7 @@ def current(visitor: str) -> str:
 def merged_into(visitor: str) -> str:
     """Returns the visitor that a visitor was merged into; an empty string if they were not merged."""
     merges = MergedVisitor.objects.filter(visitor=visitor).values_list("into", flat=True)
-    return merges.first() or "" if visitor else ""
+    return (merges.first() or "") if visitor else ""
 
 
 def merge(visitor: str, *, into: str) -> None:

@@ -9,6 +9,7 @@ import { listen } from "./sources.js";
 
 const FIRST_ACTIONS = ["pointerover", "pointerdown", "keydown", "focusin", "dragenter"];
 const RETRY = 3000; // milliseconds until the modules are loaded again, if that was not possible
+const DOUBLE_CLICK = 1000; // milliseconds between two presses
 const form = document.querySelector("form.upload");
 const page = location.pathname;
 let loading = null;
@@ -64,14 +65,13 @@ function enhance() {
   listen(form, add);
 }
 
-/** Ignores a second press of the same button while the page that the form leads to is loaded. */
+/** Ignores the second press of a double click. A later one counts: the visitor may have stopped the first. */
 function ignoreDoubleClicks(examples) {
-  let pressed = null;
+  let pressedAt = -Infinity;
   examples.addEventListener("submit", (event) => {
-    if (event.submitter === pressed) event.preventDefault();
-    pressed = event.submitter;
+    if (event.timeStamp - pressedAt < DOUBLE_CLICK) event.preventDefault();
+    else pressedAt = event.timeStamp;
   });
-  addEventListener("pageshow", () => (pressed = null)); // also if the browser shows the page again as it was
 }
 
 /** Whether earlier pages have left uploads in this browser; see `store.js`. */

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the result page: a running site, and tabs of new visitors."""
+"""Fixtures of the tests of the result page: tabs of new visitors."""
 
 from __future__ import annotations
 
@@ -11,27 +11,12 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from devtools.browsing import chromium
-from devtools.running import RunningSite, folder_with_model
-from worker.inference.repository import Repository
+from devtools.running import RunningSite
 
 OpenTab = Callable[..., Any]
 
 # Chromium logs this for every page with an error status.
 EXPECTED = re.compile("the server responded with a status of (400|403|404|410)|ERR_INTERNET_DISCONNECTED")
-
-
-@pytest.fixture(scope="package")
-def site(tmp_path_factory: pytest.TempPathFactory, models: Repository) -> Iterator[RunningSite]:
-    """Runs one site for all tests of this folder."""
-    with RunningSite(folder_with_model(tmp_path_factory.mktemp("site"), models.root)) as running:
-        yield running
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture
