@@ -33,7 +33,7 @@ def _assert_agrees_with_reference(version: ModelVersion, engine: str) -> None:
     answers = load_engine(version, engine=engine).predict(batch)
     assert answers.shape == expected.shape == (len(PHOTOS), 1000)
     assert np.abs(answers - expected).max() < 1e-3
-    labels = [version.labels[i] for i in answers.argmax(axis=1)]
+    labels = [version.labels[i].name for i in answers.argmax(axis=1)]
     assert labels[PHOTOS.index("coffee")] == "espresso"
     assert labels[PHOTOS.index("chelsea")] in ("tiger_cat", "Egyptian_cat", "tabby")
 
