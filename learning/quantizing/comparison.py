@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
 from learning.quantizing.pictures import Picture
-from worker.inference.engines import Engine, EngineError, load_engine
+from worker.inference import precision
+from worker.inference.engines import load_engine
 from worker.inference.preprocessing import Preprocessor, UndecodableImage
 from worker.inference.repository import ModelVersion, RepositoryError
 
 BATCH = 2  # pictures in one call, as the engine computes best
-TIMED_PICTURES = 8
-ROUNDS = 15
+TIMED_PICTURES = 32
+BF16_SECONDS = 120  # measuring bf16 takes less than one second, where the processor has it
 PROGRESS_EVERY = 100  # pictures
 
 Report = Callable[[str], None]
@@ -30,15 +29,17 @@ class PrecisionResult:
     """How one precision answers.
 
     Attributes:
-        agree: how many pictures it answers as f32 does.
-        right: how many pictures with a known label it answers with that label.
         milliseconds: CPU time of one picture, without decoding.
+        compared: how many pictures it has answered.
+        agree: how many of these it answers as f32 does.
+        right: how many of those with a known label it answers with that label; None if it was not given them.
     """
 
     name: str
-    agree: int = 0
-    right: int = 0
-    milliseconds: float = 0.0
+    milliseconds: float
+    compared: int
+    agree: int
+    right: int | None
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,24 @@ class Flip:
     score_of_new: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class Comparison:
-    """The results of each precision, f32 first and int8 last, and the pictures whose answer flips."""
+    """The results of each precision, f32 first and int8 last, and the pictures whose answer flips.
+
+    Attributes:
+        labelled: how many pictures have a known label.
+    """
 
     precisions: list[PrecisionResult]
-    compared: int = 0
-    labelled: int = 0
-    flips: list[Flip] = field(default_factory=list)
+    labelled: int
+    flips: list[Flip]
+
+    @property
+    def compared(self) -> int:
+        return self.precisions[0].compared
 
 
-def decoded(
-    pictures: Iterable[Picture], preprocess: Preprocessor
-) -> Iterator[tuple[Picture, NDArray[np.uint8]]]:
+def decoded(pictures: Iterable[Picture], preprocess: Preprocessor) -> Iterator[tuple[Picture, NDArray[np.uint8]]]:
     """Yields what a network takes of each picture. Pictures that cannot be read or decoded are left out."""
     for picture in pictures:
         try:
@@ -83,69 +89,72 @@ def preprocessor(version: ModelVersion) -> Preprocessor:
 
 
 def compare(base: ModelVersion, int8: ModelVersion, pictures: Sequence[Picture], report: Report) -> Comparison:
-    """Answers each picture in f32, in bf16 if this processor can, and in int8.
+    """Answers each picture in f32 and in int8, and measures the CPU time of these and of bf16.
 
     Raises:
         EngineError, Damaged: a version cannot be loaded.
         RepositoryError: none of the pictures can be decoded.
     """
-    engines = _engines(base, int8)
-    labels = [label.display_name for label in base.labels]
-    found = Comparison([PrecisionResult(name) for name in engines])
-    timed: list[NDArray[np.uint8]] = []
+    engines = [load_engine(version, precision="f32", threads=1) for version in (base, int8)]
+    counting = _Counting([label.display_name for label in base.labels])
+    timed: list[tuple[Picture, NDArray[np.uint8]]] = []
     left = decoded(pictures, preprocessor(base))
     while batch := list(itertools.islice(left, BATCH)):
-        pixels = np.stack([one for _picture, one in batch])
-        timed += [one for _picture, one in batch][: TIMED_PICTURES - len(timed)]
-        answers = [engine.predict(pixels) for engine in engines.values()]
+        before, after = (engine.predict(np.stack([pixels for _picture, pixels in batch])) for engine in engines)
         for row, (picture, _pixels) in enumerate(batch):
-            _count(found, picture, [answer[row] for answer in answers], labels)
-        if found.compared // PROGRESS_EVERY > (found.compared - len(batch)) // PROGRESS_EVERY:
-            report(f"compared {found.compared:,} of {len(pictures):,} pictures")
-    if not found.compared:
+            counting.add(picture, before[row], after[row])
+        timed += batch[: TIMED_PICTURES - len(timed)]
+        if counting.compared // PROGRESS_EVERY > (counting.compared - len(batch)) // PROGRESS_EVERY:
+            report(f"compared {counting.compared:,} of {len(pictures):,} pictures")
+    if not timed:
         raise RepositoryError("none of the pictures can be decoded")
     report("measuring the CPU time")
-    for result, milliseconds in zip(found.precisions, _cpu_times(list(engines.values()), timed), strict=True):
-        result.milliseconds = milliseconds
-    return found
+    times = precision.compare(engines[0].predict, engines[1].predict, np.stack([pixels for _picture, pixels in timed]))
+    compared, flips = counting.compared, counting.flips
+    results = [
+        PrecisionResult("f32", times.f32_ms, compared, compared, counting.right[0]),
+        *_bf16(base, [picture for picture, _pixels in timed], report),
+        PrecisionResult("int8", times.other_ms, compared, compared - len(flips), counting.right[1]),
+    ]
+    return Comparison(results, counting.labelled, flips)
 
 
-def _engines(base: ModelVersion, int8: ModelVersion) -> dict[str, Engine]:
-    engines = {"f32": load_engine(base, precision="f32", threads=1)}
+class _Counting:
+    """Counts agreement and right answers, picture by picture."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = labels
+        self._positions = {label: position for position, label in enumerate(labels)}
+        self.compared = self.labelled = 0
+        self.right = [0, 0]  # in f32 and in int8
+        self.flips: list[Flip] = []
+
+    def add(self, picture: Picture, before: NDArray[np.float32], after: NDArray[np.float32]) -> None:
+        """Adds a picture with its scores in f32 and in int8."""
+        old, new = int(before.argmax()), int(after.argmax())
+        known = self._positions.get(picture.label)
+        self.compared += 1
+        self.labelled += known is not None
+        self.right[0] += old == known
+        self.right[1] += new == known
+        if old != new:
+            score, new_score, score_of_new = (min(1.0, float(one)) for one in (before[old], after[new], before[new]))
+            self.flips.append(Flip(picture, self._labels[old], score, self._labels[new], new_score, score_of_new))
+
+
+def _bf16(base: ModelVersion, pictures: Sequence[Picture], report: Report) -> list[PrecisionResult]:
+    """The result of bf16, from fewer pictures; none if this processor cannot compute in it.
+
+    It is measured in a child process, because bf16 crashes on some processors.
+    """
     try:
-        engines["bf16"] = load_engine(base, precision="bf16", threads=1)
-    except EngineError:
-        pass  # this processor has no bf16
-    return {**engines, "int8": load_engine(int8, precision="f32", threads=1)}
-
-
-def _count(found: Comparison, picture: Picture, scores: Sequence[NDArray[np.float32]], labels: Sequence[str]) -> None:
-    """Adds one picture, for which there are the scores of each precision."""
-    best = [int(one.argmax()) for one in scores]
-    known = labels.index(picture.label) if picture.label in labels else None
-    found.compared += 1
-    found.labelled += known is not None
-    for result, answer in zip(found.precisions, best, strict=True):
-        result.agree += answer == best[0]
-        result.right += answer == known
-    first, last = best[0], best[-1]
-    if first != last:
-        before, after = scores[0], scores[-1]
-        values = (min(1.0, float(score)) for score in (before[first], after[last], before[last]))
-        score, new_score, score_of_new = values
-        found.flips.append(Flip(picture, labels[first], score, labels[last], new_score, score_of_new))
-
-
-def _cpu_times(engines: Sequence[Engine], pictures: Sequence[NDArray[np.uint8]]) -> list[float]:
-    """The median CPU milliseconds of one picture for each engine, measured in turns. Each has one thread."""
-    batches = [np.stack(pictures[start : start + BATCH]) for start in range(0, len(pictures), BATCH)]
-    for engine in engines:
-        engine.warm_up({len(batch) for batch in batches})
-    times: list[list[float]] = [[] for _engine in engines]
-    for _round in range(ROUNDS):
-        for engine, measured in zip(engines, times, strict=True):
-            started = time.process_time()
-            for batch in batches:
-                engine.predict(batch)
-            measured.append((time.process_time() - started) / len(pictures) * 1000)
-    return [statistics.median(measured) for measured in times]
+        found = precision.measure(
+            base,
+            [picture.read() for picture in pictures],
+            seconds=BF16_SECONDS,
+            max_pixels=settings.UPLOAD_MAX_PIXELS,
+        )
+    except (precision.MeasurementFailed, OSError) as error:
+        report(f"bf16 is not compared: {error}")
+        return []
+    return [PrecisionResult("bf16", found.other_ms, found.images, found.images - found.flips, None)]

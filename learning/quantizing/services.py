@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from learning.models import FlippedAnswer, Quantization
 from learning.quantizing.comparison import Comparison, Flip, Report, compare, decoded, preprocessor
 from learning.quantizing.pictures import FEWEST, Picture, decided_pictures, folder_pictures, stored_pictures
-from learning.quantizing.processor import processor_name
 from worker.inference.preprocessing import Preprocessor
+from worker.inference.processor import this_processor
 from worker.inference.quantizing import build_candidate, check_quantizable, install_candidate
 from worker.inference.repository import ModelVersion, Repository, RepositoryError
 
@@ -65,7 +65,7 @@ def _readable(pictures: Sequence[Picture], preprocess: Preprocessor, report: Rep
     if number < FEWEST:
         raise RepositoryError(f"only {number} of {len(pictures)} pictures can be decoded, and {FEWEST} are needed")
     if number < len(pictures):
-        report(f"{len(pictures) - number} pictures cannot be decoded, and are left out")
+        report(f"left out because they cannot be decoded: {len(pictures) - number} of {len(pictures)}")
 
 
 def _with_decided(pictures: Sequence[Picture], base: ModelVersion) -> list[Picture]:
@@ -82,7 +82,7 @@ def _store(base: ModelVersion, version: ModelVersion, calibrated_on: str, compar
         quantization = Quantization.objects.create(
             model_version=str(version),
             base=str(base),
-            processor=processor_name(),
+            processor=this_processor().name[:200],
             calibrated_on=calibrated_on,
             compared=comparison.compared,
             labelled=comparison.labelled,

@@ -70,9 +70,7 @@ def build_candidate(
     return Repository(folder).add(base.name, build)
 
 
-def install_candidate(
-    repository: Repository, candidate: ModelVersion, report: Callable[[str], None]
-) -> ModelVersion:
+def install_candidate(repository: Repository, candidate: ModelVersion, report: Callable[[str], None]) -> ModelVersion:
     """Installs what `build_candidate` has built, under the next free number of its name. Does not activate it.
 
     Raises:
