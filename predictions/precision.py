@@ -122,7 +122,7 @@ def _log(one: PrecisionMeasurement) -> None:
         logger.warning("Computing %s in f32: bf16 %s", one.model_version, one.objection)
         return
     logger.info(
-        "Computing %s in %s: an image takes %.2f ms of CPU time in f32 and %.2f in bf16, and %d of %d answers differ.%s",
+        "Computing %s in %s: an image takes %.2f ms of CPU time in f32, %.2f in bf16; %d of %d answers differ.%s",
         *(one.model_version, one.chosen, one.f32_ms, one.bf16_ms, one.flips, one.images),
         f" bf16 {one.objection}." if one.objection else "",
     )
