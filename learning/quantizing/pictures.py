@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from django.core.files.storage import default_storage
 from django.db.models import QuerySet
 
 from predictions.models import Image
+from review.label_translation import version_translation
 from review.models import Case
 from review.sample_photos import SUFFIXES
-from worker.inference.repository import RepositoryError
+from worker.inference.repository import ModelVersion, RepositoryError
 
 FEWEST = 10  # pictures to calibrate on; with 5 or with 300, an int8 network answers equally well
 MOST = 300
@@ -52,8 +52,8 @@ def stored_pictures(seed: int) -> list[Picture]:
     Raises:
         RepositoryError: there are fewer than `FEWEST`.
     """
-    rows = _drawn(Image.objects.filter(erased_at__isnull=True), MOST, seed).values_list("pk", "file", "case__label")
-    found = [Picture("", file, pk, label or "") for pk, file, label in rows]
+    rows = _drawn(Image.objects.filter(erased_at__isnull=True), MOST, seed).values_list("pk", "file")
+    found = [Picture("", file, pk) for pk, file in rows]
     if len(found) < FEWEST:
         raise RepositoryError(
             f"{len(found)} pictures are stored, and at least {FEWEST} are needed to calibrate: "
@@ -78,13 +78,26 @@ def folder_pictures(folder: Path, seed: int) -> list[Picture]:
     return [Picture(str(path.relative_to(folder)), str(path)) for path in chosen]
 
 
-def decided_pictures(labels: Sequence[str], seed: int) -> list[Picture]:
-    """Returns at most `MOST_DECIDED` of the stored pictures whose decided label is one of these, drawn at random."""
-    known = frozenset(labels)
+def decided_pictures(version: ModelVersion, seed: int) -> list[Picture]:
+    """Returns at most `MOST_DECIDED` of the stored pictures that reviewers decided on, drawn at random.
+
+    Their label is the decided one in the words of `version`. Pictures whose label it does not have are left out.
+    """
+    known = {label.display_name for label in version.labels}
+    translation = version_translation(version)
     verdicts = (Case.Outcome.RIGHT, Case.Outcome.CORRECTED)
     images = Image.objects.filter(erased_at__isnull=True, case__state=Case.State.DECIDED, case__verdict__in=verdicts)
-    rows = _drawn(images, MOST_DECIDED, seed).values_list("pk", "file", "case__label")
-    return [Picture("", file, pk, label) for pk, file, label in rows if label in known]
+    found = []
+    for image in _drawn(images, MOST_DECIDED, seed).select_related("case"):
+        case = image.case
+        words = (
+            (case.label,)
+            if translation is None
+            else translation.words(case.label, case.model_version, case.label_set_id)
+        )
+        if len(words) == 1 and words[0] in known:
+            found.append(Picture("", image.file.name, image.pk, words[0]))
+    return found
 
 
 def _drawn(images: QuerySet[Image, Any], number: int, seed: int) -> QuerySet[Image, Any]:

@@ -70,7 +70,7 @@ def _readable(pictures: Sequence[Picture], preprocess: Preprocessor, report: Rep
 
 def _with_decided(pictures: Sequence[Picture], base: ModelVersion) -> list[Picture]:
     """Adds pictures whose label reviewers have decided, each once."""
-    decided = decided_pictures([label.display_name for label in base.labels], SEED)
+    decided = decided_pictures(base, SEED)
     known = {picture.image_id for picture in decided}
     return [*decided, *(picture for picture in pictures if picture.image_id is None or picture.image_id not in known)]
 

@@ -27,7 +27,7 @@ def check_quantizable(base: ModelVersion) -> None:
     """
     if base.manifest.precision != "f32":
         raise RepositoryError(f"{base} is an {base.manifest.precision} version already")
-    if saturates():
+    if saturates(openvino.Core()):
         raise RepositoryError(
             "this processor adds int8 products with saturation, which makes about one answer in ten wrong: "
             "int8 needs a processor with VNNI or AMX; use f32 here"

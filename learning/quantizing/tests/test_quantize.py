@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,23 +11,26 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from openvino import Core
 
 from learning.datasets.tests.data import decided_case
 from learning.models import Quantization
 from learning.quantizing import services
-from learning.quantizing.comparison import compare
+from learning.quantizing.comparison import compare, preprocessor
 from learning.quantizing.pictures import decided_pictures, stored_pictures
 from predictions.models import Image
 from predictions.tests.fakes import stored_image
 from predictions.tests.pictures import picture
 from worker.inference import quantizing
+from worker.inference.engines import EngineError, load_engine
+from worker.inference.engines import openvino as engine
 from worker.inference.graph.quantization import saturates
 from worker.inference.repository import Repository
 from worker.inference.tests.tiny_networks import ANIMALS, add_version, small_cnn
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.skipif(saturates(), reason="this processor adds int8 products with saturation"),
+    pytest.mark.skipif(saturates(Core()), reason="this processor adds int8 products with saturation"),
 ]
 
 
@@ -128,9 +132,20 @@ def test_rejects_int8_versions(animals: Repository) -> None:
 
 
 def test_refuses_on_a_processor_that_saturates(animals: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantizing, "saturates", lambda: True)
+    monkeypatch.setattr(quantizing, "saturates", lambda core: True)
     with pytest.raises(CommandError, match="this processor adds int8 products with saturation"):
         _quantize("animals")
+
+
+def test_engine_does_not_load_int8_on_a_processor_that_saturates(
+    animals: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _store_pictures(10)
+    _quantize("animals")
+    monkeypatch.setattr(engine, "saturates", lambda core: True)
+    load_engine(animals.get("animals@1"))
+    with pytest.raises(EngineError, match="would answer wrongly in int8: use animals@1 instead"):
+        load_engine(animals.get("animals@2"))
 
 
 def test_interruption_leaves_nothing(animals: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,11 +198,14 @@ def test_same_seed_draws_the_same_pictures(monkeypatch: pytest.MonkeyPatch) -> N
     assert [one.image_id for one in stored_pictures(seed=2)] != first
 
 
-def test_decided_pictures_have_a_label_of_the_version() -> None:
-    decided_case("tabby")
-    decided_case("unicorn")
+def test_decided_labels_are_translated_into_the_words_of_the_version(animals: Repository) -> None:
+    """A label that was renamed keeps its id."""
+    labels = (*ANIMALS[:4], replace(ANIMALS[4], name="husky", display_name="husky"))
+    add_version(animals, "renamed", labels)
+    decided_case("Eskimo_dog", model_version="animals@1")
+    decided_case("unicorn", model_version="animals@1")
     decided_case(verdict="unusable")
-    assert [one.label for one in decided_pictures([label.display_name for label in ANIMALS], seed=0)] == ["tabby"]
+    assert [one.label for one in decided_pictures(animals.get("renamed"), seed=0)] == ["husky"]
 
 
 def test_int8_version_of_the_default_model_agrees(models: Repository, tmp_path: Path) -> None:
@@ -201,7 +219,7 @@ def test_int8_version_of_the_default_model_agrees(models: Repository, tmp_path: 
     for name, content in samples(24):
         (tmp_path / name).write_bytes(content)
         photos.append(Picture(name, str(tmp_path / name)))
-    preprocess = services.preprocessor(base)
+    preprocess = preprocessor(base)
     pixels = [preprocess(photo.read()) for photo in photos]
     int8 = build_candidate(base, pixels, tmp_path / "models", calibrated_on="24 crops")
     assert int8.size_on_disk < base.manifest.files["bin"].size / 2

@@ -61,7 +61,7 @@ def quantized(model: openvino.Model, images: Iterable[NDArray[np.float32]]) -> o
     return result
 
 
-def saturates() -> bool:
+def saturates(core: openvino.Core) -> bool:
     """Whether this processor adds int8 products with saturation, so that quantised networks answer wrongly.
 
     Computes one convolution whose products are as large as they can be. Processors without VNNI or AMX add them in
@@ -73,7 +73,7 @@ def saturates() -> bool:
     pixels = ops.fake_quantize(image, *levels, ACTIVATION_LEVELS)
     weights = _rounded_weights(np.full((channels, channels, 1, 1), WEIGHT_LIMIT, np.float32), (1, 2, 3))
     sums = ops.convolution(pixels, weights, [1, 1], [0, 0], [0, 0], [1, 1])
-    compiled = openvino.Core().compile_model(openvino.Model([sums.output(0)], [image]), "CPU", _OPTIONS)
+    compiled = core.compile_model(openvino.Model([sums.output(0)], [image]), "CPU", _OPTIONS)
     answer = compiled(np.full((1, channels, 4, 4), 255, np.float32))[0]
     expected = 255 * WEIGHT_LIMIT * channels
     return not np.allclose(answer, expected, rtol=0.01)
