@@ -10,7 +10,7 @@ import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
-from learning.quantizing.pictures import Picture
+from learning.quantizing.pictures import SamplePicture
 from worker.inference import precision
 from worker.inference.engines import load_engine
 from worker.inference.preprocessing import Preprocessor, UndecodableImage
@@ -49,7 +49,7 @@ class Flip:
     `score_of_new` is what f32 gives the label that int8 chooses: near `score`, f32 was undecided itself.
     """
 
-    picture: Picture
+    picture: SamplePicture
     label: str
     score: float
     new_label: str
@@ -58,7 +58,7 @@ class Flip:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Int8Comparison:
     """The results of each precision, f32 first and int8 last, and the pictures whose answer flips.
 
     Attributes:
@@ -74,7 +74,9 @@ class Comparison:
         return self.precisions[0].compared
 
 
-def decoded(pictures: Iterable[Picture], preprocess: Preprocessor) -> Iterator[tuple[Picture, NDArray[np.uint8]]]:
+def decoded(
+    pictures: Iterable[SamplePicture], preprocess: Preprocessor
+) -> Iterator[tuple[SamplePicture, NDArray[np.uint8]]]:
     """Yields what a network takes of each picture. Pictures that cannot be read or decoded are left out."""
     for picture in pictures:
         try:
@@ -88,7 +90,9 @@ def preprocessor(version: ModelVersion) -> Preprocessor:
     return Preprocessor(version.manifest.preprocessing, max_pixels=settings.UPLOAD_MAX_PIXELS)
 
 
-def compare(base: ModelVersion, int8: ModelVersion, pictures: Sequence[Picture], report: Report) -> Comparison:
+def compare(
+    base: ModelVersion, int8: ModelVersion, pictures: Sequence[SamplePicture], report: Report
+) -> Int8Comparison:
     """Answers each picture in f32 and in int8, and measures the CPU time of these and of bf16.
 
     Raises:
@@ -97,7 +101,7 @@ def compare(base: ModelVersion, int8: ModelVersion, pictures: Sequence[Picture],
     """
     engines = [load_engine(version, precision="f32", threads=1) for version in (base, int8)]
     counting = _Counting([label.display_name for label in base.labels])
-    timed: list[tuple[Picture, NDArray[np.uint8]]] = []
+    timed: list[tuple[SamplePicture, NDArray[np.uint8]]] = []
     left = decoded(pictures, preprocessor(base))
     while batch := list(itertools.islice(left, BATCH)):
         before, after = (engine.predict(np.stack([pixels for _picture, pixels in batch])) for engine in engines)
@@ -116,7 +120,7 @@ def compare(base: ModelVersion, int8: ModelVersion, pictures: Sequence[Picture],
         *_bf16(base, [picture for picture, _pixels in timed], report),
         PrecisionResult("int8", times.other_ms, compared, compared - len(flips), counting.right[1]),
     ]
-    return Comparison(results, counting.labelled, flips)
+    return Int8Comparison(results, counting.labelled, flips)
 
 
 class _Counting:
@@ -129,7 +133,7 @@ class _Counting:
         self.right = [0, 0]  # in f32 and in int8
         self.flips: list[Flip] = []
 
-    def add(self, picture: Picture, before: NDArray[np.float32], after: NDArray[np.float32]) -> None:
+    def add(self, picture: SamplePicture, before: NDArray[np.float32], after: NDArray[np.float32]) -> None:
         """Adds a picture with its scores in f32 and in int8."""
         old, new = int(before.argmax()), int(after.argmax())
         known = self._positions.get(picture.label)
@@ -142,7 +146,7 @@ class _Counting:
             self.flips.append(Flip(picture, self._labels[old], score, self._labels[new], new_score, score_of_new))
 
 
-def _bf16(base: ModelVersion, pictures: Sequence[Picture], report: Report) -> list[PrecisionResult]:
+def _bf16(base: ModelVersion, pictures: Sequence[SamplePicture], report: Report) -> list[PrecisionResult]:
     """The result of bf16, from fewer pictures; none if this processor cannot compute in it.
 
     It is measured in a child process, because bf16 crashes on some processors.

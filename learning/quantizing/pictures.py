@@ -22,7 +22,7 @@ MOST_DECIDED = 1000  # pictures whose label reviewers decided
 
 
 @dataclass(frozen=True)
-class Picture:
+class SamplePicture:
     """One picture.
 
     Attributes:
@@ -46,14 +46,14 @@ class Picture:
         return content
 
 
-def stored_pictures(seed: int) -> list[Picture]:
+def stored_pictures(seed: int) -> list[SamplePicture]:
     """Returns at most `MOST` of the stored pictures, drawn at random. The same seed draws the same ones.
 
     Raises:
         RepositoryError: there are fewer than `FEWEST`.
     """
     rows = _drawn(Image.objects.filter(erased_at__isnull=True), MOST, seed).values_list("pk", "file")
-    found = [Picture("", file, pk) for pk, file in rows]
+    found = [SamplePicture("", file, pk) for pk, file in rows]
     if len(found) < FEWEST:
         raise RepositoryError(
             f"{len(found)} pictures are stored, and at least {FEWEST} are needed to calibrate: "
@@ -62,7 +62,7 @@ def stored_pictures(seed: int) -> list[Picture]:
     return found
 
 
-def folder_pictures(folder: Path, seed: int) -> list[Picture]:
+def folder_pictures(folder: Path, seed: int) -> list[SamplePicture]:
     """Returns at most `MOST` of the pictures in a folder and those below it, drawn at random.
 
     Raises:
@@ -75,10 +75,10 @@ def folder_pictures(folder: Path, seed: int) -> list[Picture]:
     if len(files) < FEWEST:
         raise RepositoryError(f"{folder} has {len(files)} pictures, and at least {FEWEST} are needed to calibrate")
     chosen = sorted(_random(seed).sample(files, min(MOST, len(files))))
-    return [Picture(str(path.relative_to(folder)), str(path)) for path in chosen]
+    return [SamplePicture(str(path.relative_to(folder)), str(path)) for path in chosen]
 
 
-def decided_pictures(version: ModelVersion, seed: int) -> list[Picture]:
+def decided_pictures(version: ModelVersion, seed: int) -> list[SamplePicture]:
     """Returns at most `MOST_DECIDED` of the stored pictures that reviewers decided on, drawn at random.
 
     Their label is the decided one in the words of `version`. Pictures whose label it does not have are left out.
@@ -96,7 +96,7 @@ def decided_pictures(version: ModelVersion, seed: int) -> list[Picture]:
             else translation.words(case.label, case.model_version, case.label_set_id)
         )
         if len(words) == 1 and words[0] in known:
-            found.append(Picture("", image.file.name, image.pk, words[0]))
+            found.append(SamplePicture("", image.file.name, image.pk, words[0]))
     return found
 
 

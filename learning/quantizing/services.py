@@ -13,8 +13,8 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from learning.models import FlippedAnswer, Quantization
-from learning.quantizing.comparison import Comparison, Flip, Report, compare, decoded, preprocessor
-from learning.quantizing.pictures import FEWEST, Picture, decided_pictures, folder_pictures, stored_pictures
+from learning.quantizing.comparison import Flip, Int8Comparison, Report, compare, decoded, preprocessor
+from learning.quantizing.pictures import FEWEST, SamplePicture, decided_pictures, folder_pictures, stored_pictures
 from worker.inference.preprocessing import Preprocessor
 from worker.inference.processor import this_processor
 from worker.inference.quantizing import build_candidate, check_quantizable, install_candidate
@@ -56,7 +56,9 @@ def quantize(repository: Repository, reference: str, *, folder: Path | None, rep
     return _store(base, version, calibrated_on, comparison)
 
 
-def _readable(pictures: Sequence[Picture], preprocess: Preprocessor, report: Report) -> Iterator[NDArray[np.uint8]]:
+def _readable(
+    pictures: Sequence[SamplePicture], preprocess: Preprocessor, report: Report
+) -> Iterator[NDArray[np.uint8]]:
     """Yields the pixels of each picture. Raises `RepositoryError` at the end if there were too few."""
     number = 0
     for _picture, pixels in decoded(pictures, preprocess):
@@ -68,14 +70,14 @@ def _readable(pictures: Sequence[Picture], preprocess: Preprocessor, report: Rep
         report(f"left out because they cannot be decoded: {len(pictures) - number} of {len(pictures)}")
 
 
-def _with_decided(pictures: Sequence[Picture], base: ModelVersion) -> list[Picture]:
+def _with_decided(pictures: Sequence[SamplePicture], base: ModelVersion) -> list[SamplePicture]:
     """Adds pictures whose label reviewers have decided, each once."""
     decided = decided_pictures(base, SEED)
     known = {picture.image_id for picture in decided}
     return [*decided, *(picture for picture in pictures if picture.image_id is None or picture.image_id not in known)]
 
 
-def _store(base: ModelVersion, version: ModelVersion, calibrated_on: str, comparison: Comparison) -> Quantization:
+def _store(base: ModelVersion, version: ModelVersion, calibrated_on: str, comparison: Int8Comparison) -> Quantization:
     with transaction.atomic():
         # A number is used again if its version was removed.
         Quantization.objects.filter(model_version=str(version)).delete()
@@ -112,7 +114,7 @@ def _row(quantization: Quantization, flip: Flip, preprocess: Preprocessor) -> Fl
     )
 
 
-def _thumbnail(picture: Picture, preprocess: Preprocessor) -> bytes:
+def _thumbnail(picture: SamplePicture, preprocess: Preprocessor) -> bytes:
     """A small JPEG of what the network sees: the file itself is in a folder that the site cannot show."""
     try:
         small = preprocess.picture(picture.read())

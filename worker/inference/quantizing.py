@@ -29,8 +29,8 @@ def check_quantizable(base: ModelVersion) -> None:
         raise RepositoryError(f"{base} is an {base.manifest.precision} version already")
     if saturates(openvino.Core()):
         raise RepositoryError(
-            "this processor adds int8 products with saturation, which makes about one answer in ten wrong: "
-            "int8 needs a processor with VNNI or AMX; use f32 here"
+            "this processor adds int8 products with saturation, which changes about one answer in ten: "
+            "int8 needs a processor with VNNI or AMX; stay with f32 here"
         )
 
 

@@ -210,7 +210,7 @@ def test_decided_labels_are_translated_into_the_words_of_the_version(animals: Re
 
 def test_int8_version_of_the_default_model_agrees(models: Repository, tmp_path: Path) -> None:
     """The real EfficientNet-Lite0 on crops of real photos, of which many are near-ties."""
-    from learning.quantizing.pictures import Picture
+    from learning.quantizing.pictures import SamplePicture
     from review.sample_photos import samples
     from worker.inference.quantizing import build_candidate
 
@@ -218,7 +218,7 @@ def test_int8_version_of_the_default_model_agrees(models: Repository, tmp_path: 
     photos = []
     for name, content in samples(24):
         (tmp_path / name).write_bytes(content)
-        photos.append(Picture(name, str(tmp_path / name)))
+        photos.append(SamplePicture(name, str(tmp_path / name)))
     preprocess = preprocessor(base)
     pixels = [preprocess(photo.read()) for photo in photos]
     int8 = build_candidate(base, pixels, tmp_path / "models", calibrated_on="24 crops")

@@ -30,14 +30,14 @@ class InvalidGroups(ValueError):
 
 
 @dataclass(frozen=True)
-class Group:
+class LabelGroup:
     """A label that stands for several labels of the base. `members` are their positions."""
 
     label: Label
     members: tuple[int, ...]
 
 
-def read_groups(path: Path, base: Sequence[Label]) -> list[Group]:
+def read_groups(path: Path, base: Sequence[Label]) -> list[LabelGroup]:
     """Reads the groups of a file, in the order in which it names them.
 
     Each label of the base is in exactly one group. A group is found by the names of its members, too: they are its
@@ -99,7 +99,7 @@ class _Reading:
         self.rest = (label, line)
         self.members.setdefault(label, [])  # now, so that the group has its place in the order
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[LabelGroup]:
         if self.errors:
             more = len(self.errors) - _SHOWN_ERRORS
             raise InvalidGroups("; ".join(self.errors[:_SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else ""))
@@ -113,7 +113,7 @@ class _Reading:
             takes_rest = self.rest is not None and self.rest[0] == name
             synonyms = _synonyms(name, [self.base[position] for position in members])
             everything = (*members, *left) if takes_rest else tuple(members)
-            found.append(Group(Label(name, name, name, synonyms), everything))
+            found.append(LabelGroup(Label(name, name, name, synonyms), everything))
         try:
             check_labels([group.label for group in found])
         except InvalidLabels as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from worker.inference.grouping.group_file import Group, InvalidGroups, read_groups
+from worker.inference.grouping.group_file import InvalidGroups, LabelGroup, read_groups
 from worker.inference.repository import ModelVersion, Repository, RepositoryError, catalogue
 from worker.inference.repository.draft import Draft
 from worker.inference.repository.errors import first_line
@@ -46,7 +46,7 @@ def install_group(
     return repository.add(name, lambda folder: _build(version, groups, folder), report=report)
 
 
-def _build(base: ModelVersion, groups: Sequence[Group], folder: Path) -> Draft:
+def _build(base: ModelVersion, groups: Sequence[LabelGroup], folder: Path) -> Draft:
     import openvino
 
     from worker.inference.graph.grouping import with_groups
@@ -72,7 +72,7 @@ def _build(base: ModelVersion, groups: Sequence[Group], folder: Path) -> Draft:
     )
 
 
-def _difference(core: Any, base: ModelVersion, xml: Path, groups: Sequence[Group]) -> float:
+def _difference(core: Any, base: ModelVersion, xml: Path, groups: Sequence[LabelGroup]) -> float:
     """The largest difference between a group's probability and the sum of those of its labels, on random noise."""
     import numpy as np
 
