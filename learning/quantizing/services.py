@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from numpy.typing import NDArray
 
 from learning.models import FlippedAnswer, Quantization
@@ -37,7 +37,8 @@ def quantize(repository: Repository, reference: str, *, folder: Path | None, rep
 
     Raises:
         RepositoryError: there is no such version, it cannot be quantised, this processor saturates, or there are too
-            few pictures; see `Repository.get` and `Repository.add`.
+            few pictures; see `Repository.get` and `Repository.add`. Or the version is installed, but its report cannot
+            be stored; the message says so.
         EngineError: a version cannot be loaded.
         OSError: the folder cannot be read.
     """
@@ -53,7 +54,10 @@ def quantize(repository: Repository, reference: str, *, folder: Path | None, rep
         report(f"comparing on {len(everything):,} pictures")
         comparison = compare(base, candidate, everything, report)
         version = install_candidate(repository, candidate, report)
-    return _store(base, version, calibrated_on, comparison)
+    try:
+        return _store(base, version, calibrated_on, comparison)
+    except DatabaseError as error:
+        raise RepositoryError(f"{version} is installed, but its report cannot be stored: {error}") from error
 
 
 def _readable(

@@ -69,6 +69,7 @@ class _Reading:
     members: dict[str, list[int]] = field(default_factory=dict)  # by group
     taken: dict[int, tuple[str, int]] = field(default_factory=dict)  # member -> its group, and the line that says so
     rest: tuple[str, int] | None = None
+    spellings: dict[str, str] = field(default_factory=dict)  # of the groups, by normalised name
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -82,10 +83,13 @@ class _Reading:
 
     def _add(self, line: int, cells: list[str]) -> None:
         label, member = _pair(cells)
+        first_spelling = self.spellings.setdefault(normalized(label), label)
+        if label != first_spelling:
+            raise InvalidGroups(f"{label!r} is {first_spelling!r} in an earlier line: write a label always the same")
         if member == REST:
             self._take_rest(line, label)
             return
-        position = self._names.find(member)
+        position = self._names.find(member, suggest=len(self.errors) < _SHOWN_ERRORS)
         if position in self.taken:
             other, first = self.taken[position]
             name = self.base[position].display_name

@@ -15,6 +15,7 @@ from worker.inference.repository.files import sha256_of
 from worker.inference.repository.labels import labels_to_text
 from worker.inference.repository.manifest import FILES, WeightsSource
 
+_SHOWN_GROUPS = 50
 TOLERANCE = 1e-4  # the largest accepted difference between a probability of the version and the sum it stands for
 
 
@@ -41,7 +42,7 @@ def install_group(
     except OSError as error:
         raise RepositoryError(f"cannot read {file}: {error.strerror}") from error
     report(f"{len(version.labels):,} labels of {version} become {len(groups):,}")
-    for group in groups:
+    for group in groups[:_SHOWN_GROUPS]:
         report(f"  {group.label.display_name}: {len(group.members):,}")
     return repository.add(name, lambda folder: _build(version, groups, folder), report=report)
 

@@ -31,8 +31,11 @@ class LabelNames:
             _index(label.synonyms for label in labels),
         ]
 
-    def find(self, text: str) -> int:
+    def find(self, text: str, *, suggest: bool = True) -> int:
         """Returns the position of the label that a text names.
+
+        Args:
+            suggest: whether the error of an unknown name has similar ones, which takes some milliseconds.
 
         Raises:
             UnknownLabel: there is none, or there are several.
@@ -47,7 +50,7 @@ class LabelNames:
             if found:
                 names = " and ".join(self._labels[position].display_name for position in found[:5])
                 raise UnknownLabel(f"{text!r} can mean {names}")
-        raise UnknownLabel(f"there is no label {text!r}{self._suggestion(wanted)}")
+        raise UnknownLabel(f"there is no label {text!r}{self._suggestion(wanted) if suggest else ''}")
 
     def _suggestion(self, wanted: str) -> str:
         known = {name: positions[0] for index in reversed(self._indexes[1:]) for name, positions in index.items()}

@@ -64,7 +64,7 @@ def test_members_become_synonyms_except_those_of_the_rest(tmp_path: Path) -> Non
         ("a,n1\nb,n2\nc,n3\nd,n4\ne,n5\nf,*", r"line 6: no label is left for \*"),
         ("cat,tabby\ndog,husky", r"3 labels are in no group, such as Persian_cat.*: a row other,\* makes"),
         ("all,*", "a model needs at least two labels, and there are 1"),
-        ("my_cat,tabby\nmy cat,*", "labels 1 and 2 have the same display name"),
+        ("my_cat,tabby\nMy cat,*", "line 2: 'My cat' is 'my_cat' in an earlier line"),
         ("cat\nother,*", "line 1: there are 1 column instead of 2"),
         ("cat;tabby\nother;*", "line 1: columns are separated by commas"),
         ("cat,tabby,puss\nother,*", "line 1: there are 3 columns instead of 2"),
