@@ -197,7 +197,7 @@ def main(folder: str, alive: str, seconds: str) -> None:
     """Reads decoded images from standard input, compares, and writes the result to standard output as JSON."""
     faulthandler.dump_traceback_later(float(seconds), exit=True)  # even if compiled code hangs
     threading.Thread(target=_end_with_parent, args=(int(alive),), daemon=True).start()
-    os.nice(10)  # an earlier version may be answering meanwhile
+    os.nice(5)  # an earlier version may be answering meanwhile
     version = ModelVersion.open(Path(folder))
     images: NDArray[np.uint8] = np.load(BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     f32, bf16 = (load_engine(version, precision=precision, threads=1) for precision in ("f32", "bf16"))
