@@ -105,7 +105,6 @@ INSTALLED_APPS = [
     "review",
     "feedback",
     "predictions",
-    "worker",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
