@@ -296,10 +296,6 @@ class PrecisionMeasurement(models.Model):
     Machines share the database, and a processor that has measured a version does not do so again.
     """
 
-    class Precision(models.TextChoices):
-        F32 = "f32"
-        BF16 = "bf16"
-
     processor = models.CharField(max_length=200)
     features = models.CharField(max_length=200, blank=True, help_text="of the processor, separated by blanks")
     openvino = models.CharField(max_length=100, help_text="the version of OpenVINO")
@@ -311,7 +307,7 @@ class PrecisionMeasurement(models.Model):
     images = models.PositiveIntegerField(help_text="how many images were computed in both precisions")
     flips = models.PositiveIntegerField(help_text="how many of them get another label in bf16")
     largest_gap = models.FloatField(help_text="between the f32 probabilities of the two labels of a flip")
-    chosen = models.CharField(max_length=4, choices=Precision)
+    chosen = models.CharField(max_length=4, help_text="f32 or bf16")
     objection = models.CharField(max_length=400, blank=True, help_text="what speaks against it: bf16 ...")
     measured_at = models.DateTimeField(default=timezone.now)
 
