@@ -154,6 +154,7 @@ def measure(
             capture_output=True,
             cwd=PROJECT,
             pass_fds=[alive],
+            start_new_session=True,  # Ctrl-C in a terminal must not pass for a failed measurement
             timeout=seconds,
             check=False,
         )
