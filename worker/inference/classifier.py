@@ -151,11 +151,13 @@ class Classifier:
         return BatchResult(answers, [decode_seconds] * len(decoded), [compute_seconds] * len(decoded))
 
     def _predict(self, batch: NDArray[np.uint8]) -> Iterable[tuple[NDArray[np.float32], NDArray[np.float16] | None]]:
-        """Returns the probabilities and the features of each image."""
+        """Returns the probabilities and the features of each image, None for features too large for 16 bits."""
         probabilities, features = self._engine.predict_with_features(batch)
-        with np.errstate(over="ignore"):  # too large for 16 bits: infinite
-            vectors = [None] * len(batch) if features is None else features.astype(np.float16)
-        return zip(probabilities, vectors, strict=True)
+        if features is None:
+            return zip(probabilities, itertools.repeat(None))
+        with np.errstate(over="ignore"):
+            vectors = features.astype(np.float16)
+        return zip(probabilities, (vector if np.isfinite(vector).all() else None for vector in vectors), strict=True)
 
     def _answer(self, scores: NDArray[np.float32], features: NDArray[np.float16] | None) -> Classification | Exception:
         if not np.isfinite(scores).all():
