@@ -141,7 +141,7 @@ def installed_models() -> list[dict[str, object]]:
             "model": str(version),
             "active": str(version) == active,
             "classes": version.manifest.classes,
-            "input_size": version.manifest.preprocessing.size,
+            "input_size": version.manifest.preprocessing.width,
         }
         for version in repository().versions()
     ]

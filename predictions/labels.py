@@ -277,7 +277,10 @@ def _index(name: str) -> LabelIndex:
 def _read(folder: Path, name: str) -> LabelIndex:
     """Reads the labels of an installed version, which never change. An error is not kept."""
     version = Repository(folder).find(name)
-    return LabelIndex(version.labels, version.synonyms)
+    return LabelIndex(
+        [label.display_name for label in version.labels],
+        [(label.name, *label.synonyms) for label in version.labels],
+    )
 
 
 def match(text: str, prediction: Prediction) -> str | None:

@@ -30,7 +30,7 @@ class FakeClassifier:
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.raises: Exception | None = None
-        self._preprocess = Preprocessor(Preprocessing(8, "RGB", (127.0,) * 3, (128.0,) * 3))
+        self._preprocess = Preprocessor(Preprocessing.central_square(8, "RGB", (127.0,) * 3, (128.0,) * 3))
 
     def classify(self, images: Sequence[bytes | Exception]) -> BatchResult:
         self.batches.append(len(images))

@@ -184,7 +184,7 @@ def test_reads_the_labels_of_a_newly_activated_version(installed: ModelVersion) 
     folder = shutil.copytree(installed.path, installed.path.with_name("2"))
     (folder / MANIFEST).write_text(replace(installed.manifest, version=2).to_json())
     Repository(installed.path.parents[1]).activate(f"{installed.name}@2")
-    assert labels.index() is not before and len(labels.index()) == 998
+    assert labels.index() is not before and len(labels.index()) == 1000
 
 
 def test_concurrent_threads_share_one_index(installed: ModelVersion) -> None:

@@ -29,7 +29,7 @@ class UnusableOutput(ArithmeticError):
 
 @dataclass(frozen=True)
 class Classification:
-    """The best label, its score (a probability 0..1), and the `TOP` best pairs of label and score, best first.
+    """The best label by its display name, its score (a probability 0..1), and the `TOP` best pairs of these.
 
     `features`: what the network's last layer reads, if the classifier was loaded with features and the network has any.
     """
@@ -164,7 +164,7 @@ class Classifier:
             return UnusableOutput(f"the output of {self.version} for this image is not finite")
         best = np.argsort(-scores, kind="stable")[:TOP]
         # In bf16, rounding can put a probability slightly above 1.
-        top = tuple((self.version.labels[i], min(1.0, float(scores[i]))) for i in best)
+        top = tuple((self.version.labels[i].display_name, min(1.0, float(scores[i]))) for i in best)
         return Classification(*top[0], top, features)
 
 

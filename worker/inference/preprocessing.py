@@ -41,7 +41,7 @@ class Preprocessor:
             data: a file of one of the `opening.FORMATS`.
 
         Returns:
-            uint8 (size, size, 3), values 0 to 255, C-contiguous, in the manifest's channel order. The engine
+            uint8 (height, width, channels), values 0 to 255, C-contiguous, in the manifest's channel order. The engine
             normalises them.
 
         Raises:
@@ -62,7 +62,7 @@ class Preprocessor:
 
     def _square(self, image_size: tuple[int, int]) -> Cut:
         """The centred square, scaled to the input size. It is not rounded to whole pixels."""
-        size = self.rule.size
-        side = size / (size + self.rule.crop_margin) * min(image_size)
+        size = self.rule.width
+        side = self.rule.crop * min(image_size)
         left, top = ((length - side) / 2 for length in image_size)
         return Cut((left, top, left + side, top + side), (size, size))

@@ -54,9 +54,9 @@ class Engine(Protocol):
         """Computes probabilities.
 
         Args:
-            batch: uint8 (n, size, size, 3), values 0 to 255, C-contiguous, as `Preprocessor` makes them: in the
-                manifest's channel order and not yet normalised. The engine normalises with the manifest's mean and
-                standard deviation. n is at least 1 and may differ from call to call.
+            batch: uint8 (n, height, width, channels), values 0 to 255, C-contiguous, as `Preprocessor` makes them: in
+                the manifest's channel order and not yet normalised. The engine normalises with the manifest's mean
+                and standard deviation. n is at least 1 and may differ from call to call.
 
         Returns:
             float32 (n, classes), each row a softmax in the order of the version's labels. The array is the caller's:

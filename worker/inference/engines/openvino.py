@@ -43,14 +43,14 @@ class OpenVinoEngine:
             raise EngineError("this machine's CPU has no bf16 arithmetic: use precision f32")
         rule = version.manifest.preprocessing
         self.streams = threads = threads or usable_cores()
-        self._size = rule.size
+        self._shape = rule.shape
         model = core.read_model(version.file("xml"))
         self.backbone = _with_features(model, rule) if features else ""
         model = _with_normalisation(model, rule)
         self._model = core.compile_model(model, "CPU", _options(precision, threads))
         self._idle: SimpleQueue[_InferRequest] = SimpleQueue()
         for _ in range(threads):
-            self._idle.put(_InferRequest(self._model, rule.size))
+            self._idle.put(_InferRequest(self._model, rule.shape))
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.predict_with_features(batch)[0]
@@ -58,8 +58,8 @@ class OpenVinoEngine:
     def predict_with_features(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         request = self._idle.get()
         try:
-            probabilities, *features = request.predict(batch)
-            return probabilities, features[0] if features else None
+            outputs = request.predict(batch)
+            return outputs[0], outputs[-1] if self.backbone else None
         finally:
             self._idle.put(request)
 
@@ -70,7 +70,7 @@ class OpenVinoEngine:
         try:
             with ThreadPoolExecutor(self.streams) as threads:
                 for size in batch_sizes:
-                    batch = np.zeros((size, self._size, self._size, 3), np.uint8)
+                    batch = np.zeros((size, *self._shape), np.uint8)
                     barrier = threading.Barrier(self.streams)
                     list(threads.map(_InferRequest.warm_up, requests, repeat(batch), repeat(barrier)))
         finally:
@@ -87,16 +87,16 @@ class _InferRequest:
     reason all requests are created before the first one computes.
     """
 
-    def __init__(self, model: Any, size: int) -> None:
+    def __init__(self, model: Any, shape: tuple[int, int, int]) -> None:
         self._request = model.create_infer_request()
-        self._size = size
+        self._shape = shape
         self._inputs: dict[int, Any] = {}
 
     def predict(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         number = len(batch)
         tensor = self._inputs.get(number)
         if tensor is None:
-            shape = openvino.Shape([number, self._size, self._size, 3])
+            shape = openvino.Shape([number, *self._shape])
             tensor = self._inputs[number] = openvino.Tensor(openvino.Type.u8, shape)
         tensor.data[:] = batch
         self._request.set_input_tensor(tensor)

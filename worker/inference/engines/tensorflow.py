@@ -23,7 +23,8 @@ class TensorFlowEngine:
     """Implements `worker.inference.engines.Engine`. Not fork-safe: load it in the process that uses it.
 
     Raises:
-        EngineError: the precision is not f32, or TensorFlow already runs with another number of threads.
+        EngineError: the precision is not f32, the version has no Keras model, or TensorFlow already runs with another
+            number of threads.
         Damaged: a file of the version is missing or changed.
     """
 
@@ -34,14 +35,16 @@ class TensorFlowEngine:
         if precision != "f32":
             raise EngineError("the tensorflow engine computes in f32 only; use the openvino engine for bf16")
         _set_threads(threads)
+        if "keras" not in version.manifest.files:
+            raise EngineError(f"{version} was not built from a Keras model: use the openvino engine")
         version.check("keras")
         network = keras.saving.load_model(version.file("keras"), compile=False, safe_mode=True)
         rule = version.manifest.preprocessing
         self.micro_batch_size = GPU_MICRO_BATCH_SIZE if tf.config.list_physical_devices("GPU") else CPU_MICRO_BATCH_SIZE
-        self._size = rule.size
+        self._shape = rule.shape
         mean, std = tf.constant(rule.mean, tf.float32), tf.constant(rule.std, tf.float32)
         # The batch dimension is free, so that TensorFlow traces the network only once, here.
-        signature = tf.TensorSpec((None, self._size, self._size, 3), tf.uint8)
+        signature = tf.TensorSpec((None, *self._shape), tf.uint8)
         self._forward: Any = tf.function(
             lambda batch: network((tf.cast(batch, tf.float32) - mean) / std, training=False),
             input_signature=[signature],
@@ -57,7 +60,7 @@ class TensorFlowEngine:
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
         for size in batch_sizes:
-            self.predict(np.zeros((size, self._size, self._size, 3), np.uint8))
+            self.predict(np.zeros((size, *self._shape), np.uint8))
 
 
 def _set_threads(threads: int) -> None:

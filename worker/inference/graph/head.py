@@ -104,9 +104,10 @@ def describe_features(version: ModelVersion) -> str:
         return "none: the network has no dense layer at its end"
     if not head.is_storable:
         return f"none: its last layer reads {head.size:,} values, more than {MOST_FEATURES:,}"
+    network = version.manifest.base.partition("@")[0] or version.name
     if head.is_pooled:
-        return f"{head.size:,} features from {version.name}'s pooling"
-    return f"{head.size:,} features from the layer before {version.name}'s last one"
+        return f"{head.size:,} features from {network}'s pooling"
+    return f"{head.size:,} features from the layer before {network}'s last one"
 
 
 def _head(data: Any, weights: tuple[int, int]) -> Head | None:

@@ -12,12 +12,14 @@ from worker.inference.repository.errors import (
     WeightsMismatch,
     WeightsUnavailable,
 )
+from worker.inference.repository.labels import Label
 from worker.inference.repository.manifest import ModelManifest, Preprocessing
 from worker.inference.repository.model_version import ModelVersion, Problem
 from worker.inference.repository.versions import Repository
 
 __all__ = [
     "Damaged",
+    "Label",
     "ModelManifest",
     "ModelVersion",
     "NotInstalled",

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worker.inference.repository.draft import Draft
 from worker.inference.repository.errors import RepositoryError, first_line
-from worker.inference.repository.files import sync
 from worker.inference.repository.manifest import FILES
 from worker.inference.repository.recipe import Recipe, Weights
 
@@ -29,8 +29,8 @@ LABELS = Path(__file__).parent.parent / "data" / "imagenet_labels.tsv"
 TOLERANCE = 1e-3
 
 
-def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> int:
-    """Writes every file of a version except its manifest into `folder`, and returns the number of classes.
+def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> Draft:
+    """Writes every file of a version except its manifest into `folder`.
 
     Raises:
         WeightsUnavailable, WeightsMismatch: see `Recipe.network`.
@@ -48,12 +48,10 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
     shutil.copyfile(LABELS, folder / FILES["labels"])
     report("comparing both models on random noise")
     compare(recipe, network, folder / FILES["xml"])
-    for name in FILES.values():
-        sync(folder / name)
-    return int(network.output_shape[-1])
+    return Draft(weights.source, recipe.preprocessing, builders=_builders())
 
 
-def builders() -> dict[str, str]:
+def _builders() -> dict[str, str]:
     """The versions of the packages that build a model, by package."""
     tensorflow = _installed("tensorflow") or _installed("tensorflow-cpu")
     return {
@@ -98,7 +96,7 @@ def compare(recipe: Recipe, network: keras.Model, xml: Path) -> None:
     import numpy as np
 
     rule = recipe.preprocessing
-    pixels = np.random.default_rng(0).integers(0, 256, (1, rule.size, rule.size, 3))
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *rule.shape))
     batch = ((pixels - np.array(rule.mean)) / np.array(rule.std)).astype(np.float32)
     expected = np.asarray(network(batch, training=False))
     _require_probabilities(recipe.name, expected)

@@ -73,7 +73,7 @@ class EfficientNetLite:
     @property
     def preprocessing(self) -> Preprocessing:
         # With ImageNet's mean and standard deviation, accuracy would drop by ten points.
-        return Preprocessing(self.size, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+        return Preprocessing.central_square(self.size, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
     def weights(self, file: Path | None) -> Weights:
         if file is not None:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 # The normalisation of Keras' `preprocess_input`, by its mode, as (x - mean) / std on pixels 0..255
 # (keras.applications.imagenet_utils). "inside": the network normalises, and `preprocess_input` returns its input.
 _NORMALISATIONS: dict[str, Callable[[int], Preprocessing]] = {
-    "inside": lambda size: Preprocessing(size, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "tf": lambda size: Preprocessing(size, "RGB", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
-    "caffe": lambda size: Preprocessing(size, "BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
-    "torch": lambda size: Preprocessing(size, "RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "inside": lambda size: Preprocessing.central_square(size, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "tf": lambda size: Preprocessing.central_square(size, "RGB", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "caffe": lambda size: Preprocessing.central_square(size, "BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
+    "torch": lambda size: Preprocessing.central_square(size, "RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
 
 # Module of keras.applications, mode of its preprocess_input, and its functions with their input sizes in pixels.
@@ -100,7 +100,7 @@ class KerasApplication:
         from worker.inference.keras_runtime import keras
 
         build = getattr(keras.applications, self.function)
-        size = self.preprocessing.size
+        size = self.preprocessing.width
         if weights.path is not None:
             network = build(weights=None, input_shape=(size, size, 3), classifier_activation="softmax")
             if self.module == "efficientnet":

@@ -11,10 +11,10 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, TypeGuard
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self, TypeGuard, get_args
 
-FORMAT = 1
+FORMAT = 2
 
 # kind -> file name inside a version's folder
 FILES: Mapping[str, str] = {
@@ -23,7 +23,13 @@ FILES: Mapping[str, str] = {
     "bin": "model.bin",
     "labels": "labels.tsv",
 }
+OPTIONAL_FILES = frozenset({"keras"})  # only versions that were built from a Keras model have it
 MANIFEST = "manifest.json"
+
+ChannelOrder = Literal["RGB", "BGR", "L"]
+Resize = Literal["shortest", "stretch", "pad"]
+Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+WeightsPrecision = Literal["f32", "int8"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -34,51 +40,81 @@ class InvalidManifest(ValueError):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How image bytes become the network's input, a float32 array of shape (size, size, 3).
+    """How image bytes become the network's input, a float32 array of `shape`.
 
-    The image is cropped to the centred square with sides of `size / (size + crop_margin) * min(width, height)` pixels
-    and scaled to `size` x `size`. Then each channel becomes `(x - mean) / std`, where x is 0..255; `mean` and `std`
-    are in `channel_order`.
+    First the image is cut and scaled to `width` x `height`, with Pillow's filter `interpolation`:
 
-    The default margin of 32 is `CROP_PADDING` of EfficientNet in the TensorFlow TPU models: 224 of 256 pixels.
+    - `shortest`: to the largest centred box with the input's aspect ratio, whose sides are then multiplied by `crop`.
+    - `stretch`: to the whole image, whose sides are multiplied by `crop`; its aspect ratio is lost.
+    - `pad`: to the whole image, which keeps its aspect ratio and gets a border.
+
+    Then each channel becomes `(x - mean) / std`, where x is 0..255; `mean` and `std` are in `channel_order`, and have
+    one value for the greyscale `L`, else three.
     """
 
-    size: int
-    channel_order: Literal["RGB", "BGR"]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    crop: str = "centre"
-    crop_margin: int = 32
-    resampling: str = "bicubic"
+    width: int
+    height: int
+    channel_order: ChannelOrder
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: Resize = "shortest"
+    crop: float = 1.0
+    interpolation: Interpolation = "bicubic"
+
+    @classmethod
+    def central_square(
+        cls,
+        size: int,
+        channel_order: ChannelOrder,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        *,
+        margin: int = 32,
+    ) -> Self:
+        """Returns the usual rule for ImageNet: the centred `size` x `size` pixels of an image that is scaled so that
+        its shorter side has `size + margin`.
+
+        The default margin is `CROP_PADDING` of EfficientNet in the TensorFlow TPU models: 224 of 256 pixels.
+        """
+        return cls(size, size, channel_order, mean, std, crop=size / (size + margin))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The network's input for one image: height, width, channels."""
+        return self.height, self.width, len(self.channel_order)
 
     def __post_init__(self) -> None:
-        if not (_is_count(self.size) and 1 <= self.size <= 4096):
-            raise InvalidManifest(f"input size {self.size!r} is not a whole number from 1 to 4096")
-        if self.channel_order not in ("RGB", "BGR"):
-            raise InvalidManifest(f"channel order {self.channel_order!r} is neither RGB nor BGR")
+        for side in (self.width, self.height):
+            if not (_is_count(side) and 1 <= side <= 4096):
+                raise InvalidManifest(f"input size {side!r} is not a whole number from 1 to 4096")
+        for name, value, known in (
+            ("channel order", self.channel_order, ChannelOrder),
+            ("resize", self.resize, Resize),
+            ("interpolation", self.interpolation, Interpolation),
+        ):
+            if value not in get_args(known):
+                raise InvalidManifest(f"{name} {value!r} is not one of {', '.join(get_args(known))}")
         for name in ("mean", "std"):
-            values = getattr(self, name)
-            if len(values) != 3 or not all(_is_number(value) for value in values):
-                raise InvalidManifest(f"{name} is not three finite numbers")
+            values, number = getattr(self, name), len(self.channel_order)
+            if len(values) != number or not all(_is_number(value) for value in values):
+                raise InvalidManifest(f"{name} is not {number} finite numbers")
         if min(self.std) <= 0:
             raise InvalidManifest("std is not above zero")
-        if self.crop != "centre" or self.resampling != "bicubic":
-            raise InvalidManifest(f"crop {self.crop!r} with resampling {self.resampling!r} is not supported")
-        if not _is_count(self.crop_margin):
-            raise InvalidManifest(f"crop margin {self.crop_margin!r} is not a whole number from 0")
+        if not (_is_number(self.crop) and 0 < self.crop <= 1):
+            raise InvalidManifest(f"crop {self.crop!r} is not a number above 0 and at most 1")
 
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Where the weights come from: a Python `package`, a `file` of the user, or a `download` by Keras."""
+    """Where the weights come from: a Python `package`, a user's `file`, a `download` by Keras or a `version`."""
 
-    kind: Literal["package", "file", "download"]
+    kind: Literal["package", "file", "download", "version"]
     reference: str
     sha256: str | None  # None for a download, which Keras verifies itself
     license: str | None  # None if unknown
 
     def __post_init__(self) -> None:
-        if self.kind not in ("package", "file", "download"):
+        if self.kind not in ("package", "file", "download", "version"):
             raise InvalidManifest(f"source kind {self.kind!r} is unknown")
         if not isinstance(self.reference, str) or not self.reference:
             raise InvalidManifest("the source has no reference")
@@ -108,7 +144,14 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class ModelManifest:
-    """The manifest of one model version. `files` has one record for each kind in `FILES`."""
+    """The manifest of one model version.
+
+    Attributes:
+        files: one record for each kind in `FILES`; those of `OPTIONAL_FILES` may be missing.
+        precision: of the weights. `f32` weights can also be computed in bf16.
+        base: the version that this one was made from, or empty.
+        details: what an import has found out about the network, for people to read.
+    """
 
     name: str
     version: int
@@ -119,6 +162,9 @@ class ModelManifest:
     output: str
     builders: Mapping[str, str]  # package -> version
     files: Mapping[str, FileRecord]
+    precision: WeightsPrecision = "f32"
+    base: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not isinstance(self.created, str):
@@ -129,8 +175,14 @@ class ModelManifest:
             raise InvalidManifest(f"{self.classes!r} is not a number of classes")
         if self.output != "softmax":
             raise InvalidManifest(f"output {self.output!r} is not softmax")
-        if set(self.files) != set(FILES):
-            raise InvalidManifest(f"the files are not exactly {', '.join(FILES)}")
+        if not set(FILES) - OPTIONAL_FILES <= set(self.files) <= set(FILES):
+            raise InvalidManifest(f"the files are not {', '.join(FILES)}")
+        if self.precision not in get_args(WeightsPrecision):
+            raise InvalidManifest(f"precision {self.precision!r} is not one of {', '.join(get_args(WeightsPrecision))}")
+        if not isinstance(self.base, str):
+            raise InvalidManifest("base is not text")
+        if not all(isinstance(text, str) for text in (*self.details, *self.details.values())):
+            raise InvalidManifest("details are not texts")
 
     def to_json(self) -> str:
         """The canonical JSON text: sorted keys, with a digest of the other fields."""
@@ -150,19 +202,22 @@ class ModelManifest:
             raise InvalidManifest("it is not JSON") from error
         if not isinstance(body, dict):
             raise InvalidManifest("it is not a JSON object")
-        if body.pop("format", None) != FORMAT:
-            raise InvalidManifest(f"it is not of format {FORMAT}")
         body.pop("digest", None)
         try:
-            manifest = cls._from_fields(body)
-            unchanged = manifest.to_json() == text
-        except InvalidManifest:
-            raise
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise InvalidManifest(f"a field is missing or invalid ({error})") from error
+            unchanged = _canonical({**body, "digest": _digest(body)}) == text
+        except (TypeError, ValueError) as error:
+            raise InvalidManifest("it is not in canonical form") from error
         if not unchanged:
             raise InvalidManifest("it was changed after the installation")
-        return manifest
+        number = body.pop("format", None)
+        if number not in (1, FORMAT):
+            raise InvalidManifest(f"its format {number!r} is not known to this release")
+        try:
+            return cls._from_fields(_upgraded(body) if number == 1 else body)
+        except InvalidManifest:
+            raise
+        except (TypeError, ValueError, AttributeError, OverflowError, KeyError) as error:
+            raise InvalidManifest(f"a field is missing or invalid ({error})") from error
 
     @classmethod
     def _from_fields(cls, body: dict[str, Any]) -> Self:
@@ -176,6 +231,25 @@ class ModelManifest:
             files={kind: FileRecord(**record) for kind, record in files.items()},
             **body,
         )
+
+
+def _upgraded(body: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a manifest of format 1 as those of format 2.
+
+    Format 1 knew only square inputs, cut from the centre.
+    """
+    old = body["preprocessing"]
+    size = old["size"]
+    new = {
+        "width": size,
+        "height": size,
+        "channel_order": old["channel_order"],
+        "mean": old["mean"],
+        "std": old["std"],
+        "crop": size / (size + old["crop_margin"]),
+        "interpolation": old["resampling"],
+    }
+    return {**body, "preprocessing": new}
 
 
 def _canonical(body: Mapping[str, Any]) -> str:

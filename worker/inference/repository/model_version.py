@@ -10,6 +10,7 @@ from typing import Self
 
 from worker.inference.repository.errors import Damaged
 from worker.inference.repository.files import sha256_of
+from worker.inference.repository.labels import InvalidLabels, Label, labels_from_text
 from worker.inference.repository.manifest import FILES, MANIFEST, InvalidManifest, ModelManifest
 
 
@@ -61,7 +62,7 @@ class ModelVersion:
         return f"{self.name}@{self.version}"
 
     def file(self, kind: str) -> Path:
-        """The path of one file: kind `keras`, `xml`, `bin` or `labels`."""
+        """The path of one file: kind `keras` (see `manifest.OPTIONAL_FILES`), `xml`, `bin` or `labels`."""
         return self.path / FILES[kind]
 
     @property
@@ -70,31 +71,17 @@ class ModelVersion:
         return sum(record.size for record in self.manifest.files.values())
 
     @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """The class names in the order of the network's output.
+    def labels(self) -> tuple[Label, ...]:
+        """The labels in the order of the network's output.
 
         Raises:
             Damaged: the labels file is missing or changed.
         """
-        return tuple(columns[1] for columns in self._label_rows)
-
-    @cached_property
-    def synonyms(self) -> tuple[tuple[str, ...], ...]:
-        """The synonyms of each of `labels`, the most usual one first; empty for a label without any.
-
-        Raises:
-            Damaged: the labels file is missing or changed.
-        """
-        return tuple(
-            tuple(word.strip() for column in columns[2:3] for word in column.split(",") if word.strip())
-            for columns in self._label_rows
-        )
-
-    @cached_property
-    def _label_rows(self) -> list[list[str]]:
-        """The columns of the labels file: WordNet id, label, and optionally comma-separated synonyms."""
         self.check("labels")
-        return [line.split("\t") for line in self.file("labels").read_text(encoding="utf-8").splitlines()]
+        try:
+            return labels_from_text(self.file("labels").read_text(encoding="utf-8"))
+        except (InvalidLabels, UnicodeDecodeError) as error:
+            raise Damaged(str(Problem(str(self), FILES["labels"], f"is unreadable: {error}"))) from error
 
     def check(self, *kinds: str) -> None:
         """Compares the size and SHA-256 of the files of these kinds (default: all) with the manifest.
@@ -102,12 +89,14 @@ class ModelVersion:
         Raises:
             Damaged: a file is missing or different; the message names the first one.
         """
-        for problem in self.problems(kinds or FILES):
+        for problem in self.problems(kinds or None):
             raise Damaged(str(problem))
 
-    def problems(self, kinds: Iterable[str] = FILES, *, contents: bool = True) -> Iterator[Problem]:
-        """The problems of the files of these kinds. Without `contents`, only missing files and wrong sizes."""
-        for kind in kinds:
+    def problems(self, kinds: Iterable[str] | None = None, *, contents: bool = True) -> Iterator[Problem]:
+        """The problems of the files of these kinds (default: all). Without `contents`, only missing files and wrong
+        sizes.
+        """
+        for kind in kinds or self.manifest.files:
             path, record = self.file(kind), self.manifest.files[kind]
             try:
                 size = path.stat().st_size

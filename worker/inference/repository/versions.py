@@ -9,6 +9,7 @@ models/.followed                      the version that `import_versions` activat
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -19,14 +20,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from worker.inference.repository import catalogue
-from worker.inference.repository.build import build, builders
+from worker.inference.repository.build import build
+from worker.inference.repository.draft import Draft
 from worker.inference.repository.errors import Damaged, NotInstalled, RepositoryError
 from worker.inference.repository.files import exclusive, replace_text, sha256_of, sync
-from worker.inference.repository.manifest import FILES, MANIFEST, FileRecord, ModelManifest
+from worker.inference.repository.labels import InvalidLabels, check_labels, labels_from_text
+from worker.inference.repository.manifest import (
+    FILES,
+    MANIFEST,
+    FileRecord,
+    ModelManifest,
+)
 from worker.inference.repository.model_version import ModelVersion, Problem
 from worker.inference.repository.recipe import Recipe, Weights
 
 _INCOMING = ".incoming-"
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 _REFERENCE = re.compile(r"(?P<name>[a-z0-9][a-z0-9.-]*)(@(?P<number>[1-9][0-9]{0,8}))?")
 
 
@@ -149,11 +158,45 @@ class Repository:
         recipe = catalogue.find(name)
         source = recipe.weights(weights)
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with exclusive(self.root / ".lock"):
+            with self._lock():
                 return self._find_installed(recipe, source, report) or self._install(recipe, source, report)
         except OSError as error:
             raise _cannot_write(self.root, error) from error
+
+    def add(
+        self, name: str, build: Callable[[Path], Draft], *, report: Callable[[str], None] = _report_nothing
+    ) -> ModelVersion:
+        """Builds a version and installs it under the next free number of `name`.
+
+        If `build` raises, or the process is killed, no version is left.
+
+        Args:
+            name: lower-case letters, digits, dots and hyphens; at most 100 characters.
+            build: writes `model.xml`, `model.bin`, `labels.tsv` and perhaps `model.keras` into the folder that it is
+                given. The network takes float32 (n, height, width, channels), normalised as the manifest says, and its
+                first output is float32 (n, labels), probabilities. It runs while no other installation does.
+            report: called with one line for each step.
+
+        Raises:
+            RepositoryError: the name is invalid, the labels are, or the folder cannot be written; and what `build`
+                raises.
+        """
+        if not _NAME.fullmatch(name):
+            raise RepositoryError(
+                f"{name!r} is not a name for a model: use up to 100 lower-case letters, digits, dots and hyphens"
+            )
+        try:
+            with self._lock():
+                return self._add(name, build, report)
+        except OSError as error:
+            raise _cannot_write(self.root, error) from error
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Waits until no other process installs a version."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.root / ".lock"):
+            yield
 
     def import_versions(self, folder: Path, *, report: Callable[[str], None] = _report_nothing) -> None:
         """Copies the versions of another models folder, such as the one of a release, that are not installed here.
@@ -174,8 +217,7 @@ class Repository:
         other._require_versions()
         offered = other.active()
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with exclusive(self.root / ".lock"):
+            with self._lock():
                 imported = {str(version): self._import_version(version, report) for version in other.versions()}
         except OSError as error:
             raise _cannot_write(self.root, error) from error
@@ -201,7 +243,7 @@ class Repository:
                 return known
         incoming = self._make_incoming(report)
         try:
-            for file in FILES.values():
+            for file in (FILES[kind] for kind in version.manifest.files):
                 shutil.copyfile(version.path / file, incoming / file)
                 sync(incoming / file)
             number = max(self._numbers(version.name), default=0) + 1
@@ -233,23 +275,30 @@ class Repository:
         return None
 
     def _install(self, recipe: Recipe, weights: Weights, report: Callable[[str], None]) -> ModelVersion:
-        incoming = self._make_incoming(report)
         report(f"weights: {weights.source.reference}")
+        return self._add(recipe.name, lambda folder: build(recipe, weights, folder, report), report)
+
+    def _add(self, name: str, build: Callable[[Path], Draft], report: Callable[[str], None]) -> ModelVersion:
+        """See `add`. The caller holds the lock."""
+        incoming = self._make_incoming(report)
         try:
-            classes = build(recipe, weights, incoming, report)
+            draft = build(incoming)
+            paths = {kind: incoming / file for kind, file in FILES.items() if (incoming / file).exists()}
+            for path in paths.values():
+                sync(path)
             manifest = ModelManifest(
-                name=recipe.name,
-                version=max(self._numbers(recipe.name), default=0) + 1,
+                name=name,
+                version=max(self._numbers(name), default=0) + 1,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
-                source=weights.source,
-                preprocessing=recipe.preprocessing,
-                classes=classes,
+                source=draft.source,
+                preprocessing=draft.preprocessing,
+                classes=_number_of_labels(paths["labels"]),
                 output="softmax",
-                builders=builders(),
-                files={
-                    kind: FileRecord(sha256_of(path), path.stat().st_size)
-                    for kind, path in ((kind, incoming / file) for kind, file in FILES.items())
-                },
+                builders=draft.builders,
+                files={kind: FileRecord(sha256_of(path), path.stat().st_size) for kind, path in paths.items()},
+                precision=draft.precision,
+                base=draft.base,
+                details=draft.details,
             )
             (incoming / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
             return self._publish(incoming, manifest, report)
@@ -314,7 +363,18 @@ def _is_same(one: ModelManifest, other: ModelManifest) -> bool:
         one.name == other.name
         and one.source.same_weights(other.source)
         and (one.preprocessing, one.classes) == (other.preprocessing, other.classes)
+        and one.files["labels"] == other.files["labels"]
+        and (one.precision, one.base, one.details) == (other.precision, other.base, other.details)
     )
+
+
+def _number_of_labels(file: Path) -> int:
+    try:
+        labels = labels_from_text(file.read_text(encoding="utf-8"))
+        check_labels(labels)
+    except InvalidLabels as error:
+        raise RepositoryError(f"the labels cannot be used: {error}") from error
+    return len(labels)
 
 
 def _problems(folder: Path) -> Iterator[Problem]:

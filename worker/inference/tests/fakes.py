@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.inference.repository.build import LABELS
+from worker.inference.repository.draft import Draft
 from worker.inference.repository.manifest import FILES, Preprocessing
 from worker.inference.repository.recipe import Recipe, Weights, weights_in
 
@@ -18,7 +19,7 @@ class FakeRecipe:
     """Accepts any file named *.fake as weights."""
 
     name = NAME
-    preprocessing = Preprocessing(8, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+    preprocessing = Preprocessing.central_square(8, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
     def weights(self, file: Path | None) -> Weights:
         assert file is not None
@@ -28,11 +29,11 @@ class FakeRecipe:
         raise NotImplementedError
 
 
-def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> int:
+def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> Draft:
     """Replaces `worker.inference.repository.build.build`: writes all files, but no engine can load them."""
     report("building")
     assert weights.path is not None
     for name in FILES.values():
         (folder / name).write_bytes(name.encode() + weights.path.read_bytes())
     shutil.copyfile(LABELS, folder / FILES["labels"])
-    return 1000
+    return Draft(weights.source, recipe.preprocessing)

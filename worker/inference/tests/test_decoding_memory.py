@@ -33,7 +33,7 @@ def deep(size):
     return png(size[0], size[1], 16, 6, (bytes(8 * size[0]) for _ in range(size[1])))
 
 DECODING_MEMORY.limit = 2**20  # each image is decoded alone
-preprocess = Preprocessor(Preprocessing(224, "RGB", (0.0,) * 3, (1.0,) * 3))
+preprocess = Preprocessor(Preprocessing.central_square(224, "RGB", (0.0,) * 3, (1.0,) * 3))
 kind, width, height = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 data = eval(kind)((width, height))
 use = preprocess if sys.argv[4] == "model" else lambda data: render(data, max_side=1600)

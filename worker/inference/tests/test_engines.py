@@ -33,7 +33,7 @@ def _assert_agrees_with_reference(version: ModelVersion, engine: str) -> None:
     answers = load_engine(version, engine=engine).predict(batch)
     assert answers.shape == expected.shape == (len(PHOTOS), 1000)
     assert np.abs(answers - expected).max() < 1e-3
-    labels = [version.labels[i] for i in answers.argmax(axis=1)]
+    labels = [version.labels[i].name for i in answers.argmax(axis=1)]
     assert labels[PHOTOS.index("coffee")] == "espresso"
     assert labels[PHOTOS.index("chelsea")] in ("tiger_cat", "Egyptian_cat", "tabby")
 
@@ -71,7 +71,8 @@ def test_features_change_no_probability(version: ModelVersion) -> None:
     np.testing.assert_array_equal(probabilities, plain.predict(batch))
     np.testing.assert_array_equal(engine.predict(batch), probabilities)
     assert features is not None
-    assert (features.dtype, features.shape) == (np.float32, (len(PHOTOS), 1280))
+    assert features.dtype == np.float32
+    assert features.shape == (len(PHOTOS), 1280)
     assert len(engine.backbone) == 16
     assert (plain.backbone, plain.predict_with_features(batch)[1]) == ("", None)
 

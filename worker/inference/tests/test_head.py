@@ -18,7 +18,7 @@ from worker.inference.repository import ModelVersion, Preprocessing, Repository
 from worker.inference.tests import networks
 from worker.inference.tests.networks import CLASSES, FEATURES, SIDE, dense, feature_map, network, pooled, usual_network
 
-RULE = Preprocessing(SIDE, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+RULE = Preprocessing(SIDE, SIDE, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
 
 def _images(number: int = 3) -> NDArray[np.float32]:
@@ -49,7 +49,9 @@ def _id(model: openvino.Model, rule: Preprocessing = RULE) -> str:
 def _expected() -> NDArray[np.float32]:
     """What the convolution computes, pooled."""
     image, planes = feature_map()
-    return _run(openvino.Model([planes], [image]), _images())[0].mean(axis=(2, 3))
+    (maps,) = _run(openvino.Model([planes], [image]), _images())
+    average: NDArray[np.float32] = maps.mean(axis=(2, 3))
+    return average
 
 
 def _transposed_weights() -> openvino.Model:
@@ -192,7 +194,9 @@ def test_another_backbone_has_another_id() -> None:
 
 def _described(model: openvino.Model, folder: Path) -> str:
     openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
-    version = SimpleNamespace(name="net", check=lambda *_: None, file=lambda _: folder / "model.xml")
+    version = SimpleNamespace(
+        name="net", manifest=SimpleNamespace(base=""), check=lambda *_: None, file=lambda _: folder / "model.xml"
+    )
     return describe_features(cast(ModelVersion, version))
 
 

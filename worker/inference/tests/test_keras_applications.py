@@ -64,7 +64,7 @@ def test_resnet50_gets_blue_first_and_no_division(tmp_path: Path) -> None:
     keras.applications.ResNet50(weights=None).save_weights(path)
     version = Repository(tmp_path / "models").install("resnet50", weights=path)
     rule = version.manifest.preprocessing
-    assert (rule.channel_order, rule.size, rule.std) == ("BGR", 224, (1.0, 1.0, 1.0))
+    assert (rule.channel_order, rule.shape, rule.std) == ("BGR", (224, 224, 3), (1.0, 1.0, 1.0))
     assert rule.mean == (103.939, 116.779, 123.68)
 
 

@@ -15,9 +15,11 @@ from worker.inference.repository.manifest import (
     ModelManifest,
     Preprocessing,
     WeightsSource,
+    _canonical,
+    _digest,
 )
 
-RULE = Preprocessing(224, "BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
+RULE = Preprocessing.central_square(224, "BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
 
 
 def _manifest(**changes: Any) -> ModelManifest:
@@ -72,15 +74,17 @@ def test_rejects_any_other_text(text: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"size": 0},
-        {"size": True},
+        {"width": 0},
+        {"height": True},
         {"channel_order": "GRB"},
         {"mean": (1.0, 2.0)},
         {"mean": (1.0, 2.0, float("nan"))},
         {"std": (1.0, 0.0, 1.0)},
-        {"crop": "left"},
-        {"crop_margin": -1},
-        {"resampling": "nearest"},
+        {"channel_order": "L"},
+        {"resize": "left"},
+        {"crop": 0.0},
+        {"crop": 1.01},
+        {"interpolation": "sinc"},
     ],
 )
 def test_rejects_invalid_preprocessing(change: dict[str, Any]) -> None:
@@ -88,10 +92,44 @@ def test_rejects_invalid_preprocessing(change: dict[str, Any]) -> None:
         replace(RULE, **change)
 
 
-@pytest.mark.parametrize("change", [{"version": 0}, {"classes": 1}, {"output": "logits"}, {"files": {}}, {"name": 7}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 0},
+        {"classes": 1},
+        {"output": "logits"},
+        {"files": {}},
+        {"name": 7},
+        {"precision": "f64"},
+        {"base": None},
+        {"details": {"a": 1}},
+    ],
+)
 def test_rejects_invalid_fields(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidManifest):
         _manifest(**change)
+
+
+def test_reads_format_1() -> None:
+    body = json.loads(_manifest().to_json())
+    del body["digest"], body["precision"], body["base"], body["details"]
+    body["format"] = 1
+    body["preprocessing"] = {
+        "size": 224,
+        "channel_order": "BGR",
+        "mean": RULE.mean,
+        "std": RULE.std,
+        "crop": "centre",
+        "crop_margin": 32,
+        "resampling": "bicubic",
+    }
+    text = _canonical({**body, "digest": _digest(body)})
+    assert ModelManifest.from_json(text) == _manifest()
+
+
+def test_keras_model_is_optional() -> None:
+    files = {kind: FileRecord("b" * 64, 7) for kind in FILES if kind != "keras"}
+    assert ModelManifest.from_json(_manifest(files=files).to_json()) == _manifest(files=files)
 
 
 def test_same_weights_have_the_same_digest_or_else_reference() -> None:

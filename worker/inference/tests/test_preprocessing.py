@@ -14,7 +14,7 @@ from worker.inference.preprocessing import Preprocessor, in_8_bit
 from worker.inference.repository import Preprocessing
 from worker.inference.tests.pictures import PHOTOS, encoded, photo, quarters
 
-PLAIN = Preprocessing(32, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+PLAIN = Preprocessing.central_square(32, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 def preprocess(data: bytes) -> Any:
@@ -30,7 +30,7 @@ def _flat(data: bytes) -> Any:
 
 
 def test_shape_dtype_and_channel_order() -> None:
-    rule = Preprocessing(32, "BGR", (100.0, 110.0, 120.0), (2.0, 4.0, 5.0))
+    rule = Preprocessing.central_square(32, "BGR", (100.0, 110.0, 120.0), (2.0, 4.0, 5.0))
     tensor = Preprocessor(rule)(encoded(Image.new("RGB", (50, 40), (10, 20, 30))))
     assert tensor.shape == (32, 32, 3)
     assert tensor.dtype == np.uint8
@@ -42,7 +42,7 @@ def test_crops_the_centre() -> None:
     """A size of 224 with a margin of 32 takes 224 / 256 of the shorter side."""
     image = Image.new("RGB", (512, 256), "black")
     ImageDraw.Draw(image).rectangle((512 // 2 - 112, 16, 512 // 2 + 111, 239), "white")
-    rule = Preprocessing(224, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    rule = Preprocessing.central_square(224, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     tensor = Preprocessor(rule)(encoded(image))
     assert tensor.min() == 255  # all of the white square and nothing else
 

@@ -17,7 +17,7 @@ from worker.inference.repository import Preprocessing
 from worker.inference.tests.iso_files import heic, heic_grid
 from worker.inference.tests.pictures import encoded, photo, quarters
 
-PLAIN = Preprocessing(32, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+PLAIN = Preprocessing.central_square(32, "RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 preprocess = Preprocessor(PLAIN)
 
 

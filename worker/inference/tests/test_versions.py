@@ -34,7 +34,7 @@ def test_get_returns_a_version_or_the_newest(repository: Repository, weights: Pa
     assert [str(version) for version in repository.versions()] == ["fake-net@1", "fake-net@2"]
     assert repository.get("fake-net@1") == first
     assert repository.get("fake-net") == repository.get("Fake-Net@2") == second
-    assert first.labels[0] == "tench"
+    assert first.labels[0].name == "tench"
     assert len(first.labels) == 1000
 
 
