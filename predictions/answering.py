@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from predictions import announcements, metrics
+from predictions.embeddings import embeddings_store
 from predictions.models import Prediction
 from predictions.signals import Answered, answered
 from worker.inference.classifier import BatchResult, Classification, Classifier
@@ -27,6 +28,7 @@ class _StartedPrediction:
     """The columns that answering needs. A whole model instance costs more than the rest of the bookkeeping."""
 
     id: UUID
+    image_id: int
     sha256: str
     file_name: str
     started_at: datetime
@@ -44,7 +46,7 @@ def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -
         return
     result = classifier.classify(_StoredImages([prediction.file_name for prediction in started]))
     metrics.observe(result)
-    settled = _record(started, result, model_version=str(classifier.version))
+    settled = _record(started, result, model_version=str(classifier.version), backbone=classifier.backbone)
     announcements.announce(settled)
 
 
@@ -57,11 +59,15 @@ def _start(prediction_ids: Sequence[UUID]) -> list[_StartedPrediction]:
     """Marks the waiting predictions as running and returns them. Those past `expires_at` are marked as expired."""
     now = timezone.now()
     found = Prediction.objects.waiting().filter(pk__in=prediction_ids).order_by("created_at")
-    rows = list(found.values_list("pk", "image__sha256", "image__file", "expires_at"))
+    rows = list(found.values_list("pk", "image_id", "image__sha256", "image__file", "expires_at"))
     expired = [pk for pk, *_, expires_at in rows if expires_at is not None and expires_at <= now]
     if expired:
         _settle(expired, Prediction.State.EXPIRED, error_code="expired", error="No worker answered it in time.")
-    started = [_StartedPrediction(pk, sha256, file, now) for pk, sha256, file, _expires_at in rows if pk not in expired]
+    started = [
+        _StartedPrediction(pk, image_id, sha256, file, now)
+        for pk, image_id, sha256, file, _expires_at in rows
+        if pk not in expired
+    ]
     running = [prediction.id for prediction in started]
     Prediction.objects.waiting().filter(pk__in=running).update(state=Prediction.State.RUNNING, started_at=now)
     return started
@@ -98,9 +104,9 @@ def _read(file_name: str) -> bytes | Exception:
 
 
 def _record(
-    predictions: Sequence[_StartedPrediction], result: BatchResult, *, model_version: str
+    predictions: Sequence[_StartedPrediction], result: BatchResult, *, model_version: str, backbone: str
 ) -> dict[UUID, Mapping[str, Any]]:
-    """Writes all answers in one transaction.
+    """Writes all answers, and the features of the images, in one transaction.
 
     Returns the written columns of the predictions that settled here. Others keep their state: they were cancelled
     meanwhile, for example.
@@ -117,11 +123,18 @@ def _record(
         }
     with transaction.atomic():
         settled = set(Prediction.objects.waiting().update_each(columns))
+        answered_here = [
+            (prediction, answer)
+            for prediction, answer in zip(predictions, result.answers, strict=True)
+            if prediction.id in settled and isinstance(answer, Classification)
+        ]
+        # No image of these is erased meanwhile: only images without waiting predictions are.
+        features = [(prediction.image_id, answer.features) for prediction, answer in answered_here]
+        embeddings_store(features, backbone=backbone)
         _send_answered(
             [
                 Answered(prediction.id, prediction.sha256, answer.label, answer.score)
-                for prediction, answer in zip(predictions, result.answers, strict=True)
-                if prediction.id in settled and isinstance(answer, Classification)
+                for prediction, answer in answered_here
             ]
         )
     return {prediction_id: columns[prediction_id] for prediction_id in settled}

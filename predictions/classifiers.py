@@ -124,6 +124,7 @@ def _load(version: ModelVersion) -> Classifier:
         engine=settings.ENGINE,
         precision=settings.PRECISION,
         threads=settings.ENGINE_THREADS,
+        features=settings.EMBEDDINGS,
         max_pixels=settings.UPLOAD_MAX_PIXELS,
     )
     classifier.warm_up(settings.BATCH_MAX_SIZE)

@@ -26,6 +26,7 @@ class FakeClassifier:
     """Decodes each image, then answers `espresso`. `batches`: the size of each batch."""
 
     version = "fake-net@1"
+    backbone = ""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
