@@ -6,10 +6,9 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, overload
+from typing import Any
 from uuid import UUID
 
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
@@ -17,6 +16,7 @@ from predictions import announcements, metrics
 from predictions.embeddings import embeddings_store
 from predictions.models import Prediction
 from predictions.signals import Answered, answered
+from predictions.stored_images import StoredImages
 from worker.inference.classifier import BatchResult, Classification, Classifier
 from worker.inference.preprocessing import UndecodableImage
 
@@ -44,7 +44,7 @@ def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -
     started = _start(prediction_ids)
     if not started:
         return
-    result = classifier.classify(_StoredImages([prediction.file_name for prediction in started]))
+    result = classifier.classify(StoredImages([prediction.file_name for prediction in started]))
     metrics.observe(result)
     settled = _record(started, result, model_version=str(classifier.version), backbone=classifier.backbone)
     announcements.announce(settled)
@@ -71,36 +71,6 @@ def _start(prediction_ids: Sequence[UUID]) -> list[_StartedPrediction]:
     running = [prediction.id for prediction in started]
     Prediction.objects.waiting().filter(pk__in=running).update(state=Prediction.State.RUNNING, started_at=now)
     return started
-
-
-class _StoredImages(Sequence[bytes | Exception]):
-    """The bytes of stored images. Each file is read when it is needed: together they may have hundreds of megabytes."""
-
-    def __init__(self, file_names: Sequence[str]) -> None:
-        self._file_names = file_names
-
-    def __len__(self) -> int:
-        return len(self._file_names)
-
-    @overload
-    def __getitem__(self, index: int) -> bytes | Exception: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> _StoredImages: ...
-
-    def __getitem__(self, index: int | slice) -> bytes | Exception | _StoredImages:
-        found = self._file_names[index]
-        return _read(found) if isinstance(found, str) else _StoredImages(found)
-
-
-def _read(file_name: str) -> bytes | Exception:
-    """Returns the stored bytes of an image, or the error, so that an unreadable file fails only its own prediction."""
-    try:
-        with default_storage.open(file_name, "rb") as file:
-            content: bytes = file.read()
-            return content
-    except OSError as error:
-        return error
 
 
 def _record(

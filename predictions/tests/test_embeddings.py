@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from rq import Queue
 
-from predictions import answering, classifiers, embeddings, erasing
+from predictions import answering, classifiers, erasing
 from predictions.models import Embedding, Prediction
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction, upload
 from predictions.tests.pictures import picture
@@ -91,7 +91,7 @@ def test_answers_and_features_are_stored_together_or_not_at_all(queue: Queue, mo
         raise DatabaseError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(embeddings.Embedding.objects, "bulk_create", away)
+        patch.setattr(Embedding.objects, "bulk_create", away)
         with pytest.raises(DatabaseError, match="the disk is full"):
             _answer(prediction)
     prediction.refresh_from_db()

@@ -92,14 +92,25 @@ def backbone_id(model: openvino.Model, head: Head, preprocessing: Preprocessing)
     return digest.hexdigest()[:BACKBONE_DIGITS]
 
 
+def version_backbone(version: ModelVersion) -> str:
+    """Returns the id of the backbone of a version, or "" if it has no features.
+
+    Raises:
+        Damaged: a file of the version is missing or changed.
+    """
+    model, head = _read(version)
+    if head is None or not head.is_storable:
+        return ""
+    return backbone_id(model, head, version.manifest.preprocessing)
+
+
 def describe_features(version: ModelVersion) -> str:
     """Says what features a version has, such as "1,280 features from efficientnet-lite0's pooling".
 
     Raises:
         Damaged: a file of the version is missing or changed.
     """
-    version.check("xml", "bin")
-    head = find_head(openvino.Core().read_model(version.file("xml")))
+    _model, head = _read(version)
     if head is None:
         return "none: the network has no dense layer at its end"
     if not head.is_storable:
@@ -108,6 +119,12 @@ def describe_features(version: ModelVersion) -> str:
     if head.is_pooled:
         return f"{head.size:,} features from {network}'s pooling"
     return f"{head.size:,} features from the layer before {network}'s last one"
+
+
+def _read(version: ModelVersion) -> tuple[openvino.Model, Head | None]:
+    version.check("xml", "bin")
+    model = openvino.Core().read_model(version.file("xml"))
+    return model, find_head(model)
 
 
 def _head(data: Any, weights: tuple[int, int]) -> Head | None:
