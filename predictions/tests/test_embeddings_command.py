@@ -13,10 +13,10 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from predictions import erasing
-from predictions.management.commands import embeddings as command
 from predictions.models import Embedding, Image
 from predictions.tests.fakes import stored_image
 from predictions.tests.pictures import picture
+from worker.inference.classifier import Classifier
 from worker.inference.graph.head import version_backbone
 from worker.inference.repository import Repository
 
@@ -84,13 +84,13 @@ def test_fills_gaps(backbone: str) -> None:
 
 def test_stores_nothing_of_an_image_that_is_erased_meanwhile(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = stored_image(picture(seed=1)), stored_image(picture(seed=2))
-    classify = command.Classifier.classify
+    classify = Classifier.classify
 
     def erase_meanwhile(*arguments: object) -> object:
         erasing.images_erase([first.pk])
         return classify(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(command.Classifier, "classify", erase_meanwhile)
+    monkeypatch.setattr(Classifier, "classify", erase_meanwhile)
     _run("--rebuild")
     assert list(Embedding.objects.values_list("image_id", flat=True)) == [second.pk]
 
@@ -98,7 +98,7 @@ def test_stores_nothing_of_an_image_that_is_erased_meanwhile(backbone: str, monk
 def test_rebuilds_what_a_worker_stores(models: Repository, backbone: str, coffee: bytes) -> None:
     image = stored_image(coffee)
     version = models.get("efficientnet-lite0")
-    (answer,) = command.Classifier.load(version, features=True).classify([coffee]).answers
+    (answer,) = Classifier.load(version, features=True).classify([coffee]).answers
     assert not isinstance(answer, Exception) and answer.features is not None
     _run("--rebuild")
     assert bytes(image.embeddings.get().vector) == answer.features.tobytes()
