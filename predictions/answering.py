@@ -46,7 +46,7 @@ def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -
         return
     result = classifier.classify(StoredImages([prediction.file_name for prediction in started]))
     metrics.observe(result)
-    settled = _record(started, result, model_version=str(classifier.version), backbone=classifier.backbone)
+    settled = _record(started, result, classifier)
     announcements.announce(settled)
 
 
@@ -74,7 +74,7 @@ def _start(prediction_ids: Sequence[UUID]) -> list[_StartedPrediction]:
 
 
 def _record(
-    predictions: Sequence[_StartedPrediction], result: BatchResult, *, model_version: str, backbone: str
+    predictions: Sequence[_StartedPrediction], result: BatchResult, classifier: Classifier
 ) -> dict[UUID, Mapping[str, Any]]:
     """Writes all answers, and the features of the images, in one transaction.
 
@@ -85,7 +85,8 @@ def _record(
     columns: dict[UUID, dict[str, Any]] = {}
     for number, prediction in enumerate(predictions):
         columns[prediction.id] = _answer_columns(result.answers[number]) | {
-            "model_version": model_version,
+            "model_version": str(classifier.version),
+            "precision": classifier.precision,
             "started_at": prediction.started_at,
             "finished_at": now,
             "decode_ms": round(result.decode_seconds[number] * 1000, 2),
@@ -100,7 +101,7 @@ def _record(
         ]
         # No image of these is erased meanwhile: only images without waiting predictions are.
         features = [(prediction.image_id, answer.features) for prediction, answer in answered_here]
-        embeddings_store(features, backbone=backbone)
+        embeddings_store(features, backbone=classifier.backbone)
         _send_answered(
             [
                 Answered(prediction.id, prediction.sha256, answer.label, answer.score)

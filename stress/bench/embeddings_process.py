@@ -25,7 +25,8 @@ class RecordedClassifier:
     """Has the answers of a classifier, and computes nothing."""
 
     def __init__(self, classifier: Classifier, answers: Sequence[Classification], batch_size: int) -> None:
-        self.version, self.backbone = classifier.version, classifier.backbone
+        self.version, self.precision = classifier.version, classifier.precision
+        self.backbone = classifier.backbone
         self.batches = [answers[start : start + batch_size] for start in range(0, len(answers), batch_size)]
 
     def classify(self, images: Sequence[bytes | Exception]) -> BatchResult:

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("predictions", "0006_merged_visitor")]
+    dependencies = [("predictions", "0007_precision")]
 
     operations = [
         migrations.CreateModel(
