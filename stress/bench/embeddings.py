@@ -38,7 +38,7 @@ def run(options: Namespace, workspace: Workspace) -> BenchReport:
         f"{len(workspace.photos)} photos, answered by the code of the worker in batches of {options.feature_batch} in "
         "one process, which alternates between both cases batch by batch; the network computes in one thread. "
         "“Recorded answers” leaves out decoding and the network: what remains is the database and the announcement. "
-        f"CPU time of the worker; {options.rounds} rounds, median (lowest-highest).",
+        f"CPU time of the worker, the median of a round's batches; {options.rounds} rounds, median (lowest-highest).",
         [ResultTable(COLUMNS, rows)],
         goals=[
             Goal(

@@ -6,6 +6,7 @@ python -m stress.bench.embeddings_process PHOTO...
 from __future__ import annotations
 
 import os
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -56,15 +57,17 @@ class FeatureCosts:
     def measure(self, is_computed: bool) -> dict[str, float]:
         """Answers all photos in both cases, batch by batch. Returns the CPU milliseconds for each prediction, by case.
 
+        They are the median of the batches, because other load on the machine slows some of them down.
+
         `is_computed`: with decoding and network; else only what the database and the announcements take.
         """
         chosen = self.classifiers if is_computed else self.recorded
-        seconds = {False: 0.0, True: 0.0}
+        milliseconds: dict[bool, list[float]] = {False: [], True: []}
         for number, start in enumerate(range(0, len(self.images), self.batch_size)):
             images = self.images[start : start + self.batch_size]
             for case in (False, True) if number % 2 else (True, False):
-                seconds[case] += _answer(images, chosen[case])
-        return {("on" if case else "off"): 1000 * took / len(self.images) for case, took in seconds.items()}
+                milliseconds[case].append(1000 * _answer(images, chosen[case]) / len(images))
+        return {("on" if case else "off"): statistics.median(took) for case, took in milliseconds.items()}
 
 
 def _require_answer(answer: Classification | Exception) -> Classification:
