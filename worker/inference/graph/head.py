@@ -171,7 +171,10 @@ def _is_constant(output: Any) -> bool:
 
 def _values_per_image(output: Any) -> int | None:
     """Returns the number of values after the batch dimension, or None if it is not fixed."""
-    dimensions = list(output.get_partial_shape())[1:]
+    shape = output.get_partial_shape()
+    if shape.rank.is_dynamic:
+        return None
+    dimensions = list(shape)[1:]
     return math.prod(d.get_length() for d in dimensions) if all(d.is_static for d in dimensions) else None
 
 
@@ -184,7 +187,7 @@ def _pooled(features: Any) -> Any:
     if kind in _POOLINGS:
         is_global = all(d.is_static and d.get_length() == 1 for d in list(node.output(0).get_partial_shape())[2:])
         return node.input_value(0) if is_global else None
-    is_map = kind in _REDUCTIONS and len(node.input_value(0).get_partial_shape()) == 4
+    is_map = kind in _REDUCTIONS and node.input_value(0).get_partial_shape().rank == openvino.Dimension(4)
     return node.input_value(0) if is_map else None
 
 

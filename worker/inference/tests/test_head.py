@@ -146,7 +146,15 @@ def _attention() -> openvino.Model:
     return network(image, ops.reshape(product, [0, -1], special_zero=True))
 
 
-@pytest.mark.parametrize("build", [_no_dense_layer, _many_positions, _positions_as_classes, _attention])
+def _unknown_shape() -> openvino.Model:
+    image, planes = feature_map()
+    shape = ops.parameter([-1], np.int64)
+    values = ops.reduce_mean(ops.reshape(planes, shape, special_zero=False), [1])
+    logits = ops.matmul(values, networks.weights(FEATURES, CLASSES), False, False)
+    return openvino.Model([ops.softmax(logits, -1)], [image, shape])
+
+
+@pytest.mark.parametrize("build", [_unknown_shape, _no_dense_layer, _many_positions, _positions_as_classes, _attention])
 def test_finds_no_head(build: Any) -> None:
     assert find_head(build()) is None
 
