@@ -1,4 +1,4 @@
-"""The rows of images, of predictions and of merged visitors."""
+"""The rows of images, of their embeddings, of predictions and of merged visitors."""
 
 import uuid
 from collections.abc import Mapping
@@ -73,6 +73,23 @@ class Image(models.Model):
     @property
     def content_type(self) -> str:
         return f"image/{self.format.lower()}"
+
+
+class Embedding(models.Model):
+    """The features of one image under one backbone. `vector`: float16, little-endian."""
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="embeddings")
+    backbone = models.CharField(max_length=64, help_text="see `worker.inference.graph.head.backbone_id`")
+    vector = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar = [
+            # The backbone comes first: its rows are counted, and read in the order of their images.
+            models.UniqueConstraint(fields=["backbone", "image"], name="embedding_is_stored_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"image {self.image_id} under {self.backbone}"
 
 
 class PredictionQuerySet(models.QuerySet["Prediction"]):

@@ -262,3 +262,4 @@ def test_answers_name_int8_if_the_weights_are(
 class FakeEngine:
     streams = 1
     micro_batch_size = 2
+    backbone = ""
