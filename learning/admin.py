@@ -1,4 +1,4 @@
-"""Data sets in the admin: leads request, watch, download and delete them."""
+"""Data sets in the admin, which leads request, watch, download and delete; and reports on int8 versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from django.utils.html import format_html
 from learning.datasets import export_queue, services, views
 from learning.datasets.case_selection import CaseSelection
 from learning.datasets.writing import megabytes
-from learning.models import Export
+from learning.models import Export, Quantization
+from learning.quantizing import views as quantizing_views
 from predictions.admin import ModelAdmin, ReadOnlyAdmin
 
 
@@ -101,6 +102,29 @@ class ExportAdmin(ReadOnlyAdmin):
             # `cacheable`: the view sets its own cache headers.
             path(
                 "<uuid:export_id>/download/", guarded(views.download, cacheable=True), name="learning_export_download"
+            ),
+        ]
+        return [*own, *super().get_urls()]
+
+
+@admin.register(Quantization)
+class QuantizationAdmin(ReadOnlyAdmin):
+    list_display = ("model_version", "base", "compared", "flipped", "created_at")
+    list_per_page = 50
+    show_full_result_count = False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return quantizing_views.report(request, object_id)
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        own = [
+            path(
+                "flips/<int:flip_id>/picture/",
+                guarded(quantizing_views.picture, cacheable=True),
+                name="learning_quantization_picture",
             ),
         ]
         return [*own, *super().get_urls()]
