@@ -6,9 +6,12 @@ installation imports TensorFlow, Keras, OpenVINO and NumPy.
 
 from worker.inference.repository.errors import (
     Damaged,
+    InvalidArchive,
     NotInstalled,
+    OtherVersionActive,
     RepositoryError,
     UnknownModel,
+    VersionInUse,
     WeightsMismatch,
     WeightsUnavailable,
 )
@@ -19,15 +22,18 @@ from worker.inference.repository.versions import Repository
 
 __all__ = [
     "Damaged",
+    "InvalidArchive",
     "Label",
     "ModelManifest",
     "ModelVersion",
     "NotInstalled",
+    "OtherVersionActive",
     "Preprocessing",
     "Problem",
     "Repository",
     "RepositoryError",
     "UnknownModel",
+    "VersionInUse",
     "WeightsMismatch",
     "WeightsUnavailable",
 ]
