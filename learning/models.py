@@ -1,4 +1,4 @@
-"""Data sets made from decided cases."""
+"""Data sets made from decided cases, and the place of model versions in the admin."""
 
 from __future__ import annotations
 
@@ -129,3 +129,21 @@ class Export(models.Model):
             return self.error
         missing = f"; {self.missing:,} picture{pluralize(self.missing)} missing" if self.missing else ""
         return f"{self.total:,} case{pluralize(self.total)}{missing}"
+
+
+class InstalledModel(models.Model):
+    """A model version in `MODELS_DIR`, as the admin sees it. It has no table.
+
+    It gives the pages of versions their permissions, their entry in the list of applications, and the admin's log.
+    """
+
+    reference = models.CharField(max_length=120, primary_key=True, help_text="name@version")
+
+    class Meta:
+        managed = False
+        verbose_name = "model"
+        default_permissions = ("view",)
+        permissions: ClassVar = [("activate_installedmodel", "Can activate models")]
+
+    def __str__(self) -> str:
+        return str(self.reference)

@@ -70,10 +70,10 @@ def switch(root: Path, version: ModelVersion, *, by: str, instead_of: str | None
         OSError: the folder cannot be written.
     """
     with unchanged(root) as before:
-        if instead_of is not None and before != instead_of:
-            raise OtherVersionActive(f"the active version is {before or 'none'} now, not {instead_of or 'none'}")
         if before == str(version):
             return
+        if instead_of is not None and before != instead_of:
+            raise OtherVersionActive(f"the active version is {before or 'none'} now, not {instead_of or 'none'}")
         if not version.path.exists():
             raise NotInstalled(f"{version} is no longer installed")
         # In this order: after a crash between the two, a rollback still finds the version before.

@@ -24,15 +24,20 @@ class InstalledVersions:
 
     def versions(self) -> list[ModelVersion]:
         """Every version whose files all exist and have the right size, in order of name and number."""
-        found = []
-        for folder in self._folders():
-            try:
-                version = ModelVersion.open(folder)
-            except Damaged:
-                continue
-            if not any(version.problems(contents=False)):
-                found.append(version)
-        return found
+        found = (self._opened(folder) for folder in self._folders())
+        return [version for version in found if isinstance(version, ModelVersion)]
+
+    def damaged(self) -> list[Problem]:
+        """The first problem of every version that `versions` leaves out. Does not read the contents of the files."""
+        found = (self._opened(folder) for folder in self._folders())
+        return [problem for problem in found if isinstance(problem, Problem)]
+
+    def _opened(self, folder: Path) -> ModelVersion | Problem:
+        try:
+            version = ModelVersion.open(folder)
+        except Damaged:
+            return next(_problems(folder))
+        return next(version.problems(contents=False), version)
 
     def get(self, reference: str) -> ModelVersion:
         """The version `name@version`, or the newest of `name`, after verifying each of its files.
@@ -53,6 +58,15 @@ class InstalledVersions:
             Damaged: its manifest is missing or invalid.
         """
         return ModelVersion.open(self._folder(reference))
+
+    def full_name(self, reference: str) -> str:
+        """The version `name@version`, or the newest of `name`, as `name@version`. It may be damaged.
+
+        Raises:
+            NotInstalled: there is no such version.
+        """
+        folder = self._folder(reference)
+        return f"{folder.parent.name}@{folder.name}"
 
     def active(self) -> ModelVersion | None:
         """The active version, or None before the first activation. Checks the sizes of its files, not their contents.
