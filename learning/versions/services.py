@@ -6,7 +6,7 @@ from django.conf import settings
 
 from learning.versions.usage import Usage, usage_of
 from predictions import classifiers
-from worker.inference.repository import ModelVersion, RepositoryError, VersionInUse
+from worker.inference.repository import ModelVersion, OtherVersionActive, RepositoryError, VersionInUse
 
 
 class ModelSetInEnvironment(RepositoryError):
@@ -39,10 +39,19 @@ def version_activate(reference: str, *, by: str, instead_of: str) -> ModelVersio
     return classifiers.repository().activate(reference, by=by, instead_of=instead_of)
 
 
-def version_rollback(*, by: str, instead_of: str) -> ModelVersion:
-    """Activates the version that was active before; see `version_activate` and `Repository.rollback`."""
+def version_rollback(reference: str, *, by: str, instead_of: str) -> ModelVersion:
+    """Goes back to a version, for a person who has been shown that it was active before `instead_of`.
+
+    Raises `ModelSetInEnvironment`, or see `Repository.rollback`.
+    """
     check_activation_counts()
-    return classifiers.repository().rollback(by=by, instead_of=instead_of)
+    repository = classifiers.repository()
+    if repository.active_name() == reference:
+        return repository.get(reference)
+    previous = repository.previous_name()
+    if previous != reference:
+        raise OtherVersionActive(f"a rollback would activate {previous or 'no version'} now, not {reference}")
+    return repository.rollback(by=by, instead_of=instead_of)
 
 
 def version_remove(reference: str, *, force: bool = False) -> None:

@@ -32,11 +32,12 @@ class InstalledVersions:
         found = (self._opened(folder) for folder in self._folders())
         return [problem for problem in found if isinstance(problem, Problem)]
 
-    def _opened(self, folder: Path) -> ModelVersion | Problem:
+    def _opened(self, folder: Path) -> ModelVersion | Problem | None:
+        """The version in a folder, or its first problem. Neither if it appears or disappears meanwhile."""
         try:
             version = ModelVersion.open(folder)
         except Damaged:
-            return next(_problems(folder))
+            return next(_problems(folder), None) if folder.exists() else None
         return next(version.problems(contents=False), version)
 
     def get(self, reference: str) -> ModelVersion:
