@@ -106,6 +106,7 @@ def _confirmation(request: HttpRequest, reference: str, *, is_rollback: bool) ->
         version=version,
         active=active,
         changes=changes,
+        gone=sorted(changes.gone, key=lambda one: -one.open_cases) if changes else [],
         shown_labels=f":{SHOWN_LABELS}",
         shown_limit=SHOWN_LABELS,
         more_than=-SHOWN_LABELS,

@@ -56,6 +56,8 @@ def fill_desk(desk: Desk, open_tab: OpenTab) -> Pages:
         "statistics": f"{admin}/statistics/",
         "data sets": "/admin/learning/export/",
         "new data set": "/admin/learning/export/add/",
+        "models": "/admin/learning/installedmodel/",
+        "model": "/admin/learning/installedmodel/efficientnet-lite0_401/change/",
         "status": "/admin/status/",
         "predictions": "/admin/predictions/prediction/",
         "prediction": f"/admin/predictions/prediction/{desk.answers[0]['id']}/change/",
