@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from io import StringIO
 
 from predictions import labels
-from predictions.labels import normalize
 from review.csv_cells import BYTE_ORDER_MARK, neutral
 from review.label_mapping import MappingRow
 from review.label_sets import KnownLabels, known_labels
 from review.label_wording import quoted
 from review.models import LabelMapping
+from review.proposals import proposal_key
 from worker.inference.repository import ModelVersion, compare
 
 COLUMNS = ("change", "old", "new")
@@ -197,7 +197,7 @@ class _Reader:
         if change not in Change:
             return f"there is no change “{change[:40]}”. Changes: {CHANGES}."
         is_proposed = change == Change.PROPOSED
-        label = normalize(old) if is_proposed else self.old.find(old)
+        label = proposal_key(old) if is_proposed else self.old.find(old)
         if is_proposed and not 0 < len(old) <= LABEL_MAX_LENGTH:
             return f"a proposed label has 1 to {LABEL_MAX_LENGTH} characters."
         if not label:
