@@ -6,21 +6,24 @@ of the active version, so that the same change does not return it again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
-from django.db.models import Count
+from django.db.models import Count, Max
 
 from predictions import labels
 from predictions.exceptions import RequestRejected
 from review.history import adding_to_history, lock_case
-from review.label_sets import remember
+from review.label_sets import active_version, remember
 from review.label_translation import LabelTranslation, version_translation
 from review.label_wording import changed, quoted
-from review.models import Case, CaseQuerySet, LabelSet
+from review.models import Case, CaseQuerySet, LabelMapping, LabelSet
 from review.undoing import reopen_locked
-from worker.inference.repository import ModelVersion
+from worker.inference.repository import ModelVersion, RepositoryError
+
+logger = logging.getLogger(__name__)
 
 BATCH = 100  # cases reopened in one transaction, which keeps other writers waiting
 ACCOUNT = "label changes"  # no person can have this name: a space is not allowed in one
@@ -61,8 +64,10 @@ def returning_cases(version: ModelVersion) -> list[ReturningCases]:
     return sorted(found, key=lambda group: (-group.number, group.reason))
 
 
-def cases_return(version: ModelVersion, report: Progress = lambda done, total: None) -> int:
-    """Reopens the cases that return if a version answers. Returns their number.
+def cases_return(
+    version: ModelVersion, report: Progress = lambda done, total: None, *, limit: int | None = None
+) -> int:
+    """Reopens the cases that return if a version answers, or the first `limit` of them. Returns their number.
 
     Writes a transaction for each `BATCH` cases. After an interruption, another call reopens the rest: the cases that
     are reopened are decided no longer. Raises `worker.inference.repository.Damaged` if the labels cannot be read.
@@ -78,7 +83,36 @@ def cases_return(version: ModelVersion, report: Progress = lambda done, total: N
             reopened += _reopen(ids, group, label_set, reviewer)
             last, seen = ids[-1], seen + len(ids)
             report(min(seen, total), total)
+            if limit is not None and seen >= limit:
+                return reopened
     return reopened
+
+
+class LabelWatcher:
+    """Returns cases after another version was activated, or a mapping was stored. For the maintenance of a worker."""
+
+    LIMIT = 1000  # cases in one call, which keeps the worker from other work for some seconds
+
+    def __init__(self) -> None:
+        self._done: object = None  # the version and the mapping that need nothing any more
+
+    def check(self) -> None:
+        """Reopens at most `LIMIT` cases; the next call goes on. Costs one small query if nothing has changed."""
+        version = active_version()
+        if version is None:
+            return
+        now = str(version), LabelMapping.objects.aggregate(newest=Max("stored_at"))["newest"]
+        if now == self._done:
+            return
+        try:
+            number = cases_return(version, limit=self.LIMIT)
+        except RepositoryError:
+            logger.exception("Cannot tell which cases return to the desk: the labels of %s cannot be read.", version)
+            return
+        if number:
+            logger.info("%d decided cases came back to the desk because labels changed.", number)
+        if number < self.LIMIT:
+            self._done = now
 
 
 def _reopen(ids: Sequence[int], group: ReturningCases, label_set: LabelSet, reviewer: User) -> int:

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from predictions.exceptions import RequestRejected
 from review import label_reopening
 from review.decisions import DecisionRequest, case_decide
-from review.label_reopening import cases_return, returning_cases
+from review.label_reopening import LabelWatcher, cases_return, returning_cases
 from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import page, send, send_json, url
@@ -137,6 +137,25 @@ def test_interrupted_return_continues(new: ModelVersion, monkeypatch: pytest.Mon
     assert _states(*cases).count("open") == 4
     assert cases_return(new) == 1
     assert Decision.objects.filter(kind="reopen").count() == 5
+
+
+def test_worker_returns_cases_after_a_change(
+    old: ModelVersion, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_reopening, "BATCH", 2)
+    monkeypatch.setattr(LabelWatcher, "LIMIT", 2)
+    repository.activate(str(old))
+    cases = [_decided("cup") for _ in range(3)]
+    watcher = LabelWatcher()
+    watcher.check()
+    assert "open" not in _states(*cases)
+    new = repository.activate(str(install(repository, "b", "5 mug", "6 teacup")))
+    watcher.check()
+    assert "open" not in _states(*cases)
+    mapped(old, new, "split cup mug teacup", "drop dog", "drop cat", "drop latte")
+    for expected in (2, 3, 3):
+        watcher.check()
+        assert _states(*cases).count("open") == expected
 
 
 def test_erased_pictures_do_not_return(new: ModelVersion) -> None:

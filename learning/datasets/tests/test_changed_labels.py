@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django import Settings
@@ -31,7 +32,7 @@ def cases(settings: Settings, tmp_path: Path) -> dict[str, Case]:
     labels = ("dog", "latte", "mocha", "cup", "cat")
     decided = {label: decided_case(label, model_version="a@1", predicted_label="mocha") for label in labels}
     for text in ("Unicorn", "dragon"):
-        given = {"verdict": "no-label", "label": "", "proposed_label": text, "predicted_label": "mocha"}
+        given: dict[str, Any] = {"verdict": "no-label", "label": "", "proposed_label": text, "predicted_label": "mocha"}
         decided[text] = decided_case(model_version="a@1", **given)
     return decided
 
