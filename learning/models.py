@@ -204,6 +204,8 @@ class FlippedAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} → {self.new_label}"
+
+
 class InstalledModel(models.Model):
     """A model version in `MODELS_DIR`, as the admin sees it. It has no table.
 
