@@ -1,4 +1,4 @@
-"""Data sets made from decided cases, and reports on int8 versions."""
+"""Data sets made from decided cases, the place of model versions in the admin, and reports on int8 versions."""
 
 from __future__ import annotations
 
@@ -204,3 +204,21 @@ class FlippedAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} → {self.new_label}"
+
+
+class InstalledModel(models.Model):
+    """A model version in `MODELS_DIR`, as the admin sees it. It has no table.
+
+    It gives the pages of versions their permissions, their entry in the list of applications, and the admin's log.
+    """
+
+    reference = models.CharField(max_length=120, primary_key=True, help_text="name@version")
+
+    class Meta:
+        managed = False
+        verbose_name = "model"
+        default_permissions = ("view",)
+        permissions: ClassVar = [("activate_installedmodel", "Can activate models")]
+
+    def __str__(self) -> str:
+        return str(self.reference)

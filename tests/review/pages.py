@@ -60,6 +60,8 @@ def fill_desk(desk: Desk, open_tab: OpenTab) -> Pages:
         "new data set": "/admin/learning/export/add/",
         "int8 versions": "/admin/learning/quantization/",
         "report on an int8 version": f"/admin/learning/quantization/{_add_report(desk)}/change/",
+        "models": "/admin/learning/installedmodel/",
+        "model": "/admin/learning/installedmodel/efficientnet-lite0_401/change/",
         "status": "/admin/status/",
         "predictions": "/admin/predictions/prediction/",
         "prediction": f"/admin/predictions/prediction/{desk.answers[0]['id']}/change/",
