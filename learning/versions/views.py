@@ -10,13 +10,14 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from learning.models import InstalledModel
+from learning.models import InstalledModel, Quantization
 from learning.versions import description, services
 from learning.versions.rows import all_models
 from learning.versions.usage import usage_of
@@ -63,6 +64,7 @@ def model_page(request: HttpRequest, reference: str) -> HttpResponse:
         details=description.details(version),
         files=description.files(version),
         measurements=description.measurements(version),
+        int8_reports=Quantization.objects.filter(Q(model_version=str(version)) | Q(base=str(version))),
     )
 
 

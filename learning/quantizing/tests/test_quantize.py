@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
+from django.test import Client
 from django.utils import timezone
 from openvino import Core
 
@@ -20,6 +21,7 @@ from learning.models import Quantization
 from learning.quantizing import comparison, services
 from learning.quantizing.comparison import Flip, compare, preprocessor
 from learning.quantizing.pictures import SamplePicture, decided_pictures, stored_pictures
+from learning.versions.views import page_of
 from predictions.models import Image
 from predictions.tests.fakes import stored_image
 from predictions.tests.pictures import picture
@@ -82,6 +84,15 @@ def test_installs_an_int8_version_with_its_report(animals: Repository) -> None:
     assert report.rows[-1].agreement == 1 - report.flipped / 12
     assert report.get_absolute_url() in printed
     assert animals.active_name() == "animals@1"
+
+
+def test_pages_of_both_versions_and_the_report_link_to_each_other(animals: Repository, lead: Client) -> None:
+    _store_pictures(10)
+    _quantize("animals")
+    address = Quantization.objects.get().get_absolute_url()
+    for name in ("animals@1", "animals@2"):
+        assert f'href="{address}"' in lead.get(page_of(name)).text
+    assert f'href="{page_of("animals@2")}"' in lead.get(address).text
 
 
 def test_report_includes_bf16_where_the_processor_has_it(animals: Repository) -> None:
