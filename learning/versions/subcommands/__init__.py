@@ -1,7 +1,7 @@
 """The subcommands of `manage.py model`, in the order of its help. To add one, write a class and add it here."""
 
 from learning.versions.subcommands.activating import Activate, Rollback
-from learning.versions.subcommands.exporting import Export
+from learning.versions.subcommands.exporting import ExportVersion
 from learning.versions.subcommands.importing import Import
 from learning.versions.subcommands.installing import Install
 from learning.versions.subcommands.listing import List
@@ -13,7 +13,7 @@ from learning.versions.subcommands.verifying import Verify
 SUBCOMMANDS: tuple[type[Subcommand], ...] = (
     Install,
     Import,
-    Export,
+    ExportVersion,
     List,
     Show,
     Verify,
