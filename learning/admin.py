@@ -1,4 +1,4 @@
-"""Data sets and models in the admin: leads request data sets, and choose the model that answers."""
+"""Data sets, the models that can answer, and reports on int8 versions in the admin, for leads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from django.utils.html import format_html
 from learning.datasets import export_queue, services, views
 from learning.datasets.case_selection import CaseSelection
 from learning.datasets.writing import megabytes
-from learning.models import Export, InstalledModel
+from learning.models import Export, InstalledModel, Quantization
+from learning.quantizing import views as quantizing_views
 from learning.versions import views as versions
 from predictions.admin import ModelAdmin, ReadOnlyAdmin
 
@@ -131,3 +132,26 @@ class InstalledModelAdmin(ReadOnlyAdmin):
             path("<str:object_id>/change/", guarded(self.change_view), name="learning_installedmodel_change"),
             path("<str:object_id>/activate/", guarded(self.activate_view), name="learning_installedmodel_activate"),
         ]
+
+
+@admin.register(Quantization)
+class QuantizationAdmin(ReadOnlyAdmin):
+    list_display = ("model_version", "base", "compared", "flipped", "created_at")
+    list_per_page = 50
+    show_full_result_count = False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return quantizing_views.report(request, object_id)
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        own = [
+            path(
+                "flips/<int:flip_id>/picture/",
+                guarded(quantizing_views.picture, cacheable=True),
+                name="learning_quantization_picture",
+            ),
+        ]
+        return [*own, *super().get_urls()]

@@ -18,6 +18,7 @@ from stress.bench import (
     bookkeeping,
     ceiling,
     depth,
+    embeddings,
     endtoend,
     files,
     machine,
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "activation": activation,
     "review": review,
     "pages": pages,
+    "embeddings": embeddings,
 }
 
 

@@ -2,9 +2,11 @@
 
 from learning.versions.subcommands.activating import Activate, Rollback
 from learning.versions.subcommands.exporting import ExportVersion
+from learning.versions.subcommands.grouping import Group
 from learning.versions.subcommands.importing import Import
 from learning.versions.subcommands.installing import Install
 from learning.versions.subcommands.listing import List
+from learning.versions.subcommands.quantizing import Quantize
 from learning.versions.subcommands.removing import Remove
 from learning.versions.subcommands.showing import Show
 from learning.versions.subcommands.subcommand import Subcommand
@@ -14,6 +16,8 @@ SUBCOMMANDS: tuple[type[Subcommand], ...] = (
     Install,
     Import,
     ExportVersion,
+    Group,
+    Quantize,
     List,
     Show,
     Verify,

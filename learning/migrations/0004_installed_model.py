@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("learning", "0002_own_tables")]
+    dependencies = [("learning", "0003_quantization")]
 
     operations = [
         migrations.CreateModel(

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("predictions", "0007_precision")]
+    dependencies = [("predictions", "0008_embedding")]
 
     operations = [
         migrations.AddIndex(
