@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from learning.models import InstalledModel
+from learning.models import InstalledModel, Quantization
 from learning.versions import description, services
 from learning.versions.rows import all_models
 from learning.versions.usage import usage_of
@@ -63,6 +63,7 @@ def model_page(request: HttpRequest, reference: str) -> HttpResponse:
         details=description.details(version),
         files=description.files(version),
         measurements=description.measurements(version),
+        quantization=Quantization.objects.filter(model_version=str(version)).first(),
     )
 
 

@@ -60,7 +60,7 @@ def _measure(site: RunningSite, repository: Repository, name: str, photo: bytes)
         time.sleep(SECONDS)
         activated = time.monotonic()
         repository.activate(name)
-        eventually(lambda: load.answers[-1].body.get("model") == name, f"an answer of {name}", 60)
+        eventually(lambda: load.answers[-1].body.get("model") == name, f"an answer of {name}", 120)
         switched = time.monotonic() - activated
         time.sleep(max(0.0, DISTURBED_SECONDS - switched) + SECONDS)
         ended = time.monotonic()

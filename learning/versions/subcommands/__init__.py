@@ -8,7 +8,7 @@ from learning.versions.subcommands.installing import Install
 from learning.versions.subcommands.listing import List
 from learning.versions.subcommands.quantizing import Quantize
 from learning.versions.subcommands.removing import Remove
-from learning.versions.subcommands.showing import Show
+from learning.versions.subcommands.showing import ShowVersion
 from learning.versions.subcommands.subcommand import Subcommand
 from learning.versions.subcommands.verifying import Verify
 
@@ -19,7 +19,7 @@ SUBCOMMANDS: tuple[type[Subcommand], ...] = (
     Group,
     Quantize,
     List,
-    Show,
+    ShowVersion,
     Verify,
     Activate,
     Rollback,
