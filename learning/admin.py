@@ -1,4 +1,4 @@
-"""Data sets, the models that can answer, and reports on int8 versions in the admin, for leads."""
+"""Data sets, models and reports on int8 versions in the admin: the pages of leads."""
 
 from __future__ import annotations
 
@@ -109,6 +109,29 @@ class ExportAdmin(ReadOnlyAdmin):
         return [*own, *super().get_urls()]
 
 
+@admin.register(Quantization)
+class QuantizationAdmin(ReadOnlyAdmin):
+    list_display = ("model_version", "base", "compared", "flipped", "created_at")
+    list_per_page = 50
+    show_full_result_count = False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return quantizing_views.report(request, object_id)
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        own = [
+            path(
+                "flips/<int:flip_id>/picture/",
+                guarded(quantizing_views.picture, cacheable=True),
+                name="learning_quantization_picture",
+            ),
+        ]
+        return [*own, *super().get_urls()]
+
+
 @admin.register(InstalledModel)
 class InstalledModelAdmin(ReadOnlyAdmin):
     """The pages of model versions, which are files and no rows: only these addresses exist."""
@@ -132,26 +155,3 @@ class InstalledModelAdmin(ReadOnlyAdmin):
             path("<str:object_id>/change/", guarded(self.change_view), name="learning_installedmodel_change"),
             path("<str:object_id>/activate/", guarded(self.activate_view), name="learning_installedmodel_activate"),
         ]
-
-
-@admin.register(Quantization)
-class QuantizationAdmin(ReadOnlyAdmin):
-    list_display = ("model_version", "base", "compared", "flipped", "created_at")
-    list_per_page = 50
-    show_full_result_count = False
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        return quantizing_views.report(request, object_id)
-
-    def get_urls(self) -> list[URLPattern]:
-        guarded = self.admin_site.admin_view
-        own = [
-            path(
-                "flips/<int:flip_id>/picture/",
-                guarded(quantizing_views.picture, cacheable=True),
-                name="learning_quantization_picture",
-            ),
-        ]
-        return [*own, *super().get_urls()]

@@ -135,24 +135,6 @@ class Export(models.Model):
         return f"{self.total:,} case{pluralize(self.total)}{missing}"
 
 
-class InstalledModel(models.Model):
-    """A model version in `MODELS_DIR`, as the admin sees it. It has no table.
-
-    It gives the pages of versions their permissions, their entry in the list of applications, and the admin's log.
-    """
-
-    reference = models.CharField(max_length=120, primary_key=True, help_text="name@version")
-
-    class Meta:
-        managed = False
-        verbose_name = "model"
-        default_permissions = ("view",)
-        permissions: ClassVar = [("activate_installedmodel", "Can activate models")]
-
-    def __str__(self) -> str:
-        return str(self.reference)
-
-
 @dataclass(frozen=True)
 class PrecisionRow:
     """One row of the table of a `Quantization`. `accuracy` is None if it is not known."""
@@ -222,3 +204,21 @@ class FlippedAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} → {self.new_label}"
+
+
+class InstalledModel(models.Model):
+    """A model version in `MODELS_DIR`, as the admin sees it. It has no table.
+
+    It gives the pages of versions their permissions, their entry in the list of applications, and the admin's log.
+    """
+
+    reference = models.CharField(max_length=120, primary_key=True, help_text="name@version")
+
+    class Meta:
+        managed = False
+        verbose_name = "model"
+        default_permissions = ("view",)
+        permissions: ClassVar = [("activate_installedmodel", "Can activate models")]
+
+    def __str__(self) -> str:
+        return str(self.reference)

@@ -48,8 +48,8 @@ LEADS = REVIEWERS | {
         f"learning_export_{page}"
         for page in ("changelist", "add", "change", "history", "delete", "progress", "download")
     ),
-    *(f"learning_installedmodel_{page}" for page in ("changelist", "change", "activate", "rollback")),
     *(f"learning_quantization_{page}" for page in ("changelist", "change", "history", "picture")),
+    *(f"learning_installedmodel_{page}" for page in ("changelist", "change", "activate", "rollback")),
     *(f"auth_user_{page}" for page in ("changelist", "add", "change", "history", "password_change")),
 }
 

@@ -15,9 +15,9 @@ from learning.versions.subcommands.verifying import Verify
 SUBCOMMANDS: tuple[type[Subcommand], ...] = (
     Install,
     Import,
-    ExportVersion,
     Group,
     Quantize,
+    ExportVersion,
     List,
     ShowVersion,
     Verify,

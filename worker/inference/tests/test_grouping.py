@@ -66,6 +66,14 @@ def test_groups_can_be_grouped_again(repository: Repository, groups: Path, tmp_p
     assert np.abs(new[:, 1] - old[:, :2].sum(1)).max() < 1e-6
 
 
+def test_groups_share_the_backbone_of_their_base(repository: Repository, groups: Path) -> None:
+    base = add_version(repository)
+    version = install_group(repository, "cats", base="animals", file=groups, report=_ignore)
+    backbones = {load_engine(one, features=True, threads=1).backbone for one in (base, version)}
+    assert len(backbones) == 1
+    assert backbones != {""}
+
+
 def test_rejects_the_name_of_another_model(repository: Repository, groups: Path) -> None:
     add_version(repository)
     for name in ("animals", "resnet50"):

@@ -14,6 +14,7 @@ import openvino
 import pytest
 
 from worker.inference.graph.grouping import with_groups
+from worker.inference.graph.head import find_head
 from worker.inference.graph.quantization import CannotQuantize, quantized, saturates
 from worker.inference.tests.tiny_networks import compute, noise, small_cnn
 
@@ -66,6 +67,13 @@ def test_groups_are_added_up_in_f32() -> None:
     int8 = quantized(with_groups(small_cnn(), [[0, 1], [2, 3, 4]]), noise(8))
     weights = [node.get_output_element_type(0).get_type_name() for node in int8.get_ops()]
     assert weights.count("i8") == 2  # the convolutions; neither the last layer nor the sums
+
+
+def test_features_are_found_in_int8_networks_too() -> None:
+    head, before = find_head(quantized(small_cnn(), noise(8))), find_head(small_cnn())
+    assert head is not None and before is not None
+    assert (head.size, head.weights) == (before.size, before.weights)
+    assert head.is_pooled
 
 
 def test_rejects_what_cannot_be_quantized() -> None:
