@@ -13,7 +13,7 @@ from learning.versions.description import megabytes
 from learning.versions.subcommands.subcommand import REFERENCE_HELP, Subcommand
 
 
-class Export(Subcommand):
+class ExportVersion(Subcommand):
     name = "export"
     help = "write a version to one file, which `model import` reads on another site"
 

@@ -11,10 +11,11 @@ from learning.versions.description import Fact
 from learning.versions.subcommands.subcommand import REFERENCE_HELP, Subcommand
 from learning.versions.usage import usage_of
 from predictions import classifiers
-from worker.inference.repository import ModelVersion
+from worker.inference.repository import ModelVersion, RepositoryError
+from worker.inference.repository.errors import first_line
 
 
-class Show(Subcommand):
+class ShowVersion(Subcommand):
     name = "show"
     help = "print everything about a version"
 
@@ -26,7 +27,12 @@ class Show(Subcommand):
         version = self.repository.find(options["reference"])
         self.stdout.write(str(version))
         is_active = classifiers.active_name() == str(version)
-        self._print(description.facts(version, usage_of(str(version)), is_active=is_active))
+        self._print(
+            [
+                *description.facts(version, usage_of(str(version)), is_active=is_active),
+                Fact("Features", _features(version)),
+            ]
+        )
         if details := description.details(version):
             self.stdout.write("Found by the import:")
             self._print(details)
@@ -53,3 +59,15 @@ class Show(Subcommand):
             return
         self.stdout.write("Measured precision:")
         self._print(measured)
+
+
+def _features(version: ModelVersion) -> str:
+    # Only here, because it imports OpenVINO, which the other subcommands do not need.
+    from worker.inference.graph.head import describe_features
+
+    try:
+        return describe_features(version)
+    except RepositoryError as error:
+        return f"unknown: {error}"
+    except RuntimeError as error:
+        return f"unknown: OpenVINO cannot read the network: {first_line(error)}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from pytest_django import Settings
 
 from learning.versions.description import preprocessing_in_words
 from learning.versions.tests.conftest import Install
@@ -79,6 +80,11 @@ def test_shows_how_it_is_used(install: Install, repository: Repository) -> None:
         "A processor bf16; an image takes 8.1 ms of CPU time in f32 and 3.3 in bf16, and 1 of 36 answers differ",
     ):
         assert text in shown, text
+
+
+def test_shows_the_features_of_a_network(models: Repository, settings: Settings) -> None:
+    settings.MODELS_DIR = models.root
+    assert "1,280 features from efficientnet-lite0's pooling" in _shown("efficientnet-lite0@1")
 
 
 def test_shows_a_damaged_version(install: Install) -> None:
