@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from worker.inference.repository import Repository, RepositoryError
+from worker.management import model_import
 
 NOTHING_INSTALLED = "No model is installed. Install one with: manage.py model install NAME"
 
@@ -25,8 +26,9 @@ class Command(BaseCommand):
         install.add_argument("name", help="efficientnet-lite0, resnet50, ...")
         install.add_argument("--weights", type=Path, metavar="FILE", help="use the weights in this file")
         install.add_argument("--activate", action="store_true", help="make it the active version")
-        imports = actions.add_parser("import", help="copy the versions of another models folder")
-        imports.add_argument("folder", type=Path)
+        model_import.add_arguments(
+            actions.add_parser("import", help="install a network from a file, or copy the versions of a models folder")
+        )
         actions.add_parser("list", help="list the installed versions; * marks the active one")
         verify = actions.add_parser("verify", help="check every file; exit code 1 if one is damaged or missing")
         verify.add_argument("reference", nargs="?", help="name@version, or a name for its newest version")
@@ -40,7 +42,7 @@ class Command(BaseCommand):
                 case "install":
                     self.install(repository, options["name"], options["weights"], options["activate"])
                 case "import":
-                    repository.import_versions(options["folder"], report=self.report)
+                    model_import.run(repository, options, self.report)
                 case "list":
                     self.show(repository)
                 case "verify":
