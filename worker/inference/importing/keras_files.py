@@ -22,8 +22,6 @@ MAX_CONFIG_BYTES = 64 * 2**20
 _MAX_RATIO = 50
 _SMALL_BYTES = 2**20  # a small file may shrink more
 
-_LAMBDAS = {"Lambda", "__lambda__"}
-
 # What Keras may look up for a layer, besides Python's built-in functions by name.
 _KERAS_PACKAGES = {
     "activations",
@@ -144,11 +142,14 @@ def _items(h5py: Any, group: Any) -> Iterator[tuple[Any, Any]]:
 def _check_code(config: Any, *, trust: bool) -> None:
     custom: set[str] = set()
     lambdas: set[str] = set()
+    functions = False
     for node in _nodes(config):
         name, module = node.get("class_name"), node.get("module")
-        if name in _LAMBDAS:
-            inner = node.get("config")
-            lambdas.add(str(inner.get("name", name)) if isinstance(inner, dict) else str(name))
+        if name == "Lambda":
+            layer = node.get("config")
+            lambdas.add(str(layer.get("name")) if isinstance(layer, dict) else name)
+        elif name == "__lambda__":  # a function of a Lambda layer, or of another one
+            functions = True
         elif not _is_of_keras(node, module):
             custom.add(str(node.get("registered_name") or name))
     if custom:
@@ -156,10 +157,10 @@ def _check_code(config: Any, *, trust: bool) -> None:
             f"the network has layers of its own, whose code is not in the file: {', '.join(sorted(custom))};"
             " export it as a SavedModel (model.export) or as ONNX"
         )
-    if lambdas and not trust:
+    if (lambdas or functions) and not trust:
         raise ImportRefused(
-            f"the network has Lambda layers, which are Python code that runs on this machine: "
-            f"{', '.join(sorted(lambdas))}; pass --trust if you trust whoever made the file"
+            "the network has Lambda layers, which are Python code that runs on this machine:"
+            f" {', '.join(sorted(lambdas)) or 'without a name'}; pass --trust if you trust whoever made the file"
         )
 
 

@@ -5,6 +5,7 @@ A damaged file can crash the libraries that read it, or make them use all memory
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from worker.inference.repository.errors import RepositoryError
 _ANSWER = "answer.json"
 _XML = "network.xml"
 _KERAS = "model.keras"
+_DISK_FULL = {errno.EDQUOT, errno.EFBIG, errno.ENOSPC}
 _TOLERANCE = 1e-3  # between Keras and OpenVINO
 
 
@@ -56,6 +58,8 @@ def read_in_a_process(path: Path, folder: Path, *, trust: bool) -> Files:
 def _died(path: Path, code: int | None) -> str:
     if code == -9:
         return f"{path.name} cannot be read: the process that read it was killed, probably because memory was short"
+    if code is not None and code >= 0:
+        return f"{path.name} cannot be read: the process that reads it could not write its answer; is the disk full?"
     return f"{path.name} cannot be read: it is damaged, and crashed the library that reads it (exit code {code})"
 
 
@@ -71,7 +75,7 @@ def _run(path: str, folder: str, trust: bool) -> None:
     except MemoryError:
         answer["refused"] = f"{Path(path).name} needs more memory than this machine has"
     except OSError as error:
-        answer["errno"] = error.errno or 0
+        answer["errno"] = error.errno if error.errno in _DISK_FULL else 0
         answer["refused"] = f"{Path(path).name} cannot be read: {reason(error)}"
     except Exception as error:  # noqa: BLE001 - Keras and its libraries raise nearly anything
         answer["refused"] = f"{Path(path).name} cannot be read: {reason(error)}"
@@ -111,10 +115,14 @@ def _openvino_model(path: Path) -> Any:
 def _save(model: Any, folder: Path) -> None:
     import openvino
 
-    openvino.save_model(model, folder / _XML, compress_to_fp16=False)
+    try:
+        openvino.save_model(model, folder / _XML, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise ImportRefused(f"the network cannot be written: {reason(error)}; is the disk full?") from error
 
 
 def _read_keras(path: Path, folder: Path, *, trust: bool) -> None:
+    check_keras_file(path, trust=trust)
     try:
         from worker.inference.keras_runtime import keras
     except ModuleNotFoundError as error:
@@ -122,7 +130,6 @@ def _read_keras(path: Path, folder: Path, *, trust: bool) -> None:
             f"reading {path.name} needs the package {error.name}, which is not installed: use an image or an"
             " environment that has it, or export the network as ONNX"
         ) from error
-    check_keras_file(path, trust=trust)
     network = keras.saving.load_model(path, compile=False, safe_mode=not trust)
     saved = folder / "saved"
     network.export(saved, format="tf_saved_model", verbose=False)

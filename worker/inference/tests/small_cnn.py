@@ -34,6 +34,7 @@ class SmallCnn:
     logits: Path  # a .keras file without the softmax
     batch: NDArray[np.float32]  # (n, SIZE, SIZE, 3), from -1 to 1
     answers: NDArray[np.float32]
+    weights: list[NDArray[np.float32]]  # for `onnx_bytes`
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -81,12 +82,13 @@ def small_cnn(folder: Path) -> SmallCnn:
         folder / "small_logits.keras",
         batch,
         np.asarray(network(batch, training=False)),
+        [np.asarray(weight) for weight in network.get_weights()],
     )
     network.save(files.keras)
     network.save(files.h5)
     logits.save(files.logits)
     network.export(files.saved_model, format="tf_saved_model", verbose=False)
-    files.onnx.write_bytes(onnx_bytes(_dense_layers(network)))
+    files.onnx.write_bytes(onnx_bytes(files.weights))
     files.tflite.write_bytes(_tflite(network))
     openvino.save_model(openvino.Core().read_model(files.saved_model), files.xml, compress_to_fp16=False)
     return files
@@ -112,11 +114,6 @@ def _examples(number: int, *, seed: int) -> tuple[NDArray[np.float32], NDArray[n
     labels = np.tile(np.arange(len(LABELS)), number)
     pixels = np.stack([np.asarray(picture(label, random)) for label in labels])
     return (pixels / 127.5 - 1).astype(np.float32), labels
-
-
-def _dense_layers(network: Any) -> list[NDArray[np.float32]]:
-    """The weights: two kernels of convolutions (height, width, in, out) and one matrix, each with its bias."""
-    return [np.asarray(weight) for weight in network.get_weights()]
 
 
 def onnx_bytes(weights: Sequence[NDArray[np.float32]], *, softmax: bool = True, batch: int | str = "batch") -> bytes:
