@@ -105,7 +105,6 @@ INSTALLED_APPS = [
     "review",
     "feedback",
     "predictions",
-    "worker",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -243,8 +242,8 @@ RQ = {"WORKER_CLASS": "predictions.prediction_worker.PredictionWorker"}
 DEFAULT_MODEL = "efficientnet-lite0"  # `manage.py up` installs it if no model is active
 MODEL = env("MODEL", default="")  # empty: the version that `manage.py model activate` chose
 ENGINE = env("ENGINE", cast=one_of(*ENGINES), default="openvino")
-PRECISION = env("PRECISION", cast=one_of(*PRECISIONS), default="f32")
-if PRECISION != "f32" and ENGINE != "openvino":
+PRECISION = env("PRECISION", cast=one_of("auto", *PRECISIONS), default="auto")
+if PRECISION == "bf16" and ENGINE != "openvino":
     raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
 ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 0: one for each usable core
 MODEL_LOAD_SECONDS = env("MODEL_LOAD_SECONDS", cast=number(int, 1, 86_400), default=300)
@@ -253,6 +252,7 @@ BATCH_MAX_WAIT_MS = env("BATCH_MAX_WAIT_MS", cast=number(int, 0, 10_000), defaul
 QUEUE_MAX_LENGTH = env("QUEUE_MAX_LENGTH", cast=number(int, 1, 10_000_000), default=10_000)
 QUEUE_MAX_WAITING_PER_CLIENT = env("QUEUE_MAX_WAITING_PER_CLIENT", cast=number(int, 0, 10_000_000), default=1000)
 REUSE_ANSWERS = env("REUSE_ANSWERS", cast=boolean, default=True)
+EMBEDDINGS = env("EMBEDDINGS", cast=boolean, default=True)
 PREDICT_WAIT_SECONDS = env("PREDICT_WAIT_SECONDS", cast=number(int, 1, 600), default=30)
 UPLOAD_MAX_BYTES = env("UPLOAD_MAX_BYTES", cast=number(int, 1024, 2**31), default=20 * 2**20)
 UPLOAD_SHRINK_SIDE = env("UPLOAD_SHRINK_SIDE", cast=number(int, 0, 100_000), default=1600)

@@ -26,6 +26,8 @@ class FakeClassifier:
     """Decodes each image, then answers `espresso`. `batches`: the size of each batch."""
 
     version = "fake-net@1"
+    precision = "f32"
+    backbone = ""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -91,6 +93,7 @@ def stored_prediction(image: Image | None = None, **changes: Any) -> Prediction:
         "score": ANSWER.score,
         "top": [list(pair) for pair in ANSWER.top],
         "model_version": FakeClassifier.version,
+        "precision": FakeClassifier.precision,
         "created_at": now,
         "started_at": now,
         "finished_at": now,

@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from rq import Queue
 from rq.timeouts import JobTimeoutException
 
-from predictions import announcements, answering
+from predictions import announcements, answering, stored_images
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.signals import answered
@@ -46,16 +46,25 @@ def test_answers_a_batch(queue: Queue) -> None:
     assert (first.score, first.top[0], first.compute_ms) == (0.9512345, ["espresso", 0.951234], 4.0)
 
 
+@pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
+def test_records_the_precision_of_an_answer(queue: Queue, precision: str) -> None:
+    classifier = FakeClassifier()
+    classifier.precision = precision
+    prediction = _queued()
+    _answer(prediction, classifier=classifier)
+    assert prediction.precision == precision
+
+
 def test_reads_each_picture_when_it_is_decoded(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files of a batch together may have more bytes than a worker has memory."""
     reads: list[str] = []
-    read = answering._read
+    read = stored_images._read
 
     def recorded(name: str) -> bytes | Exception:
         reads.append(name)
         return read(name)
 
-    monkeypatch.setattr(answering, "_read", recorded)
+    monkeypatch.setattr(stored_images, "_read", recorded)
 
     class Looking(FakeClassifier):
         def classify(self, images: Sequence[bytes | Exception]) -> BatchResult:

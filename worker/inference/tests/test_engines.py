@@ -3,7 +3,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from worker.inference.classifier import Classification, Classifier
-from worker.inference.engines import ENGINES, EngineError, load_engine
+from worker.inference.engines import ENGINES, EngineError, load_engine, openvino
 from worker.inference.preprocessing import Preprocessor
 from worker.inference.repository import Damaged, ModelVersion, Repository
 from worker.inference.tests.pictures import PHOTOS, photo
@@ -64,6 +63,35 @@ def test_accepts_any_batch_size_and_never_overwrites_an_answer(version: ModelVer
     assert loaded.micro_batch_size >= 1
 
 
+def test_features_change_no_probability(version: ModelVersion) -> None:
+    batch = _photos(version)
+    plain, engine = load_engine(version), load_engine(version, features=True)
+    probabilities, features = engine.predict_with_features(batch)
+    np.testing.assert_array_equal(probabilities, plain.predict(batch))
+    np.testing.assert_array_equal(engine.predict(batch), probabilities)
+    assert features is not None
+    assert features.dtype == np.float32
+    assert features.shape == (len(PHOTOS), 1280)
+    assert len(engine.backbone) == 16
+    assert (plain.backbone, plain.predict_with_features(batch)[1]) == ("", None)
+
+
+def test_last_layer_on_features_gives_the_probabilities(version: ModelVersion) -> None:
+    from worker.inference.keras_runtime import keras
+
+    kernel, bias = keras.saving.load_model(version.file("keras")).layers[-1].get_weights()
+    probabilities, features = load_engine(version, features=True).predict_with_features(_photos(version))
+    assert features is not None
+    logits = features.astype(np.float16).astype(np.float32) @ kernel + bias
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(exponentials / exponentials.sum(axis=1, keepdims=True), probabilities, atol=1e-3)
+
+
+def test_tensorflow_has_no_features(version: ModelVersion) -> None:
+    engine = load_engine(version, engine="tensorflow", features=True)
+    assert (engine.backbone, engine.predict_with_features(_photos(version))[1]) == ("", None)
+
+
 def test_tensorflow_traces_network_once(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     from worker.inference.keras_runtime import keras
 
@@ -85,12 +113,16 @@ class UniformEngine:
 
     streams = 1
     micro_batch_size = 4
+    backbone = ""
 
-    def __init__(self, version: ModelVersion, *, precision: str, threads: int) -> None:
+    def __init__(self, version: ModelVersion, *, precision: str, threads: int, features: bool) -> None:
         self.classes = version.manifest.classes
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.full((len(batch), self.classes), 1 / self.classes, np.float32)
+
+    def predict_with_features(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], None]:
+        return self.predict(batch), None
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
         pass
@@ -118,10 +150,10 @@ def test_bf16_gives_nearly_the_same_answers(version: ModelVersion) -> None:
     assert np.abs(answers - load_engine(version).predict(batch)).max() < 0.05
 
 
-def test_rejects_bf16_on_cpu_without_it(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    core = SimpleNamespace(get_property=lambda *_: ["FP32", "INT8"])
-    monkeypatch.setattr("worker.inference.engines.openvino._core", lambda: core)
-    with pytest.raises(EngineError, match="no bf16 arithmetic: use precision f32"):
+def test_rejects_bf16_where_openvino_computes_in_f32(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = openvino._options
+    monkeypatch.setattr(openvino, "_options", lambda _precision, threads: options("f32", threads))
+    with pytest.raises(EngineError, match="computes in f32 on this machine, although bf16 was asked for"):
         load_engine(version, precision="bf16")
 
 
