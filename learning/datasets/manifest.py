@@ -22,6 +22,7 @@ class ManifestLine:
     changed: `converted` if the picture was re-encoded, `stripped` if only its metadata were removed
     missing: the reason why an expected picture is missing
     proposed_label: what the picture shows, if the verdict is `no-label`
+    decided_label: the label, or the proposed one, in the words of the decision
     """
 
     sha256: str
@@ -38,6 +39,7 @@ class ManifestLine:
     changed: str
     missing: str
     proposed_label: str
+    decided_label: str
 
     @classmethod
     def of(cls, case: SelectedCase, *, file: str = "", changed: str = "", missing: str = "") -> ManifestLine:
@@ -56,6 +58,7 @@ class ManifestLine:
             changed=changed,
             missing=missing,
             proposed_label=case.proposed_label,
+            decided_label=case.decided_label,
         )
 
 

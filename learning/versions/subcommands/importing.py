@@ -13,17 +13,21 @@ from worker.inference.repository.manifest import ChannelOrder, Interpolation, Re
 
 if TYPE_CHECKING:
     from worker.inference.importing import ImportOptions
+    from worker.inference.repository import ModelVersion
 
 
 class Import(Subcommand):
-    """With two arguments, imports a network from a file. With one, copies versions from another models folder."""
+    """With two arguments, imports a network from a file. With one, installs what another site has.
+
+    That is a models folder, or a file that `model export` wrote.
+    """
 
     name = "import"
-    help = "install a network from a file, or copy the versions of another models folder"
+    help = "install a network from a file, copy the versions of a models folder, or install what `model export` wrote"
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="the model's name; or, alone, a models folder")
+        parser.add_argument("name", metavar="NAME", help="the model's name; or, alone, a folder or exported file")
         parser.add_argument(
             "path",
             nargs="?",
@@ -53,9 +57,15 @@ class Import(Subcommand):
         graph.add_argument("--output-kind", choices=("logits", "probabilities"))
 
     def run(self, options: Mapping[str, Any]) -> None:
-        if options["path"] is None:
+        if options["path"] is not None:
+            self.import_network(options)
+        elif (file := Path(options["name"])).is_file():
+            self.import_file(file)
+        else:
             self.repository.import_versions(Path(options["name"]), report=self.report)
-            return
+
+    def import_network(self, options: Mapping[str, Any]) -> None:
+        """Installs a network with its labels and preprocessing. It becomes active if no version is."""
         from worker.inference.importing import examine_network, import_network  # OpenVINO takes a second
 
         chosen = _chosen(options)
@@ -64,10 +74,19 @@ class Import(Subcommand):
             self.report("nothing was installed (--dry-run)")
             return
         version = import_network(self.repository, options["name"], options["path"], chosen, report=self.report)
-        if options["activate"] or self.repository.active() is None:
-            self.report(f"{self.repository.activate(str(version))} is active")
+        if options["activate"] or not self.repository.active_name():
+            self.activate(version)
         else:
             self.report(f"to use it: manage.py model activate {version}")
+
+    def import_file(self, file: Path) -> None:
+        """Installs the version in a file that `model export` wrote. It becomes active if no version is."""
+        version = self.repository.import_file(file, report=self.report)
+        if not self.repository.active_name():
+            self.activate(version)
+
+    def activate(self, version: ModelVersion) -> None:
+        self.stdout.write(f"{self.repository.activate(str(version), by='manage.py model import')} is active")
 
 
 def _chosen(options: Mapping[str, Any]) -> ImportOptions:

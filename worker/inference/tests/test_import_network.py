@@ -171,7 +171,7 @@ def test_networks_without_keras_are_imported_without_tensorflow(
         "    main()\n"
     )
     networks = (cnn.saved_model, cnn.onnx, cnn.tflite, cnn.xml, cnn.keras, cnn.h5)
-    command = [sys.executable, script, repository.root, labels_file, *networks]
+    command = [sys.executable, *map(str, (script, repository.root, labels_file, *networks))]
     environment = {"PYTHONPATH": str(Path(__file__).parents[3])}
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=environment)
     lines = result.stdout.splitlines()

@@ -124,6 +124,20 @@ def test_takes_uint8_pixels() -> None:
     assert model.input().element_type == openvino.Type.f32
 
 
+@pytest.mark.parametrize("target", [[1, -1], [1, 48]])
+def test_frees_the_number_of_pictures(target: list[int]) -> None:
+    """An export for one picture writes that 1 into the target shapes of its graph."""
+    pixels = ops.parameter([1, 4, 4, 3], np.float32, name="pixels")
+    flat = ops.reshape(pixels, np.array(target), False)
+    weights = np.random.default_rng(2).normal(size=(48, 3)).astype(np.float32)
+    model = openvino.Model([ops.result(_softmax(ops.matmul(flat, weights, False, False)))], [pixels], "fixed")
+    image = find_image(model, Choices())
+    network, _ = canonical_network(model, image, Choices(), PIXELS[:, :4, :4])
+    expected = PIXELS[:, :4, :4].reshape(4, 48) @ weights
+    expected = np.exp(expected - expected.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(outputs_of(network, PIXELS[:, :4, :4]), expected / expected.sum(1)[:, None], atol=1e-5)
+
+
 def _two_outputs() -> openvino.Model:
     pixels = ops.parameter([-1, SIZE, SIZE, 3], np.float32, name="pixels")
     results = []
