@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from worker.inference.repository import ModelVersion, Repository
-from worker.inference.tests.conftest import repository, weights
+from worker.inference.tests.conftest import cnn, labels_file, repository, weights
 from worker.inference.tests.fakes import NAME
 
-__all__ = ["repository", "weights"]
+__all__ = ["cnn", "labels_file", "repository", "weights"]
 
 Install = Callable[[bytes], ModelVersion]
 
