@@ -17,7 +17,7 @@ from devtools.timed_load import TimedLoad
 from predictions.tests.label_sets import install_with_labels
 from predictions.tests.pictures import picture
 from worker.inference.repository import ModelVersion, Preprocessing, Repository
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, WeightsSource
 from worker.rq_batch.liveness import live_workers
 
@@ -41,11 +41,11 @@ def repository(tmp_path: Path) -> Repository:
 def _add(repository: Repository, name: str, *, likely: int) -> ModelVersion:
     """Installs a network that finds the same class in every picture."""
 
-    def build(folder: Path) -> Draft:
+    def build(folder: Path) -> VersionDraft:
         _write_network(folder / FILES["xml"], likely)
         (folder / FILES["labels"]).write_text("".join(f"{name}{n}\t{name} {n}\n" for n in range(CLASSES)))
         rule = Preprocessing(SIDE, SIDE, "RGB", (0.0,) * 3, (255.0,) * 3)
-        return Draft(WeightsSource("file", name, likely.to_bytes().hex() * 32, None), rule)
+        return VersionDraft(WeightsSource("file", name, likely.to_bytes().hex() * 32, None), rule)
 
     return repository.add(name, build)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from worker.inference.graph.quantization import CannotQuantize, quantized, saturates
 from worker.inference.repository import ModelVersion, Repository, RepositoryError
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.errors import first_line
 from worker.inference.repository.files import sha256_of
 from worker.inference.repository.manifest import FILES, Preprocessing, WeightsSource
@@ -48,7 +48,7 @@ def build_candidate(
     """
     rule = base.manifest.preprocessing
 
-    def build(target: Path) -> Draft:
+    def build(target: Path) -> VersionDraft:
         try:
             network = openvino.Core().read_model(base.file("xml"))
             int8 = quantized(network, (_normalised(pixels, rule) for pixels in pictures))
@@ -58,7 +58,7 @@ def build_candidate(
         except RuntimeError as error:
             raise RepositoryError(f"OpenVINO cannot quantise {base}: {first_line(error)}") from error
         shutil.copyfile(base.file("labels"), target / FILES["labels"])
-        return Draft(
+        return VersionDraft(
             source=WeightsSource("version", str(base), sha256_of(target / FILES["bin"]), base.manifest.source.license),
             preprocessing=rule,
             precision="int8",
@@ -78,10 +78,10 @@ def install_candidate(repository: Repository, candidate: ModelVersion, report: C
     """
     manifest = candidate.manifest
 
-    def copy(target: Path) -> Draft:
+    def copy(target: Path) -> VersionDraft:
         for kind in manifest.files:
             shutil.copyfile(candidate.file(kind), target / FILES[kind])
-        return Draft(
+        return VersionDraft(
             source=manifest.source,
             preprocessing=manifest.preprocessing,
             precision=manifest.precision,

@@ -15,7 +15,7 @@ from learning.versions.tests.conftest import Install
 from predictions.models import PrecisionMeasurement
 from review.tests.cases import open_case
 from worker.inference.repository import Preprocessing, Repository
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, WeightsSource
 from worker.inference.tests.fakes import NAME
 
@@ -30,12 +30,12 @@ def _shown(reference: str) -> str:
     return out.getvalue()
 
 
-def _build(**details: str) -> Callable[[Path], Draft]:
-    def build(folder: Path) -> Draft:
+def _build(**details: str) -> Callable[[Path], VersionDraft]:
+    def build(folder: Path) -> VersionDraft:
         for kind in ("xml", "bin"):
             (folder / FILES[kind]).write_bytes(kind.encode())
         (folder / FILES["labels"]).write_text("1\tblack_cat\n2\tdog\n", encoding="utf-8")
-        return Draft(
+        return VersionDraft(
             WeightsSource("file", "own.onnx", "a" * 64, None), GREY, precision="int8", base="other@1", details=details
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.inference.grouping.group_file import InvalidGroups, LabelGroup, read_groups
 from worker.inference.repository import ModelVersion, Repository, RepositoryError, catalogue
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.errors import first_line
 from worker.inference.repository.files import sha256_of
 from worker.inference.repository.labels import labels_to_text
@@ -47,7 +47,7 @@ def install_group(
     return repository.add(name, lambda folder: _build(version, groups, folder), report=report)
 
 
-def _build(base: ModelVersion, groups: Sequence[LabelGroup], folder: Path) -> Draft:
+def _build(base: ModelVersion, groups: Sequence[LabelGroup], folder: Path) -> VersionDraft:
     import openvino
 
     from worker.inference.graph.grouping import with_groups
@@ -63,7 +63,7 @@ def _build(base: ModelVersion, groups: Sequence[LabelGroup], folder: Path) -> Dr
     if not difference < TOLERANCE:
         raise RepositoryError(f"the grouped probabilities differ from their sums by {difference:.2g}: not installed")
     (folder / FILES["labels"]).write_text(labels_to_text(group.label for group in groups), encoding="utf-8")
-    return Draft(
+    return VersionDraft(
         source=WeightsSource("version", str(base), sha256_of(folder / FILES["bin"]), base.manifest.source.license),
         preprocessing=base.manifest.preprocessing,
         precision=base.manifest.precision,

@@ -27,7 +27,7 @@ _SAMPLE = 200  # pictures for trying the presets
 
 
 @dataclass(frozen=True)
-class Picture:
+class LabelledPicture:
     """A file and the index of its label."""
 
     path: Path
@@ -57,7 +57,7 @@ class Score:
         return self.top_1 / self.total
 
 
-def find_pictures(folder: Path, labels: Sequence[Label]) -> list[Picture]:
+def find_pictures(folder: Path, labels: Sequence[Label]) -> list[LabelledPicture]:
     """The files in the folders of `folder`, each of which has the id, the name or the display name of a label.
 
     Raises:
@@ -74,7 +74,7 @@ def find_pictures(folder: Path, labels: Sequence[Label]) -> list[Picture]:
             if index is None:
                 raise ImportRefused(f"{folder} has the folder {subfolder.name!r}, and no label has that name")
             files = sorted(path for path in subfolder.iterdir() if path.is_file() and not path.name.startswith("."))
-            pictures += [Picture(path, index) for path in files]
+            pictures += [LabelledPicture(path, index) for path in files]
     except OSError as error:
         raise ImportRefused(f"cannot read {folder}: {error.strerror}") from error
     if not pictures:
@@ -82,7 +82,7 @@ def find_pictures(folder: Path, labels: Sequence[Label]) -> list[Picture]:
     return pictures
 
 
-def score(model: Any, rule: Preprocessing, pictures: Sequence[Picture]) -> Score:
+def score(model: Any, rule: Preprocessing, pictures: Sequence[LabelledPicture]) -> Score:
     """Classifies pictures with a network in canonical form.
 
     Raises:
@@ -103,7 +103,7 @@ def score(model: Any, rule: Preprocessing, pictures: Sequence[Picture]) -> Score
 
 
 def better_preset(
-    model: Any, rule: Preprocessing, pictures: Sequence[Picture], found: Score
+    model: Any, rule: Preprocessing, pictures: Sequence[LabelledPicture], found: Score
 ) -> tuple[str, Score] | None:
     """The preset whose normalisation gives far more right answers than `rule`, if `rule` gives few."""
     if found.accuracy >= _BAD:
@@ -130,7 +130,9 @@ def _renormalised(rule: Preprocessing, preset: PartialPreprocessing, channels: i
     return replace(rule, channel_order=order, mean=mean, std=std)
 
 
-def _answers(model: Any, rule: Preprocessing, pictures: Sequence[Picture]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _answers(
+    model: Any, rule: Preprocessing, pictures: Sequence[LabelledPicture]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """The expected label and the probabilities of each picture that can be read."""
     import openvino
 
@@ -150,12 +152,12 @@ def normalised(pixels: NDArray[np.uint8], rule: Preprocessing) -> NDArray[np.flo
     return ((pixels.astype(np.float32) - mean) / std).astype(np.float32)
 
 
-def _groups(pictures: Sequence[Picture]) -> Iterator[Sequence[Picture]]:
+def _groups(pictures: Sequence[LabelledPicture]) -> Iterator[Sequence[LabelledPicture]]:
     for start in range(0, len(pictures), _BATCH):
         yield pictures[start : start + _BATCH]
 
 
-def _decoded(preprocess: Preprocessor, picture: Picture) -> NDArray[np.uint8] | None:
+def _decoded(preprocess: Preprocessor, picture: LabelledPicture) -> NDArray[np.uint8] | None:
     try:
         with picture.path.open("rb") as file:
             return preprocess(file.read(MAX_FILE_BYTES))

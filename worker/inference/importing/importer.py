@@ -20,7 +20,7 @@ from worker.inference.importing.errors import ImportRefused, reason
 from worker.inference.importing.inspection import (
     Answer,
     Choices,
-    Image,
+    ImageInput,
     canonical_network,
     find_image,
     outputs_of,
@@ -30,7 +30,7 @@ from worker.inference.importing.networks import files_of, format_of, read_networ
 from worker.inference.importing.preprocessing_files import find_preprocessing, read_preprocessing
 from worker.inference.importing.presets import PRESETS, PartialPreprocessing
 from worker.inference.repository import ModelVersion, Repository
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.files import sha256_of
 from worker.inference.repository.labels import Label, labels_to_text
 from worker.inference.repository.manifest import FILES, Preprocessing, WeightsPrecision, WeightsSource
@@ -109,7 +109,7 @@ class _Examined:
     keras: Path | None
     probe: NDArray[np.float32]
     rule: Preprocessing
-    image: Image
+    image: ImageInput
     answer: Answer
 
 
@@ -127,7 +127,7 @@ class _Importer:
         self.source = _source(path)
         self.pictures = find_pictures(options.check, self.labels) if options.check else []
 
-    def build(self, folder: Path) -> Draft:
+    def build(self, folder: Path) -> VersionDraft:
         """Writes the files of the version into an empty folder; see `Repository.add`."""
         work = folder / "work"
         work.mkdir()
@@ -137,7 +137,7 @@ class _Importer:
         if found.keras is not None:
             found.keras.rename(folder / FILES["keras"])
         shutil.rmtree(work)
-        return Draft(
+        return VersionDraft(
             self.source,
             found.rule,
             precision=_precision(found.model),
@@ -224,7 +224,7 @@ class _Importer:
         }
 
 
-def _is_canonical(image: Image, answer: Answer) -> bool:
+def _is_canonical(image: ImageInput, answer: Answer) -> bool:
     """Whether the network itself takes and returns what the version does."""
     return image.layout == "NHWC" and not image.is_uint8 and answer.kind == "probabilities"
 

@@ -40,7 +40,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageInput:
     """The image input of a network."""
 
     name: str
@@ -61,7 +61,7 @@ class Answer:
     classes: int
 
 
-def find_image(model: openvino.Model, choices: Choices, usual_size: tuple[int, int] | None = None) -> Image:
+def find_image(model: openvino.Model, choices: Choices, usual_size: tuple[int, int] | None = None) -> ImageInput:
     """Finds the input that takes the image.
 
     Args:
@@ -84,11 +84,11 @@ def find_image(model: openvino.Model, choices: Choices, usual_size: tuple[int, i
     if channels not in (1, 3):
         raise ImportRefused(f"the input {name!r} has the shape {text_of(shape)}: not 1 or 3 channels in {layout}")
     width, height = _size(name, (width, height), choices.size, usual_size)
-    return Image(name, layout, width, height, channels, port.element_type == openvino.Type.u8)
+    return ImageInput(name, layout, width, height, channels, port.element_type == openvino.Type.u8)
 
 
 def canonical_network(
-    model: openvino.Model, image: Image, choices: Choices, normalised: NDArray[np.float32]
+    model: openvino.Model, image: ImageInput, choices: Choices, normalised: NDArray[np.float32]
 ) -> tuple[openvino.Model, Answer]:
     """Rewrites the network to the canonical form (see `worker.inference.graph.canonical`).
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from worker.inference.repository import activations, catalogue
 from worker.inference.repository.archive import extract_archive, write_archive
 from worker.inference.repository.build import build
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.errors import (
     InvalidArchive,
     NotInstalled,
@@ -140,7 +140,7 @@ class Repository(InstalledVersions):
             raise _cannot_write(self.root, error) from error
 
     def add(
-        self, name: str, build: Callable[[Path], Draft], *, report: Callable[[str], None] = _report_nothing
+        self, name: str, build: Callable[[Path], VersionDraft], *, report: Callable[[str], None] = _report_nothing
     ) -> ModelVersion:
         """Builds a version and installs it under the next free number of `name`.
 
@@ -272,7 +272,7 @@ class Repository(InstalledVersions):
         report(f"weights: {weights.source.reference}")
         return self._add(recipe.name, lambda folder: build(recipe, weights, folder, report), report)
 
-    def _add(self, name: str, build: Callable[[Path], Draft], report: Callable[[str], None]) -> ModelVersion:
+    def _add(self, name: str, build: Callable[[Path], VersionDraft], report: Callable[[str], None]) -> ModelVersion:
         """See `add`. The caller holds the lock."""
         with incoming_folder(self.root, report) as incoming:
             draft = build(incoming)

@@ -11,7 +11,7 @@ import openvino
 from openvino import opset13 as ops
 
 from worker.inference.repository import ModelVersion, Repository
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.labels import Label, labels_to_text
 from worker.inference.repository.manifest import FILES, Preprocessing, WeightsSource
 
@@ -54,10 +54,10 @@ def add_version(
     """Installs a version of a small network."""
     model = network or small_cnn(len(labels))
 
-    def build(folder: Path) -> Draft:
+    def build(folder: Path) -> VersionDraft:
         openvino.save_model(model, folder / FILES["xml"], compress_to_fp16=False)
         (folder / FILES["labels"]).write_text(labels_to_text(labels), encoding="utf-8")
-        return Draft(WeightsSource("file", "animals.onnx", "a" * 64, "MIT"), PREPROCESSING)
+        return VersionDraft(WeightsSource("file", "animals.onnx", "a" * 64, "MIT"), PREPROCESSING)
 
     return repository.add(name, build)
 
