@@ -7,6 +7,7 @@ of the active version, so that the same change does not return it again.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -92,9 +93,11 @@ class LabelWatcher:
     """Returns cases after another version was activated, or a mapping was stored. For the maintenance of a worker."""
 
     LIMIT = 1000  # cases in one call, which keeps the worker from other work for some seconds
+    AGAIN_SECONDS = 3600  # reviewers may decide more cases with the labels of an earlier version
 
     def __init__(self) -> None:
         self._done: object = None  # the version and the mapping that need nothing any more
+        self._done_at = 0.0  # `time.monotonic`
 
     def check(self) -> None:
         """Reopens at most `LIMIT` cases; the next call goes on. Costs one small query if nothing has changed."""
@@ -102,7 +105,7 @@ class LabelWatcher:
         if version is None:
             return
         now = str(version), LabelMapping.objects.aggregate(newest=Max("stored_at"))["newest"]
-        if now == self._done:
+        if now == self._done and time.monotonic() - self._done_at < self.AGAIN_SECONDS:
             return
         try:
             number = cases_return(version, limit=self.LIMIT)
@@ -112,7 +115,7 @@ class LabelWatcher:
         if number:
             logger.info("%d decided cases came back to the desk because labels changed.", number)
         if number < self.LIMIT:
-            self._done = now
+            self._done, self._done_at = now, time.monotonic()
 
 
 def _reopen(ids: Sequence[int], group: ReturningCases, label_set: LabelSet, reviewer: User) -> int:

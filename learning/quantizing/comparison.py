@@ -24,7 +24,7 @@ PROGRESS_EVERY = 100  # pictures
 Report = Callable[[str], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class PrecisionResult:
     """How one precision answers.
 

@@ -75,7 +75,12 @@ def folder_pictures(folder: Path, seed: int) -> list[SamplePicture]:
     if len(files) < FEWEST:
         raise RepositoryError(f"{folder} has {len(files)} pictures, and at least {FEWEST} are needed to calibrate")
     chosen = sorted(_random(seed).sample(files, min(MOST, len(files))))
-    return [SamplePicture(str(path.relative_to(folder)), str(path)) for path in chosen]
+    return [SamplePicture(_printable(path.relative_to(folder)), str(path)) for path in chosen]
+
+
+def _printable(path: Path) -> str:
+    """The path as text, also if its bytes are not UTF-8."""
+    return str(path).encode(errors="replace").decode()
 
 
 def decided_pictures(version: ModelVersion, seed: int) -> list[SamplePicture]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from learning.models import FlippedAnswer, Quantization
 from learning.quantizing.comparison import Flip, Int8Comparison, Report, compare, decoded, preprocessor
 from learning.quantizing.pictures import FEWEST, SamplePicture, decided_pictures, folder_pictures, stored_pictures
-from worker.inference.preprocessing import Preprocessor
+from predictions.models import Image
+from worker.inference.preprocessing import Preprocessor, UndecodableImage
 from worker.inference.processor import this_processor
 from worker.inference.quantizing import build_candidate, check_quantizable, install_candidate
 from worker.inference.repository import ModelVersion, Repository, RepositoryError
@@ -56,8 +57,9 @@ def quantize(repository: Repository, reference: str, *, folder: Path | None, rep
         version = install_candidate(repository, candidate, report)
     try:
         return _store(base, version, calibrated_on, comparison)
-    except DatabaseError as error:
-        raise RepositoryError(f"{version} is installed, but its report cannot be stored: {error}") from error
+    except (DatabaseError, KeyboardInterrupt) as error:
+        why = str(error) or "interrupted"
+        raise RepositoryError(f"{version} is installed, but its report is not stored: {why}") from error
 
 
 def _readable(
@@ -95,11 +97,21 @@ def _store(base: ModelVersion, version: ModelVersion, calibrated_on: str, compar
             flipped=len(comparison.flips),
             precisions=[asdict(result) for result in comparison.precisions],
         )
-        # The most certain answers first: those of a near-tie matter least.
-        flips = sorted(comparison.flips, key=lambda flip: flip.score_of_new - flip.score)[:MOST_FLIPS]
+        flips = _kept(comparison.flips)
         preprocess = preprocessor(base)
         FlippedAnswer.objects.bulk_create(_row(quantization, flip, preprocess) for flip in flips)
     return quantization
+
+
+def _kept(flips: Sequence[Flip]) -> list[Flip]:
+    """The flips to show, the clearest first: those of a near-tie matter least. Pictures erased meanwhile are left out.
+
+    Runs in a transaction.
+    """
+    found = Image.objects.filter(pk__in=[flip.picture.image_id for flip in flips], erased_at__isnull=True)
+    stored = set(found.select_for_update().values_list("pk", flat=True))
+    kept = [flip for flip in flips if flip.picture.image_id is None or flip.picture.image_id in stored]
+    return sorted(kept, key=lambda flip: flip.score_of_new - flip.score)[:MOST_FLIPS]
 
 
 def _row(quantization: Quantization, flip: Flip, preprocess: Preprocessor) -> FlippedAnswer:
@@ -122,8 +134,8 @@ def _thumbnail(picture: SamplePicture, preprocess: Preprocessor) -> bytes:
     """A small JPEG of what the network sees: the file itself is in a folder that the site cannot show."""
     try:
         small = preprocess.picture(picture.read())
-    except OSError:
-        return b""  # removed meanwhile
+    except (OSError, UndecodableImage):
+        return b""  # removed or changed meanwhile
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     file = io.BytesIO()
     small.convert("RGB").save(file, "JPEG", quality=85)

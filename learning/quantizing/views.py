@@ -12,6 +12,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from learning.models import FlippedAnswer, Quantization
+from learning.versions.views import page_of
 from predictions import classifiers
 from predictions.models import Prediction
 
@@ -33,6 +34,7 @@ def report(request: HttpRequest, quantization_id: str) -> HttpResponse:
         "flips": flips,
         "is_active": classifiers.active_name() == quantization.model_version,
         "is_installed": classifiers.installed_version(quantization.model_version) is not None,
+        "model_page": page_of(quantization.model_version),
     }
     return TemplateResponse(request, "admin/learning/quantization/report.html", context)
 

@@ -10,6 +10,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -63,7 +64,7 @@ def model_page(request: HttpRequest, reference: str) -> HttpResponse:
         details=description.details(version),
         files=description.files(version),
         measurements=description.measurements(version),
-        quantization=Quantization.objects.filter(model_version=str(version)).first(),
+        int8_reports=Quantization.objects.filter(Q(model_version=str(version)) | Q(base=str(version))),
     )
 
 

@@ -156,6 +156,12 @@ def test_worker_returns_cases_after_a_change(
     for expected in (2, 3, 3):
         watcher.check()
         assert _states(*cases).count("open") == expected
+    later = _decided("cup")  # somebody has decided another case with the earlier labels
+    watcher.check()
+    assert _states(later) == ["decided"]
+    monkeypatch.setattr(LabelWatcher, "AGAIN_SECONDS", 0)
+    watcher.check()
+    assert _states(later) == ["open"]
 
 
 def test_erased_pictures_do_not_return(new: ModelVersion) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
+from django.test import Client
 from django.utils import timezone
 from openvino import Core
 
 from learning.datasets.tests.data import decided_case
 from learning.models import Quantization
 from learning.quantizing import comparison, services
-from learning.quantizing.comparison import compare, preprocessor
-from learning.quantizing.pictures import decided_pictures, stored_pictures
+from learning.quantizing.comparison import Flip, compare, preprocessor
+from learning.quantizing.pictures import SamplePicture, decided_pictures, stored_pictures
+from learning.versions.views import page_of
 from predictions.models import Image
 from predictions.tests.fakes import stored_image
 from predictions.tests.pictures import picture
@@ -83,6 +86,15 @@ def test_installs_an_int8_version_with_its_report(animals: Repository) -> None:
     assert animals.active_name() == "animals@1"
 
 
+def test_pages_of_both_versions_and_the_report_link_to_each_other(animals: Repository, lead: Client) -> None:
+    _store_pictures(10)
+    _quantize("animals")
+    address = Quantization.objects.get().get_absolute_url()
+    for name in ("animals@1", "animals@2"):
+        assert f'href="{address}"' in lead.get(page_of(name)).text
+    assert f'href="{page_of("animals@2")}"' in lead.get(address).text
+
+
 def test_report_includes_bf16_where_the_processor_has_it(animals: Repository) -> None:
     _store_pictures(10)
     printed = _quantize("animals")
@@ -111,10 +123,11 @@ def test_calibrates_on_a_folder_and_keeps_small_pictures_of_it(animals: Reposito
     for seed in range(11):
         (folder / "cats" / f"{seed:02}.PNG").write_bytes(picture(seed=seed))
     (folder / "broken.jpg").write_bytes(b"no picture")
+    Path(os.fsdecode(bytes(folder) + b"/cats/\xff.png")).write_bytes(picture(seed=11))
     (folder / "notes.txt").write_text("no picture")
-    assert "left out because they cannot be decoded: 1 of 12" in _quantize("animals", "--calibrate", folder)
+    assert "left out because they cannot be decoded: 1 of 13" in _quantize("animals", "--calibrate", folder)
     report = Quantization.objects.get()
-    assert (report.calibrated_on, report.compared) == ("12 pictures of a folder", 11)
+    assert (report.calibrated_on, report.compared) == ("13 pictures of a folder", 12)
     for flip in report.flips.all():
         assert flip.file_name.startswith("cats/")
         assert bytes(flip.thumbnail).startswith(b"\xff\xd8")
@@ -186,10 +199,19 @@ def test_says_that_only_the_report_is_missing(animals: Repository, monkeypatch: 
 
     _store_pictures(10)
     monkeypatch.setattr(services, "_store", full)
-    with pytest.raises(
-        CommandError, match="^animals@2 is installed, but its report cannot be stored: database or disk"
-    ):
+    with pytest.raises(CommandError, match="^animals@2 is installed, but its report is not stored: database or disk"):
         _quantize("animals")
+
+
+def test_pictures_erased_meanwhile_are_left_out(animals: Repository) -> None:
+    kept, erased = _store_pictures(2)
+    flips = [
+        Flip(SamplePicture("", "", image.pk), "a", 0.5, "b", 0.4, score)
+        for image, score in ((erased, 0.1), (kept, 0.2))
+    ]
+    flips.append(Flip(SamplePicture("1.png", "1.png"), "a", 0.5, "b", 0.4, 0.1))
+    erased.delete()
+    assert [flip.picture.image_id for flip in services._kept(flips)] == [None, kept.pk]
 
 
 def test_report_is_replaced_if_its_number_is_used_again(animals: Repository) -> None:
@@ -240,7 +262,6 @@ def test_decided_labels_are_translated_into_the_words_of_the_version(animals: Re
 
 def test_int8_version_of_the_default_model_agrees(models: Repository, tmp_path: Path) -> None:
     """The real EfficientNet-Lite0 on crops of real photos, of which many are near-ties."""
-    from learning.quantizing.pictures import SamplePicture
     from review.sample_photos import samples
     from worker.inference.quantizing import build_candidate
 
