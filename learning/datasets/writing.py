@@ -80,7 +80,9 @@ def write(selection: CaseSelection, kind: str, path: Path, report: ProgressCallb
 
 
 @contextmanager
-def draft(selection: CaseSelection, kind: str, path: Path, report: ProgressCallback = _ignore) -> Iterator[FinishedDraft]:
+def draft(
+    selection: CaseSelection, kind: str, path: Path, report: ProgressCallback = _ignore
+) -> Iterator[FinishedDraft]:
     """Writes a data set beside `path`. Leaving the context removes it unless the caller has published it.
 
     Calls `report` after each case; an exception from it ends the writing. Raises `NothingToExport`, and `OSError` if
