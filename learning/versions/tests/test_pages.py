@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from learning.models import Quantization
 from learning.versions import views
 from predictions.models import Prediction
 from review.tests.cases import open_case, own_prediction
@@ -118,6 +119,14 @@ def test_page_shows_what_is_known(lead: Client, two: Repository) -> None:
     for text in ("espresso, unicorn", "8 x 8 pixels, RGB", two.get(NEW).manifest.files["bin"].sha256, ACTIVATE):
         assert text in page, text
     assert "/activate/" not in _page(lead, OLD_PAGE)
+
+
+def test_page_of_an_int8_version_links_to_its_report(lead: Client) -> None:
+    report = Quantization.objects.create(
+        **{"model_version": NEW, "base": OLD, "processor": "A processor", "calibrated_on": "photos"},
+        **{"compared": 1, "labelled": 0, "flipped": 0, "precisions": []},
+    )
+    assert f'<a href="{report.get_absolute_url()}">How it compares with own@1</a>' in _page(lead, NEW_PAGE)
 
 
 def test_page_of_a_missing_version_leads_to_the_list(lead: Client) -> None:
