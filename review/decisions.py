@@ -33,7 +33,7 @@ class DecisionRequest:
     """The decision that a reviewer asks for. `kind` is one of `Decision.CAN_BE_UNDONE`, or `ACCEPT`.
 
     `label` is what the picture shows; only `corrected` and `no-label` use it. `corrected` needs a label of the model
-    version that answered. If it equals the model's label, the decision becomes `right`. If it names no label and
+    version that answered. If the model said it, the decision becomes `right`. If it names no label and
     `may_propose` is set, the decision becomes `no-label`, which proposes the text as a label. `accept` corrects to the
     label that most people expect. `flagged` needs a note.
     """
@@ -185,10 +185,16 @@ def _outcome(case: Case, verdict: DecisionRequest) -> DecisionOutcome:
 def _corrected(case: Case, text: str, may_propose: bool) -> DecisionOutcome:
     _require_label_text(text)
     if label := known_label(case, text):
-        return DecisionOutcome(Decision.Kind.RIGHT if label == case.predicted_label else Decision.Kind.CORRECTED, label)
+        return DecisionOutcome(Decision.Kind.RIGHT if _is_answer(case, label) else Decision.Kind.CORRECTED, label)
     if may_propose:
         return _proposed(text)
     raise RequestRejected("unknown-label", f"We have no label “{text[:100]}”.")
+
+
+def _is_answer(case: Case, label: str) -> bool:
+    """Whether the model said this label, or a word that may mean it."""
+    meant = labels.index(case.model_version).meant_by(case.predicted_label)
+    return label in {case.predicted_label, *(one.display_name for one in meant)}
 
 
 def _proposed(text: str) -> DecisionOutcome:

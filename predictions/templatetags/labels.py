@@ -2,6 +2,7 @@ from datetime import timedelta
 
 from django import template
 
+from predictions import labels
 from predictions.models import SCORE_DIGITS
 
 register = template.Library()
@@ -10,7 +11,7 @@ register = template.Library()
 @register.filter
 def readable(label: str) -> str:
     """Replaces underscores by spaces: `Eskimo dog` for `Eskimo_dog`."""
-    return str(label).replace("_", " ")
+    return labels.readable(str(label))
 
 
 @register.filter

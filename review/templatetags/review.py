@@ -33,7 +33,7 @@ def ago(at: datetime, now: datetime) -> str:
 @register.simple_tag
 def synonyms(label: str) -> tuple[str, ...]:
     """Returns the other names of a label, from the active model version."""
-    return labels.synonyms(label)
+    return labels.index().synonyms(label)
 
 
 @register.simple_tag
