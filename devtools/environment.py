@@ -85,6 +85,7 @@ os.environ |= {
     "SECRET_KEY": "for tests only",
     "DATA_DIR": DATA_DIR,
     "HTTPS": "false",
+    "PRECISION": "f32",  # `auto` would measure in each new site, and the answers would depend on the machine
     "PREDICT_WAIT_SECONDS": "20",
     "REVIEW_SAMPLE_RATE": "0",  # no randomness, except in the tests of the sample
     "TF_CPP_MIN_LOG_LEVEL": "3",  # without TensorFlow's start messages in the log of every failing test

@@ -105,7 +105,6 @@ INSTALLED_APPS = [
     "review",
     "feedback",
     "predictions",
-    "worker",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -243,8 +242,8 @@ RQ = {"WORKER_CLASS": "predictions.prediction_worker.PredictionWorker"}
 DEFAULT_MODEL = "efficientnet-lite0"  # `manage.py up` installs it if no model is active
 MODEL = env("MODEL", default="")  # empty: the version that `manage.py model activate` chose
 ENGINE = env("ENGINE", cast=one_of(*ENGINES), default="openvino")
-PRECISION = env("PRECISION", cast=one_of(*PRECISIONS), default="f32")
-if PRECISION != "f32" and ENGINE != "openvino":
+PRECISION = env("PRECISION", cast=one_of("auto", *PRECISIONS), default="auto")
+if PRECISION == "bf16" and ENGINE != "openvino":
     raise ImproperlyConfigured(f"PRECISION={PRECISION!r} is for ENGINE='openvino' only.")
 ENGINE_THREADS = env("ENGINE_THREADS", cast=number(int, 0, 1024), default=0)  # 0: one for each usable core
 MODEL_LOAD_SECONDS = env("MODEL_LOAD_SECONDS", cast=number(int, 1, 86_400), default=300)

@@ -105,7 +105,21 @@ class PredictionAdmin(ReadOnlyAdmin):
     list_select_related = False
     fieldsets = (
         (None, {"fields": ("thumbnail", "image_link", "file_name", "source")}),
-        ("Answer", {"fields": ("state", "answer", "certainty", "top_labels", "model_version", "error_code", "error")}),
+        (
+            "Answer",
+            {
+                "fields": (
+                    "state",
+                    "answer",
+                    "certainty",
+                    "top_labels",
+                    "model_version",
+                    "precision",
+                    "error_code",
+                    "error",
+                )
+            },
+        ),
         (
             "Times",
             {

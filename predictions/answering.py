@@ -44,7 +44,7 @@ def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -
         return
     result = classifier.classify(_StoredImages([prediction.file_name for prediction in started]))
     metrics.observe(result)
-    settled = _record(started, result, model_version=str(classifier.version))
+    settled = _record(started, result, model_version=str(classifier.version), precision=classifier.precision)
     announcements.announce(settled)
 
 
@@ -98,7 +98,7 @@ def _read(file_name: str) -> bytes | Exception:
 
 
 def _record(
-    predictions: Sequence[_StartedPrediction], result: BatchResult, *, model_version: str
+    predictions: Sequence[_StartedPrediction], result: BatchResult, *, model_version: str, precision: str
 ) -> dict[UUID, Mapping[str, Any]]:
     """Writes all answers in one transaction.
 
@@ -110,6 +110,7 @@ def _record(
     for number, prediction in enumerate(predictions):
         columns[prediction.id] = _answer_columns(result.answers[number]) | {
             "model_version": model_version,
+            "precision": precision,
             "started_at": prediction.started_at,
             "finished_at": now,
             "decode_ms": round(result.decode_seconds[number] * 1000, 2),

@@ -8,7 +8,9 @@ import threading
 import time
 
 from django.conf import settings
+from django.db import connections
 
+from predictions import precision
 from worker.inference.classifier import Classifier
 from worker.inference.repository import ModelVersion, NotInstalled, Repository, RepositoryError
 from worker.rq_batch.heartbeat import end_process_after
@@ -115,14 +117,17 @@ def _replace(name: str) -> None:
         with _lock:
             _loaded = classifier
         logger.info("Answering with %s.", classifier.version)
+    finally:
+        connections.close_all()  # those of this thread, which ends here
 
 
 def _load(version: ModelVersion) -> Classifier:
-    logger.info("Loading %s (%s, %s).", version, settings.ENGINE, settings.PRECISION)
+    chosen = precision.chosen(version)
+    logger.info("Loading %s (%s, %s).", version, settings.ENGINE, chosen)
     classifier = Classifier.load(
         version,
         engine=settings.ENGINE,
-        precision=settings.PRECISION,
+        precision=chosen,
         threads=settings.ENGINE_THREADS,
         max_pixels=settings.UPLOAD_MAX_PIXELS,
     )

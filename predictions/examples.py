@@ -62,10 +62,11 @@ def upload(name: str) -> SimpleUploadedFile:
     example = next((example for example in EXAMPLES if example.name == name), None)
     if example is None:
         raise RequestRejected("unknown-example", "There is no example picture of that name.")
-    return SimpleUploadedFile(example.file_name, _content(example))
+    return SimpleUploadedFile(example.file_name, content(example))
 
 
-def _content(example: Example) -> bytes:
+def content(example: Example) -> bytes:
+    """Returns the bytes of the picture that is classified."""
     found = finders.find(example.path)
     if found is None:
         raise FileNotFoundError(example.path)

@@ -21,7 +21,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
-from predictions import classifiers, queues, request_ids
+from predictions import classifiers, precision, queues, request_ids
 from predictions.admission import backpressure
 from predictions.exceptions import RequestRejected, unavailable
 from predictions.models import Image, Prediction
@@ -199,12 +199,18 @@ def _finish(writes: Sequence[PendingWrite], error: Exception | None = None) -> N
 
 
 def _reuse_answers(predictions: Sequence[Prediction]) -> None:
-    """Answers the predictions whose image the active model version has classified before."""
+    """Answers the predictions whose image the active model version has classified before.
+
+    Answers of another precision than `PRECISION` names are left alone. `auto` names none: it takes another one only if
+    the answers are practically the same.
+    """
     version = classifiers.active_name() if predictions else ""
     if not version:
         return
     # One answer for each image, in any order: a popular image has as many equal answers as it has predictions.
     done = Prediction.objects.filter(image=OuterRef("pk"), state=Prediction.State.DONE, model_version=version)
+    if settings.PRECISION != precision.AUTO:
+        done = done.filter(precision__in=(settings.PRECISION, precision.INT8))
     seen = Image.objects.filter(pk__in={prediction.image_id for prediction in predictions})
     one_each = Prediction.objects.filter(pk__in=seen.values_list(Subquery(done.order_by().values("pk")[:1])))
     answers = {earlier.image_id: earlier for earlier in one_each.only(*_REUSED, "image_id")}
@@ -215,6 +221,6 @@ def _reuse_answers(predictions: Sequence[Prediction]) -> None:
             prediction.started_at = prediction.finished_at = timezone.now()
 
 
-_REUSED = ("state", "label", "score", "top", "model_version")
+_REUSED = ("state", "label", "score", "top", "model_version", "precision")
 
 writer = GroupCommit()

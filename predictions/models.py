@@ -167,6 +167,13 @@ class Prediction(models.Model):
     score = models.FloatField(null=True, blank=True, help_text="probability of the label, 0 to 1")
     top = models.JSONField(default=list, blank=True, help_text="the best [label, score] pairs, best first")
     model_version = models.CharField(max_length=120, blank=True, help_text="name@version that answered")
+    precision = models.CharField(
+        max_length=4,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="f32, bf16 or int8: what the answer was computed in; empty if an earlier release answered",
+    )
     error_code = models.CharField(max_length=40, blank=True)
     error = models.CharField(max_length=500, blank=True)
 
@@ -276,6 +283,61 @@ class MergedVisitor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.visitor[:12]} into {self.into[:12]}"
+
+
+class PrecisionMeasurementQuerySet(models.QuerySet["PrecisionMeasurement"]):
+    def failed(self) -> "PrecisionMeasurementQuerySet":
+        return self.filter(bf16_ms__isnull=True)
+
+
+class PrecisionMeasurement(models.Model):
+    """What a model version takes and answers in f32 and in bf16 on one kind of processor; see `precision`.
+
+    Machines share the database, and a processor that has measured a version does not do so again.
+    """
+
+    class Precision(models.TextChoices):
+        F32 = "f32"
+        BF16 = "bf16"
+
+    processor = models.CharField(max_length=200)
+    features = models.CharField(max_length=200, blank=True, help_text="of the processor, separated by blanks")
+    openvino = models.CharField(max_length=100, help_text="the version of OpenVINO")
+    model_version = models.CharField(max_length=120, help_text="name@version")
+    weights_sha256 = models.CharField(max_length=64, help_text="a name@version may be removed and installed anew")
+
+    f32_ms = models.FloatField(null=True, help_text="CPU time of one image, the median; null if measuring failed")
+    bf16_ms = models.FloatField(null=True, help_text="CPU time of one image, the median; null if measuring failed")
+    images = models.PositiveIntegerField(help_text="how many images were computed in both precisions")
+    flips = models.PositiveIntegerField(help_text="how many of them get another label in bf16")
+    largest_gap = models.FloatField(help_text="between the f32 probabilities of the two labels of a flip")
+    chosen = models.CharField(max_length=4, choices=Precision)
+    objection = models.CharField(max_length=400, blank=True, help_text="what speaks against it: bf16 ...")
+    measured_at = models.DateTimeField(default=timezone.now)
+
+    objects = PrecisionMeasurementQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-measured_at",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["model_version", "weights_sha256", "processor", "features", "openvino"],
+                name="precision_measured_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_version} on {self.processor}: {self.chosen}"
+
+    @property
+    def failed(self) -> bool:
+        """Whether bf16 could not be measured. `objection` says why."""
+        return self.bf16_ms is None
+
+    @property
+    def agreement(self) -> float | None:
+        """The share of images that get the same label in both precisions, if measured."""
+        return 1 - self.flips / self.images if self.images else None
 
 
 def _milliseconds(start: datetime, end: datetime | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Cases, the decisions on them, and the cases that reviewers skip."""
+"""Label sets and the mappings between them, cases, the decisions on them, and the cases that reviewers skip."""
 
 from __future__ import annotations
 
@@ -14,6 +14,48 @@ from django.utils.functional import cached_property
 
 from feedback.models import Feedback, FeedbackQuerySet
 from predictions.models import Image, Prediction
+
+
+class LabelSet(models.Model):
+    """The labels of one or more model versions. It stays known after the versions are removed."""
+
+    fingerprint = models.CharField(
+        max_length=64, unique=True, help_text="of the labels; see `worker.inference.repository.fingerprint`"
+    )
+    labels = models.JSONField(help_text="[id, display name] of each label")
+    versions = models.JSONField(default=list, help_text="name@version of the model versions that have these labels")
+
+    def __str__(self) -> str:
+        return f"labels of {', '.join(self.versions)}"
+
+
+class LabelMapping(models.Model):
+    """What becomes of the labels of one label set in another one.
+
+    Labels with the same id need no row. Decisions keep the words they were made in: readers translate them, see
+    `review.label_translation`.
+    """
+
+    class Change(models.TextChoices):
+        RENAME = "rename", "Renamed"
+        MERGE = "merge", "Merged"
+        SPLIT = "split", "Split"
+        DROP = "drop", "Dropped"
+        PROPOSED = "proposed", "Proposed label"  # a label that reviewers proposed is now a label
+
+    old = models.ForeignKey(LabelSet, on_delete=models.PROTECT, related_name="+")
+    new = models.ForeignKey(LabelSet, on_delete=models.PROTECT, related_name="+")
+    rows = models.JSONField(help_text="[change, old label, [new labels]] of each changed label")
+    stored_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["old", "new"], name="label_mapping_once_for_each_pair"),
+            models.CheckConstraint(condition=~Q(old=models.F("new")), name="label_mapping_is_between_two_sets"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.old} to {self.new}"
 
 
 class CaseQuerySet(models.QuerySet["Case"]):
@@ -95,6 +137,15 @@ class Case(models.Model):
     label = models.CharField(max_length=200, blank=True, help_text="the label that a reviewer decided on")
     proposed_label = models.CharField(
         max_length=200, blank=True, default="", db_default="", help_text="what the picture shows, if no label says it"
+    )
+    label_set = models.ForeignKey(
+        LabelSet,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        help_text="the labels to decide it with, if it came back because labels changed",
     )
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     decided_at = models.DateTimeField(null=True, blank=True)
@@ -235,6 +286,15 @@ class Decision(models.Model):
     label = models.CharField(max_length=200, blank=True)
     proposed_label = models.CharField(
         max_length=200, blank=True, default="", db_default="", help_text="what the picture shows, if no label says it"
+    )
+    label_set = models.ForeignKey(
+        LabelSet,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        help_text="that of the label, if not that of the version that answered",
     )
     note = models.TextField(blank=True)
     reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")

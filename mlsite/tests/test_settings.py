@@ -86,6 +86,12 @@ def test_wrong_value_stops_the_start_and_names_its_variable(tmp_path: Path) -> N
         assert result.stderr.startswith(f"manage.py: {name}"), result.stderr
 
 
+def test_measures_the_precision_by_default(tmp_path: Path) -> None:
+    for engine in ("openvino", "tensorflow"):
+        environment = {"DATA_DIR": str(tmp_path), "SECRET_KEY": "x", "ENGINE": engine, "PRECISION": ""}
+        assert _setting("PRECISION", **environment) == "auto"
+
+
 def test_rejects_a_precision_that_the_engine_lacks(tmp_path: Path) -> None:
     environment = {"DATA_DIR": str(tmp_path), "SECRET_KEY": "x", "ENGINE": "tensorflow", "PRECISION": "bf16"}
     result = _manage("check", **environment)

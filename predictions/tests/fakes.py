@@ -26,6 +26,7 @@ class FakeClassifier:
     """Decodes each image, then answers `espresso`. `batches`: the size of each batch."""
 
     version = "fake-net@1"
+    precision = "f32"
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -91,6 +92,7 @@ def stored_prediction(image: Image | None = None, **changes: Any) -> Prediction:
         "score": ANSWER.score,
         "top": [list(pair) for pair in ANSWER.top],
         "model_version": FakeClassifier.version,
+        "precision": FakeClassifier.precision,
         "created_at": now,
         "started_at": now,
         "finished_at": now,

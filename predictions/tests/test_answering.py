@@ -46,6 +46,15 @@ def test_answers_a_batch(queue: Queue) -> None:
     assert (first.score, first.top[0], first.compute_ms) == (0.9512345, ["espresso", 0.951234], 4.0)
 
 
+@pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
+def test_records_the_precision_of_an_answer(queue: Queue, precision: str) -> None:
+    classifier = FakeClassifier()
+    classifier.precision = precision
+    prediction = _queued()
+    _answer(prediction, classifier=classifier)
+    assert prediction.precision == precision
+
+
 def test_reads_each_picture_when_it_is_decoded(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files of a batch together may have more bytes than a worker has memory."""
     reads: list[str] = []

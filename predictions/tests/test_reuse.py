@@ -109,6 +109,40 @@ def test_queues_known_pictures_if_reuse_is_off(queue: Queue, settings: Settings)
     assert _is_queued(queue)
 
 
+@pytest.mark.parametrize("recorded", ["f32", "bf16", "int8", ""])
+def test_reuses_answers_of_any_precision_if_it_is_measured(queue: Queue, settings: Settings, recorded: str) -> None:
+    settings.PRECISION = "auto"
+    stored_prediction(precision=recorded)
+    assert Prediction.objects.get(pk=_send().json()["id"]).precision == recorded
+    assert queue.job_ids == []
+
+
+@pytest.mark.parametrize(
+    ("configured", "recorded", "is_reused"),
+    [
+        ("f32", "f32", True),
+        ("f32", "bf16", False),
+        ("bf16", "bf16", True),
+        ("bf16", "f32", False),
+        ("f32", "int8", True),  # the version's weights are int8, whatever is configured
+        ("f32", "", False),  # an earlier release does not say
+    ],
+)
+def test_reuses_answers_of_the_configured_precision_only(
+    queue: Queue, settings: Settings, configured: str, recorded: str, is_reused: bool
+) -> None:
+    settings.PRECISION = configured
+    stored_prediction(precision=recorded)
+    assert _is_queued(queue) is not is_reused
+
+
+def test_reuses_the_answer_of_the_configured_precision_among_others(queue: Queue, settings: Settings) -> None:
+    for recorded in ("f32", "bf16", ""):
+        stored_prediction(precision=recorded)
+    settings.PRECISION = "bf16"
+    assert Prediction.objects.get(pk=_send().json()["id"]).precision == "bf16"
+
+
 @pytest.mark.parametrize("state", [state for state in Prediction.State if state != Prediction.State.DONE])
 def test_queues_a_picture_without_an_answer(queue: Queue, state: Prediction.State) -> None:
     stored_prediction(state=state, model_version="fake-net@1", error_code="undecodable" if state == "failed" else "")

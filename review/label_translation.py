@@ -1,0 +1,173 @@
+"""Translates the words of decisions and answers into the labels of another label set.
+
+Decisions keep the words they were made in. Statistics and data sets translate each distinct pair of model version and
+word once, not each row.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from predictions import classifiers
+from predictions.labels import normalize
+from review.label_sets import KnownLabels, active_version, installed_labels, known_labels, stored_labels
+from review.models import LabelMapping, LabelSet
+from worker.inference.repository import ModelVersion, RepositoryError
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step from a label set to another: by the rows of a mapping, and otherwise by the ids of the labels.
+
+    `rows`: the new labels of each changed label. `proposed`: the label of each proposed label, by its normalized text.
+    """
+
+    old: KnownLabels
+    new: KnownLabels
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    proposed: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, mapping: LabelMapping, sets: Mapping[int, KnownLabels]) -> _Step:
+        proposed = LabelMapping.Change.PROPOSED
+        return cls(
+            sets[mapping.old_id],
+            sets[mapping.new_id],
+            {old: tuple(new) for change, old, new in mapping.rows if change != proposed},
+            {normalize(old): new[0] for change, old, new in mapping.rows if change == proposed},
+        )
+
+    def back(self) -> _Step:
+        """Returns the step in the other direction. It knows which labels were renamed; others go by their ids."""
+        rename = [(old, new[0]) for old, new in self.rows.items() if len(new) == 1]
+        targets = [new for _old, new in rename]
+        rows = {
+            new: (old,) for old, new in rename if targets.count(new) == 1 and self.new.ids.get(new) not in self._kept
+        }
+        return _Step(self.new, self.old, rows)
+
+    @cached_property
+    def _kept(self) -> set[str]:
+        """The ids that both label sets have."""
+        return set(self.old.words) & set(self.new.words)
+
+    def translate(self, word: str) -> tuple[str, ...]:
+        """Returns the labels that a word becomes: none if it was dropped, several if it was split.
+
+        A word without a counterpart stays as it is.
+        """
+        if word in self.rows:
+            return self.rows[word]
+        return (self.new.words.get(self.old.ids.get(word, ""), word),)
+
+
+class LabelTranslation:
+    """Translates words to the labels of one label set, `target`."""
+
+    def __init__(self, target: KnownLabels, sets: Mapping[int, LabelSet], mappings: Iterable[LabelMapping]) -> None:
+        self.target = target
+        self._by_key = {key: stored_labels(label_set) for key, label_set in sets.items()}
+        self._stored = {name: self._by_key[key] for key, label_set in sets.items() for name in label_set.versions}
+        self._steps = [_Step.of(mapping, self._by_key) for mapping in mappings]
+        self._sources: dict[tuple[str, int | None], KnownLabels | None] = {}
+        self._routes: dict[str, list[_Step]] = {}
+
+    def words(self, word: str, model_version: str, label_set: int | None = None) -> tuple[str, ...]:
+        """Returns the labels that a word becomes: none if it was dropped, several if it was split.
+
+        `model_version` and `label_set` say whose word it is, as the columns of a case do. A word that has no
+        counterpart and that no mapping names stays as it is.
+        """
+        source = self.source(model_version, label_set)
+        if source is not None:
+            return self._along(self.route(source), word)
+        if word in self.target.ids:
+            return (word,)
+        # The version is gone: what its word becomes is known if all label sets that have the word agree.
+        found = {self._along(self.route(labels), word) for labels in self._all_sets if word in labels.ids}
+        return found.pop() if len(found) == 1 else (word,)
+
+    def proposed(self, text: str, model_version: str, label_set: int | None = None) -> tuple[str, ...] | None:
+        """Returns the labels that a proposed label becomes, or `None` if no mapping names it."""
+        source, wanted = self.source(model_version, label_set), normalize(text)
+        # Steps of an unknown version: any mapping may name the text.
+        route = self.route(source) if source is not None else self._steps
+        for number, step in enumerate(route):
+            if wanted in step.proposed:
+                rest = route[number + 1 :] if source is not None else self.route(step.new)
+                return self._along(rest, step.proposed[wanted])
+        return None
+
+    def source(self, model_version: str, label_set: int | None) -> KnownLabels | None:
+        """Returns the labels whose words a row has, or `None` if nobody knows them any more."""
+        key = model_version, label_set
+        if key not in self._sources:
+            known = self._by_key.get(label_set) if label_set else installed_labels(model_version)
+            self._sources[key] = known or self._stored.get(model_version)
+        return self._sources[key]
+
+    def route(self, source: KnownLabels) -> list[_Step]:
+        """Returns the steps from a label set to the target: none if both are the same."""
+        if source.fingerprint not in self._routes:
+            self._routes[source.fingerprint] = self._find_route(source)
+        return self._routes[source.fingerprint]
+
+    def _find_route(self, source: KnownLabels) -> list[_Step]:
+        """Follows the fewest mappings, old to new before new to old.
+
+        If they don't lead to the target, the last step goes by ids alone. It begins at the label set on the way that
+        has most labels in common with the target.
+        """
+        routes: dict[str, list[_Step]] = {source.fingerprint: []}
+        reached = {source.fingerprint: source}
+        waiting = deque([source])
+        while waiting:
+            labels = waiting.popleft()
+            steps = [step for step in self._steps if step.old.fingerprint == labels.fingerprint]
+            steps += [step.back() for step in self._steps if step.new.fingerprint == labels.fingerprint]
+            for step in steps:
+                if step.new.fingerprint not in routes:
+                    routes[step.new.fingerprint] = [*routes[labels.fingerprint], step]
+                    reached[step.new.fingerprint] = step.new
+                    waiting.append(step.new)
+        if self.target.fingerprint in routes:
+            return routes[self.target.fingerprint]
+        nearest = max(routes, key=lambda one: (len(set(reached[one].words) & set(self.target.words)), len(routes[one])))
+        return [*routes[nearest], _Step(reached[nearest], self.target)]
+
+    @staticmethod
+    def _along(route: Iterable[_Step], word: str) -> tuple[str, ...]:
+        found: tuple[str, ...] = (word,)
+        for step in route:
+            found = tuple(dict.fromkeys(new for old in found for new in step.translate(old)))
+        return found
+
+    @cached_property
+    def _all_sets(self) -> list[KnownLabels]:
+        installed = [installed_labels(str(version)) for version in classifiers.repository().versions()]
+        found = [*self._by_key.values(), *(labels for labels in installed if labels is not None)]
+        return list({labels.fingerprint: labels for labels in found}.values())
+
+
+def translation_to(target: KnownLabels) -> LabelTranslation:
+    """Reads the stored mappings. Two queries, or one if there are none."""
+    sets = LabelSet.objects.in_bulk()
+    mappings = LabelMapping.objects.order_by("-stored_at", "-pk") if sets else []
+    return LabelTranslation(target, sets, mappings)
+
+
+def version_translation(version: ModelVersion | None = None) -> LabelTranslation | None:
+    """Returns the translation to the labels of an installed version, by default the active one.
+
+    `None` if no version is active, or if its labels cannot be read: then every word stays as it is.
+    """
+    version = version or active_version()
+    if version is None:
+        return None
+    try:
+        return translation_to(known_labels(version))
+    except RepositoryError:
+        return None

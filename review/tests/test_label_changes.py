@@ -1,0 +1,74 @@
+"""What changes for the reviewers if another version answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from review.decisions import DecisionRequest, case_decide
+from review.label_changes import LabelChanges, label_changes
+from review.models import Case
+from review.tests.cases import open_case, reviewer_named
+from review.tests.label_versions import install, mapped
+from worker.inference.repository import Repository
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def repository(settings: Settings, tmp_path: Path) -> Repository:
+    settings.MODELS_DIR = tmp_path / "models"
+    return Repository(settings.MODELS_DIR)
+
+
+def _decided(label: str) -> Case:
+    case = open_case(expected=label, model_version="a@1", top=[["espresso", 0.9], [label, 0.1]])
+    request = DecisionRequest("corrected", label, may_propose=True)
+    case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=request)
+    return case
+
+
+def test_counts_the_cases_that_are_affected(repository: Repository) -> None:
+    a = install(repository, "a", "1 espresso", "2 cup", "3 dog", "4 cat")
+    b = install(repository, "b", "1 coffee", "5 mug", "6 teacup", "7 hound, dog")
+    for label in ("cup", "cup", "dog"):
+        _decided(label)
+    open_case(expected="cat", model_version="a@1", top=[["espresso", 0.9], ["cat", 0.1]])
+    changes = label_changes(a, b)
+    assert [(old.name, new.name) for old, new in changes.renamed] == [("espresso", "coffee")]
+    assert [label.name for label in changes.new] == ["mug", "teacup", "hound"]
+    assert [(one.label.name, one.becomes, one.decided_cases, one.open_cases) for one in changes.gone] == [
+        ("cup", None, 2, 0),
+        ("dog", None, 1, 0),
+        ("cat", None, 0, 1),
+    ]
+    assert [label.name for label in changes.gone[1].likely] == ["hound"]
+    assert (changes.open_cases, changes.returning_cases, changes.unmapped_cases) == (1, 0, 3)
+    mapped(a, b, "split cup mug teacup", "rename dog hound", "drop cat")
+    changes = label_changes(a, b)
+    assert [one.becomes for one in changes.gone] == [("mug", "teacup"), ("hound",), ()]
+    assert (changes.open_cases, changes.returning_cases, changes.unmapped_cases) == (1, 2, 0)
+    assert changes.summary == (
+        "1 label is renamed, 3 disappear, 3 are new; 1 open case expects one that disappears, "
+        "2 decided cases come back to the desk."
+    )
+
+
+def test_proposals_that_are_labels_now_come_back(repository: Repository) -> None:
+    a = install(repository, "a", "1 espresso", "2 cup")
+    b = install(repository, "b", "1 espresso", "2 cup", "3 unicorn, monoceros")
+    for text in ("Unicorn", "monoceros", "dragon"):
+        case = open_case(model_version="a@1")
+        case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=DecisionRequest("no-label", text))
+    assert label_changes(a, b).returning_cases == 2
+    mapped(a, b, "proposed unicorn unicorn")
+    assert label_changes(a, b).returning_cases == 1
+
+
+def test_nothing_changes_between_versions_with_the_same_labels(repository: Repository) -> None:
+    a = install(repository, "a", "1 espresso", "2 cup")
+    changes = label_changes(a, install(repository, "a", "2 cup", "1 espresso"))
+    assert changes == LabelChanges((), (), (), 0, 0, 0)
+    assert changes.summary == "The labels stay the same."

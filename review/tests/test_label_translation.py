@@ -1,0 +1,109 @@
+"""Words of one label set in the labels of another."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from review.label_translation import LabelTranslation, version_translation
+from review.tests.label_versions import install, mapped
+from worker.inference.repository import ModelVersion, Repository
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def repository(settings: Settings, tmp_path: Path) -> Repository:
+    settings.MODELS_DIR = tmp_path / "models"
+    return Repository(settings.MODELS_DIR)
+
+
+def _to(version: ModelVersion) -> LabelTranslation:
+    translation = version_translation(version)
+    assert translation is not None
+    return translation
+
+
+def test_same_ids_need_no_mapping(repository: Repository) -> None:
+    install(repository, "a", "1 cup", "2 dog", "3 cat")
+    words = _to(install(repository, "b", "2 hound", "1 cup")).words
+    assert [words(word, "a@1") for word in ("cup", "dog", "cat")] == [("cup",), ("hound",), ("cat",)]
+
+
+def test_follows_a_mapping(repository: Repository) -> None:
+    a = install(repository, "a", "1 cup", "2 latte", "3 mocha", "4 dog", "5 cat")
+    b = install(repository, "b", "1 cup", "6 mug", "7 coffee", "8 hound")
+    mapped(a, b, "split cup cup mug", "merge latte coffee", "merge mocha coffee", "rename dog hound", "drop cat")
+    words = _to(b).words
+    assert words("cup", "a@1") == ("cup", "mug")
+    assert words("latte", "a@1") == words("mocha", "a@1") == ("coffee",)
+    assert words("dog", "a@1") == ("hound",)
+    assert words("cat", "a@1") == ()
+    assert words("cup", "b@1") == ("cup",)
+
+
+def test_mappings_chain(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cup", "3 cat")
+    b = install(repository, "b", "4 hound", "5 mug", "6 teacup")
+    c = install(repository, "c", "7 canine", "8 vessel")
+    mapped(a, b, "rename dog hound", "split cup mug teacup", "drop cat")
+    mapped(b, c, "rename hound canine", "merge mug vessel", "merge teacup vessel")
+    words = _to(c).words
+    assert [words(word, "a@1") for word in ("dog", "cup", "cat")] == [("canine",), ("vessel",), ()]
+
+
+def test_last_step_without_a_mapping_goes_by_ids(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cup")
+    b = install(repository, "b", "3 hound", "2 cup")
+    mapped(a, b, "rename dog hound")
+    assert _to(install(repository, "c", "3 canine", "2 cup", "4 cat")).words("dog", "a@1") == ("canine",)
+
+
+def test_mapping_applies_to_all_versions_with_the_same_labels(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cup")
+    install(repository, "a", "2 cup", "1 dog")
+    b = install(repository, "b", "3 hound", "2 cup")
+    mapped(a, b, "rename dog hound")
+    assert _to(b).words("dog", "a@2") == ("hound",)
+
+
+def test_rename_is_known_in_both_directions(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cup", "3 mug")
+    b = install(repository, "b", "4 hound", "5 vessel")
+    mapped(a, b, "rename dog hound", "merge cup vessel", "merge mug vessel")
+    words = _to(a).words
+    assert (words("hound", "b@1"), words("vessel", "b@1")) == (("dog",), ("vessel",))
+
+
+def test_labels_of_a_removed_version_stay_known(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cup")
+    b = install(repository, "b", "3 hound", "2 cup")
+    mapped(a, b, "rename dog hound")
+    shutil.rmtree(a.path)
+    assert _to(b).words("dog", "a@1") == ("hound",)
+
+
+def test_words_of_an_unknown_version_are_matched_with_the_known_label_sets(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cup")
+    b = install(repository, "b", "3 hound", "2 cup")
+    mapped(a, b, "rename dog hound")
+    words = _to(b).words
+    assert [words(word, "gone@1") for word in ("dog", "cup", "cat")] == [("hound",), ("cup",), ("cat",)]
+    c = install(repository, "c", "9 dog", "2 cup")
+    mapped(c, b, "drop dog")
+    assert _to(b).words("dog", "gone@1") == ("dog",)  # the label sets disagree
+
+
+def test_proposed_label_follows_a_mapping(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cup")
+    b = install(repository, "b", "1 dog", "2 cup", "3 Unicorn")
+    c = install(repository, "c", "1 dog", "2 cup", "4 monoceros")
+    mapped(a, b, "proposed unicorn Unicorn")
+    mapped(b, c, "rename Unicorn monoceros")
+    assert _to(b).proposed(" UNICORN", "a@1") == ("Unicorn",)
+    assert _to(c).proposed("unicorn", "a@1") == ("monoceros",)
+    assert _to(c).proposed("unicorn", "gone@1") == ("monoceros",)
+    assert _to(b).proposed("unicorns", "a@1") is None
