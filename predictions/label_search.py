@@ -18,6 +18,9 @@ from worker.inference.repository.labels import Label
 _APOSTROPHES = re.compile("['`\u2019\u02bc]")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
+# Pages put these around labels that are written from right to left.
+_WITHOUT_ISOLATES = dict.fromkeys(map(ord, "\u2068\u2069"))
+
 # The ranks of the four kinds of match: the name equals the text, starts with it, has a word that starts with it, or
 # contains it. Lower ranks come first in the results: a label's own name counts more than a synonym.
 _NAME_RANKS = (0, 2, 3)
@@ -55,7 +58,7 @@ def normalize(text: str) -> str:
 
 def with_case(text: str) -> str:
     """Returns the text with single spaces and its case, which tells the dog Cardigan from the garment cardigan."""
-    return " ".join(text.replace("_", " ").split())
+    return " ".join(text.translate(_WITHOUT_ISOLATES).replace("_", " ").split())
 
 
 def _comparable(text: str) -> str:

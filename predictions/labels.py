@@ -158,8 +158,11 @@ def _read(folder: Path, name: str) -> LabelIndex:
 
 def of_version(model_version: str) -> LabelIndex:
     """Returns the labels of a model version, for ids and descriptions: none if it is no longer installed."""
+    folder = settings.MODELS_DIR / model_version.replace("@", "/")
+    if not model_version or not folder.is_dir():  # exports ask for each of 100,000 cases
+        return EMPTY
     try:
-        return _index(model_version) if model_version else EMPTY
+        return _index(model_version)
     except NotInstalled:
         return EMPTY
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from predictions import classifiers
-from predictions.labels import normalize
+from predictions.label_search import normalize
 from review.label_sets import KnownLabels, active_version, installed_labels, known_labels, stored_labels
 from review.models import LabelMapping, LabelSet
 from worker.inference.repository import ModelVersion, RepositoryError

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import IO
 
 from learning.datasets.case_selection import SelectedCase
+from predictions import labels
 from review.csv_cells import BYTE_ORDER_MARK, neutral
 
 
@@ -22,6 +23,7 @@ class ManifestLine:
     changed: `converted` if the picture was re-encoded, `stripped` if only its metadata were removed
     missing: the reason why an expected picture is missing
     proposed_label: what the picture shows, if the verdict is `no-label`
+    label_id: of the label in the model version; empty if that is not installed, or if labels share the word
     """
 
     sha256: str
@@ -38,6 +40,7 @@ class ManifestLine:
     changed: str
     missing: str
     proposed_label: str
+    label_id: str
 
     @classmethod
     def of(cls, case: SelectedCase, *, file: str = "", changed: str = "", missing: str = "") -> ManifestLine:
@@ -56,6 +59,7 @@ class ManifestLine:
             changed=changed,
             missing=missing,
             proposed_label=case.proposed_label,
+            label_id=labels.of_version(case.model_version).id_of(case.label) or "",
         )
 
 

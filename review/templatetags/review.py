@@ -37,6 +37,13 @@ def synonyms(label: str) -> tuple[str, ...]:
 
 
 @register.simple_tag
+def label_description(label: str) -> str:
+    """Returns the description of a label, from the active model version."""
+    found = labels.index().get(label)
+    return found.description if found else ""
+
+
+@register.simple_tag
 def new_key() -> UUID:
     """Returns a new key for one form, so that a form that is sent twice is carried out once."""
     return uuid4()
