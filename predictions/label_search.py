@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 import re
 import unicodedata
 from array import array
@@ -34,7 +35,7 @@ _TYPO_LENGTHS = range(4, 41)
 _MIN_SIMILARITY = 0.8
 # How many spellings a text is compared with: `difflib` takes 10 ms for them.
 MOST_COMPARED = 300
-# How many texts each index remembers the similar labels of: to find them takes some milliseconds.
+# How many texts each index remembers the labels of: to find them takes some milliseconds.
 _REMEMBERED_TEXTS = 2048
 # Of longer texts, only the beginning is searched for names of labels.
 _MAX_WORDS = 40
@@ -138,6 +139,8 @@ class LabelSearch:
                     self._by_spelling[spelling].append((index, position))
                 self._ends += [(" ".join(words[start:]), index, position, start) for start in range(len(words))]
         self._ends.sort()
+        self._index_of_word = {one.label.display_name: index for index, one in enumerate(self._labels)}
+        self._remembered = lru_cache(_REMEMBERED_TEXTS)(self._starting_with)
         self._similarities = lru_cache(_REMEMBERED_TEXTS)(self._compare)
 
     def prepare(self) -> None:
@@ -155,7 +158,9 @@ class LabelSearch:
         wanted = _comparable(text)
         if not wanted:
             return []
-        best = self._starting_with(wanted)
+        best = dict(self._remembered(wanted, limit))
+        # Those of the predicted labels may be too low in the alphabet to be among the best without a prediction.
+        best |= {index: match for index in self._indexes(positions) if (match := self._match(index, wanted))}
         typed = with_case(text)
 
         def order(index: int) -> tuple[int, int, bool, int]:
@@ -184,18 +189,43 @@ class LabelSearch:
         labels = self._by_name.get(wanted) or self._by_synonym.get(wanted) or []
         return labels[0] if wanted and len(labels) == 1 else None
 
-    def _starting_with(self, wanted: str) -> dict[int, tuple[int, int]]:
-        """Returns the labels that have a word that starts with the text, each with its rank and the name's position."""
+    def _starting_with(self, wanted: str, limit: int) -> dict[int, tuple[int, int]]:
+        """Returns the best `limit` labels that have a word that starts with the text.
+
+        Each has its rank and the position of the name. Of 12,000 labels, all may match a single letter.
+        """
         best: dict[int, tuple[int, int]] = {}
         for at in range(bisect_left(self._ends, (wanted,)), len(self._ends)):
             end, index, position, word = self._ends[at]
             if not end.startswith(wanted):
                 break
-            ranks = _NAME_RANKS if position < self._labels[index].own else _SYNONYM_RANKS
-            rank = ranks[2] if word else ranks[0] if end == wanted else ranks[1]
-            if index not in best or (rank, position) < best[index]:
-                best[index] = (rank, position)
-        return best
+            match = self._rank(index, position, word, end == wanted), position
+            if index not in best or match < best[index]:
+                best[index] = match
+        if len(best) <= limit:
+            return best
+        ranked = heapq.nsmallest(limit, ((rank, index, position) for index, (rank, position) in best.items()))
+        return {index: (rank, position) for rank, index, position in ranked}
+
+    def _rank(self, index: int, position: int, word: int, is_all: bool) -> int:
+        """Returns the rank of a match with the name at `position`, from its word number `word` on."""
+        ranks = _NAME_RANKS if position < self._labels[index].own else _SYNONYM_RANKS
+        return ranks[2] if word else ranks[0] if is_all else ranks[1]
+
+    def _match(self, index: int, wanted: str) -> tuple[int, int] | None:
+        """Returns the match of one label, as `_starting_with` does."""
+        found = []
+        for position, name in enumerate(self._labels[index].names):
+            words = name.split(" ")
+            for word in range(len(words)):
+                end = " ".join(words[word:])
+                if end.startswith(wanted):
+                    found.append((self._rank(index, position, word, end == wanted), position))
+        return min(found, default=None)
+
+    def _indexes(self, words: Iterable[str]) -> list[int]:
+        """Returns the indexes of these labels, as far as they are known."""
+        return [self._index_of_word[word] for word in words if word in self._index_of_word]
 
     def _containing(self, wanted: str, found: Mapping[int, object], positions: Mapping[str, int]) -> list[LabelMatch]:
         """Returns the other labels that contain the text within a word."""
