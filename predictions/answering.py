@@ -6,16 +6,17 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, overload
+from typing import Any
 from uuid import UUID
 
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
 from predictions import announcements, metrics
+from predictions.embeddings import embeddings_store
 from predictions.models import Prediction
 from predictions.signals import Answered, answered
+from predictions.stored_images import StoredImages
 from worker.inference.classifier import BatchResult, Classification, Classifier
 from worker.inference.preprocessing import UndecodableImage
 
@@ -27,6 +28,7 @@ class _StartedPrediction:
     """The columns that answering needs. A whole model instance costs more than the rest of the bookkeeping."""
 
     id: UUID
+    image_id: int
     sha256: str
     file_name: str
     started_at: datetime
@@ -42,9 +44,9 @@ def predictions_answer(prediction_ids: Sequence[UUID], classifier: Classifier) -
     started = _start(prediction_ids)
     if not started:
         return
-    result = classifier.classify(_StoredImages([prediction.file_name for prediction in started]))
+    result = classifier.classify(StoredImages([prediction.file_name for prediction in started]))
     metrics.observe(result)
-    settled = _record(started, result, model_version=str(classifier.version), precision=classifier.precision)
+    settled = _record(started, result, classifier)
     announcements.announce(settled)
 
 
@@ -57,50 +59,24 @@ def _start(prediction_ids: Sequence[UUID]) -> list[_StartedPrediction]:
     """Marks the waiting predictions as running and returns them. Those past `expires_at` are marked as expired."""
     now = timezone.now()
     found = Prediction.objects.waiting().filter(pk__in=prediction_ids).order_by("created_at")
-    rows = list(found.values_list("pk", "image__sha256", "image__file", "expires_at"))
+    rows = list(found.values_list("pk", "image_id", "image__sha256", "image__file", "expires_at"))
     expired = [pk for pk, *_, expires_at in rows if expires_at is not None and expires_at <= now]
     if expired:
         _settle(expired, Prediction.State.EXPIRED, error_code="expired", error="No worker answered it in time.")
-    started = [_StartedPrediction(pk, sha256, file, now) for pk, sha256, file, _expires_at in rows if pk not in expired]
+    started = [
+        _StartedPrediction(pk, image_id, sha256, file, now)
+        for pk, image_id, sha256, file, _expires_at in rows
+        if pk not in expired
+    ]
     running = [prediction.id for prediction in started]
     Prediction.objects.waiting().filter(pk__in=running).update(state=Prediction.State.RUNNING, started_at=now)
     return started
 
 
-class _StoredImages(Sequence[bytes | Exception]):
-    """The bytes of stored images. Each file is read when it is needed: together they may have hundreds of megabytes."""
-
-    def __init__(self, file_names: Sequence[str]) -> None:
-        self._file_names = file_names
-
-    def __len__(self) -> int:
-        return len(self._file_names)
-
-    @overload
-    def __getitem__(self, index: int) -> bytes | Exception: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> _StoredImages: ...
-
-    def __getitem__(self, index: int | slice) -> bytes | Exception | _StoredImages:
-        found = self._file_names[index]
-        return _read(found) if isinstance(found, str) else _StoredImages(found)
-
-
-def _read(file_name: str) -> bytes | Exception:
-    """Returns the stored bytes of an image, or the error, so that an unreadable file fails only its own prediction."""
-    try:
-        with default_storage.open(file_name, "rb") as file:
-            content: bytes = file.read()
-            return content
-    except OSError as error:
-        return error
-
-
 def _record(
-    predictions: Sequence[_StartedPrediction], result: BatchResult, *, model_version: str, precision: str
+    predictions: Sequence[_StartedPrediction], result: BatchResult, classifier: Classifier
 ) -> dict[UUID, Mapping[str, Any]]:
-    """Writes all answers in one transaction.
+    """Writes all answers, and the features of the images, in one transaction.
 
     Returns the written columns of the predictions that settled here. Others keep their state: they were cancelled
     meanwhile, for example.
@@ -109,8 +85,8 @@ def _record(
     columns: dict[UUID, dict[str, Any]] = {}
     for number, prediction in enumerate(predictions):
         columns[prediction.id] = _answer_columns(result.answers[number]) | {
-            "model_version": model_version,
-            "precision": precision,
+            "model_version": str(classifier.version),
+            "precision": classifier.precision,
             "started_at": prediction.started_at,
             "finished_at": now,
             "decode_ms": round(result.decode_seconds[number] * 1000, 2),
@@ -118,11 +94,18 @@ def _record(
         }
     with transaction.atomic():
         settled = set(Prediction.objects.waiting().update_each(columns))
+        answered_here = [
+            (prediction, answer)
+            for prediction, answer in zip(predictions, result.answers, strict=True)
+            if prediction.id in settled and isinstance(answer, Classification)
+        ]
+        # No image of these is erased meanwhile: only images without waiting predictions are.
+        features = [(prediction.image_id, answer.features) for prediction, answer in answered_here]
+        embeddings_store(features, backbone=classifier.backbone)
         _send_answered(
             [
                 Answered(prediction.id, prediction.sha256, answer.label, answer.score)
-                for prediction, answer in zip(predictions, result.answers, strict=True)
-                if prediction.id in settled and isinstance(answer, Classification)
+                for prediction, answer in answered_here
             ]
         )
     return {prediction_id: columns[prediction_id] for prediction_id in settled}

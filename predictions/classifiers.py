@@ -129,6 +129,7 @@ def _load(version: ModelVersion) -> Classifier:
         engine=settings.ENGINE,
         precision=chosen,
         threads=settings.ENGINE_THREADS,
+        features=settings.EMBEDDINGS,
         max_pixels=settings.UPLOAD_MAX_PIXELS,
     )
     classifier.warm_up(settings.BATCH_MAX_SIZE)

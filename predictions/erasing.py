@@ -1,4 +1,4 @@
-"""Erases pictures: the file, what is made from it, file names, and what people have said about it.
+"""Erases pictures: the file, what is made from it (embeddings, too), file names, and what people have said about it.
 
 Visitors delete their own predictions, and the picture with them if nobody else has sent it and no decision needs it.
 Leads erase a picture as a whole. A prediction that is erased keeps its id, answer and times.
@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from predictions import announcements
 from predictions.exceptions import RequestRejected
-from predictions.models import Image, Prediction, PredictionQuerySet
+from predictions.models import Embedding, Image, Prediction, PredictionQuerySet
 from predictions.signals import Erasure, erasing, erasures_finishing, picture_needed
 from predictions.uploads import stored_files
 
@@ -163,6 +163,7 @@ def _erase_rows(image_id: int, chosen: Q, author: str) -> Kept:
         erasing.send(None, image=image, erasure=Erasure(successor))
         _forget(mine)
         Prediction.objects.filter(image=image).update(image=successor)
+        Embedding.objects.filter(image=image).delete()
         Image.objects.filter(pk=image.pk).update(erased_at=timezone.now())
     return kept
 

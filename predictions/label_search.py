@@ -174,8 +174,8 @@ class LabelSearch:
         if len(found) < limit and not best:
             found += self._named_in(wanted) + self._similar(wanted, positions)
         once: dict[str, LabelMatch] = {}
-        for match in found:
-            once.setdefault(match.label.display_name, match)
+        for one in found:
+            once.setdefault(one.label.display_name, one)
         return list(once.values())[:limit]
 
     def resolve(self, text: str) -> Label | None:
@@ -286,7 +286,7 @@ class LabelSearch:
 
 
 class _Spellings:
-    """Finds the few spellings that may be similar to a text. To compare it with 50,000 would take seconds."""
+    """Finds the few spellings that may be similar to a text. `difflib` takes 80 to 280 ms for 33,000."""
 
     def __init__(self, spellings: Iterable[str]) -> None:
         self._spellings = list(spellings)

@@ -1,4 +1,4 @@
-"""The rows of images, of predictions and of merged visitors."""
+"""The rows of images, of their embeddings, of predictions and of merged visitors."""
 
 import uuid
 from collections.abc import Mapping
@@ -75,6 +75,23 @@ class Image(models.Model):
         return f"image/{self.format.lower()}"
 
 
+class Embedding(models.Model):
+    """The features of one image under one backbone. `vector`: float16, little-endian."""
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="embeddings")
+    backbone = models.CharField(max_length=64, help_text="see `worker.inference.graph.head.backbone_id`")
+    vector = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar = [
+            # The backbone comes first: its rows are counted, and read in the order of their images.
+            models.UniqueConstraint(fields=["backbone", "image"], name="embedding_is_stored_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"image {self.image_id} under {self.backbone}"
+
+
 class PredictionQuerySet(models.QuerySet["Prediction"]):
     def waiting(self) -> "PredictionQuerySet":
         """Queued and running predictions."""
@@ -87,6 +104,11 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         """What a visitor has sent and not deleted. An unknown visitor, the empty string, has sent nothing."""
         # SQLite uses the index only if the condition of the index is in the query, too.
         return self.filter(~Q(sender=""), sender=visitor) if visitor else self.none()
+
+    def answered_by(self, model_version: str) -> "PredictionQuerySet":
+        """What a version, `name@version`, has answered."""
+        # SQLite uses the index only if the condition of the index is in the query, too.
+        return self.filter(~Q(model_version=""), model_version=model_version)
 
     def update_each(self, columns: Mapping[uuid.UUID, Mapping[str, Any]]) -> list[uuid.UUID]:
         """Sets different values in each of these rows, for the same columns. Returns the ids of the updated rows.
@@ -224,6 +246,10 @@ class Prediction(models.Model):
             models.Index(fields=["file_name"], name="prediction_by_file_name", opclasses=["varchar_pattern_ops"]),
             # a visitor's history: newest first
             models.Index(fields=["sender", "-created_at", "-id"], condition=~Q(sender=""), name="prediction_by_sender"),
+            # how many predictions each model version has answered, and its latest ones
+            models.Index(
+                fields=["model_version", "-created_at"], condition=~Q(model_version=""), name="prediction_by_version"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -296,10 +322,6 @@ class PrecisionMeasurement(models.Model):
     Machines share the database, and a processor that has measured a version does not do so again.
     """
 
-    class Precision(models.TextChoices):
-        F32 = "f32"
-        BF16 = "bf16"
-
     processor = models.CharField(max_length=200)
     features = models.CharField(max_length=200, blank=True, help_text="of the processor, separated by blanks")
     openvino = models.CharField(max_length=100, help_text="the version of OpenVINO")
@@ -311,7 +333,7 @@ class PrecisionMeasurement(models.Model):
     images = models.PositiveIntegerField(help_text="how many images were computed in both precisions")
     flips = models.PositiveIntegerField(help_text="how many of them get another label in bf16")
     largest_gap = models.FloatField(help_text="between the f32 probabilities of the two labels of a flip")
-    chosen = models.CharField(max_length=4, choices=Precision)
+    chosen = models.CharField(max_length=4, help_text="f32 or bf16")
     objection = models.CharField(max_length=400, blank=True, help_text="what speaks against it: bf16 ...")
     measured_at = models.DateTimeField(default=timezone.now)
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 AUTO = "auto"
 F32, BF16, INT8 = "f32", "bf16", "int8"
 
-MEASURE_SECONDS = 30  # at most; usually one
+MEASURE_SECONDS = 60  # at most; usually one, on an idle machine
 RETRY_AFTER = timedelta(hours=1)  # a failed measurement is repeated by a worker that loads the version later than this
 
 # The images to measure with: the newest stored ones that are quickly decoded, and the examples until there are enough.

@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 
 from predictions import labels
 from predictions.exceptions import RequestRejected
+from review import returned_cases
 from review.claims import require_free
 from review.history import (
     add_row,
@@ -78,7 +79,7 @@ def case_decide(
 
     Raises `RequestRejected`: `no-such-case`; `decided` or `changed` if the case differs from what the reviewer has
     `seen`; `claimed` if somebody else has claimed it; `unknown-verdict`, `unknown-label`, `label-needed`,
-    `no-expected-label`, `note-needed`, `note-too-long`.
+    `label-changed`, `no-expected-label`, `note-needed`, `note-too-long`.
     """
     with adding_to_history():
         return decide_within(case_id, reviewer, verdict, seen, key)
@@ -96,9 +97,10 @@ def decide_within(
     require_short_note(verdict.note)
     case, history = lock_case(case_id)
     earlier = row_with_key(history, reviewer, key)
-    if earlier and _is_result_of(earlier, verdict):
+    if earlier and _is_result_of(earlier, case, verdict):
         return earlier
     result = outcome(case, reviewer, verdict, seen)
+    returned_cases.use_current_labels(case)
     decision = add_row(
         case,
         history,
@@ -128,8 +130,11 @@ def known_label(case: Case, text: str) -> str | None:
     """Returns the label that a text names; otherwise `None`.
 
     Labels are those of the model version that answered, and those that people expect: their statements may be about the
-    answers of other versions.
+    answers of other versions. A case that came back because labels changed is decided with the labels of the active
+    version.
     """
+    if returned_cases.has_returned(case):
+        return returned_cases.match(case, text)
     if text in {case.predicted_label, case.expected_label}:
         return text
     if label := labels.match(text, case.prediction):
@@ -137,7 +142,7 @@ def known_label(case: Case, text: str) -> str | None:
     return text if text in case.people_expect else None
 
 
-def _is_result_of(decision: Decision, verdict: DecisionRequest) -> bool:
+def _is_result_of(decision: Decision, case: Case, verdict: DecisionRequest) -> bool:
     """Whether this request led to the decision. The key alone does not tell: all buttons of a form share it."""
     if decision.note != verdict.note.strip():
         return False
@@ -145,6 +150,8 @@ def _is_result_of(decision: Decision, verdict: DecisionRequest) -> bool:
         return decision.kind in {Decision.Kind.RIGHT, Decision.Kind.CORRECTED}
     if verdict.kind == Decision.Kind.CORRECTED:
         text = verdict.label.strip()
+        if returned_cases.has_returned(case):
+            return bool(decision.named) and decision.named in {text, returned_cases.match(case, text)}
         return bool(decision.named) and decision.named in {text, labels.match(text, decision.prediction)}
     return decision.kind == verdict.kind
 
@@ -164,7 +171,8 @@ def _require_unchanged(case: Case, seen: SeenState | None) -> None:
 
 def _outcome(case: Case, verdict: DecisionRequest) -> DecisionOutcome:
     if verdict.kind == Decision.Kind.RIGHT:
-        return DecisionOutcome(Decision.Kind.RIGHT, case.predicted_label)
+        label = returned_cases.confirmed_label(case) if returned_cases.has_returned(case) else case.predicted_label
+        return DecisionOutcome(Decision.Kind.RIGHT, label)
     if verdict.kind == Decision.Kind.CORRECTED:
         return _corrected(case, verdict.label.strip(), verdict.may_propose)
     if verdict.kind == Decision.Kind.NO_LABEL:
@@ -193,6 +201,8 @@ def _corrected(case: Case, text: str, may_propose: bool) -> DecisionOutcome:
 
 def _is_answer(case: Case, label: str) -> bool:
     """Whether the model said this label, or a word that may mean it."""
+    if returned_cases.has_returned(case):
+        return returned_cases.is_answer(case, label)
     meant = labels.index(case.model_version).meant_by(case.predicted_label)
     return label in {case.predicted_label, *(one.display_name for one in meant)}
 

@@ -107,13 +107,17 @@ def add_row(
     undoes: Decision | None = None,
     bulk: UUID | None = None,
 ) -> Decision:
-    """Adds a row to the history of a case that `lock_case` returned, and updates the case."""
+    """Adds a row to the history of a case that `lock_case` returned, and updates the case.
+
+    The row has the label set of the case; whoever changes it sets it on the case first.
+    """
     decision = Decision(
         case=case,
         number=case.decision_count + 1,
         kind=kind,
         label=label,
         proposed_label=proposed_label,
+        label_set_id=case.label_set_id,
         note=note.strip(),
         reviewer=reviewer,
         undoes=undoes,

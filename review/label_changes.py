@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from django.db.models import Count
 from django.template.defaultfilters import pluralize
 
+from feedback.models import Feedback
+from predictions import labels
 from review.label_reopening import returning_cases
 from review.label_sets import known_labels
 from review.label_translation import LabelTranslation, translation_to
@@ -138,3 +140,22 @@ def _be(number: int) -> str:
 def _s(number: int) -> str:
     """Returns the ending of a verb in the third person."""
     return "s" if number == 1 else ""
+
+
+def statement_counts(changes: LabelChanges) -> Counter[str]:
+    """Counts the current statements that expect each label that disappears, by its display name. One query."""
+    words = {one.label.display_name for one in changes.gone}
+    if not words:
+        return Counter()
+    expecting = Feedback.objects.current().exclude(expected_label="").order_by()
+    counted = expecting.values_list("expected_label").annotate(number=Count("pk"))
+    return Counter({word: number for word, number in counted if word in words})
+
+
+def proposals_with_a_label(version: ModelVersion) -> list[tuple[str, str, int]]:
+    """Returns the proposed labels that a version has, as (proposal, label, number of cases), most frequent first."""
+    index = labels.index(str(version))
+    proposals = Case.objects.filter(verdict=Case.Outcome.NO_LABEL).order_by()
+    counted = proposals.values_list("proposed_label").annotate(number=Count("pk"))
+    found = [(text, index.resolve(text), number) for text, number in counted]
+    return sorted(((text, label, n) for text, label, n in found if label), key=lambda one: (-one[2], one[0]))

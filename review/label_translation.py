@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from predictions import classifiers
-from predictions.label_search import normalize
 from review.label_sets import KnownLabels, active_version, installed_labels, known_labels, stored_labels
 from review.models import LabelMapping, LabelSet
+from review.proposals import proposal_key
 from worker.inference.repository import ModelVersion, RepositoryError
 
 
@@ -22,7 +22,7 @@ from worker.inference.repository import ModelVersion, RepositoryError
 class _Step:
     """One step from a label set to another: by the rows of a mapping, and otherwise by the ids of the labels.
 
-    `rows`: the new labels of each changed label. `proposed`: the label of each proposed label, by its normalized text.
+    `rows`: the new labels of each changed label. `proposed`: the label of each proposed label, by its `proposal_key`.
     """
 
     old: KnownLabels
@@ -37,7 +37,7 @@ class _Step:
             sets[mapping.old_id],
             sets[mapping.new_id],
             {old: tuple(new) for change, old, new in mapping.rows if change != proposed},
-            {normalize(old): new[0] for change, old, new in mapping.rows if change == proposed},
+            {proposal_key(old): new[0] for change, old, new in mapping.rows if change == proposed},
         )
 
     def back(self) -> _Step:
@@ -92,7 +92,7 @@ class LabelTranslation:
 
     def proposed(self, text: str, model_version: str, label_set: int | None = None) -> tuple[str, ...] | None:
         """Returns the labels that a proposed label becomes, or `None` if no mapping names it."""
-        source, wanted = self.source(model_version, label_set), normalize(text)
+        source, wanted = self.source(model_version, label_set), proposal_key(text)
         # Steps of an unknown version: any mapping may name the text.
         route = self.route(source) if source is not None else self._steps
         for number, step in enumerate(route):
@@ -154,20 +154,25 @@ class LabelTranslation:
 
 def translation_to(target: KnownLabels) -> LabelTranslation:
     """Reads the stored mappings. Two queries, or one if there are none."""
-    sets = LabelSet.objects.in_bulk()
-    mappings = LabelMapping.objects.order_by("-stored_at", "-pk") if sets else []
+    return _translation(target, LabelSet.objects.in_bulk())
+
+
+def _translation(target: KnownLabels, sets: Mapping[int, LabelSet]) -> LabelTranslation:
+    mappings = list(LabelMapping.objects.order_by("-stored_at", "-pk")) if sets else []
     return LabelTranslation(target, sets, mappings)
 
 
 def version_translation(version: ModelVersion | None = None) -> LabelTranslation | None:
     """Returns the translation to the labels of an installed version, by default the active one.
 
-    `None` if no version is active, or if its labels cannot be read: then every word stays as it is.
+    `None` if no version is active, or if its labels cannot be read: then every word stays as it is. Two queries, or one
+    if there are no mappings.
     """
+    sets = LabelSet.objects.in_bulk()
     version = version or active_version()
     if version is None:
         return None
     try:
-        return translation_to(known_labels(version))
+        return _translation(known_labels(version), sets)
     except RepositoryError:
         return None

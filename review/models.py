@@ -294,7 +294,7 @@ class Decision(models.Model):
         blank=True,
         db_index=False,
         related_name="+",
-        help_text="that of the label, if not that of the version that answered",
+        help_text="the labels it was decided with, if not those of the version that answered",
     )
     note = models.TextField(blank=True)
     reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")

@@ -90,6 +90,14 @@ class CaseView:
         return decisions[-1] if decisions else None
 
     @property
+    def came_back(self) -> Decision | None:
+        """The row that says why the case came back to the desk, if labels changed and nobody has decided it since."""
+        for newest in self.history[:1]:
+            if newest.kind == Decision.Kind.REOPEN and newest.label_set_id is not None and newest.note:
+                return newest
+        return None
+
+    @property
     def undone(self) -> set[int]:
         """The ids of the decisions that were undone."""
         return {decision.undoes_id for decision in self.history if decision.undoes_id is not None}

@@ -113,6 +113,11 @@ def reopen_within(case_id: int, reviewer: User, key: UUID | None, note: str = ""
     earlier = row_with_key(history, reviewer, key)
     if earlier and earlier.kind == Decision.Kind.REOPEN:
         return earlier
+    return reopen_locked(case, history, reviewer, key, note)
+
+
+def reopen_locked(case: Case, history: list[Decision], reviewer: User, key: UUID | None, note: str = "") -> Decision:
+    """Reopens a case that `lock_case` returned. Raises `RequestRejected` `not-decided`."""
     require_not_open(case)
     return add_row(case, history, reviewer, Decision.Kind.REOPEN, note=note, key=key)
 

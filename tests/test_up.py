@@ -69,6 +69,16 @@ def _not_ready(site: RunningSite) -> dict[str, str] | None:
     return answer.json() if answer.status_code == 503 else None
 
 
+def test_worker_measures_its_precision_once(data_dir: Path) -> None:
+    picture = (ROOT / "docs" / "images" / "coffee.jpg").read_bytes()
+    with RunningSite(data_dir, PRECISION="auto") as site:
+        (pid,) = site.pids("rqworker")
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: site.logs().count("INFO predictions.classifiers: Loading ") == 2, "the second start")
+        assert site.predict(picture).json()["prediction"] == "espresso"
+        assert site.logs().count("INFO predictions.precision: Measuring ") == 1
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
 @pytest.mark.parametrize("killed", [["manage.py up"], ["supervisord"], ["supervisord", "manage.py up"]], ids=str)
 def test_killed_parent_leaves_nothing_running(data_dir: Path, killed: list[str]) -> None:

@@ -1,23 +1,30 @@
-"""Selects the decided cases that go into a data set."""
+"""Selects the decided cases that go into a data set, and translates their labels to those of one model version."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Sum
 
+from predictions import classifiers
 from predictions import labels as known_labels
 from predictions.exceptions import RequestRejected
+from review.case_words import CaseTranslator, CaseWords
+from review.label_translation import version_translation
 from review.models import Case, CaseQuerySet
 
 CHUNK = 2000  # rows fetched from the database at a time
 
 
 class SelectedCase(NamedTuple):
-    """A case of a data set. `stored_file` and `byte_size` do not appear in the manifest."""
+    """A case of a data set. `stored_file` and `byte_size` do not appear in the manifest.
+
+    `decided_label`: the label, or the proposed one, in the words of the decision.
+    """
 
     sha256: str
     stored_file: str
@@ -32,6 +39,8 @@ class SelectedCase(NamedTuple):
     statements: int
     in_audit: bool
     proposed_label: str
+    decided_label: str
+    label_id: str
 
 
 # The columns of `Case` whose field in `SelectedCase` has another name.
@@ -41,6 +50,8 @@ _COLUMNS = {
     "byte_size": "image__byte_size",
     "decisions": "decision_count",
     "statements": "weight",
+    "decided_label": "label_set",  # replaced when the words are translated
+    "label_id": "pk",  # replaced, too
 }
 
 # Added to the archive by each case, apart from its picture: two manifest lines and two zip headers.
@@ -66,13 +77,16 @@ class SelectionSize:
 class CaseSelection:
     """Selects decided cases. `since` and `until` are inclusive days in UTC; without labels or verdicts, all match.
 
-    Unusable cases, and those that no label fits, match no choice of labels.
+    Unusable cases, and those that no label fits, match no choice of labels. `labels_of` is the model version,
+    `name@version`, whose labels the data set has; if it is empty, the active one. Cases whose label was split or
+    dropped since are left out until a reviewer has decided them again. `verdicts` are those of the decisions.
     """
 
     since: date | None = None
     until: date | None = None
     labels: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ()
+    labels_of: str = ""
 
     @classmethod
     def parse(
@@ -82,10 +96,12 @@ class CaseSelection:
         until: date | None = None,
         labels: Iterable[str] = (),
         verdicts: Iterable[str] = (),
+        labels_of: str = "",
     ) -> CaseSelection:
         """Builds a valid selection.
 
-        Raises `RequestRejected`: `since-after-until`, `unknown-verdict`, `unknown-label`, `unusable-has-no-label`.
+        Raises `RequestRejected`: `since-after-until`, `unknown-verdict`, `unknown-label`, `unusable-has-no-label`,
+        `unknown-version`.
         """
         if since and until and since > until:
             raise RequestRejected("since-after-until", f"The first day, {since}, is after the last one, {until}.")
@@ -95,19 +111,22 @@ class CaseSelection:
                 raise RequestRejected(
                     "unknown-verdict", f"There is no verdict “{verdict}”. Verdicts: {', '.join(Case.Outcome)}."
                 )
-        names = _labels(labels)
+        if labels_of and classifiers.installed_version(labels_of) is None:
+            raise RequestRejected("unknown-version", f"The model version “{labels_of[:100]}” is not installed.")
+        names = _labels(labels, labels_of)
         if names and chosen and set(chosen) <= {Case.Outcome.UNUSABLE, Case.Outcome.NO_LABEL}:
             which = "Unusable pictures" if Case.Outcome.UNUSABLE in chosen else "Pictures that no label fits"
             message = f"{which} have no label. Choose labels or that verdict, not both."
             raise RequestRejected("unusable-has-no-label", message)
         # All verdicts mean the same as none: equal data sets have equal selections.
-        return cls(since, until, names, () if set(chosen) == set(Case.Outcome) else chosen)
+        return cls(since, until, names, () if set(chosen) == set(Case.Outcome) else chosen, labels_of)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> CaseSelection:
         """Reads the result of `as_json`."""
         since, until = (date.fromisoformat(day) if (day := content.get(name)) else None for name in ("since", "until"))
-        return cls(since, until, tuple(content.get("labels", ())), tuple(content.get("verdicts", ())))
+        names, verdicts = tuple(content.get("labels", ())), tuple(content.get("verdicts", ()))
+        return cls(since, until, names, verdicts, content.get("labels_of", ""))
 
     def as_json(self) -> dict[str, Any]:
         days = {name: day.isoformat() if day else None for name, day in (("since", self.since), ("until", self.until))}
@@ -123,58 +142,92 @@ class CaseSelection:
         if self.since or self.until:
             words += ", decided"
         words += f" since {self.since}" if self.since else ""
-        return words + (f" until {self.until}" if self.until else "")
+        words += f" until {self.until}" if self.until else ""
+        return words + (f", in the labels of {self.labels_of}" if self.labels_of else "")
 
-    def cases(self) -> CaseQuerySet:
+    def _cases(self) -> CaseQuerySet:
+        """The cases in these days with these verdicts. Their labels are selected after they are translated."""
         cases = Case.objects.filter(state=Case.State.DECIDED).exclude(image__file="")  # erased pictures
         if self.since:
             cases = cases.filter(decided_at__gte=_midnight(self.since))
         if self.until:
             cases = cases.filter(decided_at__lt=_midnight(self.until + timedelta(days=1)))
-        if self.labels:
-            cases = cases.filter(label__in=self.labels)
         return cases.filter(verdict__in=self.verdicts) if self.verdicts else cases
 
+    def _has(self, words: CaseWords) -> bool:
+        return not self.labels or words.label in self.labels
+
     def size(self) -> SelectionSize:
-        """Counts the cases, in one query."""
-        has_label = ~Q(label="")
-        found = self.cases().aggregate(
-            cases=Count("pk"),
-            with_label=Count("pk", filter=has_label),
-            labels=Count("label", filter=has_label, distinct=True),
-            byte_size=Sum("image__byte_size", filter=has_label),
-        )
-        return SelectionSize(**(found | {"byte_size": found["byte_size"] or 0}))
+        """Counts the cases, in one query beside those of the translation."""
+        number: Counter[str] = Counter()
+        byte_size = 0
+        for words, cases, cases_bytes in _groups(self._cases(), _translator(self.labels_of)):
+            if self._has(words):
+                number[words.label] += cases
+                byte_size += cases_bytes if words.label else 0
+        with_label = number.total() - number[""]
+        return SelectionSize(number.total(), with_label, len([label for label in number if label]), byte_size)
 
     def rows(self) -> Iterator[SelectedCase]:
         """Yields the cases, with one query that fetches rows in chunks.
 
         They are ordered by hash: every database gives the same order, and labels are mixed as if shuffled.
         """
+        translator, index = _translator(self.labels_of), known_labels.index(self.labels_of)
         columns = [_COLUMNS.get(name, name) for name in SelectedCase._fields]
-        found = self.cases().order_by("image__sha256").values_list(*columns)
-        return (SelectedCase(*row) for row in found.iterator(chunk_size=CHUNK))
+        found = self._cases().order_by("image__sha256").values_list(*columns)
+        for values in found.iterator(chunk_size=CHUNK):
+            case = dict(zip(SelectedCase._fields, values, strict=True))
+            decided = CaseWords(case["predicted_label"], case["label"], case["verdict"], case["proposed_label"])
+            model_version, label_set = case["model_version"], case["decided_label"]
+            if translator.has_changed(decided.label, model_version, label_set):
+                continue
+            words = translator.translate(decided, model_version, label_set)
+            if self._has(words):
+                case["decided_label"] = decided.label or decided.proposed_label
+                label_id = index.id_of(words.label) or known_labels.of_version(model_version).id_of(words.label)
+                case["label_id"] = label_id or ""
+                yield SelectedCase(**case | words._asdict())
 
 
-def label_counts() -> list[tuple[str, int]]:
+def label_counts(labels_of: str = "") -> list[tuple[str, int]]:
     """Returns each label of the decided cases with its number of cases."""
-    decided = Case.objects.filter(state=Case.State.DECIDED).exclude(label="").exclude(image__file="")
-    return list(decided.values_list("label").annotate(number=Count("pk")).order_by("label"))
+    number: Counter[str] = Counter()
+    decided = Case.objects.filter(state=Case.State.DECIDED).exclude(image__file="")
+    for words, cases, _bytes in _groups(decided, _translator(labels_of)):
+        if words.label:
+            number[words.label] += cases
+    return sorted(number.items())
+
+
+def _translator(labels_of: str) -> CaseTranslator:
+    """Returns the translator to the labels of a version, or of the active one if it is empty or not installed."""
+    version = classifiers.installed_version(labels_of) if labels_of else None
+    return CaseTranslator(version_translation(version))
+
+
+def _groups(cases: CaseQuerySet, translator: CaseTranslator) -> Iterator[tuple[CaseWords, int, int]]:
+    """Yields translated words with the number of cases that have them, and the bytes of their pictures. One query."""
+    columns = ("model_version", "label_set", *CaseWords._fields)
+    rows = cases.order_by().values_list(*columns).annotate(number=Count("pk"), bytes=Sum("image__byte_size"))
+    for model_version, label_set, *fields, number, byte_size in rows:
+        words = CaseWords(*fields)
+        if not translator.has_changed(words.label, model_version, label_set):
+            yield translator.translate(words, model_version, label_set), number, byte_size
 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-def _labels(texts: Iterable[str]) -> tuple[str, ...]:
+def _labels(texts: Iterable[str], labels_of: str) -> tuple[str, ...]:
     """Resolves texts to labels of decided cases or of the model. Raises `RequestRejected` `unknown-label`."""
     wanted = {text.strip() for text in texts}
-    decided = Case.objects.filter(state=Case.State.DECIDED, label__in=wanted - {""})
-    known = set(decided.values_list("label", flat=True).distinct()) if wanted else set()
-    return tuple(sorted({text if text in known else _resolved(text) for text in wanted}))
+    known = {label for label, _number in label_counts(labels_of)} if wanted else set()
+    return tuple(sorted({text if text in known else _resolved(text, labels_of) for text in wanted}))
 
 
-def _resolved(text: str) -> str:
-    if found := known_labels.index().resolve(text):
+def _resolved(text: str, labels_of: str) -> str:
+    if found := known_labels.index(labels_of).resolve(text):
         return found
     raise RequestRejected("unknown-label", f"There is no label “{text[:100]}”.")

@@ -15,6 +15,7 @@ from rq.job import Job
 
 from learning.datasets import jobs, services
 from predictions import queues, request_ids
+from review.label_reopening import LabelWatcher
 from worker.rq_batch import BatchWorker
 
 logger = logging.getLogger(__name__)
@@ -24,10 +25,14 @@ RECOVER_AFTER = timedelta(seconds=10)
 
 
 class ExportWorker(BatchWorker):
-    """Writes one export after the other. It holds no model, and ends after an export that loads TensorFlow."""
+    """Writes one export after the other. It holds no model, and ends after an export that loads TensorFlow.
+
+    Between exports it returns cases to the desk whose label was split or dropped.
+    """
 
     def prepare(self) -> None:
         jobs.stopping.clear()
+        self._labels = LabelWatcher()
 
     def context(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
         return request_ids.logged_for(jobs)
@@ -54,12 +59,13 @@ class ExportWorker(BatchWorker):
         services.exports_fail(queues.job_uuids([job_id]), "Its job in the queue could not be read.")
 
     def recover(self) -> None:
-        """Also queues lost exports again, and removes unfinished files."""
+        """Also queues lost exports again, removes unfinished files, and returns cases whose label changed."""
         super().recover()
         close_old_connections()
         try:
             services.exports_recover(older_than=RECOVER_AFTER)
             services.exports_tidy()
+            self._labels.check()
         except DatabaseError:
             logger.exception("Recovery failed: the database is unavailable.")
         except OSError:

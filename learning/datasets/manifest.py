@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from typing import IO
 
 from learning.datasets.case_selection import SelectedCase
-from predictions import labels
 from review.csv_cells import BYTE_ORDER_MARK, neutral
 
 
@@ -23,7 +22,8 @@ class ManifestLine:
     changed: `converted` if the picture was re-encoded, `stripped` if only its metadata were removed
     missing: the reason why an expected picture is missing
     proposed_label: what the picture shows, if the verdict is `no-label`
-    label_id: of the label in the model version; empty if that is not installed, or if labels share the word
+    decided_label: the label, or the proposed one, in the words of the decision
+    label_id: of the label; empty if its model version is not installed, or if several labels share the word
     """
 
     sha256: str
@@ -40,6 +40,7 @@ class ManifestLine:
     changed: str
     missing: str
     proposed_label: str
+    decided_label: str
     label_id: str
 
     @classmethod
@@ -59,7 +60,8 @@ class ManifestLine:
             changed=changed,
             missing=missing,
             proposed_label=case.proposed_label,
-            label_id=labels.of_version(case.model_version).id_of(case.label) or "",
+            decided_label=case.decided_label,
+            label_id=case.label_id,
         )
 
 

@@ -43,7 +43,8 @@ labels.txt has one label on each line, in the order of the class numbers. The fi
 manifest.csv and manifest.jsonl list all cases, including those without a picture in this archive:
   sha256           of the picture as it was sent
   file             the path of the picture in this archive, or empty
-  label            the label a reviewer decided on; empty if the picture is unusable or no label fits
+  label            the label a reviewer decided on, under its name of today; empty if the picture is unusable or no
+                   label fits
   verdict          right (the model's label), corrected, no-label (see proposed_label), or unusable
   decisions        the number of rows in the case's history
   decided_at       when it was decided, in UTC
@@ -55,6 +56,7 @@ manifest.csv and manifest.jsonl list all cases, including those without a pictur
   changed          "converted" if the picture was re-encoded, "stripped" if only its metadata were removed (see below)
   missing          why the picture is missing: gone, damaged or undecodable
   proposed_label   what a reviewer says the picture shows, if the model has no label for it
+  decided_label    the label or the proposed label in the words of the decision, if labels were renamed since
   label_id         the label's id, which stays the same if the label is renamed; empty if it is not known
 
 The CSV file is for spreadsheets: it begins with a byte order mark (in Python: encoding="utf-8-sig"), and an apostrophe

@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                     "largest_gap",
                     models.FloatField(help_text="between the f32 probabilities of the two labels of a flip"),
                 ),
-                ("chosen", models.CharField(choices=[("f32", "F32"), ("bf16", "Bf16")], max_length=4)),
+                ("chosen", models.CharField(help_text="f32 or bf16", max_length=4)),
                 (
                     "objection",
                     models.CharField(blank=True, help_text="what speaks against it: bf16 ...", max_length=400),

@@ -27,6 +27,7 @@ class FakeClassifier:
 
     version = "fake-net@1"
     precision = "f32"
+    backbone = ""
 
     def __init__(self) -> None:
         self.batches: list[int] = []

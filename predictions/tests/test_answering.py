@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from rq import Queue
 from rq.timeouts import JobTimeoutException
 
-from predictions import announcements, answering
+from predictions import announcements, answering, stored_images
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
 from predictions.signals import answered
@@ -58,13 +58,13 @@ def test_records_the_precision_of_an_answer(queue: Queue, precision: str) -> Non
 def test_reads_each_picture_when_it_is_decoded(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files of a batch together may have more bytes than a worker has memory."""
     reads: list[str] = []
-    read = answering._read
+    read = stored_images._read
 
     def recorded(name: str) -> bytes | Exception:
         reads.append(name)
         return read(name)
 
-    monkeypatch.setattr(answering, "_read", recorded)
+    monkeypatch.setattr(stored_images, "_read", recorded)
 
     class Looking(FakeClassifier):
         def classify(self, images: Sequence[bytes | Exception]) -> BatchResult:

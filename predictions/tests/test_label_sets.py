@@ -47,7 +47,7 @@ def test_finds_each_of_12_000_labels(client: Client, activate_labels: ActivateLa
 
 
 def test_compares_a_typo_with_few_of_12_000_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To compare it with all would take a second. Thousands of these labels differ in a digit only."""
+    """Thousands of these labels differ in a digit only."""
     compared: list[str] = []
     index = labels.LabelIndex(many_labels())
     spellings = index._search._spellings

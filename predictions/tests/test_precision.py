@@ -18,6 +18,7 @@ from predictions.models import Image, PrecisionMeasurement
 from predictions.precision import chosen, measurements
 from predictions.tests.fakes import stored_image
 from predictions.tests.pictures import picture
+from worker.inference.classifier import Classifier
 from worker.inference.precision import Comparison, MeasurementFailed
 from worker.inference.processor import Processor, this_processor
 from worker.inference.repository import ModelVersion, Repository
@@ -79,7 +80,7 @@ def test_measures_anew_what_is_new(
 ) -> None:
     chosen(version)
     measure.result = SLOW
-    known = precision.this_processor()
+    known = this_processor()
     match name:
         case "processor":
             monkeypatch.setattr(precision, "this_processor", lambda: Processor("Another", known.features))
@@ -218,7 +219,7 @@ def test_measures_with_stored_images_first(
 ) -> None:
     monkeypatch.setattr(precision, "IMAGES", 5)
     first, second, gone, large = (stored_image(picture(seed=seed)) for seed in range(4))
-    gone.file.storage.delete(gone.file.name)
+    gone.file.delete(save=False)
     Image.objects.filter(pk=large.pk).update(byte_size=precision.IMAGE_MAX_BYTES + 1)
     chosen(version)
     assert measure.calls == [[picture(seed=1), picture(seed=0), *EXAMPLES[:3]]]
@@ -255,9 +256,10 @@ def test_answers_name_int8_if_the_weights_are(
 ) -> None:
     changed = replace(version, manifest=replace(version.manifest, precision=weights))
     monkeypatch.setattr("worker.inference.classifier.load_engine", lambda *_, **__: FakeEngine())
-    assert classifiers.Classifier.load(changed, precision="bf16").precision == expected
+    assert Classifier.load(changed, precision="bf16").precision == expected
 
 
 class FakeEngine:
     streams = 1
     micro_batch_size = 2
+    backbone = ""

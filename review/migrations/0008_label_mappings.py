@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(
                 blank=True,
                 db_index=False,
-                help_text="that of the label, if not that of the version that answered",
+                help_text="the labels it was decided with, if not those of the version that answered",
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="+",

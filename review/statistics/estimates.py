@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from review.models import Case
+from review.proposals import proposal_key
 from review.statistics.intervals import Proportion
 from review.statistics.queries import CaseCount
 
@@ -170,7 +171,10 @@ def confusions(counts: Iterable[CaseCount]) -> list[Confusion]:
 
 @dataclass(frozen=True)
 class ProposedLabel:
-    """What reviewers typed where no label fits, with the label that the model predicted and the number of cases."""
+    """What reviewers typed where no label fits, with the label that the model predicted and the number of cases.
+
+    Spellings that differ in case, accents or spaces count together, under the most frequent one.
+    """
 
     proposed_label: str
     predicted_label: str
@@ -180,8 +184,12 @@ class ProposedLabel:
 def proposed_labels(counts: Iterable[CaseCount]) -> list[ProposedLabel]:
     """Return all pairs, the most frequent one first."""
     pairs: Counter[tuple[str, str]] = Counter()
+    spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for count in counts:
         if count.proposed_label:
-            pairs[count.proposed_label, count.predicted_label] += count.number
-    found = [ProposedLabel(*pair, number) for pair, number in pairs.items()]
+            key = proposal_key(count.proposed_label)
+            pairs[key, count.predicted_label] += count.number
+            spellings[key][count.proposed_label] += count.number
+    usual = {key: min(texts, key=lambda text: (-texts[text], text)) for key, texts in spellings.items()}
+    found = [ProposedLabel(usual[key], predicted, number) for (key, predicted), number in pairs.items()]
     return sorted(found, key=lambda one: (-one.number, one.proposed_label, one.predicted_label))

@@ -103,6 +103,7 @@ class CaseCount(NamedTuple):
     is_disputed: bool
     number: int
     proposed_label: str = ""
+    label_set: int | None = None
 
     @property
     def is_usable(self) -> bool:

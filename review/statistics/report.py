@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
+from predictions.classifiers import installed_version
 from review.filters import Filters
+from review.label_translation import version_translation
 from review.models import Case
 from review.statistics import estimates, queries
 from review.statistics.estimates import ComplaintsEstimate, Confusion, Precision, ProposedLabel
@@ -20,6 +23,7 @@ from review.statistics.intervals import Proportion
 from review.statistics.plots import Bar, Plot, PlotRow, bars_plot, intervals_plot, statements_plot
 from review.statistics.queries import CaseCount, Day, Queue
 from review.statistics.tables import Cell, Column, StatisticsTable, Text
+from review.statistics.translated import TranslatedCounts, translated
 
 CLASSES = 30  # in the plot and in the table on the page; the file has all
 PAIRS = 20
@@ -65,8 +69,14 @@ class StatisticsReport:
         return sum(day.reports for day in self.days)
 
     @cached_property
+    def _translated(self) -> TranslatedCounts:
+        """The counts in the labels of the selected version or, if that is not installed, of the active one."""
+        chosen = installed_version(self.filter.model_version) if self.filter.model_version else None
+        return translated(queries.case_counts(self.filter), version_translation(chosen))
+
+    @property
     def _all_counts(self) -> list[CaseCount]:
-        return queries.case_counts(self.filter)
+        return self._translated.counts
 
     @cached_property
     def _counts(self) -> list[CaseCount]:
@@ -213,8 +223,9 @@ class StatisticsReport:
         overall = (Text("all", shown="All classes"), *_precision_cells(self.precision))
         rows = [overall]
         for one in self.classes:
-            url = partial(self._cases_url, predicted_label=one.name)
-            rows.append((Text(one.name, words(one.name), url), *_precision_cells(one)))
+            rows.append(
+                (Text(one.name, words(one.name), self._cases_url(predicted_label=one.name)), *_precision_cells(one))
+            )
         return StatisticsTable(
             "precision", "Precision by predicted class", columns, rows, most=self.drawn_classes + 1, is_folded=True
         )
@@ -229,7 +240,7 @@ class StatisticsReport:
         ]
         rows: list[Sequence[Cell]] = []
         for one in self.confusions:
-            url = partial(self._cases_url, predicted_label=one.predicted_label, label=one.label)
+            url = self._cases_url(predicted_label=one.predicted_label, label=one.label)
             labels = Text(one.predicted_label, words(one.predicted_label), url), Text(one.label, words(one.label), url)
             rows.append((*labels, one.share.successes, one.share.total, one.share))
         return StatisticsTable("confusions", "Most confused pairs", columns, rows, most=PAIRS)
@@ -242,9 +253,11 @@ class StatisticsReport:
         ]
         rows = [
             (
-                Text(one.proposed_label),
+                Text(one.proposed_label, url=partial(self._search_url, one.proposed_label)),
                 Text(
-                    one.predicted_label, words(one.predicted_label), partial(self._proposals_url, one.predicted_label)
+                    one.predicted_label,
+                    words(one.predicted_label),
+                    self._cases_url(state=Case.Outcome.NO_LABEL, predicted_label=one.predicted_label),
                 ),
                 one.number,
             )
@@ -252,14 +265,23 @@ class StatisticsReport:
         ]
         return StatisticsTable("proposed-labels", "Proposed labels", columns, rows)
 
-    def _proposals_url(self, predicted_label: str) -> str:
-        query = {"state": Case.Outcome.NO_LABEL, "predicted_label": predicted_label}
-        filters = Filters.from_query({"model_version": self.filter.model_version, **query})
-        return f"{reverse('admin:review_case_changelist')}?{filters.query_string}"
+    def _search_url(self, proposed_label: str) -> str:
+        query = urlencode({"state": Case.Outcome.NO_LABEL, "q": proposed_label})
+        return f"{reverse('admin:review_case_changelist')}?{query}"
 
-    def _cases_url(self, **query: str) -> str:
-        """Link to the decided cases of the selected version. The case list has no filter for the time."""
-        filters = Filters.from_query({"state": "decided", "model_version": self.filter.model_version, **query})
+    def _cases_url(self, state: str = "decided", **labels: str) -> Callable[[], str] | None:
+        """Link to the decided cases of the selected version. The case list has no filter for the time.
+
+        Returns `None` if cases have several words for one of the labels: the case list shows one word at a time.
+        """
+        known = {column: self._translated.only_word(label) for column, label in labels.items()}
+        query = {column: word for column, word in known.items() if word is not None}
+        if len(query) < len(labels):
+            return None
+        return partial(self._filtered_url, {"state": state, **query})
+
+    def _filtered_url(self, query: Mapping[str, str]) -> str:
+        filters = Filters.from_query({"model_version": self.filter.model_version, **query})
         return f"{reverse('admin:review_case_changelist')}?{filters.query_string}"
 
     def versions_table(self) -> StatisticsTable:

@@ -13,7 +13,19 @@ from devtools.browsing import CHROMIUM_NAMES
 from devtools.processes import exit_on_signals
 from devtools.running import ROOT
 from devtools.services import ServerNotInstalled
-from stress.bench import bookkeeping, ceiling, depth, endtoend, files, machine, pages, review, start, workers
+from stress.bench import (
+    bookkeeping,
+    ceiling,
+    depth,
+    embeddings,
+    endtoend,
+    files,
+    machine,
+    pages,
+    review,
+    start,
+    workers,
+)
 from stress.bench.processes import clean_environment
 from stress.bench.workspace import Workspace
 from stress.tables import BenchReport
@@ -38,6 +50,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "start": start,
     "review": review,
     "pages": pages,
+    "embeddings": embeddings,
 }
 
 

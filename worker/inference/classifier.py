@@ -6,9 +6,9 @@ import io
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -29,11 +29,15 @@ class UnusableOutput(ArithmeticError):
 
 @dataclass(frozen=True)
 class Classification:
-    """The best label by its display name, its score (a probability 0..1), and the `TOP` best pairs of these."""
+    """The best label by its display name, its score (a probability 0..1), and the `TOP` best pairs of these.
+
+    `features`: what the network's last layer reads, if the classifier was loaded with features and the network has any.
+    """
 
     label: str
     score: float
     top: tuple[tuple[str, float], ...]
+    features: NDArray[np.float16] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Classifier:
             raise Damaged(f"{version}: labels.tsv does not have {version.manifest.classes} labels")
         self.version = version
         self.precision = "int8" if version.manifest.precision == "int8" else precision
+        self.backbone = engine.backbone
         self._engine = engine
         self._preprocess = preprocess
         self._threads = ThreadPoolExecutor(max(decode_threads, engine.streams), thread_name_prefix="classify")
@@ -80,9 +85,10 @@ class Classifier:
         engine: str = "openvino",
         precision: str = "f32",
         threads: int = 0,
+        features: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Self:
-        """Loads a version. `engine`, `precision` and `threads` are those of `load_engine`.
+        """Loads a version. `engine`, `precision`, `threads` and `features` are those of `load_engine`.
 
         Args:
             max_pixels: the largest width x height that is decoded, see `Preprocessor`.
@@ -91,7 +97,7 @@ class Classifier:
             EngineError, Damaged: see `load_engine`.
         """
         preprocess = Preprocessor(version.manifest.preprocessing, max_pixels=max_pixels)
-        loaded = load_engine(version, engine=engine, precision=precision, threads=threads)
+        loaded = load_engine(version, engine=engine, precision=precision, threads=threads, features=features)
         # 1.5 threads a core: some decode while the others wait for a stream of the engine.
         cores = threads or usable_cores()
         return cls(version, loaded, preprocess, decode_threads=cores + (cores + 1) // 2, precision=precision)
@@ -151,18 +157,27 @@ class Classifier:
     def _compute(self, decoded: Sequence[NDArray[np.uint8] | Exception], started: float) -> BatchResult:
         decoded_at = time.perf_counter()
         good = [pixels for pixels in decoded if not isinstance(pixels, Exception)]
-        rows = iter(self._engine.predict(np.stack(good)) if good else ())
-        answers = [item if isinstance(item, Exception) else self._answer(next(rows)) for item in decoded]
+        rows = iter(self._predict(np.stack(good)) if good else ())
+        answers = [item if isinstance(item, Exception) else self._answer(*next(rows)) for item in decoded]
         decode_seconds, compute_seconds = decoded_at - started, time.perf_counter() - decoded_at
         return BatchResult(answers, [decode_seconds] * len(decoded), [compute_seconds] * len(decoded))
 
-    def _answer(self, scores: NDArray[np.float32]) -> Classification | Exception:
+    def _predict(self, batch: NDArray[np.uint8]) -> Iterable[tuple[NDArray[np.float32], NDArray[np.float16] | None]]:
+        """Returns the probabilities and the features of each image, None for features too large for 16 bits."""
+        probabilities, features = self._engine.predict_with_features(batch)
+        if features is None:
+            return zip(probabilities, itertools.repeat(None))
+        with np.errstate(over="ignore"):
+            vectors = features.astype(np.float16)
+        return zip(probabilities, (vector if np.isfinite(vector).all() else None for vector in vectors), strict=True)
+
+    def _answer(self, scores: NDArray[np.float32], features: NDArray[np.float16] | None) -> Classification | Exception:
         if not np.isfinite(scores).all():
             return UnusableOutput(f"the output of {self.version} for this image is not finite")
         best = np.argsort(-scores, kind="stable")[:TOP]
         # In bf16, rounding can put a probability slightly above 1.
         top = tuple((self.version.labels[i].display_name, min(1.0, float(scores[i]))) for i in best)
-        return Classification(*top[0], top)
+        return Classification(*top[0], top, features)
 
 
 def _split(images: Sequence[bytes | Exception], size: int) -> list[Sequence[bytes | Exception]]:

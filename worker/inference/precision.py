@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from io import BytesIO
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +154,7 @@ def measure(
             capture_output=True,
             cwd=PROJECT,
             pass_fds=[alive],
+            start_new_session=True,  # Ctrl-C in a terminal must not pass for a failed measurement
             timeout=seconds,
             check=False,
         )
@@ -197,7 +198,7 @@ def main(folder: str, alive: str, seconds: str) -> None:
     """Reads decoded images from standard input, compares, and writes the result to standard output as JSON."""
     faulthandler.dump_traceback_later(float(seconds), exit=True)  # even if compiled code hangs
     threading.Thread(target=_end_with_parent, args=(int(alive),), daemon=True).start()
-    os.nice(10)  # an earlier version may be answering meanwhile
+    os.nice(5)  # an earlier version may be answering meanwhile
     version = ModelVersion.open(Path(folder))
     images: NDArray[np.uint8] = np.load(BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     f32, bf16 = (load_engine(version, precision=precision, threads=1) for precision in ("f32", "bf16"))
@@ -205,7 +206,7 @@ def main(folder: str, alive: str, seconds: str) -> None:
     os._exit(0)  # the watching thread must not run while the interpreter ends
 
 
-def _end_with_parent(alive: int) -> Any:
+def _end_with_parent(alive: int) -> NoReturn:
     os.read(alive, 1)  # returns when the parent's end is closed
     os._exit(1)
 

@@ -26,6 +26,9 @@ from learning.datasets import export_queue, export_worker, services
 from learning.datasets.export_worker import ExportWorker
 from learning.datasets.tests.data import decided_case, done_export, kept_files, manifest, queued_export
 from learning.models import Export
+from review.models import Case
+from review.tests.label_versions import install, mapped
+from worker.inference.repository import Repository
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,6 +63,19 @@ def test_writes_a_queued_export(exports: Queue, five_cases: None) -> None:
     export.refresh_from_db()
     assert export.is_done and len(manifest(export.path)) == 5
     assert Job.fetch(str(export.pk), exports.connection, JSONSerializer).get_status().value == "finished"
+
+
+def test_returns_cases_to_the_desk_whose_label_was_dropped(
+    exports: Queue, five_cases: None, settings: Settings, tmp_path: Path
+) -> None:
+    settings.MODELS_DIR = tmp_path / "models"
+    repository = Repository(settings.MODELS_DIR)
+    old = install(repository, "fake-net", "1 cup", "2 dog")
+    new = install(repository, "b", "3 mug", "2 dog")
+    mapped(old, new, "drop cup")
+    repository.activate(str(new))
+    _work(exports)
+    assert set(Case.objects.values_list("state", flat=True)) == {"open"}
 
 
 def test_command_starts_a_worker_of_the_queue(

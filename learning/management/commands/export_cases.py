@@ -39,6 +39,12 @@ class Command(BaseCommand):
             metavar="VERDICT",
             help=f"only this verdict: {', '.join(Case.Outcome)}; repeat for more",
         )
+        parser.add_argument(
+            "--labels-of",
+            default="",
+            metavar="VERSION",
+            help="name the pictures by the labels of this model version (name@version); default: the active one",
+        )
         parser.add_argument("--force", action="store_true", help="overwrite an existing file")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,7 +54,11 @@ class Command(BaseCommand):
         try:
             self._require_writable(output, options["force"])
             selection = CaseSelection.parse(
-                since=options["since"], until=options["until"], labels=options["label"], verdicts=options["verdict"]
+                since=options["since"],
+                until=options["until"],
+                labels=options["label"],
+                verdicts=options["verdict"],
+                labels_of=options["labels_of"],
             )
             writing.remove_drafts(output)  # left by a process that was killed
             written = writing.write(selection, options["format"], output, _ProgressPrinter(self.stderr))

@@ -2,18 +2,12 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from worker.inference.repository import Repository
 from worker.inference.tests.fakes import NAME
-
-
-@pytest.fixture(autouse=True)
-def models_dir(repository: Repository, settings: Any) -> None:
-    settings.MODELS_DIR = repository.root
 
 
 def _model(*arguments: str) -> str:
@@ -81,7 +75,12 @@ def test_verify_names_damaged_files(weights: Path, repository: Repository) -> No
         (["activate", "nothing"], "'nothing' is not installed"),
         (["verify", "nothing"], "'nothing' is not installed"),
         (["import", "/nonexistent"], "cannot read the models folder /nonexistent: No such file or directory"),
-        (["import", __file__], "cannot read the models folder .*: Not a directory"),
+        (["import", __file__], "is damaged, or `model export` did not write it"),
+        (["export", "nothing", "file.zip"], "'nothing' is not installed"),
+        (["show", "nothing"], "'nothing' is not installed"),
+        (["remove", "nothing"], "Say which version of nothing to remove"),
+        (["remove", "nothing@1"], "'nothing@1' is not installed"),
+        (["rollback"], "there is no earlier version to go back to"),
         (["import", str(Path(__file__).parent)], "holds no model version"),
     ],
 )

@@ -5,7 +5,7 @@
 To add an engine:
 
 1. Write a class that implements `Engine` in a module of this package, such as `openvino.py`. Its constructor takes
-   `(version, *, precision, threads)`, the arguments of `load_engine`, and checks the files that it reads with
+   `(version, *, precision, threads, features)`, the arguments of `load_engine`, and checks the files that it reads with
    `version.check`. Only this module may import the framework: it is imported when the engine is loaded.
 2. Add a line with the name and the class to `ENGINES`.
 
@@ -42,10 +42,13 @@ class Engine(Protocol):
         streams: how many threads may call `predict` at the same time and be served in parallel; at least 1.
             `Classifier` calls an engine of one stream from one thread only.
         micro_batch_size: the largest batch that `Classifier` gives to one call of `predict`; at least 1.
+        backbone: the id of the backbone that the features come from (see `worker.inference.graph.head`), or "" without
+            features.
     """
 
     streams: int
     micro_batch_size: int
+    backbone: str
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Computes probabilities.
@@ -60,17 +63,28 @@ class Engine(Protocol):
             later calls do not change it.
         """
 
+    def predict_with_features(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Computes the probabilities as `predict` does, and the features, float32 (n, size), or None without them."""
+
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
         """Computes batches of these sizes in every stream, so that no later batch of such a size is slow."""
 
 
-def load_engine(version: ModelVersion, *, engine: str = "openvino", precision: str = "f32", threads: int = 0) -> Engine:
+def load_engine(
+    version: ModelVersion,
+    *,
+    engine: str = "openvino",
+    precision: str = "f32",
+    threads: int = 0,
+    features: bool = False,
+) -> Engine:
     """Loads a model version.
 
     Args:
         engine: a key of `ENGINES`.
         precision: the arithmetic, one of `PRECISIONS`.
         threads: how many cores to use; 0 means all that this process may use.
+        features: whether the engine also returns the features of the images, if it and the network have any.
 
     Raises:
         EngineError: the engine or the precision is unknown, or not available on this machine.
@@ -86,5 +100,5 @@ def load_engine(version: ModelVersion, *, engine: str = "openvino", precision: s
         factory = pkgutil.resolve_name(ENGINES[engine])
     except ModuleNotFoundError as error:
         raise EngineError(f"the engine {engine} needs the package {error.name}, which is not installed") from error
-    loaded: Engine = factory(version, precision=precision, threads=threads)
+    loaded: Engine = factory(version, precision=precision, threads=threads, features=features)
     return loaded

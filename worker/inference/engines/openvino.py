@@ -17,6 +17,8 @@ from openvino.preprocess import PrePostProcessor
 
 from worker.inference.cores import usable_cores
 from worker.inference.engines import EngineError
+from worker.inference.graph.head import add_features, backbone_id, find_head
+from worker.inference.graph.quantization import saturates
 from worker.inference.repository import ModelVersion
 from worker.inference.repository.manifest import Preprocessing
 
@@ -29,19 +31,23 @@ class OpenVinoEngine:
     docs/performance.md has the measurements.
 
     Raises:
-        EngineError: OpenVINO does not compute in this precision on this machine.
+        EngineError: OpenVINO does not compute in this precision on this machine, or does not do so correctly.
         Damaged: a file of the version is missing or changed.
     """
 
     micro_batch_size = 2
 
-    def __init__(self, version: ModelVersion, *, precision: str, threads: int) -> None:
+    def __init__(self, version: ModelVersion, *, precision: str, threads: int, features: bool) -> None:
         version.check("xml", "bin")
         core = _core()
+        if version.manifest.precision == "int8" and saturates(core):
+            raise EngineError(f"this processor would answer wrongly in int8: use {version.manifest.base} instead")
         rule = version.manifest.preprocessing
         self.streams = threads = threads or usable_cores()
         self._shape = rule.shape
-        model = _with_normalisation(core.read_model(version.file("xml")), rule)
+        model = core.read_model(version.file("xml"))
+        self.backbone = _with_features(model, rule) if features else ""
+        model = _with_normalisation(model, rule)
         self._model = core.compile_model(model, "CPU", _options(precision, threads))
         if precision == "bf16" and not _computes_in_bf16(self._model):
             raise EngineError("OpenVINO computes in f32 on this machine, although bf16 was asked for")
@@ -50,9 +56,13 @@ class OpenVinoEngine:
             self._idle.put(_InferRequest(self._model, rule.shape))
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.predict_with_features(batch)[0]
+
+    def predict_with_features(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         request = self._idle.get()
         try:
-            return request.predict(batch)
+            outputs = request.predict(batch)
+            return outputs[0], outputs[-1] if self.backbone else None
         finally:
             self._idle.put(request)
 
@@ -85,7 +95,7 @@ class _InferRequest:
         self._shape = shape
         self._inputs: dict[int, Any] = {}
 
-    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         number = len(batch)
         tensor = self._inputs.get(number)
         if tensor is None:
@@ -94,8 +104,8 @@ class _InferRequest:
         tensor.data[:] = batch
         self._request.set_input_tensor(tensor)
         self._request.infer()
-        # A copy, because the next batch overwrites the request's memory.
-        return np.array(self._request.get_output_tensor().data, np.float32)
+        # Copies, because the next batch overwrites the request's memory.
+        return [np.array(tensor.data, np.float32) for tensor in self._request.output_tensors]
 
     def warm_up(self, batch: NDArray[np.uint8], barrier: threading.Barrier) -> None:
         barrier.wait()
@@ -111,6 +121,15 @@ def _core() -> Any:
     memory and the process dies. A replaced model is destroyed on the thread that used it last, which can be any.
     """
     return openvino.Core()
+
+
+def _with_features(model: Any, rule: Preprocessing) -> str:
+    """Adds the features as a second output. Returns the id of the backbone, or "" if the network has none."""
+    head = find_head(model)
+    if head is None or not head.is_storable:
+        return ""
+    add_features(model, head)
+    return backbone_id(model, head, rule)
 
 
 def _with_normalisation(model: Any, rule: Preprocessing) -> Any:

@@ -29,8 +29,9 @@ class TensorFlowEngine:
     """
 
     streams = 1
+    backbone = ""  # it has no features
 
-    def __init__(self, version: ModelVersion, *, precision: str, threads: int) -> None:
+    def __init__(self, version: ModelVersion, *, precision: str, threads: int, features: bool) -> None:
         if precision != "f32":
             raise EngineError("the tensorflow engine computes in f32 only; use the openvino engine for bf16")
         _set_threads(threads)
@@ -53,6 +54,9 @@ class TensorFlowEngine:
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = self._forward(tf.constant(batch)).numpy()
         return result
+
+    def predict_with_features(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], None]:
+        return self.predict(batch), None
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
         for size in batch_sizes:

@@ -17,18 +17,23 @@ from worker.inference.tests.pictures import encoded, photo
 
 
 class StubEngine:
-    """Returns the given rows and records the sizes of the batches."""
+    """Returns the given rows, with the given features, and records the sizes of the batches."""
 
     streams = 1
     micro_batch_size = 32
+    backbone = ""
 
-    def __init__(self, *rows: NDArray[np.float32]) -> None:
+    def __init__(self, *rows: NDArray[np.float32], features: NDArray[np.float32] | None = None) -> None:
         self.rows = rows
+        self.features = features
         self.batches: list[int] = []
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.batches.append(len(batch))
         return np.stack(self.rows[: len(batch)])
+
+    def predict_with_features(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        return self.predict(batch), self.features
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
         self.batches += batch_sizes
@@ -121,6 +126,18 @@ def test_non_finite_output_fails_its_image_alone(version: ModelVersion, value: f
     good, bad = _classifier(version, engine).classify([photo("coffee")] * 2).answers
     assert isinstance(good, Classification)
     assert isinstance(bad, UnusableOutput)
+
+
+def test_returns_features_in_16_bits(version: ModelVersion) -> None:
+    features = np.array([[1, 0.1], [2, 65_504], [3, 65_536]], np.float32)
+    engine = StubEngine(_row(1), _row(2), _row(3), features=features)
+    answers = _classifier(version, engine).classify([photo("coffee"), b"no image", *[photo("coffee")] * 2]).answers
+    vectors = [answer.features for answer in answers if isinstance(answer, Classification)]
+    assert vectors[0] is not None and vectors[1] is not None
+    assert vectors[0].dtype == np.float16
+    assert vectors[0].tolist() == [1, pytest.approx(0.1, rel=1e-3)]
+    assert vectors[1].tolist() == [2, 65_504]
+    assert vectors[2] is None, "infinite in 16 bits"
 
 
 def test_score_is_at_most_one(version: ModelVersion) -> None:

@@ -63,6 +63,35 @@ def test_accepts_any_batch_size_and_never_overwrites_an_answer(version: ModelVer
     assert loaded.micro_batch_size >= 1
 
 
+def test_features_change_no_probability(version: ModelVersion) -> None:
+    batch = _photos(version)
+    plain, engine = load_engine(version), load_engine(version, features=True)
+    probabilities, features = engine.predict_with_features(batch)
+    np.testing.assert_array_equal(probabilities, plain.predict(batch))
+    np.testing.assert_array_equal(engine.predict(batch), probabilities)
+    assert features is not None
+    assert features.dtype == np.float32
+    assert features.shape == (len(PHOTOS), 1280)
+    assert len(engine.backbone) == 16
+    assert (plain.backbone, plain.predict_with_features(batch)[1]) == ("", None)
+
+
+def test_last_layer_on_features_gives_the_probabilities(version: ModelVersion) -> None:
+    from worker.inference.keras_runtime import keras
+
+    kernel, bias = keras.saving.load_model(version.file("keras")).layers[-1].get_weights()
+    probabilities, features = load_engine(version, features=True).predict_with_features(_photos(version))
+    assert features is not None
+    logits = features.astype(np.float16).astype(np.float32) @ kernel + bias
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(exponentials / exponentials.sum(axis=1, keepdims=True), probabilities, atol=1e-3)
+
+
+def test_tensorflow_has_no_features(version: ModelVersion) -> None:
+    engine = load_engine(version, engine="tensorflow", features=True)
+    assert (engine.backbone, engine.predict_with_features(_photos(version))[1]) == ("", None)
+
+
 def test_tensorflow_traces_network_once(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     from worker.inference.keras_runtime import keras
 
@@ -84,12 +113,16 @@ class UniformEngine:
 
     streams = 1
     micro_batch_size = 4
+    backbone = ""
 
-    def __init__(self, version: ModelVersion, *, precision: str, threads: int) -> None:
+    def __init__(self, version: ModelVersion, *, precision: str, threads: int, features: bool) -> None:
         self.classes = version.manifest.classes
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.full((len(batch), self.classes), 1 / self.classes, np.float32)
+
+    def predict_with_features(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], None]:
+        return self.predict(batch), None
 
     def warm_up(self, batch_sizes: Iterable[int]) -> None:
         pass

@@ -26,7 +26,7 @@ def test_warm_up_computes_every_size_in_every_stream(version: ModelVersion) -> N
     calls: list[tuple[_InferRequest, int]] = []
     real = _InferRequest.predict
 
-    def recorded(request: _InferRequest, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def recorded(request: _InferRequest, batch: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         calls.append((request, len(batch)))
         return real(request, batch)
 

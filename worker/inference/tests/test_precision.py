@@ -223,6 +223,7 @@ def test_child_ends_with_its_parent(version: ModelVersion, tmp_path: Path) -> No
         _until(lambda: file.exists() or parent.poll() is not None)
         child = int(file.read_text())
         assert not _has_ended(child)
+        assert os.getsid(child) == child
     finally:
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()

@@ -1,0 +1,50 @@
+"""Stores and removes the mappings between label sets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from review.label_sets import known_labels, remember
+from review.models import LabelMapping
+from worker.inference.repository import ModelVersion
+
+
+@dataclass(frozen=True)
+class MappingRow:
+    """One changed label. `new`: several labels if it is split, none if it is dropped."""
+
+    change: str
+    old: str
+    new: tuple[str, ...]
+
+
+def mapping_store(old: ModelVersion, new: ModelVersion, rows: Iterable[MappingRow]) -> LabelMapping:
+    """Stores a mapping, instead of an earlier one between the same label sets.
+
+    Raises `worker.inference.repository.Damaged` if the labels of a version cannot be read.
+    """
+    stored = [[row.change, row.old, list(row.new)] for row in rows]
+    with transaction.atomic():
+        mapping, _created = LabelMapping.objects.update_or_create(
+            old=remember(old), new=remember(new), defaults={"rows": stored, "stored_at": timezone.now()}
+        )
+    return mapping
+
+
+def mapping_remove(old: ModelVersion, new: ModelVersion) -> bool:
+    """Removes the mapping between the label sets of two versions. Returns whether there was one."""
+    old_print, new_print = known_labels(old).fingerprint, known_labels(new).fingerprint
+    number, _by_model = LabelMapping.objects.filter(old__fingerprint=old_print, new__fingerprint=new_print).delete()
+    return bool(number)
+
+
+def mapping_summary(rows: Iterable[MappingRow]) -> str:
+    """Counts the changes in words, such as "3 renamed, 37 dropped"."""
+    number = Counter(row.change for row in rows)
+    titles = {change: str(change.label).lower() for change in LabelMapping.Change if number[change]}
+    return ", ".join(f"{number[change]:,} {title}" for change, title in titles.items()) or "no label changed"

@@ -1,0 +1,161 @@
+"""`manage.py labels` compares the label sets of model versions, and stores what becomes of labels that change."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+
+from predictions import classifiers
+from review.label_changes import GoneLabel, label_changes, proposals_with_a_label, statement_counts
+from review.label_mapping import mapping_remove, mapping_store, mapping_summary
+from review.label_mapping_file import InvalidMapping, draft_rows, draft_text, read_mapping
+from review.label_reopening import cases_return, returning_cases
+from review.models import LabelMapping
+from worker.inference.repository import ModelVersion, RepositoryError
+
+MOST = 20  # labels of each kind that `diff` shows without --all
+
+
+class Command(BaseCommand):
+    help = "Compare the labels of model versions, and say what becomes of those that change."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        diff = actions.add_parser("diff", help="show what changes from the labels of A to those of B")
+        _add_versions(diff)
+        diff.add_argument("--csv", type=Path, metavar="FILE", help="write a draft of the mapping, to edit")
+        diff.add_argument("--all", action="store_true", help=f"show all labels, not only {MOST} of each kind")
+        mapping = actions.add_parser("map", help="check and store a mapping from the labels of A to those of B")
+        _add_versions(mapping)
+        mapping.add_argument("file", type=Path, metavar="FILE", help="a CSV file with the columns change, old, new")
+        mapping.add_argument("--dry-run", action="store_true", help="only say what would happen")
+        mapping.add_argument("--drop-others", action="store_true", help="drop the labels that no line names")
+        actions.add_parser("list", help="list the stored mappings")
+        _add_versions(actions.add_parser("remove", help="remove the mapping from the labels of A to those of B"))
+        reopen = actions.add_parser("reopen", help="return cases to the desk whose label was split or dropped")
+        reopen.add_argument("--dry-run", action="store_true", help="only say what would happen")
+
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
+        try:
+            match action:
+                case "diff":
+                    self.diff(_version(options["a"]), _version(options["b"]), options["csv"], options["all"])
+                case "map":
+                    self.map(_version(options["a"]), _version(options["b"]), options)
+                case "list":
+                    self.list()
+                case "remove":
+                    self.remove(_version(options["a"]), _version(options["b"]))
+                case "reopen":
+                    self.reopen(options["dry_run"])
+        except InvalidMapping as error:
+            raise CommandError(f"{error}\nNothing was stored.") from error
+        except (RepositoryError, OSError) as error:
+            raise CommandError(str(error)) from error
+
+    # --- diff ---------------------------------------------------------------------------------------
+
+    def diff(self, old: ModelVersion, new: ModelVersion, file: Path | None, show_all: bool) -> None:
+        changes = label_changes(old, new)
+        most = None if show_all else MOST
+        self.section(
+            f"Renamed, with the same id: {len(changes.renamed)}",
+            [f"{one.display_name} -> {other.display_name}" for one, other in changes.renamed][:most],
+            len(changes.renamed),
+        )
+        statements = statement_counts(changes)
+        self.section(
+            f"Gone: {len(changes.gone)}",
+            [_gone(one, statements[one.label.display_name]) for one in changes.gone][:most],
+            len(changes.gone),
+        )
+        self.section(f"New: {len(changes.new)}", [label.display_name for label in changes.new][:most], len(changes.new))
+        proposals = proposals_with_a_label(new)
+        self.section(
+            f"Proposed by reviewers, and a label of {new}: {len(proposals)}",
+            [f"{text} -> {label} (cases: {number:,})" for text, label, number in proposals][:most],
+            len(proposals),
+        )
+        self.stdout.write(changes.summary)
+        if file is not None:
+            rows = draft_rows(old, new)
+            file.write_text(draft_text(rows), encoding="utf-8", newline="")
+            unclear = sum(not change for change, _old, _new in rows)
+            self.stdout.write(f"{file}: {len(rows)} lines; {unclear} of them need a change.")
+
+    def section(self, title: str, lines: list[str], total: int) -> None:
+        if not total:
+            return
+        self.stdout.write(title)
+        for line in lines:
+            self.stdout.write(f"  {line}")
+        if total > len(lines):
+            self.stdout.write(f"  and {total - len(lines):,} more (--all shows them)")
+
+    # --- map ----------------------------------------------------------------------------------------
+
+    def map(self, old: ModelVersion, new: ModelVersion, options: dict[str, Any]) -> None:
+        rows = read_mapping(options["file"].read_bytes(), old, new, drop_others=options["drop_others"])
+        with transaction.atomic():
+            mapping_store(old, new, rows)
+            returning = sum(group.number for group in returning_cases(new))
+            transaction.set_rollback(options["dry_run"])
+        self.stdout.write(f"{old} to {new}: {mapping_summary(rows)}; {_returning(returning)} once {new} answers.")
+        self.stdout.write("Nothing was stored." if options["dry_run"] else "The mapping is stored.")
+
+    def list(self) -> None:
+        mappings = LabelMapping.objects.select_related("old", "new").order_by("stored_at", "pk")
+        for mapping in mappings:
+            old, new = ", ".join(mapping.old.versions), ", ".join(mapping.new.versions)
+            self.stdout.write(f"{old} to {new}: {len(mapping.rows):,} labels, stored {mapping.stored_at:%Y-%m-%d}")
+        if not mappings:
+            self.stdout.write("There is no mapping.")
+
+    def remove(self, old: ModelVersion, new: ModelVersion) -> None:
+        if not mapping_remove(old, new):
+            raise CommandError(f"There is no mapping from the labels of {old} to those of {new}.")
+        self.stdout.write(f"The mapping from the labels of {old} to those of {new} is removed.")
+
+    # --- reopen -------------------------------------------------------------------------------------
+
+    def reopen(self, dry_run: bool) -> None:
+        version = classifiers.active_version()
+        if dry_run:
+            groups = returning_cases(version)
+            for group in groups:
+                self.stdout.write(f"{group.reason} Cases: {group.number:,}.")
+            self.stdout.write(f"{_returning(sum(group.number for group in groups))}. Nothing was changed.")
+            return
+        number = cases_return(version, self.progress)
+        self.stdout.write(f"{_returning(number)}.")
+
+    def progress(self, done: int, total: int) -> None:
+        self.stderr.write(f"{done:,} of {total:,} cases")
+
+
+def _add_versions(parser: ArgumentParser) -> None:
+    parser.add_argument("a", metavar="A", help="name@version, or a name for its newest version")
+    parser.add_argument("b", metavar="B", help="the same for the version with the new labels")
+
+
+def _version(reference: str) -> ModelVersion:
+    return classifiers.repository().find(reference)
+
+
+def _gone(one: GoneLabel, statements: int) -> str:
+    if one.becomes is not None:
+        what = f"mapped to {', '.join(one.becomes)}" if one.becomes else "dropped by the mapping"
+    elif one.likely:
+        what = f"perhaps {' or '.join(label.display_name for label in one.likely)}"
+    else:
+        what = "no similar label"
+    used = f"decided cases: {one.decided_cases:,}, open cases: {one.open_cases:,}, statements: {statements:,}"
+    return f"{one.label.display_name}: {what} ({used})"
+
+
+def _returning(number: int) -> str:
+    return "1 decided case comes back to the desk" if number == 1 else f"{number:,} decided cases come back to the desk"

@@ -1,0 +1,1 @@
+"""Functions that read and edit networks in OpenVINO's format. They take and return `openvino.Model`."""
