@@ -286,7 +286,7 @@ class LabelSearch:
 
 
 class _Spellings:
-    """Finds the few spellings that may be similar to a text. `difflib` takes 80 to 280 ms for 33,000."""
+    """Finds the few spellings that may be similar to a text: `difflib` takes 80 to 280 ms for 33,000."""
 
     def __init__(self, spellings: Iterable[str]) -> None:
         self._spellings = list(spellings)
