@@ -121,12 +121,14 @@ def test_page_shows_what_is_known(lead: Client, two: Repository) -> None:
     assert "/activate/" not in _page(lead, OLD_PAGE)
 
 
-def test_page_of_an_int8_version_links_to_its_report(lead: Client) -> None:
+def test_pages_of_an_int8_version_and_its_base_link_to_the_report(lead: Client) -> None:
     report = Quantization.objects.create(
         **{"model_version": NEW, "base": OLD, "processor": "A processor", "calibrated_on": "photos"},
         **{"compared": 1, "labelled": 0, "flipped": 0, "precisions": []},
     )
-    assert f'<a href="{report.get_absolute_url()}">How it compares with own@1</a>' in _page(lead, NEW_PAGE)
+    for address in (OLD_PAGE, NEW_PAGE):
+        page = _page(lead, address)
+        assert f'<a href="{report.get_absolute_url()}">How own@2 compares with own@1</a>' in page
 
 
 def test_page_of_a_missing_version_leads_to_the_list(lead: Client) -> None:
