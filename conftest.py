@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,11 @@ from predictions.admission import backpressure, client_share, rate_limits
 from predictions.delays import delay
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier
-from predictions.tests.label_sets import install_with_labels
+from predictions.tests.label_sets import ActivateLabels, install_with_labels
 from review import roles
-from worker.inference.repository import Repository
+from worker.inference.repository import ModelVersion, Repository
+from worker.inference.repository.labels import Label
+from worker.inference.tests.small_networks import add_version
 
 # No deadlines: a busy machine must not fail a test. Hypothesis' own profile "ci" tries the same examples each time, so
 # that only a change can break a build; "thorough" searches for new failures.
@@ -275,6 +277,20 @@ def two_versions(models: Repository, settings: Settings, tmp_path: Path) -> Repo
     assert active is not None
     install_with_labels(active, "other-net", ["cup", "unicorn\tmonoceros", "whippet"])
     return repository
+
+
+@pytest.fixture
+def activate_labels(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ActivateLabels:
+    """Returns a function that installs and activates a version with these labels and a tiny real network."""
+    settings.MODELS_DIR = tmp_path / "models"
+    settings.ENGINE_THREADS = 1
+    monkeypatch.setattr(classifiers, "_loaded", None)
+
+    def activate(labels: Sequence[Label]) -> ModelVersion:
+        repository = Repository(settings.MODELS_DIR)
+        return repository.activate(str(add_version(repository, labels)))
+
+    return activate
 
 
 def _built_models() -> Path:

@@ -24,7 +24,8 @@ from predictions.api.views import problem_schema
 from predictions.models import Prediction
 from predictions.uploads import bodies
 
-EXPECTED_FIELDS = ("expected", "expected_label", "expected_words")
+EXPECTED_FIELDS = ("expected", "expected_label", "expected_label_id", "expected_words")
+_ONE_OF = EXPECTED_FIELDS[:3]  # each names the whole label
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):
@@ -53,6 +54,14 @@ class FeedbackSerializer(serializers.Serializer[Any]):
         help_text="with the verdict `wrong` only: one of the labels of the model version that answered, or a synonym "
         "that only one of them has; see `GET /api/labels`",
     )
+    expected_label_id = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=EXPECTED_MAX_LENGTH,
+        default="",
+        help_text="in place of `expected_label`: the label's id, which never changes. Answers have both. It is empty "
+        "in an answer without a label, or if the model version is no longer installed",
+    )
     expected_words = serializers.CharField(
         required=False,
         allow_blank=True,
@@ -73,8 +82,10 @@ class FeedbackSerializer(serializers.Serializer[Any]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         texts = {name: normalize_text(attrs[name]) for name in (*EXPECTED_FIELDS, "comment")}
-        if texts["expected"] and texts["expected_label"]:
-            raise serializers.ValidationError({"expected": "Send either this field or expected_label."})
+        given = [name for name in _ONE_OF if texts[name]]
+        if len(given) > 1:
+            others = " or ".join(name for name in _ONE_OF if name != given[0])
+            raise serializers.ValidationError({given[0]: f"Send either this field or {others}."})
         return attrs | texts
 
 

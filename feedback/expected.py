@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from predictions import labels
 from predictions.exceptions import RequestRejected
+from predictions.label_search import normalize
 from predictions.models import Prediction
 
 MAX_LENGTH = 200
 
 
 def label_and_words(
-    prediction: Prediction, *, expected: str = "", expected_label: str = "", expected_words: str = ""
+    prediction: Prediction,
+    *,
+    expected: str = "",
+    expected_label: str = "",
+    expected_label_id: str = "",
+    expected_words: str = "",
 ) -> tuple[str, str]:
     """Returns the label and the words to store, for labels of the model version that answered.
 
-    `expected` becomes the label if it names one, and otherwise part of the words. `expected_label` must name a label.
-    The caller gives at most one of these two.
+    `expected` becomes the label if it names one, and otherwise part of the words. `expected_label` must name a label,
+    and `expected_label_id` must be the id of one. The caller gives at most one of these three.
 
     Raises `RequestRejected`: `unknown-label`, `words-too-long`, `label-is-the-answer`.
     """
+    if expected_label_id:
+        expected_label = _label_with_id(expected_label_id, prediction)
     label, words = _known_label(expected_label, prediction), expected_words
     if expected:
         label = labels.match(expected, prediction) or ""
@@ -34,14 +42,29 @@ def label_and_words(
 def _known_label(text: str, prediction: Prediction) -> str:
     label = labels.match(text, prediction) if text else ""
     if label is None:
-        message = f"We have no label “{text[:100]}”. The field “expected” takes any words."
-        raise RequestRejected("unknown-label", message)
+        raise RequestRejected("unknown-label", _unknown(text, prediction))
     return label
 
 
+def _label_with_id(label_id: str, prediction: Prediction) -> str:
+    label = labels.of_version(prediction.model_version).with_id(label_id)
+    if label is None:
+        message = f"No label of {prediction.model_version} has the id “{label_id[:100]}”."
+        raise RequestRejected("unknown-label", message)
+    return label.display_name
+
+
+def _unknown(text: str, prediction: Prediction) -> str:
+    meant = labels.index(prediction.model_version).meant_by(text)
+    if not meant:
+        return f"We have no label “{text[:100]}”. The field “expected” takes any words."
+    names = " or ".join(f"“{label.display_name}”" for label in meant)
+    return f"“{text[:100]}” may be {names}. Please send one of them."
+
+
 def _is_the_answer(text: str, prediction: Prediction) -> str:
-    name = labels.Entry(prediction.label).name
+    name = labels.readable(prediction.label)
     said = f"The model said “{name}” too."
-    if labels.normalize(text) != labels.normalize(name):
+    if normalize(text) != normalize(name):
         said = f"“{text}” is another name for “{name}”, which the model said."
     return f"{said} If that is right, choose “Yes”. If not, say what else it is, or leave this empty."

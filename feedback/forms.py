@@ -57,7 +57,7 @@ class FeedbackForm(forms.Form):
         """Returns the form filled in with a statement, or an empty form for `None`."""
         if statement is None:
             return cls()
-        label, words = labels.Entry(statement.expected_label).name, statement.expected_words
+        label, words = labels.readable(statement.expected_label), statement.expected_words
         initial = {"verdict": statement.verdict, "comment": statement.comment, "expected": label or words}
         return cls(initial=initial | {"expected_words": words if label else ""})
 

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from feedback.text import printable_line
+from predictions import labels
 from predictions.models import Image, Prediction
 
 
@@ -128,6 +129,13 @@ class Feedback(models.Model):
         if self.prediction is not None:
             self.image_id = self.prediction.image_id
         super().save(**options)
+
+    @property
+    def expected_label_id(self) -> str:
+        """The id of the expected label, or an empty string if there is none or its model version is not installed."""
+        if self.prediction is None or not self.expected_label:
+            return ""
+        return labels.of_version(self.prediction.model_version).id_of(self.expected_label) or ""
 
     @property
     def mirror_start(self) -> str:

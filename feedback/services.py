@@ -26,6 +26,7 @@ def feedback_give(
     verdict: str,
     expected: str = "",
     expected_label: str = "",
+    expected_label_id: str = "",
     expected_words: str = "",
     comment: str = "",
     sender: str = "",
@@ -33,7 +34,7 @@ def feedback_give(
     """Stores one statement about an answer and, after the commit, appends it to the mirror.
 
     It replaces the earlier statement of the same author (see `authors`) about the same prediction, until a reviewer has
-    decided. `wrong` and `unsure` open a case. `expected` and the two fields after it: see `feedback.expected`.
+    decided. `wrong` and `unsure` open a case. `expected` and the three fields after it: see `feedback.expected`.
     `sender`: see `authors.api_sender`.
 
     Raises `RequestRejected`: `deleted`; `no-answer` if the prediction has no answer; `label-without-wrong`,
@@ -42,11 +43,15 @@ def feedback_give(
     erasing.require_not_erased(prediction)
     if not prediction.is_done:
         raise RequestRejected("no-answer", "There is no answer yet that could be right or wrong.", status=409)
-    if (expected or expected_label or expected_words) and not allows_expected(verdict):
+    if (expected or expected_label or expected_label_id or expected_words) and not allows_expected(verdict):
         message = "Only feedback with the verdict “wrong” can name an expected label or expected words."
         raise RequestRejected("label-without-wrong", message)
     label, words = label_and_words(
-        prediction, expected=expected, expected_label=expected_label, expected_words=expected_words
+        prediction,
+        expected=expected,
+        expected_label=expected_label,
+        expected_label_id=expected_label_id,
+        expected_words=expected_words,
     )
     feedback = Feedback(
         prediction=prediction,

@@ -1,10 +1,11 @@
-"""Data sets in the admin: leads request, watch, download and delete them."""
+"""Data sets, models and reports on int8 versions in the admin: the pages of leads."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +17,9 @@ from django.utils.html import format_html
 from learning.datasets import export_queue, services, views
 from learning.datasets.case_selection import CaseSelection
 from learning.datasets.writing import megabytes
-from learning.models import Export
+from learning.models import Export, InstalledModel, Quantization
+from learning.quantizing import views as quantizing_views
+from learning.versions import views as versions
 from predictions.admin import ModelAdmin, ReadOnlyAdmin
 
 
@@ -104,3 +107,51 @@ class ExportAdmin(ReadOnlyAdmin):
             ),
         ]
         return [*own, *super().get_urls()]
+
+
+@admin.register(Quantization)
+class QuantizationAdmin(ReadOnlyAdmin):
+    list_display = ("model_version", "base", "compared", "flipped", "created_at")
+    list_per_page = 50
+    show_full_result_count = False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return quantizing_views.report(request, object_id)
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        own = [
+            path(
+                "flips/<int:flip_id>/picture/",
+                guarded(quantizing_views.picture, cacheable=True),
+                name="learning_quantization_picture",
+            ),
+        ]
+        return [*own, *super().get_urls()]
+
+
+@admin.register(InstalledModel)
+class InstalledModelAdmin(ReadOnlyAdmin):
+    """The pages of model versions, which are files and no rows: only these addresses exist."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return versions.model_list(request)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return versions.model_page(request, unquote(object_id))
+
+    def activate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return versions.activate(request, unquote(object_id))
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        return [
+            path("", guarded(self.changelist_view), name="learning_installedmodel_changelist"),
+            path("rollback/", guarded(versions.rollback), name="learning_installedmodel_rollback"),
+            path("<str:object_id>/change/", guarded(self.change_view), name="learning_installedmodel_change"),
+            path("<str:object_id>/activate/", guarded(self.activate_view), name="learning_installedmodel_activate"),
+        ]

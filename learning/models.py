@@ -1,9 +1,10 @@
-"""Data sets made from decided cases."""
+"""Data sets made from decided cases, the place of model versions in the admin, and reports on int8 versions."""
 
 from __future__ import annotations
 
 import os
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -12,7 +13,10 @@ from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import Q
 from django.template.defaultfilters import pluralize
+from django.urls import reverse
 from django.utils import timezone
+
+from predictions.models import Image
 
 
 class ExportQuerySet(models.QuerySet["Export"]):
@@ -129,3 +133,92 @@ class Export(models.Model):
             return self.error
         missing = f"; {self.missing:,} picture{pluralize(self.missing)} missing" if self.missing else ""
         return f"{self.total:,} case{pluralize(self.total)}{missing}"
+
+
+@dataclass(frozen=True)
+class PrecisionRow:
+    """One row of the table of a `Quantization`. `accuracy` is None if it is not known."""
+
+    name: str
+    milliseconds: float
+    compared: int
+    agreement: float
+    accuracy: float | None
+
+
+class Quantization(models.Model):
+    """How an int8 version compared with its base when it was made, on the machine that made it."""
+
+    model_version = models.CharField(max_length=120, unique=True, help_text="the int8 version, name@version")
+    base = models.CharField(max_length=120, help_text="the version that it was made from")
+    processor = models.CharField(max_length=200)
+    calibrated_on = models.CharField(max_length=60)
+    compared = models.PositiveIntegerField(help_text="pictures that both answered")
+    labelled = models.PositiveIntegerField(help_text="of these, pictures whose label reviewers have decided")
+    flipped = models.PositiveIntegerField(help_text="pictures with another answer in int8 than in f32")
+    precisions = models.JSONField(help_text="a `PrecisionResult` for each precision, f32 first")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = "int8 version"
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return self.model_version
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:learning_quantization_change", args=[self.pk])
+
+    @property
+    def rows(self) -> list[PrecisionRow]:
+        """The table: f32 first, int8 last."""
+        return [
+            PrecisionRow(
+                name=one["name"],
+                milliseconds=one["milliseconds"],
+                compared=one["compared"],
+                agreement=one["agree"] / one["compared"],
+                accuracy=None if one["right"] is None or not self.labelled else one["right"] / self.labelled,
+            )
+            for one in self.precisions
+        ]
+
+
+class FlippedAnswer(models.Model):
+    """A picture that int8 answers with another label than f32."""
+
+    quantization = models.ForeignKey(Quantization, on_delete=models.CASCADE, related_name="flips")
+    # The row of an erased picture is deleted, and this row with it.
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    file_name = models.CharField(max_length=255, blank=True, help_text="in the folder, if the picture is not stored")
+    thumbnail = models.BinaryField(blank=True, help_text="a JPEG, if the picture is not stored")
+    known_label = models.CharField(max_length=200, blank=True, help_text="what reviewers decided")
+    label = models.CharField(max_length=200, help_text="the answer in f32")
+    score = models.FloatField()
+    new_label = models.CharField(max_length=200, help_text="the answer in int8")
+    new_score = models.FloatField()
+    score_of_new = models.FloatField(help_text="what f32 gives the answer in int8")
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return f"{self.label} → {self.new_label}"
+
+
+class InstalledModel(models.Model):
+    """A model version in `MODELS_DIR`, as the admin sees it. It has no table.
+
+    It gives the pages of versions their permissions, their entry in the list of applications, and the admin's log.
+    """
+
+    reference = models.CharField(max_length=120, primary_key=True, help_text="name@version")
+
+    class Meta:
+        managed = False
+        verbose_name = "model"
+        default_permissions = ("view",)
+        permissions: ClassVar = [("activate_installedmodel", "Can activate models")]
+
+    def __str__(self) -> str:
+        return str(self.reference)

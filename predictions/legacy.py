@@ -8,7 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from predictions import submission
+from predictions import labels, submission
 from predictions.client_address import client_network
 from predictions.exceptions import RequestRejected
 from predictions.models import Prediction
@@ -21,7 +21,7 @@ ALLOWED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif"})
 @csrf_exempt  # the view acts for no user: there is no session that another site could misuse
 @require_POST
 def predict(request: HttpRequest) -> JsonResponse:
-    """Answers with exactly three keys.
+    """Answers with exactly three keys. `prediction` is the label's name, which other labels may share.
 
     Without an answer two are null, and the status is 400, or 503 if the site is at fault.
     """
@@ -61,9 +61,15 @@ def _response(
     return JsonResponse(
         {
             "success": prediction is not None,
-            "prediction": prediction.label if prediction else None,
+            "prediction": _name(prediction) if prediction else None,
             "score": round(prediction.score or 0, 4) if prediction else None,
         },
         status=status,
         headers=headers,
     )
+
+
+def _name(prediction: Prediction) -> str:
+    """Returns the name of the best label as Keras knows it, such as `crane` for `crane (bird)`."""
+    label = labels.of_version(prediction.model_version).get(prediction.label)
+    return label.name if label else prediction.label

@@ -105,6 +105,11 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         # SQLite uses the index only if the condition of the index is in the query, too.
         return self.filter(~Q(sender=""), sender=visitor) if visitor else self.none()
 
+    def answered_by(self, model_version: str) -> "PredictionQuerySet":
+        """What a version, `name@version`, has answered."""
+        # SQLite uses the index only if the condition of the index is in the query, too.
+        return self.filter(~Q(model_version=""), model_version=model_version)
+
     def update_each(self, columns: Mapping[uuid.UUID, Mapping[str, Any]]) -> list[uuid.UUID]:
         """Sets different values in each of these rows, for the same columns. Returns the ids of the updated rows.
 
@@ -241,6 +246,10 @@ class Prediction(models.Model):
             models.Index(fields=["file_name"], name="prediction_by_file_name", opclasses=["varchar_pattern_ops"]),
             # a visitor's history: newest first
             models.Index(fields=["sender", "-created_at", "-id"], condition=~Q(sender=""), name="prediction_by_sender"),
+            # how many predictions each model version has answered, and its latest ones
+            models.Index(
+                fields=["model_version", "-created_at"], condition=~Q(model_version=""), name="prediction_by_version"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from predictions.labels import normalize
+from predictions.label_search import normalize
 from predictions.models import Image, Prediction
 
 MOST_FOUND = 1000
@@ -60,6 +60,13 @@ def labels_found(text: str) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(_LABELS)
         return [label for (label,) in cursor.fetchall() if wanted in normalize(label)]
+
+
+def label_contains(column: str, text: str) -> Q:
+    """Returns the condition that a column of labels contains a text, which may have spaces where the label does or
+    where pages show spaces instead of underscores.
+    """
+    return Q(**{f"{column}__icontains": text}) | Q(**{f"{column}__icontains": text.replace(" ", "_")})
 
 
 def images_found(text: str) -> list[int]:

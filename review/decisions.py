@@ -34,7 +34,7 @@ class DecisionRequest:
     """The decision that a reviewer asks for. `kind` is one of `Decision.CAN_BE_UNDONE`, or `ACCEPT`.
 
     `label` is what the picture shows; only `corrected` and `no-label` use it. `corrected` needs a label of the model
-    version that answered. If it equals the model's label, the decision becomes `right`. If it names no label and
+    version that answered. If the model said it, the decision becomes `right`. If it names no label and
     `may_propose` is set, the decision becomes `no-label`, which proposes the text as a label. `accept` corrects to the
     label that most people expect. `flagged` needs a note.
     """
@@ -200,9 +200,11 @@ def _corrected(case: Case, text: str, may_propose: bool) -> DecisionOutcome:
 
 
 def _is_answer(case: Case, label: str) -> bool:
+    """Whether the model said this label, or a word that may mean it."""
     if returned_cases.has_returned(case):
         return returned_cases.is_answer(case, label)
-    return label == case.predicted_label
+    meant = labels.index(case.model_version).meant_by(case.predicted_label)
+    return label in {case.predicted_label, *(one.display_name for one in meant)}
 
 
 def _proposed(text: str) -> DecisionOutcome:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from django.db.models import Count, Value
 
+from predictions import labels
 from review.counting import counted_lately, state_counts
 from review.filters import FILTERS, PARTS, STATES, Filter, Filters
 from review.models import Case
@@ -141,11 +142,17 @@ def _counted_labels(others: Filters, entry: Filter) -> dict[str, dict[str, int]]
 
 
 def _count_labels(others: Filters, entry: Filter) -> dict[str, int]:
+    cases = others.apply(Case.objects.all()).order_by()
     if entry.counted:
-        return entry.counted(others.apply(Case.objects.all()), LABELS_SHOWN)
-    cases = others.apply(Case.objects.all()).exclude(**{entry.name: ""}).order_by()
-    counted = cases.values_list(entry.name).annotate(number=Count("*"))
-    return dict(counted.order_by("-number", entry.name)[:LABELS_SHOWN])
+        counts = entry.counted(cases, LABELS_SHOWN)
+    else:
+        counted = cases.exclude(**{entry.name: ""}).values_list(entry.name).annotate(number=Count("*"))
+        counts = dict(counted.order_by("-number", entry.name)[:LABELS_SHOWN])
+    # A label that rows may also name by a word that it shares with others: few are.
+    for label in counts:
+        if len(labels.index().words_for(label)) > 1:
+            counts[label] = cases.filter(entry.where(label)).count()
+    return counts
 
 
 def _without_order(filters: Filters) -> str:

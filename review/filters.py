@@ -2,7 +2,8 @@
 
 To add a filter, add an entry to `FILTERS`: the pages, their counts and the addresses follow from it. If it filters by
 another column of `Case`, add that column to the `case_by_...` indexes, so that the counts read no rows. "People expect"
-filters by the statements themselves: people may expect several labels of one picture.
+filters by the statements themselves: people may expect several labels of one picture. Rows of earlier releases may have
+a word that several labels share, such as `crane`: a filter by one of these labels finds them, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
 from feedback.models import Feedback
+from predictions import labels
 from review.models import Case, CaseQuerySet
 from review.orders import DEFAULT_ORDER, ORDERS
 
@@ -74,7 +76,14 @@ class Filter:
     of_decided: bool = False
 
     def where(self, value: str) -> Q:
-        return self.condition(value) if self.condition else Q(**{self.name: value})
+        if self.condition:
+            return self.condition(value)
+        return Q(**{f"{self.name}__in": _words(value)}) if self.takes_label else Q(**{self.name: value})
+
+
+def _words(label: str) -> tuple[str, ...]:
+    """Returns the words of rows that may mean a label: of earlier releases, `crane` may mean `crane (bird)`."""
+    return labels.index().words_for(label)
 
 
 def _has_age(age: str) -> Q:
@@ -92,7 +101,7 @@ _EXPECTING = Feedback.objects.current().exclude(expected_label="").order_by()
 
 
 def _is_expected(label: str) -> Q:
-    return Q(image__in=_EXPECTING.filter(expected_label=label).values("image"))
+    return Q(image__in=_EXPECTING.filter(expected_label__in=_words(label)).values("image"))
 
 
 def _count_expected(cases: CaseQuerySet, most: int) -> dict[str, int]:
@@ -142,6 +151,9 @@ class Filters:
             return value if choices is None or value in choices else ""
 
         values = {name: value for name, entry in FILTERS.items() if (value := known(name, entry.choices))}
+        for name, value in values.items():
+            if FILTERS[name].takes_label:  # the field holds it as pages show it
+                values[name] = labels.index().word_of(value)
         return cls(known("state", STATES), known("order", ORDERS), values)
 
     @property

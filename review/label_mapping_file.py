@@ -169,7 +169,9 @@ class _Side:
 
     def unknown(self, text: str, *, suggest: bool) -> str:
         """Says that there is no such label, and which ones are similar."""
-        similar = [quoted(entry.label) for entry in self.index.search(text, limit=3)] if text and suggest else []
+        similar = (
+            [quoted(match.label.display_name) for match in self.index.search(text, limit=3)] if text and suggest else []
+        )
         hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
         return f"{self.version} has no label “{text[:100]}”.{hint}"
 

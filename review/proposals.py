@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from predictions.labels import normalize
+from predictions.label_search import normalize
 
 
 def proposal_key(text: str) -> str:

@@ -21,11 +21,13 @@ from django.utils import timezone
 
 from feedback.models import Feedback
 from feedback.services import feedback_give
+from predictions import labels as active_labels
 from predictions.models import Image, Prediction, image_path
 from predictions.uploads import validation as images
 from review.models import Case, Decision
 from worker import inference
 from worker.inference.classifier import Classification, Classifier
+from worker.inference.repository.labels import labels_from_text
 
 Progress = Callable[[int, int], None]  # done, total
 T = TypeVar("T")
@@ -36,7 +38,7 @@ OTHERS_EXPECT = 0.1  # the part of the generated cases with several complaints o
 DAYS = 90  # the period of the generated cases
 MODEL_VERSIONS = ("efficientnet-lite0@1", "efficientnet-lite2@1", "resnet50@1")
 COMMENTS = ("", "", "", "It is not that at all.", "Look at the left corner.", "Close, but no.", "I took this myself.")
-LABELS = Path(inference.__file__).parent / "data" / "imagenet_labels.tsv"
+LABELS = Path(inference.__file__).parent / "data" / "imagenet_labels.tsv"  # if no model is active
 
 
 def seed_photos(photos: Sequence[tuple[str, bytes]], classifier: Classifier, progress: Progress) -> int:
@@ -96,8 +98,7 @@ def seed_generated(cases: int, statements: int, reviewer: User, progress: Progre
     Nine in ten cases are open; most of the others are decided. The pictures are real files with their real hashes.
     """
     rng = random.Random(1)  # noqa: S311 - for variety, not for secrets
-    labels = [line.split("\t")[1] for line in LABELS.read_text(encoding="utf-8").splitlines()]
-    labels = list(dict.fromkeys(labels))
+    labels = _labels()
     weights = [1 / rank for rank in range(1, len(labels) + 1)]  # Zipf's law
     for start in range(0, cases, CHUNK):
         number = min(CHUNK, cases - start)
@@ -106,6 +107,12 @@ def seed_generated(cases: int, statements: int, reviewer: User, progress: Progre
         with transaction.atomic():
             _generate(rng, chosen[:number], chosen[number:], part, reviewer)
         progress(start + number, cases)
+
+
+def _labels() -> list[str]:
+    """Returns the labels of the active version, or those of ImageNet."""
+    known = active_labels.index().labels or labels_from_text(LABELS.read_text(encoding="utf-8"))
+    return [label.display_name for label in known]
 
 
 def _generate(rng: random.Random, predicted: list[str], expected: list[str], statements: int, reviewer: User) -> None:

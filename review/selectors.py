@@ -11,6 +11,8 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from feedback.models import Feedback
+from predictions import labels
+from predictions.selectors import label_contains
 from predictions.uploads.display import has_several_frames
 from review.expectations import summary
 from review.history import effective
@@ -70,6 +72,16 @@ class CaseView:
         """The expected labels, with their counts, that no other button offers."""
         offered = {self.case.expected_label, *(choice.label for choice in self.choices)}
         return [(label, people) for label, people in self.feedback.expected if label not in offered]
+
+    @property
+    def shared_words(self) -> list[tuple[str, list[str]]]:
+        """Words of this case that several labels share, such as `crane`, each with these labels."""
+        index = labels.index(self.case.model_version)
+        words = dict.fromkeys(
+            [choice.label for choice in self.choices] + [label for label, _ in self.feedback.expected]
+        )
+        found = [(word, [label.display_name for label in index.meant_by(word)]) for word in words]
+        return [(word, meant) for word, meant in found if len(meant) > 1]
 
     @property
     def standing(self) -> Decision | None:
@@ -132,7 +144,7 @@ def case_view(case: Case, reviewer: User) -> CaseView:
         reviewer=reviewer,
         choices=[
             LabelChoice(number, label, score, people.get(label, 0))
-            for number, (label, score) in enumerate(case.prediction.top[:5], start=1)
+            for number, (label, score) in enumerate(_best(case), start=1)
         ],
         feedback=feedback,
         similar_cases=_similar_cases(case),
@@ -142,6 +154,14 @@ def case_view(case: Case, reviewer: User) -> CaseView:
         has_several_frames=has_several_frames(case.image),
         now=timezone.now(),
     )
+
+
+def _best(case: Case) -> list[tuple[str, float]]:
+    """Returns the best labels of the answer. Those of earlier releases may have a word twice, for two labels."""
+    once: dict[str, float] = {}
+    for label, score in case.prediction.top:
+        once.setdefault(label, score)
+    return list(once.items())
 
 
 def _summary(case: Case) -> FeedbackSummary:
@@ -198,13 +218,12 @@ def cases_found(cases: QuerySet[Case], text: str) -> QuerySet[Case]:
     text = " ".join(text.split())
     if not text:
         return cases
-    label = text.replace(" ", "_")
-    said = Q(comment__icontains=text) | Q(expected_words__icontains=text) | Q(expected_label__icontains=label)
+    said = Q(comment__icontains=text) | Q(expected_words__icontains=text) | label_contains("expected_label", text)
     statements = Feedback.objects.filter(said, image__isnull=False)
     found = (
-        Q(predicted_label__icontains=label)
-        | Q(expected_label__icontains=label)
-        | Q(label__icontains=label)
+        label_contains("predicted_label", text)
+        | label_contains("expected_label", text)
+        | label_contains("label", text)
         | Q(proposed_label__icontains=text)
         | Q(image__in=statements.values("image"))
     )

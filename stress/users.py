@@ -163,13 +163,13 @@ class ApiClient(SiteUser):
             scores = [each["score"] for each in labels]
             is_done = answer["success"] is True and answer["state"] == "done" and answer["id"] and answer["model"]
             is_first = labels[0]["label"] == label and abs(scores[0] - score) < ROUNDING
-            is_possible = len(labels) == 5 and 0 < score <= 1 and sum(scores) <= 1.001
+            is_possible = 0 < len(labels) <= 5 and 0 < score <= 1 and sum(scores) <= 1.001
             if not (is_done and is_first and is_possible and scores == sorted(scores, reverse=True)):
                 return "an answer that is not done, or whose labels and scores are impossible"
         except (ValueError, KeyError, TypeError, IndexError) as error:
             return f"an answer that cannot be read: {type(error).__name__}"
         first_label, first_score = self.answers.setdefault(photo, (label, score))
-        differs = label != first_label and score - scores[1] > SCORE_TOLERANCE
+        differs = label != first_label and score - (scores[1] if len(scores) > 1 else 0) > SCORE_TOLERANCE
         if differs or abs(score - first_score) > SCORE_TOLERANCE:
             return "a different answer to the same picture"
         return ""

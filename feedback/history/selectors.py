@@ -13,7 +13,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 
 from feedback.models import Feedback
 from predictions.models import Prediction, PredictionQuerySet
-from predictions.selectors import labels_found
+from predictions.selectors import label_contains, labels_found
 
 PAGE_SIZE = 48  # fills rows of two, three, four, six and eight
 TEXT_MAX_LENGTH = 100
@@ -144,7 +144,7 @@ def _matching(visitor: str, show: Show, text: str) -> PredictionQuerySet:
     if text:
         labels = labels_found(text)
         # `labels` has answers only, and people name other labels, too.
-        named = Q(expected_label__icontains=text.replace(" ", "_")) | Q(expected_words__icontains=text)
+        named = label_contains("expected_label", text) | Q(expected_words__icontains=text)
         said = statements.filter(Q(expected_label__in=labels) | named)
         found = found.filter(Q(label__in=labels) | Q(file_name__icontains=text) | Q(Exists(said)))
     return found

@@ -14,6 +14,7 @@ from feedback.models import Feedback
 from predictions import erasing
 from predictions.models import Prediction
 from predictions.tests.fakes import stored_prediction
+from worker.inference.repository import Repository
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +35,7 @@ def _post(client: Client, payload: object) -> Any:
 
 def test_stores_and_returns_the_statement(client: Client, prediction: Prediction, settings: Settings) -> None:
     response = _post(client, _payload(prediction))
-    assert (response.status_code, response.json()) == (201, _payload(prediction))
+    assert (response.status_code, response.json()) == (201, {**_payload(prediction), "expected_label_id": ""})
     feedback = Feedback.objects.get()
     assert (feedback.prediction_id, feedback.verdict, feedback.expected_label) == (prediction.id, "wrong", "cup")
     assert json.loads(Path(settings.FEEDBACK_FILE).read_text())["prediction"] == str(prediction.id)
@@ -50,6 +51,32 @@ def test_verdict_alone_is_enough(client: Client, prediction: Prediction, verdict
 def test_accepts_synonym(client: Client, prediction: Prediction) -> None:
     response = _post(client, _payload(prediction, expected_label="husky"))
     assert (response.status_code, response.json()["expected_label"]) == (201, "Eskimo_dog")
+
+
+def test_accepts_the_id_of_a_label(client: Client, prediction: Prediction, models: Repository) -> None:
+    Prediction.objects.update(model_version=str(models.active()))
+    response = _post(client, _payload(prediction, expected_label="", expected_label_id="n02012849"))
+    answer = response.json()
+    assert (response.status_code, answer["expected_label"]) == (201, "crane (bird)")
+    assert answer["expected_label_id"] == "n02012849"
+
+
+@pytest.mark.usefixtures("models")
+def test_rejects_an_unknown_id(client: Client, prediction: Prediction) -> None:
+    response = _post(client, _payload(prediction, expected_label="", expected_label_id="n99999999"))
+    assert (response.status_code, response.json()["code"]) == (400, "unknown-label")
+
+
+def test_rejects_a_label_and_an_id(client: Client, prediction: Prediction) -> None:
+    response = _post(client, _payload(prediction, expected_label_id="n02012849"))
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["expected_label"])
+
+
+@pytest.mark.usefixtures("models")
+def test_says_what_a_shared_name_may_mean(client: Client, prediction: Prediction) -> None:
+    response = _post(client, _payload(prediction, expected_label="crane"))
+    assert (response.status_code, response.json()["code"]) == (400, "unknown-label")
+    assert response.json()["detail"] == "“crane” may be “crane (bird)” or “crane (machine)”. Please send one of them."
 
 
 def test_rejects_unknown_label(client: Client, prediction: Prediction) -> None:

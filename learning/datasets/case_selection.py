@@ -40,6 +40,7 @@ class SelectedCase(NamedTuple):
     in_audit: bool
     proposed_label: str
     decided_label: str
+    label_id: str
 
 
 # The columns of `Case` whose field in `SelectedCase` has another name.
@@ -50,6 +51,7 @@ _COLUMNS = {
     "decisions": "decision_count",
     "statements": "weight",
     "decided_label": "label_set",  # replaced when the words are translated
+    "label_id": "pk",  # replaced, too
 }
 
 # Added to the archive by each case, apart from its picture: two manifest lines and two zip headers.
@@ -171,7 +173,7 @@ class CaseSelection:
 
         They are ordered by hash: every database gives the same order, and labels are mixed as if shuffled.
         """
-        translator = _translator(self.labels_of)
+        translator, index = _translator(self.labels_of), known_labels.index(self.labels_of)
         columns = [_COLUMNS.get(name, name) for name in SelectedCase._fields]
         found = self._cases().order_by("image__sha256").values_list(*columns)
         for values in found.iterator(chunk_size=CHUNK):
@@ -183,6 +185,8 @@ class CaseSelection:
             words = translator.translate(decided, model_version, label_set)
             if self._has(words):
                 case["decided_label"] = decided.label or decided.proposed_label
+                label_id = index.id_of(words.label) or known_labels.of_version(model_version).id_of(words.label)
+                case["label_id"] = label_id or ""
                 yield SelectedCase(**case | words._asdict())
 
 

@@ -23,6 +23,7 @@ class ManifestLine:
     missing: the reason why an expected picture is missing
     proposed_label: what the picture shows, if the verdict is `no-label`
     decided_label: the label, or the proposed one, in the words of the decision
+    label_id: of the label; empty if its model version is not installed, or if several labels share the word
     """
 
     sha256: str
@@ -40,6 +41,7 @@ class ManifestLine:
     missing: str
     proposed_label: str
     decided_label: str
+    label_id: str
 
     @classmethod
     def of(cls, case: SelectedCase, *, file: str = "", changed: str = "", missing: str = "") -> ManifestLine:
@@ -59,6 +61,7 @@ class ManifestLine:
             missing=missing,
             proposed_label=case.proposed_label,
             decided_label=case.decided_label,
+            label_id=case.label_id,
         )
 
 

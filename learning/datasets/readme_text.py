@@ -57,6 +57,7 @@ manifest.csv and manifest.jsonl list all cases, including those without a pictur
   missing          why the picture is missing: gone, damaged or undecodable
   proposed_label   what a reviewer says the picture shows, if the model has no label for it
   decided_label    the label or the proposed label in the words of the decision, if labels were renamed since
+  label_id         the label's id, which stays the same if the label is renamed; empty if it is not known
 
 The CSV file is for spreadsheets: it begins with a byte order mark (in Python: encoding="utf-8-sig"), and an apostrophe
 precedes each text that a spreadsheet would read as a formula. The JSON lines have the same texts unchanged.

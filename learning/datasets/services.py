@@ -151,7 +151,7 @@ class _ClaimedExport:
         if not updated:
             raise _ClaimLost
 
-    def settle_done(self, draft: writing.Draft) -> None:
+    def settle_done(self, draft: writing.FinishedDraft) -> None:
         """Settles row and file together: the locked row keeps others from deleting the export or taking it over."""
         close_old_connections()
         written = draft.written

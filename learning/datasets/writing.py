@@ -56,7 +56,7 @@ class NothingToExport(Exception):
 
 
 @dataclass(frozen=True)
-class Draft:
+class FinishedDraft:
     """A complete data set on the disk, not yet renamed to its final path."""
 
     file: Path
@@ -80,7 +80,9 @@ def write(selection: CaseSelection, kind: str, path: Path, report: ProgressCallb
 
 
 @contextmanager
-def draft(selection: CaseSelection, kind: str, path: Path, report: ProgressCallback = _ignore) -> Iterator[Draft]:
+def draft(
+    selection: CaseSelection, kind: str, path: Path, report: ProgressCallback = _ignore
+) -> Iterator[FinishedDraft]:
     """Writes a data set beside `path`. Leaving the context removes it unless the caller has published it.
 
     Calls `report` after each case; an exception from it ends the writing. Raises `NothingToExport`, and `OSError` if
@@ -94,7 +96,7 @@ def draft(selection: CaseSelection, kind: str, path: Path, report: ProgressCallb
             counts = _ExportWriter(selection, kind, file, draft_path).write(report)
             file.flush()
             os.fsync(file.fileno())  # before it is published
-        yield Draft(draft_path, path, WrittenFile(counts, draft_path.stat().st_size, sha256_of(draft_path)))
+        yield FinishedDraft(draft_path, path, WrittenFile(counts, draft_path.stat().st_size, sha256_of(draft_path)))
     finally:
         draft_path.unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from learning.models import Export
+from learning.models import Export, Quantization
 from review import roles
 from review.models import Case
 from review.tests.cases import open_case
@@ -48,6 +48,8 @@ LEADS = REVIEWERS | {
         f"learning_export_{page}"
         for page in ("changelist", "add", "change", "history", "delete", "progress", "download")
     ),
+    *(f"learning_quantization_{page}" for page in ("changelist", "change", "history", "picture")),
+    *(f"learning_installedmodel_{page}" for page in ("changelist", "change", "activate", "rollback")),
     *(f"auth_user_{page}" for page in ("changelist", "add", "change", "history", "password_change")),
 }
 
@@ -74,6 +76,7 @@ def _addresses(case: Case, account: User) -> dict[str, str]:
         "feedback_feedback": case.feedback.all()[0].pk,
         "review_case": case.pk,
         "learning_export": Export.objects.create(requested_by=account, format=Export.DatasetFormat.IMAGEFOLDER).pk,
+        "learning_quantization": Quantization.objects.create(compared=1, labelled=0, flipped=0, precisions=[]).pk,
         "auth_user": account.pk,
         "auth_group": Group.objects.get(name=roles.REVIEWERS).pk,
     }
@@ -81,6 +84,7 @@ def _addresses(case: Case, account: User) -> dict[str, str]:
         "case_id": case.pk,
         "bulk": uuid4(),
         "export_id": row_ids["learning_export"],
+        "flip_id": 1,
         "name": "statements",
         "app_label": "feedback",
         "id": account.pk,

@@ -14,6 +14,7 @@ from predictions import labels
 from predictions.admission import rate_limits
 from predictions.api.problems import CONTENT_TYPE
 from predictions.api.views import problem_schema
+from predictions.label_search import LabelMatch
 from predictions.models import SCORE_DIGITS, Prediction
 
 MAX_AGE_SECONDS = 60  # the labels change only when another model version is activated
@@ -40,12 +41,14 @@ class LabelsQuerySerializer(serializers.Serializer[Any]):
 class LabelChoiceSerializer(serializers.Serializer[Any]):
     """A label that matches."""
 
-    label = serializers.CharField(help_text="as in predictions")  # type: ignore[assignment]
-    name = serializers.CharField(help_text="for display")
+    label = serializers.CharField(help_text="as in predictions; unique among the labels")  # type: ignore[assignment]
+    label_id = serializers.CharField(help_text="never changes, also when a later model version renames the label")
+    name = serializers.CharField(help_text="the label for display")
     synonyms = serializers.ListField(child=serializers.CharField())
+    description = serializers.CharField(allow_blank=True, help_text="for people")
     matched = serializers.CharField(allow_null=True, help_text="the synonym that matched")
     score = serializers.FloatField(
-        allow_null=True, min_value=0, max_value=1, help_text="its score in the prediction, if among the best five"
+        allow_null=True, min_value=0, max_value=1, help_text="its score in the prediction, if among its best labels"
     )
 
 
@@ -77,8 +80,10 @@ class LabelsView(APIView):
                     "labels": [
                         {
                             "label": "Eskimo_dog",
+                            "label_id": "n02109961",
                             "name": "Eskimo dog",
                             "synonyms": ["husky"],
+                            "description": "",
                             "matched": "husky",
                             "score": 0.6394,
                         }
@@ -93,15 +98,15 @@ class LabelsView(APIView):
         query.is_valid(raise_exception=True)
         text, prediction_id = query.validated_data["q"], query.validated_data.get("prediction")
         prediction = _prediction(prediction_id) if prediction_id else Prediction()
-        scores = _scores(prediction)
         index = labels.index(prediction.model_version)
+        scores = _scores(prediction, index)
         exclude = _excluded(index, query.validated_data["exclude"])
-        entries = index.search(text, first=list(scores), exclude=exclude, limit=query.validated_data["limit"])
+        matches = index.search(text, first=list(scores), exclude=exclude, limit=query.validated_data["limit"])
         exact = index.resolve(text)
         body = {
             "query": text,
             "exact": None if exact in exclude else exact,
-            "labels": [_choice(entry, scores.get(entry.label)) for entry in entries],
+            "labels": [_choice(match, scores.get(match.label.display_name)) for match in matches],
         }
         return Response(body, headers=None if prediction_id else {"Cache-Control": f"max-age={MAX_AGE_SECONDS}"})
 
@@ -114,11 +119,15 @@ def _prediction(prediction_id: UUID) -> Prediction:
     return prediction
 
 
-def _scores(prediction: Prediction) -> dict[str, float]:
-    """Returns the best labels of a prediction with their scores, best first; none before it is answered."""
+def _scores(prediction: Prediction, index: labels.LabelIndex) -> dict[str, float]:
+    """Returns the best labels of a prediction with their scores, best first; none before it is answered.
+
+    Rows of earlier releases may have a word that two labels share. Both get its best score.
+    """
     scores: dict[str, float] = {}
-    for label, score in prediction.top:
-        scores.setdefault(label, score)  # two classes may share a label
+    for word, score in prediction.top:
+        for label in index.meant_by(word):
+            scores.setdefault(label.display_name, score)
     return scores
 
 
@@ -126,11 +135,13 @@ def _excluded(index: labels.LabelIndex, text: str) -> set[str]:
     return {text, index.resolve(text) or text} if text else set()
 
 
-def _choice(entry: labels.Entry, score: float | None) -> dict[str, Any]:
+def _choice(match: LabelMatch, score: float | None) -> dict[str, Any]:
     return {
-        "label": entry.label,
-        "name": entry.name,
-        "synonyms": entry.synonyms,
-        "matched": entry.matched or None,
+        "label": match.label.display_name,
+        "label_id": match.label.id,
+        "name": labels.readable(match.label.display_name),
+        "synonyms": match.synonyms,
+        "description": match.label.description,
+        "matched": match.matched or None,
         "score": None if score is None else round(score, SCORE_DIGITS),
     }

@@ -5,11 +5,16 @@ from typing import Any
 from django.urls import reverse
 from rest_framework import serializers
 
+from predictions import labels
 from predictions.models import SCORE_DIGITS, Prediction
+
+_LABEL_ID = "never changes, also when a later model version renames the label; `null` if it is not known: the model "
+_LABEL_ID += "version is no longer installed, or an earlier release stored a name that two labels share"
 
 
 class LabelSerializer(serializers.Serializer[Any]):
     label = serializers.CharField()  # type: ignore[assignment] # the metaclass collects it: `Field.label` stays
+    label_id = serializers.CharField(allow_null=True, help_text=_LABEL_ID)
     score = serializers.FloatField(min_value=0, max_value=1)
 
 
@@ -35,12 +40,13 @@ class PredictionErrorSerializer(serializers.Serializer[Any]):
 
 
 class PredictionSerializer(serializers.Serializer[Prediction]):
-    """A prediction. `prediction` and `score` are `null` until it is done, and stay so if it never is."""
+    """A prediction. `prediction`, `label_id` and `score` are `null` until it is done, and stay so if it never is."""
 
     # The fields serve the schema only. `to_representation` writes the values itself, because copying ten field objects
     # for every request costs more than the queue does. A test keeps the two in agreement.
     success = serializers.BooleanField()
     prediction = serializers.CharField(allow_null=True)
+    label_id = serializers.CharField(allow_null=True, help_text=_LABEL_ID)
     score = serializers.FloatField(allow_null=True, min_value=0, max_value=1)
     id = serializers.UUIDField()
     state = serializers.ChoiceField(choices=Prediction.State.choices)
@@ -52,13 +58,18 @@ class PredictionSerializer(serializers.Serializer[Prediction]):
 
     def to_representation(self, prediction: Prediction) -> dict[str, Any]:
         error = {"code": prediction.error_code, "detail": prediction.error} if prediction.error_code else None
+        known = labels.of_version(prediction.model_version)
         return {
             "success": prediction.is_done,
             "prediction": prediction.label or None,
+            "label_id": known.id_of(prediction.label),
             "score": None if prediction.score is None else round(prediction.score, SCORE_DIGITS),
             "id": str(prediction.id),
             "state": prediction.state,
-            "labels": [{"label": label, "score": round(score, SCORE_DIGITS)} for label, score in prediction.top],
+            "labels": [
+                {"label": label, "label_id": known.id_of(label), "score": round(score, SCORE_DIGITS)}
+                for label, score in prediction.top
+            ],
             "model": prediction.model_version or None,
             "timings": {
                 "queue_ms": prediction.queue_ms,

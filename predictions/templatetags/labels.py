@@ -1,16 +1,30 @@
+import unicodedata
 from datetime import timedelta
 
 from django import template
 
+from predictions import labels
 from predictions.models import SCORE_DIGITS
 
 register = template.Library()
 
+# What gives a text a direction: letters that are written from right to left, and invisible characters.
+_DIRECTIONS = frozenset({"R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"})
+_ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
+
 
 @register.filter
 def readable(label: str) -> str:
-    """Replaces underscores by spaces: `Eskimo dog` for `Eskimo_dog`."""
-    return str(label).replace("_", " ")
+    """Replaces underscores by spaces: `Eskimo dog` for `Eskimo_dog`.
+
+    A label that is written from right to left is isolated, so that it does not change the order of what surrounds it.
+    """
+    text = labels.readable(str(label))
+    return f"{_ISOLATE}{text}{_END_OF_ISOLATE}" if _has_direction(text) else text
+
+
+def _has_direction(text: str) -> bool:
+    return not text.isascii() and any(unicodedata.bidirectional(character) in _DIRECTIONS for character in text)
 
 
 @register.filter

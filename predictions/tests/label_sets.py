@@ -1,14 +1,32 @@
-"""Installs a model version that differs from another one in its name and its labels."""
+"""Model versions with other labels than ImageNet's."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from django.test import Client
+
+from predictions.models import Prediction
+from predictions.tests.fakes import upload
+from predictions.tests.pictures import picture
 from worker.inference.repository import ModelVersion
+from worker.inference.repository.labels import Label
 from worker.inference.repository.manifest import FILES, MANIFEST, FileRecord
+
+ActivateLabels = Callable[[Sequence[Label]], ModelVersion]
+
+
+def answered_by_page(client: Client, work_off: Callable[[], None]) -> Prediction:
+    """Sends a picture by the page, answers it by the active version, and returns the prediction."""
+    response = client.post("/", {"file": upload(picture("JPEG"), "photo.jpg")})
+    assert response.status_code in {302, 303}
+    work_off()
+    prediction = Prediction.objects.latest()
+    assert prediction.is_done, prediction.error
+    return prediction
 
 
 def install_with_labels(version: ModelVersion, name: str, rows: Sequence[str]) -> None:

@@ -93,9 +93,15 @@ def test_filters_by_date(reviewer: Client) -> None:
 
 
 def test_shows_a_prediction(reviewer: Client) -> None:
-    prediction = stored_prediction()
+    prediction = stored_prediction(precision="bf16")
     page = _page(reviewer, f"{PREDICTIONS}{prediction.id}/change/")
-    for text in ("espresso 95.1%, cup 3.0%, coffee mug 1.0%", "coffee.jpg", "fake-net@1", prediction.image.sha256[:12]):
+    for text in (
+        "espresso 95.1%, cup 3.0%, coffee mug 1.0%",
+        "coffee.jpg",
+        "fake-net@1",
+        ">bf16<",
+        prediction.image.sha256[:12],
+    ):
         assert text in page
     assert f'href="{IMAGES}{prediction.image_id}/change/"' in page
     assert 'name="_save"' not in page and "deletelink" not in page

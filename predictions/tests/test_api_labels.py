@@ -32,7 +32,15 @@ def test_finds_a_label_by_its_synonym(client: Client, django_assert_num_queries:
         "query": "husky",
         "exact": "Eskimo_dog",
         "labels": [
-            {"label": "Eskimo_dog", "name": "Eskimo dog", "synonyms": ["husky"], "matched": "husky", "score": None}
+            {
+                "label": "Eskimo_dog",
+                "label_id": "n02109961",
+                "name": "Eskimo dog",
+                "synonyms": ["husky"],
+                "description": "",
+                "matched": "husky",
+                "score": None,
+            }
         ],
     }
 
@@ -98,11 +106,20 @@ def test_leaves_out_the_answer_of_a_prediction(client: Client) -> None:
     assert _names(answer) == ["cup", "coffee_mug", "abacus"]
 
 
-def test_gives_a_shared_label_its_best_score(client: Client) -> None:
-    """Two classes share the label `crane`."""
-    prediction = stored_prediction(label="crane", top=[["crane", 0.6], ["cup", 0.3], ["crane", 0.05]])
-    answer = _get(client, prediction=prediction.id, limit=2)
-    assert [(choice["label"], choice["score"]) for choice in answer["labels"]] == [("crane", 0.6), ("cup", 0.3)]
+def test_a_word_that_two_labels_share_means_both(client: Client) -> None:
+    """A row of an earlier release says only `crane`."""
+    top = [["crane", 0.6], ["cup", 0.3], ["crane", 0.05]]
+    prediction = stored_prediction(label="crane", top=top, model_version="efficientnet-lite0@1")
+    answer = _get(client, prediction=prediction.id, exclude="crane", limit=3)
+    scores = [(choice["label"], choice["score"]) for choice in answer["labels"]]
+    assert scores == [("crane (bird)", 0.6), ("crane (machine)", 0.6), ("cup", 0.3)]
+    assert [choice["label_id"] for choice in answer["labels"]] == ["n02012849", "n03126707", "n07930864"]
+
+
+def test_a_shared_word_names_no_label_exactly(client: Client) -> None:
+    answer = _get(client, q="crane")
+    assert (answer["exact"], _names(answer)) == (None, ["crane (bird)", "crane (machine)"])
+    assert _get(client, q="crane (bird)")["exact"] == "crane (bird)"
 
 
 def test_searches_the_labels_of_the_version_that_answered(client: Client, two_versions: Repository) -> None:

@@ -29,13 +29,14 @@ def test_answers_with_the_prediction(client: Client, worker: FakeClassifier) -> 
     assert response.json() == {
         "success": True,
         "prediction": "espresso",
+        "label_id": None,  # no such version is installed
         "score": 0.9512,
         "id": str(prediction.id),
         "state": "done",
         "labels": [
-            {"label": "espresso", "score": 0.9512},
-            {"label": "cup", "score": 0.03},
-            {"label": "coffee_mug", "score": 0.01},
+            {"label": "espresso", "label_id": None, "score": 0.9512},
+            {"label": "cup", "label_id": None, "score": 0.03},
+            {"label": "coffee_mug", "label_id": None, "score": 0.01},
         ],
         "model": "fake-net@1",
         "timings": {
@@ -64,7 +65,7 @@ def test_the_real_model_classifies_photos(
         answer = _post(client, file=SimpleUploadedFile("a.jpg", coffee)).json()
         assert answer["prediction"] == "espresso" and answer["score"] > 0.9
         assert answer["model"] == str(models.active())
-        assert len(answer["labels"]) == 5
+        assert len(answer["labels"]) == 5 and answer["labels"][0]["label_id"] == answer["label_id"] == "n07920052"
         cat = _post(client, file=SimpleUploadedFile("b.jpg", chelsea)).json()
         assert cat["prediction"] in {"tabby", "tiger_cat", "Egyptian_cat"}
     finally:

@@ -35,7 +35,9 @@ def test_reuses_an_earlier_answer(queue: Queue) -> None:
     response = _send()
     answer = response.json()
     assert (response.status_code, answer["state"], answer["prediction"]) == (200, "done", ANSWER.label)
-    assert answer["labels"] == [{"label": label, "score": round(score, 4)} for label, score in ANSWER.top]
+    assert [(each["label"], each["score"]) for each in answer["labels"]] == [
+        (label, round(score, 4)) for label, score in ANSWER.top
+    ]
     assert answer["timings"]["decode_ms"] is answer["timings"]["compute_ms"] is None, "nothing was decoded or computed"
     assert queue.job_ids == []
 

@@ -33,7 +33,14 @@ def ago(at: datetime, now: datetime) -> str:
 @register.simple_tag
 def synonyms(label: str) -> tuple[str, ...]:
     """Returns the other names of a label, from the active model version."""
-    return labels.synonyms(label)
+    return labels.index().synonyms(label)
+
+
+@register.simple_tag
+def label_description(label: str) -> str:
+    """Returns the description of a label, from the active model version."""
+    found = labels.index().get(label)
+    return found.description if found else ""
 
 
 @register.simple_tag

@@ -8,10 +8,12 @@ from pathlib import Path
 from review.label_sets import remember
 from review.models import LabelMapping
 from worker.inference.repository import ModelVersion, Preprocessing, Repository
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, WeightsSource
 
-_DRAFT = Draft(WeightsSource("file", "own.onnx", "a" * 64, None), Preprocessing(8, 8, "RGB", (0.0,) * 3, (1.0,) * 3))
+_DRAFT = VersionDraft(
+    WeightsSource("file", "own.onnx", "a" * 64, None), Preprocessing(8, 8, "RGB", (0.0,) * 3, (1.0,) * 3)
+)
 
 
 def install(repository: Repository, name: str, *lines: str) -> ModelVersion:
@@ -19,8 +21,8 @@ def install(repository: Repository, name: str, *lines: str) -> ModelVersion:
     return repository.add(name, _build([line.replace(" ", "\t", 1).replace(", ", "\t", 1) for line in lines]))
 
 
-def _build(lines: Sequence[str]) -> Callable[[Path], Draft]:
-    def build(folder: Path) -> Draft:
+def _build(lines: Sequence[str]) -> Callable[[Path], VersionDraft]:
+    def build(folder: Path) -> VersionDraft:
         for kind in ("xml", "bin"):
             (folder / FILES[kind]).write_bytes(kind.encode())
         (folder / FILES["labels"]).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -20,6 +20,7 @@ from review.decisions import DecisionRequest, case_decide
 from review.models import Case
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import NEXT, key, me, page, take, url
+from worker.inference.repository.labels import Label
 
 pytestmark = pytest.mark.django_db
 
@@ -137,7 +138,8 @@ def test_says_how_many_cases_are_left_within_the_filters(reviewer: Client, monke
 
 
 def test_names_the_synonyms_of_labels(reviewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    index = LabelIndex(["espresso", "coffee_mug"], [["caffè <b>"], ["mug", "coffee cup"]])
+    espresso = Label("1", "espresso", "espresso", ("caffè <b>",))
+    index = LabelIndex([espresso, Label("2", "coffee_mug", "coffee_mug", ("mug", "coffee cup"))])
     monkeypatch.setattr("predictions.labels.index", lambda *_version: index)
     text = page(reviewer, url(open_case()))
     assert "caffè &lt;b&gt;" in text and "mug, coffee cup" in text

@@ -172,7 +172,13 @@ def test_start_page_links_to_permitted_pages(reviewer: Client, lead: Client) -> 
         return re.findall(r'(?:href|action)="/admin/(\S+?)/"', page.partition("object-tools")[2].partition("</ul>")[0])
 
     assert links(reviewer) == ["review/case/next", "review/case", "review/case/grid"]
-    assert links(lead) == [*links(reviewer), "review/case/statistics", "status", "learning/export"]
+    assert links(lead) == [
+        *links(reviewer),
+        "review/case/statistics",
+        "status",
+        "learning/installedmodel",
+        "learning/export",
+    ]
     other = Client()
     other.force_login(User.objects.create_user("other", is_staff=True))
     assert links(other) == []

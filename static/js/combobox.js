@@ -154,11 +154,12 @@ class Combobox {
     this.activate(exact !== null && exact === labels[0].label ? 0 : -1);
   }
 
-  option({ name, matched, score }, index, query) {
+  option({ name, matched, score, description }, index, query) {
     const option = element("div", "combobox-option", { id: `${this.id}-${index}`, role: "option" });
     option.setAttribute("aria-selected", "false");
     option.dataset.index = index;
-    const words = element("span", "combobox-words");
+    if (description) option.title = description;
+    const words = element("bdi", "combobox-words"); // a name may be written from right to left
     words.append(...marked(name, matched ? "" : query));
     if (matched) {
       const synonym = element("span", "combobox-synonym");

@@ -14,6 +14,7 @@ from devtools.processes import exit_on_signals
 from devtools.running import ROOT
 from devtools.services import ServerNotInstalled
 from stress.bench import (
+    activation,
     bookkeeping,
     ceiling,
     depth,
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "depth": depth,
     "workers": workers,
     "start": start,
+    "activation": activation,
     "review": review,
     "pages": pages,
     "embeddings": embeddings,

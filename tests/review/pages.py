@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
+from review.sample_photos import samples
 from tests.review.conftest import OpenTab
 from tests.review.desk import Desk
 
@@ -56,6 +58,10 @@ def fill_desk(desk: Desk, open_tab: OpenTab) -> Pages:
         "statistics": f"{admin}/statistics/",
         "data sets": "/admin/learning/export/",
         "new data set": "/admin/learning/export/add/",
+        "int8 versions": "/admin/learning/quantization/",
+        "report on an int8 version": f"/admin/learning/quantization/{_add_report(desk)}/change/",
+        "models": "/admin/learning/installedmodel/",
+        "model": "/admin/learning/installedmodel/efficientnet-lite0_401/change/",
         "status": "/admin/status/",
         "predictions": "/admin/predictions/prediction/",
         "prediction": f"/admin/predictions/prediction/{desk.answers[0]['id']}/change/",
@@ -65,6 +71,36 @@ def fill_desk(desk: Desk, open_tab: OpenTab) -> Pages:
         "accounts": "/admin/auth/user/",
     }
     return Pages(paths, cases[0])
+
+
+def _add_report(desk: Desk) -> int:
+    """Stores a report on an int8 version, once, with flipped answers of stored pictures and of a file."""
+    known = desk.rows("SELECT id FROM learning_quantization")
+    if known:
+        return int(known[0][0])
+    results = [
+        {"name": name, "milliseconds": 9.7, "compared": 1000, "agree": 979, "right": 888}
+        for name in ("f32", "bf16", "int8")
+    ]
+    desk.rows(
+        "INSERT INTO learning_quantization (model_version, base, processor, calibrated_on, compared, labelled, flipped,"
+        " precisions, created_at) VALUES ('efficientnet-lite0@2', 'efficientnet-lite0@1', 'Some Processor 9',"
+        " '300 stored pictures', 1000, 1000, 21, ?, '2026-11-27 12:00:00')",
+        json.dumps(results),
+    )
+    report = int(desk.rows("SELECT MAX(id) FROM learning_quantization")[0][0])
+    columns = "quantization_id, label, score, new_label, new_score, score_of_new, known_label, file_name, thumbnail"
+    shared = f"{report}, 'Eskimo_dog', 0.4, 'malamute', 0.39, 0.38"
+    desk.rows(
+        f"INSERT INTO learning_flippedanswer ({columns}, image_id)"  # noqa: S608
+        f" SELECT {shared}, 'Eskimo_dog', '', x'', id FROM predictions_image ORDER BY id LIMIT 8"
+    )
+    desk.rows(
+        f"INSERT INTO learning_flippedanswer ({columns}) VALUES ({shared}, '', ?, ?)",  # noqa: S608
+        "dogs/" + "a_long_name_without_spaces" * 4 + ".jpg",
+        samples(1)[0][1],
+    )
+    return report
 
 
 def _press(tab: Any, desk: Desk, case: int, button: str) -> None:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from io import BytesIO
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,7 +206,7 @@ def main(folder: str, alive: str, seconds: str) -> None:
     os._exit(0)  # the watching thread must not run while the interpreter ends
 
 
-def _end_with_parent(alive: int) -> Any:
+def _end_with_parent(alive: int) -> NoReturn:
     os.read(alive, 1)  # returns when the parent's end is closed
     os._exit(1)
 

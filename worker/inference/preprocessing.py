@@ -20,6 +20,15 @@ from worker.inference.repository.manifest import Preprocessing
 
 __all__ = ["DEFAULT_MAX_PIXELS", "UPRIGHT", "Preprocessor", "UndecodableImage", "in_8_bit", "orientation", "rgb"]
 
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
 
 class Preprocessor:
     """Decodes, crops and scales images as `rule` says. Threads may share one.
@@ -47,7 +56,10 @@ class Preprocessor:
         Raises:
             UndecodableImage: for any other bytes. No other exception is raised.
         """
-        pixels = np.asarray(self.picture(data))
+        picture = self.picture(data)
+        if self.rule.channel_order == "L":
+            return np.asarray(picture.convert("L"))[..., np.newaxis]
+        pixels = np.asarray(picture)
         if self.rule.channel_order == "BGR":
             pixels = pixels[..., ::-1]
         return np.ascontiguousarray(pixels)  # engines read the memory in this order
@@ -58,11 +70,42 @@ class Preprocessor:
         Raises:
             UndecodableImage: see `__call__`.
         """
-        return render(data, self._square, max_pixels=self.max_pixels)
+        scaled = render(data, self._cut, max_pixels=self.max_pixels)
+        size = (self.rule.width, self.rule.height)
+        if scaled.size == size:
+            return scaled
+        left, top = ((length - part) // 2 for length, part in zip(size, scaled.size, strict=True))
+        padded = Image.new("RGB", size)
+        padded.paste(scaled, (left, top))
+        return padded
 
-    def _square(self, image_size: tuple[int, int]) -> Cut:
-        """The centred square, scaled to the input size. It is not rounded to whole pixels."""
-        size = self.rule.width
-        side = self.rule.crop * min(image_size)
-        left, top = ((length - side) / 2 for length in image_size)
-        return Cut((left, top, left + side, top + side), (size, size))
+    def _cut(self, image_size: tuple[int, int]) -> Cut:
+        """The centred part of an image that the network takes, and its size. It is not rounded to whole pixels."""
+        rule = self.rule
+        size = (rule.width, rule.height)
+        if rule.resize == "shortest":
+            sides = _largest_box(image_size, size, rule.crop)
+        elif rule.resize == "stretch":
+            sides = (rule.crop * image_size[0], rule.crop * image_size[1])
+        else:
+            sides, size = _padded(image_size, size, rule.crop)
+        left, top = ((length - side) / 2 for length, side in zip(image_size, sides, strict=True))
+        return Cut((left, top, left + sides[0], top + sides[1]), size, resampling=_FILTERS[rule.interpolation])
+
+
+def _largest_box(image_size: tuple[int, int], size: tuple[int, int], crop: float) -> tuple[float, float]:
+    """The sides of the largest part of an image that has the aspect ratio of `size`, multiplied by `crop`."""
+    if image_size[0] * size[1] <= image_size[1] * size[0]:
+        width = crop * image_size[0]
+        return width, width * (size[1] / size[0])
+    height = crop * image_size[1]
+    return height * (size[0] / size[1]), height
+
+
+def _padded(
+    image_size: tuple[int, int], size: tuple[int, int], crop: float
+) -> tuple[tuple[float, float], tuple[int, int]]:
+    """The part of an image that is visible after it got a border, and the size that this part is scaled to."""
+    scale = crop * max(image_size[0] / size[0], image_size[1] / size[1])  # pixels of the image for one of the network
+    width, height = (min(float(length), scale * side) for length, side in zip(image_size, size, strict=True))
+    return (width, height), (max(1, round(width / scale)), max(1, round(height / scale)))

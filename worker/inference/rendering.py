@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import ExifTags, Image, _webp
@@ -33,6 +33,16 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_TURNS_ON_SIDE = {
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+}
+
+# Pixels of the result that a filter reads on each side.
+_REACH = {Image.Resampling.LANCZOS: 3}
 
 # What WebP and progressive JPEG files in CMYK take.
 _MOST_BYTES_A_PIXEL = 12
@@ -57,7 +67,7 @@ class UndecodableImage(ValueError):
 
 @dataclass(frozen=True)
 class Cut:
-    """The part of an image that is needed, and the size that it is scaled to.
+    """The part of an upright image that is needed, and the size that it is scaled to.
 
     The box need not be whole pixels. It must be centred, because an image is cut before it is turned. `reducing_gap` is
     Pillow's: scaling is faster, and a little less exact.
@@ -66,6 +76,12 @@ class Cut:
     box: tuple[float, float, float, float]
     size: tuple[int, int]
     reducing_gap: float | None = None
+    resampling: Image.Resampling = Image.Resampling.BICUBIC
+
+    def transposed(self) -> Cut:
+        """The same part of the image that is mirrored at its diagonal."""
+        left, top, right, bottom = self.box
+        return replace(self, box=(top, left, bottom, right), size=(self.size[1], self.size[0]))
 
 
 def render(
@@ -79,7 +95,7 @@ def render(
 
     Args:
         data: a file of one of the `opening.FORMATS`.
-        cut: returns what is needed of an image of this size (width and height as stored). None: all of it.
+        cut: returns what is needed of an image of this size (upright width and height). None: all of it.
         max_side: without a cut, scales the image down to at most this many pixels on its longer side.
         max_pixels: the largest width x height that is decoded. Pillow also rejects more than 179 million pixels (twice
             `PIL.Image.MAX_IMAGE_PIXELS`), unless the program sets that constant to None.
@@ -92,10 +108,10 @@ def render(
             _require_size(image, max_pixels)
             decoder = _decoder_bytes(image, data)
             _require_memory(image, decoder, max_pixels)
-            needed = cut(image.size) if cut else _fitted(image, max_side) if max_side else None
+            fitted = _fitted(image, max_side) if max_side and not cut else None
             with DECODING_MEMORY.reserve(decoder + _pixel_bytes(image, is_cut=cut is not None)):
                 try:
-                    return _rendered(_loaded(image, data), needed)
+                    return _rendered(_loaded(image, data), cut, fitted)
                 finally:
                     image.close()  # releases the pixels before another thread may use the memory
     except UndecodableImage:
@@ -179,13 +195,21 @@ def _with_info(pixels: Image.Image, image: Image.Image) -> Image.Image:
     return pixels
 
 
-def _rendered(image: Image.Image, cut: Cut | None) -> Image.Image:
+def _rendered(image: Image.Image, cut_of: Callable[[tuple[int, int]], Cut] | None, fitted: Cut | None) -> Image.Image:
     turn = UPRIGHT.get(orientation(image))
+    cut = _stored_cut(image, turn, cut_of) if cut_of else fitted
     result = _scaled(image, cut) if cut else _in_strips(image, (0, 0, *image.size), "RGB", _opaque(to_srgb(image)))
     # Transposing after scaling gives the same pixels for a hundredth of the work.
     upright = result if turn is None else result.transpose(turn)
     upright.info.clear()  # Pillow would write a profile or a comment to the next file
     return upright
+
+
+def _stored_cut(image: Image.Image, turn: Image.Transpose | None, cut_of: Callable[[tuple[int, int]], Cut]) -> Cut:
+    """Returns what is needed of the image as it is stored: before it is turned."""
+    if turn not in _TURNS_ON_SIDE:
+        return cut_of(image.size)
+    return cut_of((image.height, image.width)).transposed()
 
 
 def _scaled(image: Image.Image, cut: Cut) -> Image.Image:
@@ -201,24 +225,24 @@ def _scaled(image: Image.Image, cut: Cut) -> Image.Image:
         image = _in_strips(image, region, mode, _in_mode(mode) if late else _opaque(conversion))
         left, top, right, bottom = box
         box = (left - region[0], top - region[1], right - region[0], bottom - region[1])
-    scaled = image.resize(cut.size, Image.Resampling.BICUBIC, box, cut.reducing_gap)
+    scaled = image.resize(cut.size, cut.resampling, box, cut.reducing_gap)
     return late(scaled) if late else scaled.convert("RGB")
 
 
 def _region(image: Image.Image, cut: Cut) -> tuple[int, int, int, int]:
-    """Returns what must be converted for a cut: its box and the pixels around it that bicubic scaling reads."""
+    """Returns what must be converted for a cut: its box and the pixels around it that scaling reads."""
     left, top, right, bottom = cut.box
-    scale = (right - left) / cut.size[0]
+    scales = (right - left) / cut.size[0], (bottom - top) / cut.size[1]
     is_small = image.width * image.height <= _SMALL_PIXELS
-    if scale < 1 or (is_small and image.width < image.height):
+    if min(scales) < 1 or (is_small and image.width < image.height):
         # Converted whole: Pillow chooses by the image's shape which direction to scale, and so to round, first.
         return (0, 0, *image.size)
-    reach = 2 * scale + 1  # two pixels of the result
+    across, down = (_REACH.get(cut.resampling, 2) * scale + 1 for scale in scales)
     return (
-        max(int(left - reach), 0),
-        max(int(top - reach), 0),
-        min(math.ceil(right + reach), image.width),
-        min(math.ceil(bottom + reach), image.height),
+        max(int(left - across), 0),
+        max(int(top - down), 0),
+        min(math.ceil(right + across), image.width),
+        min(math.ceil(bottom + down), image.height),
     )
 
 

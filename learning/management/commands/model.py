@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.utils import Error as DatabaseError
 
 from learning.versions.subcommands import SUBCOMMANDS
 from predictions import classifiers
@@ -12,7 +13,7 @@ from worker.inference.repository import RepositoryError
 
 
 class Command(BaseCommand):
-    help = "Install, list, verify and activate models."
+    help = "Install, import, export, list, verify, activate and remove models."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -25,3 +26,5 @@ class Command(BaseCommand):
             chosen(classifiers.repository(), self.stdout, self.stderr).run(options)
         except (RepositoryError, OSError) as error:  # OSError: a folder cannot be read
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be read: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -15,7 +14,7 @@ NOTHING_INSTALLED = "No model is installed. Install one with: manage.py model in
 REFERENCE_HELP = "name@version, or a name for its newest version"
 
 
-class Subcommand(ABC):
+class Subcommand:
     """One subcommand. A `RepositoryError` or an `OSError` that it raises is reported in one line."""
 
     name: ClassVar[str]
@@ -30,9 +29,9 @@ class Subcommand(ABC):
     def add_arguments(cls, parser: ArgumentParser) -> None:
         """Declares the arguments. By default there are none."""
 
-    @abstractmethod
     def run(self, options: Mapping[str, Any]) -> None:
         """Executes the subcommand with the parsed arguments."""
+        raise NotImplementedError
 
     def report(self, line: str) -> None:
         """Prints a line at once, even into a pipe."""

@@ -2,18 +2,13 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from worker.inference.repository import Repository
+from worker.inference.repository import Preprocessing, Repository
 from worker.inference.tests.fakes import NAME
-
-
-@pytest.fixture(autouse=True)
-def models_dir(repository: Repository, settings: Any) -> None:
-    settings.MODELS_DIR = repository.root
+from worker.inference.tests.small_cnn import SmallCnn
 
 
 def _model(*arguments: str) -> str:
@@ -58,6 +53,20 @@ def test_import_copies_versions(tmp_path: Path, weights: Path) -> None:
     assert "fake-net@1" in _model("list")
 
 
+def test_import_installs_a_network(cnn: SmallCnn, labels_file: Path, repository: Repository) -> None:
+    options = ["--labels", str(labels_file), "--preset", "keras-tf"]
+    assert _model("import", "own", str(cnn.onnx), *options, "--dry-run").endswith("nothing was installed (--dry-run)\n")
+    assert repository.versions() == []
+    assert _model("import", "own", str(cnn.onnx), *options).endswith("installed own@1\nown@1 is active\n")
+    chosen = ["--size", "32x32", "--mean", "1,2,3", "--std", "4,5,6", "--channels", "BGR", "--resize", "pad"]
+    chosen += ["--crop", "0.5", "--interpolation", "box", "--layout", "NCHW", "--input", "pixels"]
+    chosen += ["--output", "probabilities", "--output-kind", "probabilities"]
+    output = _model("import", "own", str(cnn.onnx), "--labels", str(labels_file), *chosen)
+    assert output.endswith("installed own@2\nto use it: manage.py model activate own@2\n")
+    rule = repository.get("own@2").manifest.preprocessing
+    assert rule == Preprocessing(32, 32, "BGR", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "pad", 0.5, "box")
+
+
 def test_verify_says_that_nothing_is_installed(repository: Repository) -> None:
     assert _model("verify").startswith("No model is installed.")
 
@@ -80,8 +89,15 @@ def test_verify_names_damaged_files(weights: Path, repository: Repository) -> No
         (["install", NAME, "--weights", "none.fake"], "cannot read the weights none.fake"),
         (["activate", "nothing"], "'nothing' is not installed"),
         (["verify", "nothing"], "'nothing' is not installed"),
+        (["import", "own", "none.onnx"], "cannot read none.onnx: No such file or directory"),
+        (["import", "own", __file__], "is not a network: the name must end in"),
         (["import", "/nonexistent"], "cannot read the models folder /nonexistent: No such file or directory"),
-        (["import", __file__], "cannot read the models folder .*: Not a directory"),
+        (["import", __file__], "is damaged, or `model export` did not write it"),
+        (["export", "nothing", "file.zip"], "'nothing' is not installed"),
+        (["show", "nothing"], "'nothing' is not installed"),
+        (["remove", "nothing"], "Say which version of nothing to remove"),
+        (["remove", "nothing@1"], "'nothing@1' is not installed"),
+        (["rollback"], "there is no earlier version to go back to"),
         (["import", str(Path(__file__).parent)], "holds no model version"),
     ],
 )
@@ -89,3 +105,9 @@ def test_failure_is_reported_in_one_line(arguments: list[str], message: str) -> 
     with pytest.raises(CommandError, match=message) as caught:
         _model(*arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", ["224x", "0", "axb", "-1", "1.5"])
+def test_import_rejects_odd_sizes(size: str) -> None:
+    with pytest.raises(CommandError, match="is not a size such as 224 or 320x240|expected one argument"):
+        _model("import", "own", "own.onnx", "--size", size)

@@ -158,7 +158,7 @@ def test_number_of_queries_does_not_grow_with_the_data(lead: Client) -> None:
         with CaptureQueriesContext(connection) as queries:
             _page(lead)
         counts.append(len(queries))
-    assert counts[0] == counts[1] <= 8  # session, user, two for permissions, and four counts
+    assert counts[0] == counts[1] <= 9  # session, user, two for permissions, four counts, and the label sets
 
 
 # --- Files ----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from openvino.preprocess import PrePostProcessor
 from worker.inference.cores import usable_cores
 from worker.inference.engines import EngineError
 from worker.inference.graph.head import add_features, backbone_id, find_head
+from worker.inference.graph.quantization import saturates
 from worker.inference.repository import ModelVersion
 from worker.inference.repository.manifest import Preprocessing
 
@@ -30,7 +31,7 @@ class OpenVinoEngine:
     docs/performance.md has the measurements.
 
     Raises:
-        EngineError: OpenVINO does not compute in this precision on this machine.
+        EngineError: OpenVINO does not compute in this precision on this machine, or does not do so correctly.
         Damaged: a file of the version is missing or changed.
     """
 
@@ -39,6 +40,8 @@ class OpenVinoEngine:
     def __init__(self, version: ModelVersion, *, precision: str, threads: int, features: bool) -> None:
         version.check("xml", "bin")
         core = _core()
+        if version.manifest.precision == "int8" and saturates(core):
+            raise EngineError(f"this processor would answer wrongly in int8: use {version.manifest.base} instead")
         rule = version.manifest.preprocessing
         self.streams = threads = threads or usable_cores()
         self._shape = rule.shape

@@ -6,9 +6,12 @@ installation imports TensorFlow, Keras, OpenVINO and NumPy.
 
 from worker.inference.repository.errors import (
     Damaged,
+    InvalidArchive,
     NotInstalled,
+    OtherVersionActive,
     RepositoryError,
     UnknownModel,
+    VersionInUse,
     WeightsMismatch,
     WeightsUnavailable,
 )
@@ -20,16 +23,19 @@ from worker.inference.repository.versions import Repository
 
 __all__ = [
     "Damaged",
+    "InvalidArchive",
     "Label",
     "LabelSetDifference",
     "ModelManifest",
     "ModelVersion",
     "NotInstalled",
+    "OtherVersionActive",
     "Preprocessing",
     "Problem",
     "Repository",
     "RepositoryError",
     "UnknownModel",
+    "VersionInUse",
     "WeightsMismatch",
     "WeightsUnavailable",
     "compare",

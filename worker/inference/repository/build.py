@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.errors import RepositoryError, first_line
 from worker.inference.repository.manifest import FILES
 from worker.inference.repository.recipe import Recipe, Weights
@@ -29,7 +29,7 @@ LABELS = Path(__file__).parent.parent / "data" / "imagenet_labels.tsv"
 TOLERANCE = 1e-3
 
 
-def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> Draft:
+def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> VersionDraft:
     """Writes every file of a version except its manifest into `folder`.
 
     Raises:
@@ -48,7 +48,7 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
     shutil.copyfile(LABELS, folder / FILES["labels"])
     report("comparing both models on random noise")
     compare(recipe, network, folder / FILES["xml"])
-    return Draft(weights.source, recipe.preprocessing, builders=_builders())
+    return VersionDraft(weights.source, recipe.preprocessing, builders=_builders())
 
 
 def _builders() -> dict[str, str]:

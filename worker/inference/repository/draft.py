@@ -9,7 +9,7 @@ from worker.inference.repository.manifest import Preprocessing, WeightsPrecision
 
 
 @dataclass(frozen=True)
-class Draft:
+class VersionDraft:
     """The fields of a manifest that whoever builds a version knows; see `ModelManifest`."""
 
     source: WeightsSource

@@ -17,6 +17,18 @@ class Damaged(RepositoryError):
     """A file of a version is missing, or has changed since the installation."""
 
 
+class VersionInUse(RepositoryError):
+    """The version cannot be removed while it is used."""
+
+
+class OtherVersionActive(RepositoryError):
+    """The active version is not the expected one: it has been changed meanwhile."""
+
+
+class InvalidArchive(RepositoryError):
+    """The file is not a version that `Repository.export` wrote, or it is damaged."""
+
+
 class WeightsUnavailable(RepositoryError):
     """The weights of a model are not on this machine and cannot be downloaded."""
 

@@ -93,14 +93,22 @@ def check_labels(labels: Sequence[Label]) -> None:
 
 
 def _check_text(number: int, text: str, longest: int) -> None:
+    problem = problem_of_text(text, longest)
+    if problem:
+        raise InvalidLabels(f"label {number} {problem}")
+
+
+def problem_of_text(text: str, longest: int = MAX_LENGTH) -> str:
+    """Returns why a text cannot be part of a label, as the rest of a sentence; empty if it can."""
     if len(text) > longest:
-        raise InvalidLabels(f"label {number} has a text of {len(text):,} characters; at most {longest:,} are allowed")
+        return f"has a text of {len(text):,} characters; at most {longest:,} are allowed"
     if text != text.strip():
-        raise InvalidLabels(f"label {number} begins or ends with a space: {text!r}")
+        return f"begins or ends with a space: {text!r}"
     for character in text:
         # Controls, surrogates, private and unassigned characters, and the separators of lines.
         if unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}:
-            raise InvalidLabels(f"label {number} has the character U+{ord(character):04X}, which cannot be printed")
+            return f"has the character U+{ord(character):04X}, which cannot be printed"
+    return ""
 
 
 def _check_unique(what: str, texts: Sequence[str]) -> None:

@@ -184,6 +184,16 @@ class ModelManifest:
         if not all(isinstance(text, str) for text in (*self.details, *self.details.values())):
             raise InvalidManifest("details are not texts")
 
+    def is_same_network(self, other: ModelManifest) -> bool:
+        """Whether both give the same answers. Even then, the files of two builds may differ in some bytes."""
+        return (
+            self.name == other.name
+            and self.source.same_weights(other.source)
+            and (self.preprocessing, self.classes) == (other.preprocessing, other.classes)
+            and self.files["labels"] == other.files["labels"]
+            and (self.precision, self.base, self.details) == (other.precision, other.base, other.details)
+        )
+
     def to_json(self) -> str:
         """The canonical JSON text: sorted keys, with a digest of the other fields."""
         body = {"format": FORMAT, **asdict(self)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.inference.repository.build import LABELS
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, Preprocessing
 from worker.inference.repository.recipe import Recipe, Weights, weights_in
 
@@ -29,11 +29,11 @@ class FakeRecipe:
         raise NotImplementedError
 
 
-def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> Draft:
+def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> VersionDraft:
     """Replaces `worker.inference.repository.build.build`: writes all files, but no engine can load them."""
     report("building")
     assert weights.path is not None
     for name in FILES.values():
         (folder / name).write_bytes(name.encode() + weights.path.read_bytes())
     shutil.copyfile(LABELS, folder / FILES["labels"])
-    return Draft(weights.source, recipe.preprocessing)
+    return VersionDraft(weights.source, recipe.preprocessing)

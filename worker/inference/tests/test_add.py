@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from worker.inference.repository import Repository, RepositoryError
-from worker.inference.repository.draft import Draft
+from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, Preprocessing, WeightsSource
 
-DRAFT = Draft(
+DRAFT = VersionDraft(
     WeightsSource("file", "own.onnx", "a" * 64, None),
     Preprocessing(8, 4, "L", (0.0,), (255.0,), resize="pad"),
     precision="int8",
@@ -21,8 +21,8 @@ DRAFT = Draft(
 )
 
 
-def _build(labels: str = "1\tcat\n2\tdog\n") -> Callable[[Path], Draft]:
-    def build(folder: Path) -> Draft:
+def _build(labels: str = "1\tcat\n2\tdog\n") -> Callable[[Path], VersionDraft]:
+    def build(folder: Path) -> VersionDraft:
         for kind in ("xml", "bin"):
             (folder / FILES[kind]).write_bytes(kind.encode())
         (folder / FILES["labels"]).write_text(labels, encoding="utf-8")
@@ -54,7 +54,7 @@ def test_rejects_labels_that_cannot_be_used(repository: Repository) -> None:
 
 
 def test_leaves_nothing_if_the_disk_is_full(repository: Repository) -> None:
-    def build(folder: Path) -> Draft:
+    def build(folder: Path) -> VersionDraft:
         (folder / FILES["xml"]).write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -1,0 +1,131 @@
+"""Everything that is known about an installed version, in words: for `manage.py model show` and its page."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from learning.versions.usage import Usage
+from predictions import precision
+from predictions.models import PrecisionMeasurement
+from worker.inference.repository import ModelVersion, Preprocessing, RepositoryError
+from worker.inference.repository.manifest import FILES, FileRecord, WeightsSource
+
+SHOWN_LABELS = 5
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of a description. The text is never empty."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class DescribedFile:
+    name: str
+    megabytes: str
+    sha256: str
+
+
+def facts(version: ModelVersion, usage: Usage, *, is_active: bool) -> list[Fact]:
+    """Returns what the manifest and the database say about a version. Reads its labels, too."""
+    manifest = version.manifest
+    builders = ", ".join(f"{package} {number}" for package, number in sorted(manifest.builders.items()))
+    found = [
+        ("Active", "yes" if is_active else "no"),
+        ("Weights from", source_in_words(manifest.source)),
+        ("Made from", manifest.base),
+        ("Installed", manifest.created),
+        ("Built with", builders),
+        ("Labels", labels_in_words(version)),
+        ("Input", input_in_words(manifest.preprocessing)),
+        ("Preprocessing", preprocessing_in_words(manifest.preprocessing)),
+        ("Precision of the weights", manifest.precision),
+        ("Engines", ", ".join(engines(version))),
+        ("Size on disk", megabytes(version.size_on_disk)),
+        ("Predictions answered", f"{usage.predictions:,}"),
+        ("Cases about its answers", f"{usage.cases:,}"),
+        ("Time to compute", milliseconds(usage.compute_ms)),
+    ]
+    return [Fact(title, printable(text)) for title, text in found if text]
+
+
+def details(version: ModelVersion) -> list[Fact]:
+    """Returns what an import has found out about the network."""
+    return [
+        Fact(printable(name), printable(text) or "–") for name, text in sorted(version.manifest.details.items()) if name
+    ]
+
+
+def files(version: ModelVersion) -> list[DescribedFile]:
+    records = version.manifest.files
+    return [_described(FILES[kind], records[kind]) for kind in FILES if kind in records]
+
+
+def measurements(version: ModelVersion) -> list[Fact]:
+    """Returns what workers have measured in f32 and bf16, by processor; see `predictions.precision`."""
+    return [Fact(one.processor, measured_in_words(one)) for one in precision.measurements(version)]
+
+
+def measured_in_words(one: PrecisionMeasurement) -> str:
+    if one.failed:
+        return f"{one.chosen}, because bf16 {one.objection}"
+    reason = f", because bf16 {one.objection}" if one.objection else ""
+    return (
+        f"{one.chosen}{reason}; an image takes {one.f32_ms:.1f} ms of CPU time in f32 and {one.bf16_ms:.1f} in bf16, "
+        f"and {one.flips} of {one.images} answers differ"
+    )
+
+
+def engines(version: ModelVersion) -> list[str]:
+    """Returns the engines that can run a version."""
+    return ["openvino", "tensorflow"] if "keras" in version.manifest.files else ["openvino"]
+
+
+def labels_in_words(version: ModelVersion) -> str:
+    try:
+        names = [label.display_name.replace("_", " ") for label in version.labels[:SHOWN_LABELS]]
+    except RepositoryError as error:
+        return f"{version.manifest.classes:,}, which cannot be read: {error}"
+    more = ", …" if version.manifest.classes > len(names) else ""
+    return f"{version.manifest.classes:,}: {', '.join(names)}{more}"
+
+
+def input_in_words(rule: Preprocessing) -> str:
+    return f"{rule.width} x {rule.height} pixels, {rule.channel_order}"
+
+
+def preprocessing_in_words(rule: Preprocessing) -> str:
+    sides = f", {rule.crop * 100:.3g} % of its sides" if rule.crop < 1 else ""
+    part = {
+        "shortest": f"The largest centred box with the shape of the input{sides}",
+        "stretch": f"The whole picture{sides}, whatever its shape",
+        "pad": "The whole picture with a border",
+    }[rule.resize]
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (rule.mean, rule.std))
+    return f"{part}, scaled ({rule.interpolation}); then (value - mean) / std with mean {mean} and std {std}"
+
+
+def source_in_words(source: WeightsSource) -> str:
+    licence = f", license {source.license}" if source.license else ""
+    digest = f", SHA-256 {source.sha256}" if source.sha256 else ""
+    return f"{source.kind} {source.reference}{licence}{digest}"
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def milliseconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} ms (median of its latest answers)"
+
+
+def printable(text: str) -> str:
+    """Replaces characters that a terminal would obey: an imported manifest may say anything."""
+    return "".join("\ufffd" if unicodedata.category(character) in {"Cc", "Cs"} else character for character in text)
+
+
+def _described(name: str, record: FileRecord) -> DescribedFile:
+    return DescribedFile(name, megabytes(record.size), record.sha256)

@@ -1,0 +1,80 @@
+"""Changes of the installed model versions. Commands and pages call the same functions."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from learning.versions.usage import Usage, usage_of
+from predictions import classifiers
+from worker.inference.repository import ModelVersion, OtherVersionActive, RepositoryError, VersionInUse
+
+
+class ModelSetInEnvironment(RepositoryError):
+    """`MODEL` decides which version answers, so that an activation changes nothing."""
+
+
+class VersionIsNamed(VersionInUse):
+    """Predictions or cases name the version. `usage` has the numbers."""
+
+    def __init__(self, version: str, usage: Usage) -> None:
+        self.usage = usage
+        super().__init__(f"{version} has answered {usage.predictions:,} predictions, and {usage.cases:,} cases name it")
+
+
+def check_activation_counts() -> None:
+    """Raises `ModelSetInEnvironment` if an activation would change nothing."""
+    if settings.MODEL:
+        raise ModelSetInEnvironment(
+            f"MODEL={settings.MODEL} is set in the environment, so every process answers with that one. "
+            "Unset it and restart the site, and the active version answers."
+        )
+
+
+def version_activate(reference: str, *, by: str, instead_of: str) -> ModelVersion:
+    """Makes a version the active one, for a person who has been shown that `instead_of` is active.
+
+    Raises `ModelSetInEnvironment`, or see `Repository.activate`.
+    """
+    check_activation_counts()
+    return classifiers.repository().activate(reference, by=by, instead_of=instead_of)
+
+
+def version_rollback(reference: str, *, by: str, instead_of: str) -> ModelVersion:
+    """Goes back to a version, for a person who has been shown that it was active before `instead_of`.
+
+    Raises `ModelSetInEnvironment`, or see `Repository.rollback`.
+    """
+    check_activation_counts()
+    repository = classifiers.repository()
+    if repository.active_name() == reference:
+        return repository.get(reference)
+    previous = repository.previous_name()
+    if previous != reference:
+        raise OtherVersionActive(f"a rollback would activate {previous or 'no version'} now, not {reference}")
+    return repository.rollback(by=by, instead_of=instead_of)
+
+
+def version_remove(reference: str, *, force: bool = False) -> None:
+    """Deletes a version that does not answer.
+
+    Raises:
+        VersionInUse: it is active, or `MODEL` names it.
+        VersionIsNamed: predictions or cases name it, and `force` is false.
+        RepositoryError: see `Repository.remove`.
+    """
+    repository = classifiers.repository()
+    name = repository.full_name(reference)
+    if settings.MODEL and _answers(name):
+        raise VersionInUse(f"{name} answers, because MODEL={settings.MODEL} is set in the environment")
+    usage = usage_of(name)
+    # The repository refuses the active version. It does so first, because no option changes that.
+    if usage.is_used and not force and name != repository.active_name():
+        raise VersionIsNamed(name, usage)
+    repository.remove(name)
+
+
+def _answers(name: str) -> bool:
+    try:
+        return str(classifiers.active_version()) == name
+    except RepositoryError:
+        return False

@@ -1,0 +1,267 @@
+"""The pages of models in the admin: all, one, activating one, going back."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
+
+from learning.models import Quantization
+from learning.versions import views
+from predictions.models import Prediction
+from review.tests.cases import open_case, own_prediction
+from review.tests.label_versions import install
+from worker.inference.repository import Repository, activations
+
+pytestmark = pytest.mark.django_db
+URL = "/admin/learning/installedmodel/"
+OLD, NEW = "own@1", "own@2"
+OLD_PAGE, NEW_PAGE = f"{URL}own_401/change/", f"{URL}own_402/change/"
+ACTIVATE, ROLLBACK = f"{URL}own_402/activate/", f"{URL}rollback/"
+
+
+@pytest.fixture(autouse=True)
+def two(repository: Repository, django_user_model: Any) -> Repository:
+    """`own@1`, which is active, and `own@2`, which has the label `unicorn` instead of `cup`."""
+    install(repository, "own", "1\tcup", "2\tespresso")
+    install(repository, "own", "2\tespresso", "3\tunicorn")
+    repository.activate(OLD)
+    return repository
+
+
+def _page(client: Client, address: str = URL, status: int = 200) -> str:
+    response = client.get(address, follow=True)
+    assert response.status_code == status
+    return " ".join(response.text.split())
+
+
+def _payload(**changes: str) -> dict[str, str]:
+    return {"instead_of": OLD, "to": NEW} | changes
+
+
+def _said(response: Any) -> str:
+    """What the page after a POST says."""
+    assert response.redirect_chain == [(URL, 302)], response.redirect_chain
+    return " ".join(re.sub("<[^>]*>", "", response.text.split('class="messagelist"')[1].split("</ul>")[0]).split())
+
+
+# --- All versions -----------------------------------------------------------------------------------
+
+
+def test_only_leads_open_the_pages(lead: Client, reviewer: Client, two: Repository) -> None:
+    for address in (URL, OLD_PAGE, ACTIVATE):
+        assert lead.get(address).status_code == 200, address
+        assert reviewer.get(address).status_code == 403, address
+        assert Client().get(address).status_code == 302, address
+    for address in (ACTIVATE, ROLLBACK):
+        assert reviewer.post(address, _payload()).status_code == 403, address
+    assert two.active_name() == OLD
+    assert URL in _page(lead, "/admin/") and URL not in _page(reviewer, "/admin/")
+
+
+def test_list_shows_each_version(lead: Client, two: Repository) -> None:
+    for compute_ms in (1.0, 4.0, 5.0):
+        own_prediction(model_version=OLD, compute_ms=compute_ms)
+    page = _page(lead)
+    assert f'<a href="{OLD_PAGE}">own@1</a> <span class="models-mark">active</span>' in page
+    row = page.split(OLD_PAGE)[1].split("</tr>")[0]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row)[:6] == ["2", "8 x 8", "f32", "0.0 MB", "4.0 ms", "3"]
+    assert ACTIVATE in page and f"{URL}own_401/activate/" not in page
+    assert "switched to own@1" in page
+
+
+def test_list_shows_damaged_and_removed_versions(lead: Client, two: Repository) -> None:
+    own_prediction(model_version="gone@7")
+    two.get(NEW).file("bin").unlink()
+    page = _page(lead)
+    assert "own@2: model.bin is missing" in page and NEW_PAGE not in page
+    assert "gone@7: 1 prediction, 0 cases" in page
+
+
+def test_list_without_versions_says_how_to_install_one(lead: Client, two: Repository) -> None:
+    shutil.rmtree(two.root)
+    assert "No model is installed." in _page(lead)
+
+
+def test_number_of_queries_grows_only_with_versions_that_have_answered(lead: Client, two: Repository) -> None:
+    counts = []
+    for _ in range(2):
+        for _ in range(5):
+            own_prediction(model_version=OLD)
+            install(two, "own", "1\tcup", "2\tespresso")
+        with CaptureQueriesContext(connection) as queries:
+            _page(lead)
+        counts.append(len(queries))
+    assert counts[1] <= counts[0] <= 8
+
+
+def test_predictions_are_counted_with_the_index(two: Repository) -> None:
+    """With a million rows, a count without it takes half a second."""
+    for statement in (
+        Prediction.objects.answered_by(OLD),
+        Prediction.objects.answered_by(OLD).order_by("-created_at")[:5].values("pk"),
+    ):
+        assert "prediction_by_version" in statement.explain() or connection.vendor != "sqlite"
+
+
+# --- One version -----------------------------------------------------------------------------------
+
+
+def test_page_shows_what_is_known(lead: Client, two: Repository) -> None:
+    page = _page(lead, NEW_PAGE)
+    for text in ("espresso, unicorn", "8 x 8 pixels, RGB", two.get(NEW).manifest.files["bin"].sha256, ACTIVATE):
+        assert text in page, text
+    assert "/activate/" not in _page(lead, OLD_PAGE)
+
+
+def test_page_of_an_int8_version_links_to_its_report(lead: Client) -> None:
+    report = Quantization.objects.create(
+        **{"model_version": NEW, "base": OLD, "processor": "A processor", "calibrated_on": "photos"},
+        **{"compared": 1, "labelled": 0, "flipped": 0, "precisions": []},
+    )
+    assert f'<a href="{report.get_absolute_url()}">How it compares with own@1</a>' in _page(lead, NEW_PAGE)
+
+
+def test_page_of_a_missing_version_leads_to_the_list(lead: Client) -> None:
+    assert "&#x27;own@9&#x27; is not installed" in _page(lead, f"{URL}own_409/change/")
+
+
+def test_page_of_a_damaged_version_says_so(lead: Client, two: Repository) -> None:
+    two.get(NEW).file("labels").unlink()
+    page = _page(lead, NEW_PAGE)
+    assert "This model cannot be used: labels.tsv is missing." in page and "/activate/" not in page
+
+
+def test_version_that_is_deleted_meanwhile_does_not_break_a_page(
+    lead: Client, two: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Repository.find
+
+    def find_and_delete(self: Repository, reference: str) -> Any:
+        version = find(self, reference)
+        shutil.rmtree(version.path)
+        return version
+
+    monkeypatch.setattr(Repository, "find", find_and_delete)
+    assert "This model cannot be used" in _page(lead, NEW_PAGE)
+
+
+def test_texts_of_a_manifest_are_escaped(lead: Client, two: Repository) -> None:
+    install(two, "own", "1\t<script>alert(1)</script>", "2\tcup")
+    page = _page(lead, f"{URL}own_403/change/")
+    assert "&lt;script&gt;alert(1)" in page and "<script>alert" not in page
+
+
+# --- Activating -------------------------------------------------------------------------------------
+
+
+def test_confirmation_says_what_changes(lead: Client, two: Repository) -> None:
+    for _ in range(2):
+        open_case(expected="cup", model_version=OLD)
+    page = _page(lead, ACTIVATE)
+    assert "1 disappears, 1 is new; 2 open cases expect one that disappears" in page
+    assert "<li>cup: 2 open cases</li>" in page and "<li>unicorn</li>" in page
+    assert two.active_name() == OLD
+
+
+def test_confirmation_shows_some_of_many_labels(lead: Client, two: Repository) -> None:
+    install(two, "many", *(f"n{number}\tlabel {number}" for number in range(views.SHOWN_LABELS + 30)))
+    page = _page(lead, f"{URL}many_401/activate/")
+    assert page.count("<li>label ") == views.SHOWN_LABELS and "And 30 more." in page
+
+
+def test_lead_activates_a_version(lead: Client, two: Repository) -> None:
+    assert "The active model is own@2 now. Workers load it" in _said(lead.post(ACTIVATE, _payload(), follow=True))
+    assert two.active_name() == NEW
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.get_change_message()) == (NEW, "Switched from own@1 to own@2.")
+    assert entry.get_admin_url() == NEW_PAGE
+    assert activations.history(two.root)[-1].by == "lead, in the admin"
+    assert "Switched" not in _page(lead, "/admin/") and NEW_PAGE in _page(lead, "/admin/")
+
+
+def test_second_press_of_the_button_changes_nothing(lead: Client, two: Repository) -> None:
+    lead.post(ACTIVATE, _payload())
+    assert "The active model is own@2 already." in _said(lead.post(ACTIVATE, _payload(), follow=True))
+    lead.post(ROLLBACK, {"instead_of": NEW, "to": OLD})
+    assert "The active model is own@1 already." in _said(
+        lead.post(ROLLBACK, {"instead_of": NEW, "to": OLD}, follow=True)
+    )
+    assert two.active_name() == OLD
+    assert LogEntry.objects.count() == 2 and len(activations.history(two.root)) == 3
+
+
+@pytest.mark.parametrize("address", [ACTIVATE, ROLLBACK])
+def test_change_by_another_lead_is_told(lead: Client, two: Repository, address: str) -> None:
+    install(two, "other", "1\tcup", "2\tespresso")
+    two.activate("other@1")
+    said = _said(lead.post(address, _payload(), follow=True))
+    assert "Nothing was changed: somebody else has changed the active model meanwhile" in said
+    assert two.active_name() == "other@1" and not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("address", [ACTIVATE, ROLLBACK])
+def test_model_of_the_environment_cannot_be_replaced(
+    lead: Client, two: Repository, settings: Settings, address: str
+) -> None:
+    two.activate(NEW)
+    settings.MODEL = NEW
+    assert "MODEL=own@2" in _page(lead) and "/activate/" not in _page(lead) and ROLLBACK not in _page(lead)
+    for response in (lead.get(address, follow=True), lead.post(address, _payload(), follow=True)):
+        assert "MODEL=own@2 is set in the environment" in _said(response)
+    assert two.active_name() == NEW
+
+
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_version_that_cannot_be_used_is_not_activated(lead: Client, two: Repository, is_missing: bool) -> None:
+    version = two.get(NEW)
+    if is_missing:
+        two.remove(NEW)
+    else:
+        version.file("bin").write_bytes(b"nib")
+    for response in (lead.get(ACTIVATE, follow=True), lead.post(ACTIVATE, _payload(), follow=True)):
+        assert ("is not installed" if is_missing else "model.bin is damaged") in _said(response)
+    assert two.active_name() == OLD and not LogEntry.objects.exists()
+
+
+def test_incomplete_form_changes_nothing(lead: Client, two: Repository) -> None:
+    assert "the form was incomplete." in _said(lead.post(ACTIVATE, {}, follow=True))
+    assert two.active_name() == OLD
+
+
+def test_form_needs_its_csrf_token(two: Repository, lead: Client) -> None:
+    lead.handler.enforce_csrf_checks = True
+    assert lead.post(ACTIVATE, _payload()).status_code == 403
+    assert two.active_name() == OLD
+
+
+def test_version_with_unreadable_labels_can_be_replaced(lead: Client, two: Repository) -> None:
+    two.get(OLD).file("labels").unlink()
+    assert "The labels of own@1 cannot be read" in _page(lead, ACTIVATE)
+    lead.post(ACTIVATE, _payload())
+    assert two.active_name() == NEW
+
+
+# --- Going back -------------------------------------------------------------------------------------
+
+
+def test_lead_goes_back(lead: Client, two: Repository) -> None:
+    two.activate(NEW)
+    assert "Go back to own@1" in _page(lead)
+    page = _page(lead, ROLLBACK)
+    assert 'name="to" value="own@1"' in page and "<li>cup</li>" in page
+    assert "The active model is own@1 now." in _said(lead.post(ROLLBACK, {"instead_of": NEW, "to": OLD}, follow=True))
+    assert two.active_name() == OLD
+    assert LogEntry.objects.get().get_change_message() == "Went back from own@2 to own@1."
+
+
+def test_there_may_be_nothing_to_go_back_to(lead: Client, two: Repository) -> None:
+    assert ROLLBACK not in _page(lead)
+    assert "there is no earlier version to go back to." in _said(lead.get(ROLLBACK, follow=True))

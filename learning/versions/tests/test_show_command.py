@@ -1,0 +1,121 @@
+"""`manage.py model show`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from pytest_django import Settings
+
+from learning.versions.description import preprocessing_in_words
+from learning.versions.tests.conftest import Install
+from predictions.models import PrecisionMeasurement
+from review.tests.cases import open_case
+from worker.inference.repository import Preprocessing, Repository
+from worker.inference.repository.draft import VersionDraft
+from worker.inference.repository.manifest import FILES, WeightsSource
+from worker.inference.tests.fakes import NAME
+
+pytestmark = pytest.mark.django_db
+
+GREY = Preprocessing(8, 4, "L", (0.0,), (255.0,), resize="pad")
+
+
+def _shown(reference: str) -> str:
+    out = StringIO()
+    call_command("model", "show", reference, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+def _build(**details: str) -> Callable[[Path], VersionDraft]:
+    def build(folder: Path) -> VersionDraft:
+        for kind in ("xml", "bin"):
+            (folder / FILES[kind]).write_bytes(kind.encode())
+        (folder / FILES["labels"]).write_text("1\tblack_cat\n2\tdog\n", encoding="utf-8")
+        return VersionDraft(
+            WeightsSource("file", "own.onnx", "a" * 64, None), GREY, precision="int8", base="other@1", details=details
+        )
+
+    return build
+
+
+def test_shows_what_the_manifest_says(repository: Repository) -> None:
+    version = repository.add("own", _build(format="ONNX", input="image"))
+    lines = [" ".join(line.split()) for line in _shown("own").splitlines()]
+    for line in (
+        "own@1",
+        "Active no",
+        f"Weights from file own.onnx, SHA-256 {'a' * 64}",
+        "Made from other@1",
+        "Labels 2: black cat, dog",
+        "Input 8 x 4 pixels, L",
+        "Precision of the weights int8",
+        "Engines openvino",
+        "Predictions answered 0",
+        "format ONNX",
+        f"model.bin 0.0 MB SHA-256 {version.manifest.files['bin'].sha256}",
+        "Measured precision: none yet; a worker measures when it loads the version",
+    ):
+        assert line in lines, line
+
+
+def test_shows_how_it_is_used(install: Install, repository: Repository) -> None:
+    version = install(b"1")
+    repository.activate(str(version))
+    for compute_ms in (1.0, 2.0, 30.0):
+        open_case(model_version=str(version), compute_ms=compute_ms)
+    PrecisionMeasurement.objects.create(
+        **{"processor": "A processor", "openvino": "1", "model_version": str(version)},
+        weights_sha256=version.manifest.files["bin"].sha256,
+        **{"f32_ms": 8.1, "bf16_ms": 3.3, "images": 36, "flips": 1, "largest_gap": 0.01, "chosen": "bf16"},
+    )
+    shown = " ".join(_shown(NAME).split())
+    for text in (
+        "Active yes",
+        "Engines openvino, tensorflow",
+        "Predictions answered 3 Cases about its answers 3 Time to compute 2.0 ms (median of its latest answers)",
+        "A processor bf16; an image takes 8.1 ms of CPU time in f32 and 3.3 in bf16, and 1 of 36 answers differ",
+    ):
+        assert text in shown, text
+
+
+def test_shows_the_features_of_a_network(models: Repository, settings: Settings) -> None:
+    settings.MODELS_DIR = models.root
+    assert "1,280 features from efficientnet-lite0's pooling" in _shown("efficientnet-lite0@1")
+
+
+def test_shows_a_damaged_version(install: Install) -> None:
+    version = install(b"1")
+    version.file("labels").write_bytes(b"")
+    version.file("bin").unlink()
+    shown = _shown(NAME)
+    assert "1,000, which cannot be read" in shown
+    assert "fake-net@1: model.bin is missing" in shown
+
+
+def test_prints_nothing_that_a_terminal_obeys(repository: Repository) -> None:
+    repository.add("own", _build(format="\x1b[2J\nActive  yes"))
+    assert "\x1b" not in _shown("own") and "\nActive" not in _shown("own")
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (
+            Preprocessing.central_square(224, "RGB", (127.5,) * 3, (127.5,) * 3),
+            "The largest centred box with the shape of the input, 87.5 % of its sides, scaled (bicubic); "
+            "then (value - mean) / std with mean 127.5 127.5 127.5 and std 127.5 127.5 127.5",
+        ),
+        (
+            Preprocessing(8, 8, "L", (0.0,), (255.0,), resize="stretch", interpolation="bilinear"),
+            "The whole picture, whatever its shape, scaled (bilinear); "
+            "then (value - mean) / std with mean 0 and std 255",
+        ),
+        (GREY, "The whole picture with a border, scaled (bicubic); then (value - mean) / std with mean 0 and std 255"),
+    ],
+)
+def test_describes_the_preprocessing_in_words(rule: Preprocessing, words: str) -> None:
+    assert preprocessing_in_words(rule) == words

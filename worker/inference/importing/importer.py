@@ -1,0 +1,286 @@
+"""Makes a model version of a network file, its labels and its preprocessing."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from worker.inference.importing.checking import Score, better_preset, find_pictures, normalised, score
+from worker.inference.importing.errors import ImportRefused, reason
+from worker.inference.importing.inspection import (
+    Answer,
+    Choices,
+    ImageInput,
+    canonical_network,
+    find_image,
+    outputs_of,
+)
+from worker.inference.importing.label_files import IMAGENET, find_labels, read_labels
+from worker.inference.importing.networks import files_of, format_of, read_network
+from worker.inference.importing.preprocessing_files import find_preprocessing, read_preprocessing
+from worker.inference.importing.presets import PRESETS, PartialPreprocessing
+from worker.inference.repository import ModelVersion, Repository
+from worker.inference.repository.draft import VersionDraft
+from worker.inference.repository.files import sha256_of
+from worker.inference.repository.labels import Label, labels_to_text
+from worker.inference.repository.manifest import FILES, Preprocessing, WeightsPrecision, WeightsSource
+
+_WORST = 5  # confusions that are reported
+_SAVED_TOLERANCE = 1e-4  # between the network in memory and the one in the files
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the user says about a network. What is not said is found out, or read from files beside it.
+
+    Attributes:
+        labels: a file (see `label_files.read_labels`), or `imagenet` for the 1,000 labels of ImageNet.
+        preset: a key of `presets.PRESETS`.
+        preprocessing_file: see `preprocessing_files.read_preprocessing`.
+        preprocessing: single values, which count more than those of the preset or the file.
+        choices: about the graph: input, output, layout, size, and the kind of output.
+        trust: run the Python code that Lambda layers of a Keras file hold.
+        check: a folder of labelled pictures, one folder a label, to classify before anything is installed.
+    """
+
+    labels: str | None = None
+    preset: str | None = None
+    preprocessing_file: Path | None = None
+    preprocessing: PartialPreprocessing = field(default_factory=PartialPreprocessing)
+    choices: Choices = field(default_factory=Choices)
+    trust: bool = False
+    check: Path | None = None
+
+
+def _report_nothing(line: str) -> None:
+    """No-op progress callback."""
+
+
+def import_network(
+    repository: Repository,
+    name: str,
+    path: Path,
+    options: ImportOptions | None = None,
+    *,
+    report: Callable[[str], None] = _report_nothing,
+) -> ModelVersion:
+    """Installs a network as the next version of `name`. It is not activated.
+
+    Args:
+        name: see `Repository.add`.
+        path: see `networks.read_network`.
+        report: called with one line for each step and each finding.
+
+    Raises:
+        ImportRefused: the network, its labels or its preprocessing cannot be used; the message says why.
+        RepositoryError: the models folder cannot be written, or the name is invalid.
+    """
+    importer = _Importer(path, options or ImportOptions(), report)
+    return repository.add(name, importer.build, report=report)
+
+
+def examine_network(
+    path: Path, options: ImportOptions | None = None, *, report: Callable[[str], None] = _report_nothing
+) -> None:
+    """Does all that `import_network` does, except installing. Its arguments and errors are the same.
+
+    Raises:
+        OSError: the folder for temporary files cannot be written.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        _Importer(path, options or ImportOptions(), report).build(Path(folder))
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """A network in canonical form, and what was found out about it."""
+
+    model: Any
+    keras: Path | None
+    probe: NDArray[np.float32]
+    rule: Preprocessing
+    image: ImageInput
+    answer: Answer
+
+
+class _Importer:
+    """One import. Creating it refuses what can be refused without reading the network."""
+
+    def __init__(self, path: Path, options: ImportOptions, report: Callable[[str], None]) -> None:
+        self.path = path
+        self.options = options
+        self.report = report
+        self.format = format_of(path)
+        self.labels = self._labels()
+        self.preprocessing = self._preprocessing()
+        self.preprocessing.require_normalisation()
+        self.source = _source(path)
+        self.pictures = find_pictures(options.check, self.labels) if options.check else []
+
+    def build(self, folder: Path) -> VersionDraft:
+        """Writes the files of the version into an empty folder; see `Repository.add`."""
+        work = folder / "work"
+        work.mkdir()
+        found = self._examine(work)
+        _save(found, folder / FILES["xml"])
+        (folder / FILES["labels"]).write_text(labels_to_text(self.labels), encoding="utf-8")
+        if found.keras is not None:
+            found.keras.rename(folder / FILES["keras"])
+        shutil.rmtree(work)
+        return VersionDraft(
+            self.source,
+            found.rule,
+            precision=_precision(found.model),
+            details=self._details(found),
+            builders={"openvino": importlib.metadata.version("openvino")},
+        )
+
+    def _examine(self, work: Path) -> _Examined:
+        self.report(f"reading {self.path.name} ({self.format})")
+        network = read_network(self.path, work, trust=self.options.trust)
+        image = find_image(network.model, self.options.choices, self.preprocessing.size)
+        self.report(f"input: {image.name!r}, {image.layout}, {image.width} x {image.height}, {image.channels} channels")
+        rule = self.preprocessing.complete(image.width, image.height, image.channels)
+        self.report(_text_of(rule))
+        if image.is_uint8 and (set(rule.mean), set(rule.std)) != ({0.0}, {1.0}):
+            raise ImportRefused("the network takes pixels from 0 to 255 as whole numbers; pass --preset raw")
+        probe = normalised(_probe_pixels(rule.shape), rule)
+        is_simple = len(network.model.inputs) == len(network.model.outputs) == 1
+        model, answer = canonical_network(network.model, image, self.options.choices, probe)
+        self.report(f"output: {answer.name!r}, {answer.kind} ({answer.reason}), {answer.classes} labels")
+        self._require_number(answer)
+        if self.pictures:
+            self._check(model, rule)
+        keras = network.keras if is_simple and _is_canonical(image, answer) else None
+        if keras is None:
+            self.report("only the openvino engine can load this version, not tensorflow")
+        return _Examined(model, keras, probe, rule, image, answer)
+
+    def _labels(self) -> tuple[Label, ...]:
+        if self.options.labels == "imagenet":
+            return read_labels(IMAGENET)
+        if self.options.labels is not None:
+            labels = read_labels(Path(self.options.labels))
+            self.report(f"labels: {len(labels)} from {self.options.labels}")
+            return labels
+        found = find_labels(self.path)
+        if found is None:
+            raise ImportRefused(f"{self.path.name} comes without labels; pass --labels FILE")
+        self.report(f"labels: {len(found[1])} found in {found[0]}")
+        return found[1]
+
+    def _preprocessing(self) -> PartialPreprocessing:
+        chosen = self.options.preprocessing
+        if self.options.preset is not None:
+            if self.options.preset not in PRESETS:
+                raise ImportRefused(f"there is no preset {self.options.preset!r}; presets: {', '.join(PRESETS)}")
+            return chosen | PRESETS[self.options.preset]
+        if self.options.preprocessing_file is not None:
+            return chosen | read_preprocessing(self.options.preprocessing_file)
+        if chosen.mean is not None and chosen.std is not None:
+            return chosen
+        found = find_preprocessing(self.path)
+        if found is None:
+            return chosen  # refused when the number of channels is known
+        self.report(f"preprocessing: found in {found[0]}")
+        return chosen | found[1]
+
+    def _require_number(self, answer: Answer) -> None:
+        if len(self.labels) != answer.classes:
+            raise ImportRefused(
+                f"the network has {answer.classes} outputs, and there are {len(self.labels)} labels: each output needs"
+                " one, in their order"
+            )
+
+    def _check(self, model: Any, rule: Preprocessing) -> None:
+        found = score(model, rule, self.pictures)
+        for line in _lines_of(found, self.labels):
+            self.report(line)
+        better = better_preset(model, rule, self.pictures, found)
+        if better is not None:
+            name, other = better
+            raise ImportRefused(
+                f"{found.accuracy:.1%} right: is the preprocessing {name}? With --preset {name}, {other.accuracy:.1%}"
+                f" of {other.total} pictures are right; to install it as it is, leave out --check"
+            )
+
+    def _details(self, found: _Examined) -> dict[str, str]:
+        return {
+            "format": self.format,
+            "input": found.image.name,
+            "layout": found.image.layout,
+            "output": found.answer.name,
+            "output kind": f"{found.answer.kind} ({found.answer.reason})",
+        }
+
+
+def _is_canonical(image: ImageInput, answer: Answer) -> bool:
+    """Whether the network itself takes and returns what the version does."""
+    return image.layout == "NHWC" and not image.is_uint8 and answer.kind == "probabilities"
+
+
+def _probe_pixels(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Pictures that need no files: noise, a black and a white one, and gradients."""
+    height, width, channels = shape
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (2, *shape), np.uint8)
+    flat = np.stack([np.full(shape, value, np.uint8) for value in (0, 255)])
+    across = np.broadcast_to(np.linspace(0, 255, width)[np.newaxis, :, np.newaxis], shape)
+    down = np.broadcast_to(np.linspace(255, 0, height)[:, np.newaxis, np.newaxis], shape)
+    return np.concatenate([noise, flat, np.stack([across, down]).astype(np.uint8)])
+
+
+def _save(found: _Examined, xml: Path) -> None:
+    """Writes the network, and reads it again: a full disk can cut the files off without an error."""
+    expected = outputs_of(found.model, found.probe)
+    try:
+        openvino.save_model(found.model, xml, compress_to_fp16=False)
+        written = outputs_of(openvino.Core().read_model(xml), found.probe)
+    except (RuntimeError, ImportRefused) as error:
+        raise ImportRefused(f"the network cannot be written: {reason(error)}; is the disk full?") from error
+    if float(np.abs(written - expected).max()) > _SAVED_TOLERANCE:
+        raise ImportRefused("the network cannot be written: its files give other answers; is the disk full?")
+
+
+def _precision(model: Any) -> WeightsPrecision:
+    return "int8" if any(node.get_type_name() == "FakeQuantize" for node in model.get_ordered_ops()) else "f32"
+
+
+def _source(path: Path) -> WeightsSource:
+    """The network's file with its SHA-256; for several files, that of their SHA-256s."""
+    try:
+        digests = [sha256_of(file) for file in files_of(path)]
+    except OSError as error:
+        raise ImportRefused(f"cannot read {path}: {error.strerror}") from error
+    digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    return WeightsSource("file", path.name, digest, None)
+
+
+def _text_of(rule: Preprocessing) -> str:
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (rule.mean, rule.std))
+    return (
+        f"preprocessing: {rule.resize}, crop {rule.crop:.4g}, {rule.interpolation}, {rule.channel_order},"
+        f" (pixel - ({mean})) / ({std})"
+    )
+
+
+def _lines_of(found: Score, labels: Sequence[Label]) -> list[str]:
+    lines = [
+        f"check: {found.top_1} of {found.total} right ({found.accuracy:.1%});"
+        f" {found.top_5 / found.total:.1%} among the five best"
+    ]
+    if found.unreadable:
+        lines.append(f"check: {found.unreadable} files are not pictures that can be read")
+    for (expected, given), number in found.confusions[:_WORST]:
+        lines.append(f"check: {number} of {labels[expected].display_name!r} taken for {labels[given].display_name!r}")
+    return lines
