@@ -43,7 +43,7 @@ from predictions.tests.label_sets import ActivateLabels, install_with_labels
 from review import roles
 from worker.inference.repository import ModelVersion, Repository
 from worker.inference.repository.labels import Label
-from worker.inference.tests.small_networks import add_version
+from worker.inference.tests.tiny_networks import add_version
 
 # No deadlines: a busy machine must not fail a test. Hypothesis' own profile "ci" tries the same examples each time, so
 # that only a change can break a build; "thorough" searches for new failures.
@@ -288,7 +288,7 @@ def activate_labels(settings: Settings, tmp_path: Path, monkeypatch: pytest.Monk
 
     def activate(labels: Sequence[Label]) -> ModelVersion:
         repository = Repository(settings.MODELS_DIR)
-        return repository.activate(str(add_version(repository, labels)))
+        return repository.activate(str(add_version(repository, "small", labels)))
 
     return activate
 

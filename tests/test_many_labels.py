@@ -9,7 +9,8 @@ import pytest
 
 from devtools.running import RunningSite, folder_with_model
 from worker.inference.repository import Repository
-from worker.inference.tests.small_networks import add_version, many_labels
+from worker.inference.tests.label_examples import many_labels
+from worker.inference.tests.tiny_networks import add_version
 
 pytestmark = pytest.mark.browser
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
     repository = Repository(tmp_path_factory.mktemp("models"))
-    repository.activate(str(add_version(repository, many_labels())))
+    repository.activate(str(add_version(repository, "many", many_labels())))
     with RunningSite(folder_with_model(tmp_path_factory.mktemp("site"), repository.root)) as running:
         yield running
 

@@ -11,7 +11,7 @@ from feedback.models import Feedback
 from predictions import labels
 from predictions.tests.label_sets import ActivateLabels, answered_by_page
 from worker.inference.repository.labels import Label
-from worker.inference.tests.small_networks import FOUR, ODD, many_labels
+from worker.inference.tests.label_examples import FOUR, ODD, many_labels
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.conf import settings
+from django.template.defaultfilters import pluralize
 
 from learning.versions.usage import Usage, usage_of
 from predictions import classifiers
+from review import label_sets
 from worker.inference.repository import ModelVersion, OtherVersionActive, RepositoryError, VersionInUse
+
+logger = logging.getLogger(__name__)
 
 
 class ModelSetInEnvironment(RepositoryError):
@@ -18,7 +24,9 @@ class VersionIsNamed(VersionInUse):
 
     def __init__(self, version: str, usage: Usage) -> None:
         self.usage = usage
-        super().__init__(f"{version} has answered {usage.predictions:,} predictions, and {usage.cases:,} cases name it")
+        predictions = f"{usage.predictions:,} prediction{pluralize(usage.predictions)}"
+        cases = f"{usage.cases:,} case{pluralize(usage.cases, ' names,s name')}"
+        super().__init__(f"{version} has answered {predictions}, and {cases} it")
 
 
 def check_activation_counts() -> None:
@@ -70,7 +78,17 @@ def version_remove(reference: str, *, force: bool = False) -> None:
     # The repository refuses the active version. It does so first, because no option changes that.
     if usage.is_used and not force and name != repository.active_name():
         raise VersionIsNamed(name, usage)
+    if usage.is_used:
+        _remember_labels(name)
     repository.remove(name)
+
+
+def _remember_labels(name: str) -> None:
+    """Keeps the labels of a version whose words decisions have, so that they can be translated after it is gone."""
+    try:
+        label_sets.remember(classifiers.repository().find(name))
+    except RepositoryError:
+        logger.warning("The labels of %s cannot be read, so its words can be translated by their text only.", name)
 
 
 def _answers(name: str) -> bool:

@@ -13,7 +13,7 @@ from predictions.tests.fakes import upload
 from predictions.tests.label_sets import ActivateLabels, answered_by_page
 from predictions.tests.pictures import picture
 from worker.inference.repository.labels import Label
-from worker.inference.tests.small_networks import FOUR, ODD, many_labels
+from worker.inference.tests.label_examples import FOUR, ODD, many_labels
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,7 +15,7 @@ from review.models import Case
 from review.tests.cases import open_case
 from review.tests.focus import last, page, send, take, url
 from worker.inference.repository.labels import Label
-from worker.inference.tests.small_networks import FOUR, ODD, many_labels
+from worker.inference.tests.label_examples import FOUR, ODD, many_labels
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/review/case/"

@@ -10,7 +10,7 @@ import pytest
 from learning.datasets.tests.data import decided_case, manifest, write
 from predictions.tests.label_sets import ActivateLabels
 from worker.inference.repository.labels import Label
-from worker.inference.tests.small_networks import ODD
+from worker.inference.tests.label_examples import ODD
 
 pytestmark = pytest.mark.django_db
 

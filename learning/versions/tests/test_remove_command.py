@@ -10,6 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from learning.versions.tests.conftest import Install
+from review.models import LabelSet
 from review.tests.cases import open_case, own_prediction
 from worker.inference.repository import Repository
 from worker.inference.tests.fakes import NAME
@@ -34,11 +35,18 @@ def test_keeps_a_version_that_predictions_and_cases_name(install: Install, repos
     version = install(b"1")
     open_case(model_version=str(version))
     own_prediction(model_version=str(version))
-    with pytest.raises(CommandError, match=r"has answered 2 predictions, and 1 cases name it. --force removes it"):
+    with pytest.raises(CommandError, match=r"has answered 2 predictions, and 1 case names it. --force removes it"):
         _remove(str(version))
     assert repository.versions() == [version]
     _remove(str(version), "--force")
     assert repository.versions() == []
+
+
+def test_labels_of_a_removed_version_that_cases_name_stay_known(install: Install) -> None:
+    version = install(b"1")
+    open_case(model_version=str(version))
+    _remove(str(version), "--force")
+    assert [label_set.versions for label_set in LabelSet.objects.all()] == [[str(version)]]
 
 
 def test_keeps_the_active_version(install: Install, repository: Repository) -> None:

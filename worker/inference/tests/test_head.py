@@ -16,7 +16,16 @@ from openvino import opset13 as ops
 from worker.inference.graph.head import add_features, backbone_id, describe_features, find_head
 from worker.inference.repository import ModelVersion, Preprocessing, Repository
 from worker.inference.tests import networks
-from worker.inference.tests.networks import CLASSES, FEATURES, SIDE, dense, feature_map, network, pooled, usual_network
+from worker.inference.tests.networks_with_heads import (
+    CLASSES,
+    FEATURES,
+    SIDE,
+    dense,
+    feature_map,
+    network,
+    pooled,
+    usual_network,
+)
 
 RULE = Preprocessing(SIDE, SIDE, "RGB", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
