@@ -326,7 +326,9 @@ class PrecisionMeasurement(models.Model):
     features = models.CharField(max_length=200, blank=True, help_text="of the processor, separated by blanks")
     openvino = models.CharField(max_length=100, help_text="the version of OpenVINO")
     model_version = models.CharField(max_length=120, help_text="name@version")
-    weights_sha256 = models.CharField(max_length=64, help_text="a name@version may be removed and installed anew")
+    weights_sha256 = models.CharField(
+        max_length=64, help_text="of model.bin: another models folder may hold other weights under this name"
+    )
 
     f32_ms = models.FloatField(null=True, help_text="CPU time of one image, the median; null if measuring failed")
     bf16_ms = models.FloatField(null=True, help_text="CPU time of one image, the median; null if measuring failed")

@@ -85,7 +85,7 @@ def _with_decided(pictures: Sequence[SamplePicture], base: ModelVersion) -> list
 
 def _store(base: ModelVersion, version: ModelVersion, calibrated_on: str, comparison: Int8Comparison) -> Quantization:
     with transaction.atomic():
-        # A number is used again if its version was removed.
+        # Numbers are never given twice, but somebody may have deleted the models folder, and installed anew.
         Quantization.objects.filter(model_version=str(version)).delete()
         quantization = Quantization.objects.create(
             model_version=str(version),

@@ -28,7 +28,7 @@ def report(request: HttpRequest, quantization_id: str) -> HttpResponse:
     flips = _shown(quantization)
     context = {
         **admin.site.each_context(request),
-        "title": f"{quantization.model_version} in int8",
+        "title": f"{quantization.base} in int8",
         "opts": Quantization._meta,
         "quantization": quantization,
         "flips": flips,

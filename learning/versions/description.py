@@ -8,10 +8,17 @@ from dataclasses import dataclass
 from learning.versions.usage import Usage
 from predictions import precision
 from predictions.models import PrecisionMeasurement
+from worker.inference.engines import engines_for
 from worker.inference.repository import ModelVersion, Preprocessing, RepositoryError
 from worker.inference.repository.manifest import FILES, FileRecord, WeightsSource
 
 SHOWN_LABELS = 5
+
+# f32 and bf16 are the CPU times of an image.
+MEASUREMENT_TITLES = (
+    *("Chosen", "f32", "bf16", "Other answers in bf16", "Processor"),
+    *("Processor features", "OpenVINO", "Measured", "Objection"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ def facts(version: ModelVersion, usage: Usage, *, is_active: bool) -> list[Fact]
         ("Input", input_in_words(manifest.preprocessing)),
         ("Preprocessing", preprocessing_in_words(manifest.preprocessing)),
         ("Precision of the weights", manifest.precision),
-        ("Engines", ", ".join(engines(version))),
+        ("Engines", ", ".join(engines_for(version))),
         ("Size on disk", megabytes(version.size_on_disk)),
         ("Predictions answered", f"{usage.predictions:,}"),
         ("Cases about its answers", f"{usage.cases:,}"),
@@ -64,24 +71,29 @@ def files(version: ModelVersion) -> list[DescribedFile]:
     return [_described(FILES[kind], records[kind]) for kind in FILES if kind in records]
 
 
-def measurements(version: ModelVersion) -> list[Fact]:
-    """Returns what workers have measured in f32 and bf16, by processor; see `predictions.precision`."""
-    return [Fact(one.processor, measured_in_words(one)) for one in precision.measurements(version)]
+def measurements(version: ModelVersion) -> list[tuple[str, ...]]:
+    """Returns a row for each measurement of workers in f32 and bf16; see `predictions.precision`."""
+    return [_measured(one) for one in precision.measurements(version)]
 
 
-def measured_in_words(one: PrecisionMeasurement) -> str:
-    if one.failed:
-        return f"{one.chosen}, because bf16 {one.objection}"
-    reason = f", because bf16 {one.objection}" if one.objection else ""
-    return (
-        f"{one.chosen}{reason}; an image takes {one.f32_ms:.1f} ms of CPU time in f32 and {one.bf16_ms:.1f} in bf16, "
-        f"and {one.flips} of {one.images} answers differ"
+def _measured(one: PrecisionMeasurement) -> tuple[str, ...]:
+    """The texts below `MEASUREMENT_TITLES`."""
+    row = (
+        one.chosen,
+        _cpu_time(one.f32_ms),
+        _cpu_time(one.bf16_ms),
+        f"{one.flips} of {one.images}" if one.images else "–",
+        one.processor,
+        one.features or "–",
+        one.openvino,
+        f"{one.measured_at:%Y-%m-%d}",
+        f"bf16 {one.objection}" if one.objection else "–",
     )
+    return tuple(printable(text) for text in row)
 
 
-def engines(version: ModelVersion) -> list[str]:
-    """Returns the engines that can run a version."""
-    return ["openvino", "tensorflow"] if "keras" in version.manifest.files else ["openvino"]
+def _cpu_time(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} ms"
 
 
 def labels_in_words(version: ModelVersion) -> str:
@@ -119,7 +131,7 @@ def megabytes(size: int) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f} ms (median of its latest answers)"
+    return "" if value is None else f"{value:.1f} ms (median of its latest answers, on any machine)"
 
 
 def printable(text: str) -> str:

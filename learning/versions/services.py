@@ -10,6 +10,7 @@ from django.template.defaultfilters import pluralize
 from learning.versions.usage import Usage, usage_of
 from predictions import classifiers
 from review import label_sets
+from worker.inference.engines import engines_for
 from worker.inference.repository import ModelVersion, OtherVersionActive, RepositoryError, VersionInUse
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,10 @@ class VersionIsNamed(VersionInUse):
         super().__init__(f"{version} has answered {predictions}, and {cases} it")
 
 
+class VersionNotLoadable(RepositoryError):
+    """The engine of this site cannot load the version, so no worker could start with it."""
+
+
 def check_activation_counts() -> None:
     """Raises `ModelSetInEnvironment` if an activation would change nothing."""
     if settings.MODEL:
@@ -38,27 +43,63 @@ def check_activation_counts() -> None:
         )
 
 
-def version_activate(reference: str, *, by: str, instead_of: str) -> ModelVersion:
-    """Makes a version the active one, for a person who has been shown that `instead_of` is active.
+def check_loadable(version: ModelVersion) -> None:
+    """Raises `VersionNotLoadable` if workers with this site's `ENGINE` cannot load a version.
 
-    Raises `ModelSetInEnvironment`, or see `Repository.activate`.
+    They would keep the earlier version, and not start again after they have ended.
     """
-    check_activation_counts()
-    return classifiers.repository().activate(reference, by=by, instead_of=instead_of)
+    able = engines_for(version)
+    if settings.ENGINE not in able:
+        raise VersionNotLoadable(
+            f"{version} cannot become active, because ENGINE={settings.ENGINE} cannot load it; engines that can: "
+            f"{', '.join(able)}"
+        )
 
 
-def version_rollback(reference: str, *, by: str, instead_of: str) -> ModelVersion:
-    """Goes back to a version, for a person who has been shown that it was active before `instead_of`.
+def processor_warning(version: ModelVersion) -> str:
+    """Says which workers cannot load a version, or returns an empty string. Their processors are not known here."""
+    if version.manifest.precision != "int8":
+        return ""
+    return f"Workers on processors without VNNI or AMX refuse {version}, because they would compute int8 wrongly."
 
-    Raises `ModelSetInEnvironment`, or see `Repository.rollback`.
+
+def version_activate(reference: str, *, by: str, instead_of: str | None = None) -> ModelVersion:
+    """Makes a version the active one.
+
+    Args:
+        reference: `name@version`, or a name for its newest version.
+        by: the person or program that wants it, for the history of activations.
+        instead_of: what a person has been shown as the active version. By default, any may be active.
+
+    Raises:
+        VersionNotLoadable: see `check_loadable`.
+        RepositoryError: see `Repository.activate`.
     """
-    check_activation_counts()
     repository = classifiers.repository()
-    if repository.active_name() == reference:
+    version = repository.find(reference)
+    check_loadable(version)
+    return repository.activate(str(version), by=by, instead_of=instead_of)
+
+
+def version_rollback(reference: str | None = None, *, by: str, instead_of: str | None = None) -> ModelVersion:
+    """Goes back to the version that was active before.
+
+    Args:
+        reference: the version that a person has been shown as that one. By default, it may be any.
+        by: see `version_activate`; so is `instead_of`.
+
+    Raises:
+        VersionNotLoadable: see `check_loadable`.
+        RepositoryError: see `Repository.rollback`.
+    """
+    repository = classifiers.repository()
+    if reference is not None and repository.active_name() == reference:
         return repository.get(reference)
     previous = repository.previous_name()
-    if previous != reference:
+    if reference is not None and previous != reference:
         raise OtherVersionActive(f"a rollback would activate {previous or 'no version'} now, not {reference}")
+    if previous:
+        check_loadable(repository.find(previous))
     return repository.rollback(by=by, instead_of=instead_of)
 
 

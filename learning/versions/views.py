@@ -10,7 +10,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -64,14 +64,31 @@ def model_page(request: HttpRequest, reference: str) -> HttpResponse:
         details=description.details(version),
         files=description.files(version),
         measurements=description.measurements(version),
-        int8_reports=Quantization.objects.filter(Q(model_version=str(version)) | Q(base=str(version))),
+        measurement_titles=description.MEASUREMENT_TITLES,
+        int8_reports=_int8_reports(request, str(version)),
     )
+
+
+def _int8_reports(request: HttpRequest, version: str) -> QuerySet[Quantization]:
+    """The reports on int8 versions that are about this version, for users who may open them."""
+    if not request.user.has_perm("learning.view_quantization"):
+        return Quantization.objects.none()
+    return Quantization.objects.filter(Q(model_version=version) | Q(base=version))
 
 
 @may_activate
 @require_http_methods(["GET", "HEAD", "POST"])
 def activate(request: HttpRequest, reference: str) -> HttpResponse:
-    """GET says what changes if the version becomes active; POST activates it."""
+    """GET says what changes if the version becomes active; POST activates it.
+
+    An address without a number leads to that of the newest version, which may be newer than the one that was shown.
+    """
+    try:
+        name = classifiers.repository().full_name(reference)
+    except RepositoryError as error:
+        return _back(request, str(error))
+    if name != reference:
+        return redirect("admin:learning_installedmodel_activate", quote(name))
     if request.method == "POST":
         return _switch(request, reference, is_rollback=False)
     return _confirmation(request, reference, is_rollback=False)
@@ -95,6 +112,7 @@ def _confirmation(request: HttpRequest, reference: str, *, is_rollback: bool) ->
     try:
         services.check_activation_counts()
         version = repository.get(reference)
+        services.check_loadable(version)
         changes = _changes(active, version)
     except RepositoryError as error:
         return _back(request, str(error))
@@ -106,6 +124,7 @@ def _confirmation(request: HttpRequest, reference: str, *, is_rollback: bool) ->
         "confirm.html",
         f"Go back to {version}?" if is_rollback else f"Activate {version}?",
         version=version,
+        warning=services.processor_warning(version),
         active=active,
         changes=changes,
         gone=sorted(changes.gone, key=lambda one: -one.open_cases) if changes else [],
@@ -135,6 +154,7 @@ def _switch(request: HttpRequest, reference: str, *, is_rollback: bool) -> HttpR
     was_active = classifiers.active_name() == reference
     change = services.version_rollback if is_rollback else services.version_activate
     try:
+        services.check_activation_counts()
         version = change(reference, by=f"{request.user.get_username()}, in the admin", instead_of=before)
     except OtherVersionActive as error:
         return _back(request, f"somebody else has changed the active model meanwhile: {error}. Please look again.")

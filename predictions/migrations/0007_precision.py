@@ -30,7 +30,10 @@ class Migration(migrations.Migration):
                 ("model_version", models.CharField(help_text="name@version", max_length=120)),
                 (
                     "weights_sha256",
-                    models.CharField(help_text="a name@version may be removed and installed anew", max_length=64),
+                    models.CharField(
+                        help_text="of model.bin: another models folder may hold other weights under this name",
+                        max_length=64,
+                    ),
                 ),
                 (
                     "f32_ms",

@@ -11,12 +11,32 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from worker.inference.graph.errors import reason
 from worker.inference.graph.quantization import CannotQuantize, quantized, saturates
+from worker.inference.graph.saving import noise, save_network
 from worker.inference.repository import ModelVersion, Repository, RepositoryError
 from worker.inference.repository.draft import VersionDraft
-from worker.inference.repository.errors import first_line
 from worker.inference.repository.files import sha256_of
 from worker.inference.repository.manifest import FILES, Preprocessing, WeightsSource
+from worker.inference.repository.versions import LONGEST_NAME
+
+
+def int8_name(base: ModelVersion) -> str:
+    """Returns the name of the int8 versions of `base`.
+
+    It is a name of its own: the name of the base still means a version in f32, so no site that chose its model by name
+    gets int8 unasked.
+
+    Raises:
+        RepositoryError: the name is too long.
+    """
+    name = f"{base.name}-int8"
+    if len(name) > LONGEST_NAME:
+        raise RepositoryError(
+            f"the int8 version cannot be named {name}, because a name has at most {LONGEST_NAME} characters: "
+            "install the base under a shorter name"
+        )
+    return name
 
 
 def check_quantizable(base: ModelVersion) -> None:
@@ -27,6 +47,7 @@ def check_quantizable(base: ModelVersion) -> None:
     """
     if base.manifest.precision != "f32":
         raise RepositoryError(f"{base} is an {base.manifest.precision} version already")
+    int8_name(base)
     if saturates(openvino.Core()):
         raise RepositoryError(
             "this processor adds int8 products with saturation, which changes about one answer in ten: "
@@ -37,14 +58,16 @@ def check_quantizable(base: ModelVersion) -> None:
 def build_candidate(
     base: ModelVersion, pictures: Iterable[NDArray[np.uint8]], folder: Path, *, calibrated_on: str
 ) -> ModelVersion:
-    """Builds an int8 version of `base` in a repository of its own, under `folder`. Nothing is installed by it.
+    """Builds an int8 version of `base`, named by `int8_name`, in a repository of its own under `folder`.
+
+    Nothing is installed by it.
 
     Args:
         pictures: what `Preprocessor` makes of the images that the ranges of values are measured on.
         calibrated_on: what these images are, for the manifest.
 
     Raises:
-        RepositoryError: the network cannot be quantised, or the folder cannot be written.
+        RepositoryError: the network cannot be quantised or named, or the folder cannot be written.
     """
     rule = base.manifest.preprocessing
 
@@ -52,11 +75,11 @@ def build_candidate(
         try:
             network = openvino.Core().read_model(base.file("xml"))
             int8 = quantized(network, (_normalised(pixels, rule) for pixels in pictures))
-            openvino.save_model(int8, target / FILES["xml"], compress_to_fp16=False)
+            save_network(int8, target / FILES["xml"], noise(rule.shape))
         except CannotQuantize as error:
             raise RepositoryError(f"{base} cannot be quantised: {error}") from error
         except RuntimeError as error:
-            raise RepositoryError(f"OpenVINO cannot quantise {base}: {first_line(error)}") from error
+            raise RepositoryError(f"OpenVINO cannot quantise {base}: {reason(error)}") from error
         shutil.copyfile(base.file("labels"), target / FILES["labels"])
         return VersionDraft(
             source=WeightsSource("version", str(base), sha256_of(target / FILES["bin"]), base.manifest.source.license),
@@ -67,7 +90,7 @@ def build_candidate(
             builders={"openvino": importlib.metadata.version("openvino")},
         )
 
-    return Repository(folder).add(base.name, build)
+    return Repository(folder).add(int8_name(base), build)
 
 
 def install_candidate(repository: Repository, candidate: ModelVersion, report: Callable[[str], None]) -> ModelVersion:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+import openvino
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
-from openvino import Core
 
 from learning.datasets.tests.data import decided_case
 from learning.models import Quantization
@@ -27,14 +27,14 @@ from predictions.tests.fakes import stored_image
 from predictions.tests.pictures import picture
 from worker.inference import quantizing
 from worker.inference.engines import EngineError, load_engine
-from worker.inference.engines import openvino as engine
+from worker.inference.engines import openvino as openvino_engine
 from worker.inference.graph.quantization import saturates
 from worker.inference.repository import Repository
 from worker.inference.tests.tiny_networks import ANIMALS, add_version, small_cnn
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.skipif(saturates(Core()), reason="this processor adds int8 products with saturation"),
+    pytest.mark.skipif(saturates(openvino.Core()), reason="this processor adds int8 products with saturation"),
 ]
 
 
@@ -72,12 +72,17 @@ def _ignore(line: str) -> None:
 def test_installs_an_int8_version_with_its_report(animals: Repository) -> None:
     _store_pictures(12)
     printed = _quantize("animals")
-    version = animals.get("animals@2")
+    version = animals.get("animals-int8@1")
     assert (version.manifest.precision, version.manifest.base) == ("int8", "animals@1")
     assert version.manifest.details == {"calibrated on": "12 stored pictures"}
     assert version.labels == animals.get("animals@1").labels
     report = Quantization.objects.get()
-    assert (report.model_version, report.base, report.compared, report.labelled) == ("animals@2", "animals@1", 12, 0)
+    assert (report.model_version, report.base, report.compared, report.labelled) == (
+        "animals-int8@1",
+        "animals@1",
+        12,
+        0,
+    )
     names = [row.name for row in report.rows]
     assert names == ["f32", "int8"]
     assert all(row.milliseconds > 0 for row in report.rows)
@@ -90,9 +95,9 @@ def test_pages_of_both_versions_and_the_report_link_to_each_other(animals: Repos
     _store_pictures(10)
     _quantize("animals")
     address = Quantization.objects.get().get_absolute_url()
-    for name in ("animals@1", "animals@2"):
+    for name in ("animals@1", "animals-int8@1"):
         assert f'href="{address}"' in lead.get(page_of(name)).text
-    assert f'href="{page_of("animals@2")}"' in lead.get(address).text
+    assert f'href="{page_of("animals-int8@1")}"' in lead.get(address).text
 
 
 def test_report_includes_bf16_where_the_processor_has_it(animals: Repository) -> None:
@@ -158,8 +163,37 @@ def test_rejects_folders_that_cannot_be_used(animals: Repository, tmp_path: Path
 def test_rejects_int8_versions(animals: Repository) -> None:
     _store_pictures(10)
     _quantize("animals")
-    with pytest.raises(CommandError, match="^animals@2 is an int8 version already$"):
+    with pytest.raises(CommandError, match="^animals-int8@1 is an int8 version already$"):
+        _quantize("animals-int8")
+
+
+def test_name_still_means_the_version_in_f32(animals: Repository) -> None:
+    """A site that chose its model by name gets int8 only if somebody says so."""
+    _store_pictures(10)
+    _quantize("animals")
+    _quantize("animals")
+    assert str(animals.get("animals")) == "animals@1"
+    assert [str(version) for version in animals.versions()] == ["animals@1", "animals-int8@1", "animals-int8@2"]
+
+
+def test_refuses_a_name_that_gets_too_long(animals: Repository) -> None:
+    add_version(animals, "a" * 96)
+    with pytest.raises(CommandError, match="cannot be named a+-int8, because a name has at most 100 characters"):
+        _quantize("a" * 96)
+
+
+def test_network_that_is_cut_off_on_the_disk_is_not_installed(
+    animals: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(model: Any, xml: Path, **_: Any) -> None:
+        xml.write_text("<net")
+        xml.with_suffix(".bin").write_bytes(b"")
+
+    _store_pictures(10)
+    monkeypatch.setattr(openvino, "save_model", cut_off)
+    with pytest.raises(CommandError, match="^the network cannot be written: .*; is the disk full\\?$"):
         _quantize("animals")
+    assert [str(version) for version in animals.versions()] == ["animals@1"]
 
 
 def test_refuses_on_a_processor_that_saturates(animals: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,10 +207,14 @@ def test_engine_does_not_load_int8_on_a_processor_that_saturates(
 ) -> None:
     _store_pictures(10)
     _quantize("animals")
-    monkeypatch.setattr(engine, "saturates", lambda core: True)
+    monkeypatch.setattr(openvino_engine, "saturates", lambda core: True)
     load_engine(animals.get("animals@1"))
     with pytest.raises(EngineError, match="would answer wrongly in int8: use animals@1 instead"):
-        load_engine(animals.get("animals@2"))
+        load_engine(animals.get("animals-int8@1"))
+    for number, base in enumerate(("", "gone@1", "animals@7"), start=1):
+        add_version(animals, "imported", precision="int8", base=base)
+        with pytest.raises(EngineError, match="use a version in f32 instead"):
+            load_engine(animals.get(f"imported@{number}"))
 
 
 def test_interruption_leaves_nothing(animals: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +237,9 @@ def test_says_that_only_the_report_is_missing(animals: Repository, monkeypatch: 
 
     _store_pictures(10)
     monkeypatch.setattr(services, "_store", full)
-    with pytest.raises(CommandError, match="^animals@2 is installed, but its report is not stored: database or disk"):
+    with pytest.raises(
+        CommandError, match="^animals-int8@1 is installed, but its report is not stored: database or disk"
+    ):
         _quantize("animals")
 
 
@@ -214,12 +254,12 @@ def test_pictures_erased_meanwhile_are_left_out(animals: Repository) -> None:
     assert [flip.picture.image_id for flip in services._kept(flips)] == [None, kept.pk]
 
 
-def test_report_is_replaced_if_its_number_is_used_again(animals: Repository) -> None:
+def test_report_is_replaced_with_the_version(animals: Repository) -> None:
     _store_pictures(10)
     _quantize("animals@1")
-    for file in animals.get("animals@2").path.iterdir():
+    for file in animals.get("animals-int8@1").path.iterdir():
         file.unlink()
-    animals.root.joinpath("animals/2").rmdir()
+    animals.root.joinpath("animals-int8/1").rmdir()
     _quantize("animals@1")
     assert Quantization.objects.count() == 1
 

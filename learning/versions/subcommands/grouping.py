@@ -29,4 +29,4 @@ class Group(Subcommand):
             self.repository, options["name"], base=options["base"], file=options["labels"], report=self.report
         )
         if options["activate"]:
-            self.stdout.write(f"{self.repository.activate(str(version), by='manage.py model group')} is active")
+            self.activate(str(version))

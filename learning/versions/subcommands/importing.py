@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from django.core.management.base import CommandError
+
 from learning.versions.subcommands.subcommand import Subcommand
+from worker.inference.repository import Repository
 from worker.inference.repository.manifest import ChannelOrder, Interpolation, Resize
 
 if TYPE_CHECKING:
     from worker.inference.importing import ImportOptions
-    from worker.inference.repository import ModelVersion
+
+NOTHING_INSTALLED_BY_DRY_RUN = "nothing was installed (--dry-run)"
+
+# What is said about a network, or done with it before it is installed.
+NETWORK_OPTIONS = (
+    *("labels", "check", "trust", "preset", "preprocessing", "size", "resize", "crop", "interpolation"),
+    *("mean", "std", "channels", "layout", "input", "output", "output_kind"),
+)
 
 
 class Import(Subcommand):
@@ -59,10 +70,13 @@ class Import(Subcommand):
     def run(self, options: Mapping[str, Any]) -> None:
         if options["path"] is not None:
             self.import_network(options)
-        elif (file := Path(options["name"])).is_file():
-            self.import_file(file)
+            return
+        path = Path(options["name"])
+        _check_single_argument(path, options)
+        if path.is_file():
+            self.import_file(path, options)
         else:
-            self.repository.import_versions(Path(options["name"]), report=self.report)
+            self.repository.import_versions(path, report=self.report)
 
     def import_network(self, options: Mapping[str, Any]) -> None:
         """Installs a network with its labels and preprocessing. It becomes active if no version is."""
@@ -71,22 +85,43 @@ class Import(Subcommand):
         chosen = _chosen(options)
         if options["dry_run"]:
             examine_network(options["path"], chosen, report=self.report)
-            self.report("nothing was installed (--dry-run)")
+            self.report(NOTHING_INSTALLED_BY_DRY_RUN)
             return
         version = import_network(self.repository, options["name"], options["path"], chosen, report=self.report)
         if options["activate"] or not self.repository.active_name():
-            self.activate(version)
+            self.activate(str(version))
         else:
             self.report(f"to use it: manage.py model activate {version}")
 
-    def import_file(self, file: Path) -> None:
+    def import_file(self, file: Path, options: Mapping[str, Any]) -> None:
         """Installs the version in a file that `model export` wrote. It becomes active if no version is."""
-        version = self.repository.import_file(file, report=self.report)
-        if not self.repository.active_name():
-            self.activate(version)
+        from worker.inference.importing import check_version_files  # OpenVINO takes a second
 
-    def activate(self, version: ModelVersion) -> None:
-        self.stdout.write(f"{self.repository.activate(str(version), by='manage.py model import')} is active")
+        if options["dry_run"]:
+            with tempfile.TemporaryDirectory() as folder:
+                version = Repository(Path(folder)).import_file(file, check=check_version_files)
+            self.report(f"{file} holds a version of {version.name}")
+            self.report(NOTHING_INSTALLED_BY_DRY_RUN)
+            return
+        version = self.repository.import_file(file, check=check_version_files, report=self.report)
+        if options["activate"] or not self.repository.active_name():
+            self.activate(str(version))
+
+
+def _check_single_argument(path: Path, options: Mapping[str, Any]) -> None:
+    """Refuses a network without a name, and options that say nothing about an exported file or a models folder."""
+    from worker.inference.importing import is_network
+
+    if is_network(path):
+        raise CommandError(f"{path} is a network, and NAME is missing: manage.py model import NAME {path}")
+    names = NETWORK_OPTIONS if path.is_file() else (*NETWORK_OPTIONS, "dry_run", "activate")
+    given = [f"--{name.replace('_', '-')}" for name in names if options[name] not in (None, False)]
+    if given:
+        kind = "an exported file" if path.is_file() else "a models folder"
+        raise CommandError(
+            f"{', '.join(given)} cannot be used with {kind}; for a network, give NAME and PATH: "
+            "manage.py model import NAME PATH"
+        )
 
 
 def _chosen(options: Mapping[str, Any]) -> ImportOptions:

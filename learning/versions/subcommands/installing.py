@@ -23,4 +23,4 @@ class Install(Subcommand):
     def run(self, options: Mapping[str, Any]) -> None:
         version = self.repository.install(options["name"], weights=options["weights"], report=self.report)
         if options["activate"] or self.repository.active() is None:
-            self.stdout.write(f"{self.repository.activate(str(version), by='manage.py model install')} is active")
+            self.activate(str(version))

@@ -57,8 +57,12 @@ class ShowVersion(Subcommand):
         if not measured:
             self.stdout.write("Measured precision: none yet; a worker measures when it loads the version")
             return
-        self.stdout.write("Measured precision:")
-        self._print(measured)
+        self.stdout.write("Measured precision, in CPU time of an image:")
+        rows = [description.MEASUREMENT_TITLES, *measured]
+        widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+            self.stdout.write(f"  {'  '.join(cells).rstrip()}")
 
 
 def _features(version: ModelVersion) -> str:

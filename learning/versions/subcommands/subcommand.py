@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from django.core.management.base import OutputWrapper
 
-from worker.inference.repository import Repository
+from learning.versions import services
+from worker.inference.repository import ModelVersion, Repository
 
 NOTHING_INSTALLED = "No model is installed. Install one with: manage.py model install NAME"
 REFERENCE_HELP = "name@version, or a name for its newest version"
@@ -32,6 +33,20 @@ class Subcommand:
     def run(self, options: Mapping[str, Any]) -> None:
         """Executes the subcommand with the parsed arguments."""
         raise NotImplementedError
+
+    def activate(self, reference: str) -> None:
+        """Activates a version, as the pages for leads do."""
+        self.report_active(services.version_activate(reference, by=f"manage.py model {self.name}"))
+
+    def report_active(self, version: ModelVersion) -> None:
+        """Says that a version is active, and what leads may not expect about that."""
+        self.stdout.write(f"{version} is active")
+        if warning := services.processor_warning(version):
+            self.stderr.write(warning)
+        try:
+            services.check_activation_counts()
+        except services.ModelSetInEnvironment as error:
+            self.stderr.write(str(error))
 
     def report(self, line: str) -> None:
         """Prints a line at once, even into a pipe."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from io import StringIO
 
-from django.core.management import call_command
+import pytest
+from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from learning.versions.tests.conftest import Install
 from worker.inference.repository import Repository, activations
 from worker.inference.tests.fakes import NAME
+from worker.inference.tests.tiny_networks import add_version
 
 
 def _model(*arguments: str) -> str:
@@ -33,3 +35,23 @@ def test_says_if_the_environment_names_another_version(install: Install, setting
     lines = _model("activate", f"{NAME}@1").splitlines()
     assert lines[0] == f"{NAME}@1 is active"
     assert lines[1].startswith(f"MODEL={NAME}@2 is set in the environment")
+
+
+def test_refuses_a_version_that_the_engine_cannot_load(
+    install: Install, repository: Repository, settings: Settings
+) -> None:
+    """Running workers would keep the earlier version, and no worker would start again."""
+    install(b"1")
+    add_version(repository)
+    for version in ("animals@1", f"{NAME}@1"):
+        _model("activate", version)
+    settings.ENGINE = "tensorflow"
+    for arguments in (["activate", "animals"], ["rollback"]):
+        with pytest.raises(CommandError, match="animals@1 cannot become active, because ENGINE=tensorflow cannot"):
+            _model(*arguments)
+    assert repository.active_name() == f"{NAME}@1"
+
+
+def test_warns_of_processors_that_refuse_int8(repository: Repository) -> None:
+    add_version(repository, "small-int8", precision="int8")
+    assert "without VNNI or AMX refuse small-int8@1" in _model("activate", "small-int8")

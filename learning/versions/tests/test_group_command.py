@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from worker.inference.repository import Repository
 from worker.inference.tests.tiny_networks import add_version
@@ -30,7 +31,7 @@ def groups(tmp_path: Path) -> Path:
 
 def _group(*arguments: object) -> str:
     out = StringIO()
-    call_command("model", "group", *map(str, arguments), stdout=out)
+    call_command("model", "group", *map(str, arguments), stdout=out, stderr=out)
     return out.getvalue()
 
 
@@ -43,6 +44,21 @@ def test_group_leaves_the_active_version_alone(animals: Repository, groups: Path
 def test_group_can_be_activated_at_once(animals: Repository, groups: Path) -> None:
     assert _group("pets", "--base", "animals@1", "--labels", groups, "--activate").endswith("pets@1 is active\n")
     assert animals.active_name() == "pets@1"
+
+
+def test_group_that_cannot_answer_is_not_activated(animals: Repository, groups: Path, settings: Settings) -> None:
+    settings.ENGINE = "tensorflow"
+    with pytest.raises(CommandError, match="pets@1 cannot become active, because ENGINE=tensorflow cannot load it"):
+        _group("pets", "--base", "animals@1", "--labels", groups, "--activate")
+    assert animals.active_name() == "animals@1"
+
+
+def test_activating_a_group_says_if_the_environment_names_another_version(
+    animals: Repository, groups: Path, settings: Settings
+) -> None:
+    settings.MODEL = "animals@1"
+    printed = _group("pets", "--base", "animals@1", "--labels", groups, "--activate")
+    assert "MODEL=animals@1 is set in the environment" in printed
 
 
 def test_mistakes_are_reported_in_one_line(animals: Repository, groups: Path) -> None:

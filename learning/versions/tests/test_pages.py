@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import Settings
 
 from learning.models import Quantization
 from learning.versions import views
-from predictions.models import Prediction
+from predictions.models import PrecisionMeasurement, Prediction
 from review.tests.cases import open_case, own_prediction
 from review.tests.label_versions import install
 from worker.inference.repository import Repository, activations
+from worker.inference.tests.tiny_networks import add_version
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/learning/installedmodel/"
@@ -131,6 +134,32 @@ def test_pages_of_an_int8_version_and_its_base_link_to_the_report(lead: Client) 
         assert f'<a href="{report.get_absolute_url()}">How own@2 compares with own@1</a>' in page
 
 
+def test_page_links_to_reports_only_for_those_who_may_open_them(lead: Client, django_user_model: Any) -> None:
+    Quantization.objects.create(
+        **{"model_version": NEW, "base": OLD, "processor": "A processor", "calibrated_on": "photos"},
+        **{"compared": 1, "labelled": 0, "flipped": 0, "precisions": []},
+    )
+    viewer = django_user_model.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_installedmodel"))
+    client = Client()
+    client.force_login(viewer)
+    assert "espresso, unicorn" in _page(client, NEW_PAGE)
+    assert "compares with" not in _page(client, NEW_PAGE) and "compares with" in _page(lead, NEW_PAGE)
+
+
+def test_page_shows_the_measurements_in_a_table(lead: Client, two: Repository) -> None:
+    PrecisionMeasurement.objects.create(
+        **{"processor": "A <processor>", "features": "avx2", "openvino": "1.2", "model_version": NEW},
+        weights_sha256=two.get(NEW).manifest.files["bin"].sha256,
+        **{"images": 0, "flips": 0, "largest_gap": 0, "chosen": "f32", "objection": "could not be measured"},
+    )
+    row = _page(lead, NEW_PAGE).split("<tbody>")[1].split("</tbody>")[0]
+    date = f"{timezone.now():%Y-%m-%d}"
+    assert re.findall(r"<td>(.*?)</td>", row) == [
+        *("f32", "–", "–", "–", "A &lt;processor&gt;", "avx2", "1.2", date, "bf16 could not be measured"),
+    ]
+
+
 def test_page_of_a_missing_version_leads_to_the_list(lead: Client) -> None:
     assert "&#x27;own@9&#x27; is not installed" in _page(lead, f"{URL}own_409/change/")
 
@@ -231,6 +260,33 @@ def test_version_that_cannot_be_used_is_not_activated(lead: Client, two: Reposit
     for response in (lead.get(ACTIVATE, follow=True), lead.post(ACTIVATE, _payload(), follow=True)):
         assert ("is not installed" if is_missing else "model.bin is damaged") in _said(response)
     assert two.active_name() == OLD and not LogEntry.objects.exists()
+
+
+def test_version_that_the_engine_cannot_load_is_not_activated(
+    lead: Client, two: Repository, settings: Settings
+) -> None:
+    two.activate(NEW)
+    settings.ENGINE = "tensorflow"
+    for address, version in ((f"{URL}own_401/activate/", OLD), (ROLLBACK, OLD)):
+        payload = {"instead_of": NEW, "to": version}
+        for response in (lead.get(address, follow=True), lead.post(address, payload, follow=True)):
+            said = _said(response)
+            assert "own@1 cannot become active, because ENGINE=tensorflow cannot load it" in said
+    assert two.active_name() == NEW and not LogEntry.objects.exists()
+
+
+def test_confirmation_warns_of_processors_that_refuse_int8(lead: Client, two: Repository) -> None:
+    add_version(two, "small-int8", precision="int8")
+    warning = "Workers on processors without VNNI or AMX refuse small-int8@1"
+    assert warning in _page(lead, f"{URL}small-int8_401/activate/")
+    assert "VNNI" not in _page(lead, ACTIVATE)
+
+
+def test_address_without_a_number_leads_to_the_version_that_it_means(lead: Client, two: Repository) -> None:
+    """Otherwise a version that is installed after the question was shown could become active."""
+    for response in (lead.get(f"{URL}own/activate/"), lead.post(f"{URL}own/activate/", _payload())):
+        assert (response.status_code, response["Location"]) == (302, ACTIVATE)
+    assert two.active_name() == OLD
 
 
 def test_incomplete_form_changes_nothing(lead: Client, two: Repository) -> None:

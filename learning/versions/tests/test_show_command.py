@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def test_shows_how_it_is_used(install: Install, repository: Repository) -> None:
     for compute_ms in (1.0, 2.0, 30.0):
         open_case(model_version=str(version), compute_ms=compute_ms)
     PrecisionMeasurement.objects.create(
-        **{"processor": "A processor", "openvino": "1", "model_version": str(version)},
+        **{"processor": "A processor", "features": "avx2 amx_bf16", "openvino": "1", "model_version": str(version)},
+        measured_at=datetime(2026, 3, 1, tzinfo=UTC),
         weights_sha256=version.manifest.files["bin"].sha256,
         **{"f32_ms": 8.1, "bf16_ms": 3.3, "images": 36, "flips": 1, "largest_gap": 0.01, "chosen": "bf16"},
     )
@@ -76,8 +78,10 @@ def test_shows_how_it_is_used(install: Install, repository: Repository) -> None:
     for text in (
         "Active yes",
         "Engines openvino, tensorflow",
-        "Predictions answered 3 Cases about its answers 3 Time to compute 2.0 ms (median of its latest answers)",
-        "A processor bf16; an image takes 8.1 ms of CPU time in f32 and 3.3 in bf16, and 1 of 36 answers differ",
+        "Predictions answered 3 Cases about its answers 3",
+        "Time to compute 2.0 ms (median of its latest answers, on any machine)",
+        "Chosen f32 bf16 Other answers in bf16 Processor Processor features OpenVINO Measured Objection "
+        "bf16 8.1 ms 3.3 ms 1 of 36 A processor avx2 amx_bf16 1 2026-03-01 –",
     ):
         assert text in shown, text
 

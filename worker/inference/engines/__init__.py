@@ -7,7 +7,7 @@ To add an engine:
 1. Write a class that implements `Engine` in a module of this package, such as `openvino.py`. Its constructor takes
    `(version, *, precision, threads, features)`, the arguments of `load_engine`, and checks the files that it reads with
    `version.check`. Only this module may import the framework: it is imported when the engine is loaded.
-2. Add a line with the name and the class to `ENGINES`.
+2. Add a line with the name and the class to `ENGINES`, and to `NEEDED_FILES` if it reads an optional file.
 
 `tests/test_engines.py` runs every engine of the table on real photos and compares it with `tensorflow`.
 """
@@ -28,6 +28,8 @@ ENGINES = {
     "openvino": "worker.inference.engines.openvino:OpenVinoEngine",
     "tensorflow": "worker.inference.engines.tensorflow:TensorFlowEngine",
 }
+# The optional files (see `repository.manifest`) without which an engine cannot load a version.
+NEEDED_FILES = {"tensorflow": frozenset({"keras"})}
 PRECISIONS = ("f32", "bf16")
 
 
@@ -70,6 +72,12 @@ class Engine(Protocol):
         """Computes batches of these sizes in every stream, so that no later batch of such a size is slow."""
 
 
+def engines_for(version: ModelVersion) -> list[str]:
+    """Returns the engines that can load a version, as far as its manifest tells. Imports no framework."""
+    present = set(version.manifest.files)
+    return [engine for engine in ENGINES if NEEDED_FILES.get(engine, frozenset()) <= present]
+
+
 def load_engine(
     version: ModelVersion,
     *,
@@ -87,7 +95,8 @@ def load_engine(
         features: whether the engine also returns the features of the images, if it and the network have any.
 
     Raises:
-        EngineError: the engine or the precision is unknown, or not available on this machine.
+        EngineError: the engine or the precision is unknown, or not available on this machine; or the version has no
+            file that the engine can load.
         Damaged: a file of the version is missing or changed. It is not loaded.
     """
     if precision not in PRECISIONS:
@@ -96,6 +105,8 @@ def load_engine(
         raise EngineError(f"{threads} is not a number of threads: use 0 or more")
     if engine not in ENGINES:
         raise EngineError(f"engine {engine!r} is not available; available: {', '.join(ENGINES)}")
+    if engine not in (able := engines_for(version)):
+        raise EngineError(f"{version} lacks a file that the {engine} engine needs: use the {' or '.join(able)} engine")
     try:
         factory = pkgutil.resolve_name(ENGINES[engine])
     except ModuleNotFoundError as error:

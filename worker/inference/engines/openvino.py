@@ -41,7 +41,7 @@ class OpenVinoEngine:
         version.check("xml", "bin")
         core = _core()
         if version.manifest.precision == "int8" and saturates(core):
-            raise EngineError(f"this processor would answer wrongly in int8: use {version.manifest.base} instead")
+            raise EngineError(f"this processor would answer wrongly in int8: use {_in_f32(version)} instead")
         rule = version.manifest.preprocessing
         self.streams = threads = threads or usable_cores()
         self._shape = rule.shape
@@ -79,6 +79,13 @@ class OpenVinoEngine:
         finally:
             for request in requests:
                 self._idle.put(request)
+
+
+def _in_f32(version: ModelVersion) -> str:
+    """The version that an int8 version was made from. It may be unknown, or not installed any more."""
+    name, _, number = version.manifest.base.partition("@")
+    is_installed = bool(number) and (version.path.parents[1] / name / number).is_dir()
+    return version.manifest.base if is_installed else "a version in f32"
 
 
 class _InferRequest:

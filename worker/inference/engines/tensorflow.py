@@ -23,8 +23,7 @@ class TensorFlowEngine:
     """Implements `worker.inference.engines.Engine`. Not fork-safe: load it in the process that uses it.
 
     Raises:
-        EngineError: the precision is not f32, the version has no Keras model, or TensorFlow already runs with another
-            number of threads.
+        EngineError: the precision is not f32, or TensorFlow already runs with another number of threads.
         Damaged: a file of the version is missing or changed.
     """
 
@@ -35,8 +34,6 @@ class TensorFlowEngine:
         if precision != "f32":
             raise EngineError("the tensorflow engine computes in f32 only; use the openvino engine for bf16")
         _set_threads(threads)
-        if "keras" not in version.manifest.files:
-            raise EngineError(f"{version} was not built from a Keras model: use the openvino engine")
         version.check("keras")
         network = keras.saving.load_model(version.file("keras"), compile=False, safe_mode=True)
         rule = version.manifest.preprocessing

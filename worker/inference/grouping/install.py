@@ -10,7 +10,6 @@ from typing import Any
 from worker.inference.grouping.group_file import InvalidGroups, LabelGroup, read_groups
 from worker.inference.repository import ModelVersion, Repository, RepositoryError, catalogue
 from worker.inference.repository.draft import VersionDraft
-from worker.inference.repository.errors import first_line
 from worker.inference.repository.files import sha256_of
 from worker.inference.repository.labels import labels_to_text
 from worker.inference.repository.manifest import FILES, WeightsSource
@@ -50,16 +49,17 @@ def install_group(
 def _build(base: ModelVersion, groups: Sequence[LabelGroup], folder: Path) -> VersionDraft:
     import openvino
 
+    from worker.inference.graph.errors import reason
     from worker.inference.graph.grouping import with_groups
+    from worker.inference.graph.saving import noise, save_network
 
-    core = openvino.Core()
+    core, probe = openvino.Core(), noise(base.manifest.preprocessing.shape)
     try:
-        network = core.read_model(base.file("xml"))
-        grouped = with_groups(network, [group.members for group in groups])
-        openvino.save_model(grouped, folder / FILES["xml"], compress_to_fp16=False)
-        difference = _difference(core, base, folder / FILES["xml"], groups)
+        grouped = with_groups(core.read_model(base.file("xml")), [group.members for group in groups])
+        save_network(grouped, folder / FILES["xml"], probe)
+        difference = _difference(core, base, folder / FILES["xml"], groups, probe)
     except RuntimeError as error:
-        raise RepositoryError(f"OpenVINO cannot use {base}: {first_line(error)}") from error
+        raise RepositoryError(f"OpenVINO cannot use {base}: {reason(error)}") from error
     if not difference < TOLERANCE:
         raise RepositoryError(f"the grouped probabilities differ from their sums by {difference:.2g}: not installed")
     (folder / FILES["labels"]).write_text(labels_to_text(group.label for group in groups), encoding="utf-8")
@@ -73,11 +73,8 @@ def _build(base: ModelVersion, groups: Sequence[LabelGroup], folder: Path) -> Ve
     )
 
 
-def _difference(core: Any, base: ModelVersion, xml: Path, groups: Sequence[LabelGroup]) -> float:
-    """The largest difference between a group's probability and the sum of those of its labels, on random noise."""
-    import numpy as np
-
-    noise = np.random.default_rng(0).standard_normal((1, *base.manifest.preprocessing.shape)).astype(np.float32)
+def _difference(core: Any, base: ModelVersion, xml: Path, groups: Sequence[LabelGroup], probe: Any) -> float:
+    """The largest difference between a group's probability and the sum of those of its labels, for one image."""
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    expected, sums = (core.compile_model(path, "CPU", options)(noise)[0][0] for path in (base.file("xml"), xml))
+    expected, sums = (core.compile_model(path, "CPU", options)(probe)[0][0] for path in (base.file("xml"), xml))
     return max(abs(float(sums[i] - expected[list(group.members)].sum())) for i, group in enumerate(groups))

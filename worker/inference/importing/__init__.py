@@ -13,7 +13,9 @@ networks need `if __name__ == "__main__":`.
 from worker.inference.importing.errors import ImportRefused
 from worker.inference.importing.importer import ImportOptions, examine_network, import_network
 from worker.inference.importing.inspection import Choices
+from worker.inference.importing.networks import is_network
 from worker.inference.importing.presets import PRESETS, PartialPreprocessing
+from worker.inference.importing.version_files import check_version_files
 
 __all__ = [
     "PRESETS",
@@ -21,6 +23,8 @@ __all__ = [
     "ImportOptions",
     "ImportRefused",
     "PartialPreprocessing",
+    "check_version_files",
     "examine_network",
     "import_network",
+    "is_network",
 ]

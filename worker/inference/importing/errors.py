@@ -1,26 +1,9 @@
-"""Errors of importing a network. Each message is one line and says what to do where that is known."""
+"""The error of importing a network. Its message is one line and says what to do where that is known."""
 
 from __future__ import annotations
 
-from worker.inference.repository.errors import RepositoryError, first_line
+from worker.inference.repository.errors import RepositoryError
 
 
 class ImportRefused(RepositoryError):
     """The network, its labels or its preprocessing cannot be used as they are. Nothing was installed."""
-
-
-def reason(error: BaseException) -> str:
-    """The line of a library's error that says most: OpenVINO puts the places in its source code first."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    telling = [
-        line
-        for line in lines
-        if line and not line.startswith(("Exception from", "Check '", "File:", "at ")) and " failed at src/" not in line
-    ]
-    text = telling[-1] if telling else first_line(error)
-    if text.startswith("Unable to read the model"):
-        return "it is damaged, or not of the format that its name says"
-    if text.startswith("Invalid usage of method for externally stored data"):
-        file = text.rpartition("file (")[2].partition(",")[0]
-        return f"its weights are in another file, which must be beside it: {file}"
-    return text[:300]

@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
+from worker.inference.graph.saving import save_network
 from worker.inference.importing.checking import Score, better_preset, find_pictures, normalised, score
-from worker.inference.importing.errors import ImportRefused, reason
+from worker.inference.importing.errors import ImportRefused
 from worker.inference.importing.inspection import (
     Answer,
     Choices,
     ImageInput,
     canonical_network,
     find_image,
-    outputs_of,
 )
 from worker.inference.importing.label_files import IMAGENET, find_labels, read_labels
 from worker.inference.importing.networks import files_of, format_of, read_network
@@ -36,7 +35,6 @@ from worker.inference.repository.labels import Label, labels_to_text
 from worker.inference.repository.manifest import FILES, Preprocessing, WeightsPrecision, WeightsSource
 
 _WORST = 5  # confusions that are reported
-_SAVED_TOLERANCE = 1e-4  # between the network in memory and the one in the files
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class _Importer:
         work = folder / "work"
         work.mkdir()
         found = self._examine(work)
-        _save(found, folder / FILES["xml"])
+        save_network(found.model, folder / FILES["xml"], found.probe)
         (folder / FILES["labels"]).write_text(labels_to_text(self.labels), encoding="utf-8")
         if found.keras is not None:
             found.keras.rename(folder / FILES["keras"])
@@ -238,18 +236,6 @@ def _probe_pixels(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     across = np.broadcast_to(np.linspace(0, 255, width)[np.newaxis, :, np.newaxis], shape)
     down = np.broadcast_to(np.linspace(255, 0, height)[:, np.newaxis, np.newaxis], shape)
     return np.concatenate([noise, flat, np.stack([across, down]).astype(np.uint8)])
-
-
-def _save(found: _Examined, xml: Path) -> None:
-    """Writes the network, and reads it again: a full disk can cut the files off without an error."""
-    expected = outputs_of(found.model, found.probe)
-    try:
-        openvino.save_model(found.model, xml, compress_to_fp16=False)
-        written = outputs_of(openvino.Core().read_model(xml), found.probe)
-    except (RuntimeError, ImportRefused) as error:
-        raise ImportRefused(f"the network cannot be written: {reason(error)}; is the disk full?") from error
-    if float(np.abs(written - expected).max()) > _SAVED_TOLERANCE:
-        raise ImportRefused("the network cannot be written: its files give other answers; is the disk full?")
 
 
 def _precision(model: Any) -> WeightsPrecision:

@@ -19,7 +19,8 @@ from worker.inference.graph.canonical import (
     text_of,
     with_softmax,
 )
-from worker.inference.importing.errors import ImportRefused, reason
+from worker.inference.graph.errors import reason
+from worker.inference.importing.errors import ImportRefused
 
 Layout = Literal["NHWC", "NCHW"]
 OutputKind = Literal["logits", "probabilities"]

@@ -39,6 +39,13 @@ _KERAS_PACKAGES = {
     "regularizers",
 }
 
+# Layers that networks of `keras.applications` have beside the usual ones.
+_KERAS_CLASSES = {
+    ("keras.applications.convnext", "LayerScale"),
+    ("keras.applications.convnext", "StochasticDepth"),
+    ("keras.applications.inception_resnet_v2", "CustomScaleLayer"),
+}
+
 
 def check_keras_file(path: Path, *, trust: bool) -> None:
     """Checks a `.keras` or `.h5` file.
@@ -186,6 +193,8 @@ def _is_of_keras(node: dict[str, Any], module: Any) -> bool:
     if not isinstance(module, str):
         return False
     parts = [part for part in module.split(".") if part != "src"]
+    if (".".join(parts), node["class_name"]) in _KERAS_CLASSES:
+        return True
     return parts[0] == "keras" and (len(parts) == 1 or parts[1] in _KERAS_PACKAGES)
 
 

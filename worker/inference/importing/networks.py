@@ -39,6 +39,11 @@ class Network:
     keras: Path | None
 
 
+def is_network(path: Path) -> bool:
+    """Whether a path looks like a network: by the ending of its name, or as the folder of a SavedModel."""
+    return path.suffix.lower() in FORMATS or (path / "saved_model.pb").is_file()
+
+
 def format_of(path: Path) -> str:
     """The format of a file or folder, by its name and its contents.
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from worker.inference.importing.errors import ImportRefused, reason
+from worker.inference.graph.errors import reason
+from worker.inference.importing.errors import ImportRefused
 from worker.inference.importing.keras_files import check_keras_file
 from worker.inference.repository.errors import RepositoryError
 

@@ -44,11 +44,17 @@ from worker.inference.repository.numbers import next_number
 from worker.inference.repository.publishing import delete_hidden, hide, incoming_folder, publish
 from worker.inference.repository.recipe import Recipe, Weights
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
+LONGEST_NAME = 100  # characters of the name of a model
+
+_NAME = re.compile(rf"[a-z0-9][a-z0-9.-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def _report_nothing(line: str) -> None:
     """No-op progress callback."""
+
+
+def _check_nothing(folder: Path, manifest: ModelManifest) -> None:
+    """Accepts all files."""
 
 
 class Repository(InstalledVersions):
@@ -222,11 +228,23 @@ class Repository(InstalledVersions):
         write_archive(version, file)
         return version
 
-    def import_file(self, file: Path, *, report: Callable[[str], None] = _report_nothing) -> ModelVersion:
+    def import_file(
+        self,
+        file: Path,
+        *,
+        check: Callable[[Path, ModelManifest], None] = _check_nothing,
+        report: Callable[[str], None] = _report_nothing,
+    ) -> ModelVersion:
         """Installs the version in a file that `export` wrote, under the next free number of its name.
 
         If a version that gives the same answers is installed and intact, returns that one. If anything fails, nothing
         is installed.
+
+        Args:
+            check: called with the folder of the files and their manifest before the version appears; what it raises
+                refuses them. Digests show only that the files are those of the manifest, and this package cannot read
+                networks; `worker.inference.importing.check_version_files` can.
+            report: called with one line for each step.
 
         Raises:
             InvalidArchive: `export` did not write the file, or it is damaged.
@@ -241,7 +259,9 @@ class Repository(InstalledVersions):
                 known = self.find_same(manifest)
                 if known:
                     report(f"{known} is already installed")
-                return known or self._publish_copy(incoming, manifest, report)
+                    return known
+                check(incoming, manifest)
+                return self._publish_copy(incoming, manifest, report)
         except OSError as error:
             if error.filename == str(file):
                 raise RepositoryError(f"cannot read {file}: {error.strerror or error}") from error
@@ -297,7 +317,7 @@ class Repository(InstalledVersions):
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise RepositoryError(
-            f"{name!r} is not a name for a model: use up to 100 lower-case letters, digits, dots and hyphens"
+            f"{name!r} is not a name for a model: use up to {LONGEST_NAME} lower-case letters, digits, dots and hyphens"
         )
 
 

@@ -157,6 +157,16 @@ def test_rejects_other_content(
     assert not (elsewhere.root.parent / "escape").exists()
 
 
+def test_rejected_files_leave_nothing(file: Path, elsewhere: Repository) -> None:
+    def refuse(folder: Path, manifest: ModelManifest) -> None:
+        assert (folder / "model.bin").stat().st_size == manifest.files["bin"].size
+        raise RepositoryError("no")
+
+    with pytest.raises(RepositoryError, match="^no$"):
+        elsewhere.import_file(file, check=refuse)
+    assert _is_untouched(elsewhere)
+
+
 def test_rejects_links(file: Path, elsewhere: Repository) -> None:
     _write(file, _entries(file), mode=stat.S_IFLNK)
     with pytest.raises(InvalidArchive, match="is not a regular file"):

@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from worker.inference.classifier import Classification, Classifier
-from worker.inference.engines import ENGINES, EngineError, load_engine, openvino
+from worker.inference.engines import ENGINES, EngineError, engines_for, load_engine, openvino
 from worker.inference.preprocessing import Preprocessor
 from worker.inference.repository import Damaged, ModelVersion, Repository
 from worker.inference.tests.pictures import PHOTOS, photo
+from worker.inference.tests.tiny_networks import add_version
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,14 @@ def test_another_engine_needs_one_line_in_the_table(version: ModelVersion, monke
     (answer,) = Classifier.load(version, engine="uniform").classify([photo("coffee")]).answers
     assert isinstance(answer, Classification)
     assert answer.score == pytest.approx(1 / 1000)
+
+
+def test_engines_for_a_version_are_known_without_loading_it(version: ModelVersion, repository: Repository) -> None:
+    assert engines_for(version) == list(ENGINES)
+    animals = add_version(repository)
+    assert engines_for(animals) == ["openvino"]
+    with pytest.raises(EngineError, match="animals@1 lacks a file that the tensorflow engine needs: use the openvino"):
+        load_engine(animals, engine="tensorflow")
 
 
 def test_one_thread_gives_the_same_answers(version: ModelVersion) -> None:

@@ -13,7 +13,7 @@ from openvino import opset13 as ops
 from worker.inference.repository import ModelVersion, Repository
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.labels import Label, labels_to_text
-from worker.inference.repository.manifest import FILES, Preprocessing, WeightsSource
+from worker.inference.repository.manifest import FILES, Preprocessing, WeightsPrecision, WeightsSource
 
 SIDE = 16
 PREPROCESSING = Preprocessing(SIDE, SIDE, "RGB", (127.0,) * 3, (128.0,) * 3)
@@ -50,6 +50,8 @@ def add_version(
     labels: Sequence[Label] = ANIMALS,
     *,
     network: openvino.Model | None = None,
+    precision: WeightsPrecision = "f32",
+    base: str = "",
 ) -> ModelVersion:
     """Installs a version of a small network."""
     model = network or small_cnn(len(labels))
@@ -57,7 +59,8 @@ def add_version(
     def build(folder: Path) -> VersionDraft:
         openvino.save_model(model, folder / FILES["xml"], compress_to_fp16=False)
         (folder / FILES["labels"]).write_text(labels_to_text(labels), encoding="utf-8")
-        return VersionDraft(WeightsSource("file", "animals.onnx", "a" * 64, "MIT"), PREPROCESSING)
+        source = WeightsSource("file", "animals.onnx", "a" * 64, "MIT")
+        return VersionDraft(source, PREPROCESSING, precision=precision, base=base)
 
     return repository.add(name, build)
 
