@@ -55,7 +55,7 @@ def _label_with_id(label_id: str, prediction: Prediction) -> str:
 
 
 def _unknown(text: str, prediction: Prediction) -> str:
-    meant = labels.index(prediction.model_version).meant_by(text)
+    meant = labels.meant_by(text, prediction.model_version)
     if not meant:
         return f"We have no label “{text[:100]}”. The field “expected” takes any words."
     names = " or ".join(f"“{label.display_name}”" for label in meant)

@@ -35,8 +35,8 @@ _TYPO_LENGTHS = range(4, 41)
 _MIN_SIMILARITY = 0.8
 # How many spellings a text is compared with: `difflib` takes 10 ms for them.
 MOST_COMPARED = 300
-# How many texts each index remembers the labels of: to find them takes some milliseconds.
-_REMEMBERED_TEXTS = 2048
+# How many texts each index remembers the labels of: to find them takes some milliseconds. Of each text, up to 300.
+_REMEMBERED_TEXTS = 256
 # Of longer texts, only the beginning is searched for names of labels.
 _MAX_WORDS = 40
 

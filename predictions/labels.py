@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from django.conf import settings
 from predictions import classifiers
 from predictions.label_search import LabelMatch, LabelSearch, other_names
 from predictions.models import Prediction
-from worker.inference.repository import NotInstalled, Repository, RepositoryError
+from worker.inference.repository import NotInstalled, Repository, RepositoryError, fingerprint
 from worker.inference.repository.labels import Label
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def readable(word: str) -> str:
 
 
 class LabelIndex:
-    """The labels of one model version. It is immutable, so many threads may use it.
+    """The labels of one label set. It is immutable, so many threads may use it.
 
     Rows name a label by its display name. Rows of earlier releases name it by its name, which two labels may share.
     """
@@ -49,6 +49,15 @@ class LabelIndex:
 
     def __contains__(self, word: str) -> bool:
         return word in self._by_word
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `worker.inference.repository.fingerprint`."""
+        return fingerprint(self.labels)
+
+    @property
+    def ids(self) -> Set[str]:
+        return self._by_id.keys()
 
     def get(self, word: str) -> Label | None:
         """Returns the label with this display name."""
@@ -98,6 +107,8 @@ class LabelIndex:
 
     def resolve(self, text: str) -> str | None:
         """Returns the label that a text names, by its own name or by a synonym of no other label; otherwise `None`."""
+        if text in self._by_word:
+            return text
         label = self._search.resolve(text)
         return label.display_name if label else None
 
@@ -105,65 +116,94 @@ class LabelIndex:
         """Makes the tables that the first search needs."""
         self._search.prepare()
 
-    @cached_property
+    @property
     def _search(self) -> LabelSearch:
-        return LabelSearch(self.labels)
+        return _search_tables(self)
 
 
 EMPTY = LabelIndex()
 
-_KEPT_VERSIONS = 4
+_KEPT_VERSIONS = 16
+_SEARCHED_VERSIONS = 4  # search tables take more memory than the labels
 _lock = threading.Lock()  # so that threads read the labels of a version once
 
 
+@lru_cache(maxsize=_SEARCHED_VERSIONS)
+def _search_tables(index: LabelIndex) -> LabelSearch:
+    return LabelSearch(index.labels)
+
+
+@lru_cache(maxsize=_SEARCHED_VERSIONS)
+def _prepare(index: LabelIndex) -> None:
+    """Makes the search tables in a thread: those of 12,000 labels take half a second."""
+    threading.Thread(target=index.prepare, name="labels", daemon=True).start()
+
+
 def index(model_version: str = "") -> LabelIndex:
-    """Returns the labels of a model version, which are read once; by default those of the active version.
+    """Returns the labels of a model version, to search in them; by default those of the active version.
 
     If the version is no longer installed, these are the labels of the active one. If there is no usable version, the
-    index is empty.
+    index is empty. `of_version` and `meant_by` are cheaper if nothing is searched.
     """
-    if model_version:
-        try:
-            return _index(model_version)
-        except NotInstalled:
-            pass
-    name = classifiers.active_name()
-    try:
-        return _index(name) if name else EMPTY
-    except NotInstalled:
-        logger.exception("The labels of %s cannot be read.", name)
-        return EMPTY
+    found = _installed_or_active(model_version)
+    if found:
+        _prepare(found)
+    return found
 
 
-def _index(name: str) -> LabelIndex:
-    """Returns the labels of an installed version; none if they are damaged. Raises `NotInstalled`."""
-    try:
-        with _lock:
-            return _read(settings.MODELS_DIR, name)
-    except NotInstalled:
-        raise
-    except RepositoryError:
-        logger.exception("The labels of %s cannot be read.", name)
-        return EMPTY
-
-
-@lru_cache(maxsize=_KEPT_VERSIONS)
-def _read(folder: Path, name: str) -> LabelIndex:
-    """Reads the labels of an installed version, which never change. An error is not kept."""
-    index = LabelIndex(Repository(folder).find(name).labels)
-    # The search tables of 12,000 labels take half a second: the first search need not wait for them.
-    threading.Thread(target=index.prepare, name="labels", daemon=True).start()
-    return index
+def meant_by(word: str, model_version: str = "") -> tuple[Label, ...]:
+    """Returns the labels of `index(model_version)` that a word of a row may mean."""
+    return _installed_or_active(model_version).meant_by(word)
 
 
 def of_version(model_version: str) -> LabelIndex:
     """Returns the labels of a model version, for ids and descriptions: none if it is no longer installed."""
     folder = settings.MODELS_DIR / model_version.replace("@", "/")
-    if not model_version or not folder.is_dir():  # exports ask for each of 100,000 cases
+    if not model_version or not folder.is_dir():  # many rows may name a version that was removed
         return EMPTY
     try:
-        return _index(model_version)
+        return _installed(model_version)
     except NotInstalled:
+        return EMPTY
+
+
+def read(folder: Path, name: str) -> LabelIndex:
+    """Returns the labels of a version that is installed in a models folder.
+
+    They never change, so that they are read once. An error is not kept. Raises
+    `worker.inference.repository.RepositoryError`.
+    """
+    with _lock:
+        return _read(folder, name)
+
+
+@lru_cache(maxsize=_KEPT_VERSIONS)
+def _read(folder: Path, name: str) -> LabelIndex:
+    return LabelIndex(Repository(folder).find(name).labels)
+
+
+def _installed_or_active(model_version: str) -> LabelIndex:
+    if model_version:
+        try:
+            return _installed(model_version)
+        except NotInstalled:
+            pass
+    name = classifiers.active_name()
+    try:
+        return _installed(name) if name else EMPTY
+    except NotInstalled:
+        logger.exception("The labels of %s cannot be read.", name)
+        return EMPTY
+
+
+def _installed(name: str) -> LabelIndex:
+    """Returns the labels of an installed version; none if they are damaged. Raises `NotInstalled`."""
+    try:
+        return read(settings.MODELS_DIR, name)
+    except NotInstalled:
+        raise
+    except RepositoryError:
+        logger.exception("The labels of %s cannot be read.", name)
         return EMPTY
 
 
@@ -176,5 +216,8 @@ def match(text: str, prediction: Prediction) -> str | None:
     if text in answered:
         return text
     known = index(prediction.model_version)
-    others = [Label(word, word, word) for word in answered if word not in known]
-    return known.resolve(text) or LabelIndex(others).resolve(text)
+    if label := known.resolve(text):
+        return label
+    # Not a `LabelIndex`: its tables would displace those of a model version.
+    other = LabelSearch(Label(word, word, word) for word in answered if word not in known).resolve(text)
+    return other.display_name if other else None

@@ -203,7 +203,7 @@ def _is_answer(case: Case, label: str) -> bool:
     """Whether the model said this label, or a word that may mean it."""
     if returned_cases.has_returned(case):
         return returned_cases.is_answer(case, label)
-    meant = labels.index(case.model_version).meant_by(case.predicted_label)
+    meant = labels.meant_by(case.predicted_label, case.model_version)
     return label in {case.predicted_label, *(one.display_name for one in meant)}
 
 

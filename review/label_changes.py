@@ -15,7 +15,7 @@ from review.label_reopening import returning_cases
 from review.label_sets import known_labels
 from review.label_translation import LabelTranslation, translation_to
 from review.models import Case
-from worker.inference.repository import Label, LabelSetDifference, ModelVersion, compare
+from worker.inference.repository import Label, ModelVersion, compare
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,16 @@ class GoneLabel:
 
     Attributes:
         label: the label of the old version.
+        words: the words of rows that may mean it: its display name, and perhaps its name.
         becomes: the display names of what the stored mapping makes of it: none if it is dropped, several if it is
             split. `None` if no mapping says anything.
         likely: labels of the new version that probably mean the same.
-        decided_cases: how many cases are decided as this label.
-        open_cases: how many undecided cases have it as the label that most people expect.
+        decided_cases: how many cases are decided as one of its words.
+        open_cases: how many undecided cases have one of its words as the label that most people expect.
     """
 
     label: Label
+    words: tuple[str, ...]
     becomes: tuple[str, ...] | None
     likely: tuple[Label, ...]
     decided_cases: int
@@ -83,41 +85,43 @@ class LabelChanges:
 
 
 def label_changes(old: ModelVersion, new: ModelVersion) -> LabelChanges:
-    """Returns what changes if `new` answers instead of `old`. Changes nothing. Seven queries at most.
+    """Returns what changes if `new` answers instead of `old`. Changes nothing. Nine queries at most.
 
     Raises `worker.inference.repository.Damaged` if the labels of a version cannot be read.
     """
     difference = compare(old.labels, new.labels)
-    gone = _gone(difference, old, translation_to(known_labels(new)))
+    known = known_labels(old)
+    words = {word for label in difference.gone for word in known.words_for(label.display_name)}
+    decided = _counted(words, "label", Case.State.DECIDED)
+    undecided = _counted(words, "expected_label", Case.State.OPEN, Case.State.FLAGGED)
+    translation = translation_to(known_labels(new))
+    gone = tuple(
+        GoneLabel(
+            label=label,
+            words=known.words_for(label.display_name),
+            becomes=_becomes(label, old, translation),
+            likely=difference.likely.get(label.id, ()),
+            decided_cases=sum(decided[word] for word in known.words_for(label.display_name)),
+            open_cases=sum(undecided[word] for word in known.words_for(label.display_name)),
+        )
+        for label in difference.gone
+    )
+    # Two labels may share a word, whose cases count once.
+    unmapped = {word for one in gone if one.becomes is None for word in one.words}
     return LabelChanges(
         renamed=difference.renamed,
         gone=gone,
         new=difference.new,
-        open_cases=sum(one.open_cases for one in gone),
+        open_cases=undecided.total(),
         returning_cases=sum(one.number for one in returning_cases(new)),
-        unmapped_cases=sum(one.decided_cases for one in gone if one.becomes is None),
+        unmapped_cases=sum(decided[word] for word in unmapped),
     )
 
 
-def _gone(difference: LabelSetDifference, old: ModelVersion, translation: LabelTranslation) -> tuple[GoneLabel, ...]:
-    words = {label.display_name for label in difference.gone}
-    decided = _counted(words, "label", Case.State.DECIDED)
-    undecided = _counted(words, "expected_label", Case.State.OPEN, Case.State.FLAGGED)
-    found = []
-    for label in difference.gone:
-        word = label.display_name
-        becomes = translation.words(word, str(old))
-        is_mapped = becomes != (word,)
-        found.append(
-            GoneLabel(
-                label=label,
-                becomes=becomes if is_mapped else None,
-                likely=difference.likely.get(label.id, ()),
-                decided_cases=decided[word],
-                open_cases=undecided[word],
-            )
-        )
-    return tuple(found)
+def _becomes(label: Label, old: ModelVersion, translation: LabelTranslation) -> tuple[str, ...] | None:
+    """Returns what a mapping makes of a label that is gone, or `None` if no mapping says anything."""
+    becomes = translation.words(label.display_name, str(old))
+    return None if becomes == (label.display_name,) else becomes
 
 
 def _counted(words: Collection[str], column: str, *states: Case.State) -> Counter[str]:
@@ -144,12 +148,11 @@ def _s(number: int) -> str:
 
 def statement_counts(changes: LabelChanges) -> Counter[str]:
     """Counts the current statements that expect each label that disappears, by its display name. One query."""
-    words = {one.label.display_name for one in changes.gone}
-    if not words:
+    if not changes.gone:
         return Counter()
     expecting = Feedback.objects.current().exclude(expected_label="").order_by()
-    counted = expecting.values_list("expected_label").annotate(number=Count("pk"))
-    return Counter({word: number for word, number in counted if word in words})
+    counted = Counter(dict(expecting.values_list("expected_label").annotate(number=Count("pk"))))
+    return Counter({one.label.display_name: sum(counted[word] for word in one.words) for one in changes.gone})
 
 
 def proposals_with_a_label(version: ModelVersion) -> list[tuple[str, str, int]]:

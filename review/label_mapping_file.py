@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 
-from predictions import labels
+from predictions.labels import LabelIndex
 from review.csv_cells import BYTE_ORDER_MARK, neutral
 from review.label_mapping import MappingRow
-from review.label_sets import KnownLabels, known_labels
+from review.label_sets import known_labels
 from review.label_wording import quoted
 from review.models import LabelMapping
 from review.proposals import proposal_key
-from worker.inference.repository import ModelVersion, compare
+from worker.inference.repository import Label, ModelVersion, compare
 
 COLUMNS = ("change", "old", "new")
 MAX_BYTES = 10_000_000
@@ -154,24 +154,24 @@ class _Side:
     """One of the two versions, with its labels."""
 
     version: ModelVersion
-    known: KnownLabels
-    index: labels.LabelIndex
+    labels: LabelIndex
 
     @classmethod
     def of(cls, version: ModelVersion) -> _Side:
-        return cls(version, known_labels(version), labels.index(str(version)))
+        return cls(version, known_labels(version))
 
     def find(self, text: str) -> str | None:
         """Returns the label that a text names: by its display name, its id, or another name of it."""
-        if text in self.known.ids:
+        if text in self.labels:
             return text
-        return self.known.words.get(text) or self.index.resolve(text)
+        label = self.labels.with_id(text)
+        return label.display_name if label else self.labels.resolve(text)
 
     def unknown(self, text: str, *, suggest: bool) -> str:
         """Says that there is no such label, and which ones are similar."""
-        similar = (
-            [quoted(match.label.display_name) for match in self.index.search(text, limit=3)] if text and suggest else []
-        )
+        meant = self.labels.meant_by(text)
+        found = meant or ([match.label for match in self.labels.search(text, limit=3)] if text and suggest else ())
+        similar = [quoted(label.display_name) for label in found]
         hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
         return f"{self.version} has no label “{text[:100]}”.{hint}"
 
@@ -227,7 +227,7 @@ class _Reader:
     def finish(self, *, drop_others: bool) -> list[MappingRow]:
         """Returns the rows. Raises `InvalidMapping`."""
         self.problems += self._splits() + self._renames()
-        others = [word for word, id_ in self.old.known.ids.items() if self._is_left_out(word, id_)]
+        others = [label.display_name for label in self.old.labels.labels if self._is_left_out(label)]
         if not drop_others:
             self.problems += [
                 f"“{word}” is not a label of {self.new.version}, and no line says what becomes of it."
@@ -238,8 +238,8 @@ class _Reader:
         rows = [MappingRow(self.changes[key], key[1], tuple(new)) for key, new in self.rows.items()]
         return rows + [MappingRow(Change.DROP, word, ()) for word in others if drop_others]
 
-    def _is_left_out(self, word: str, id_: str) -> bool:
-        return id_ not in self.new.known.words and (False, word) not in self.lines
+    def _is_left_out(self, label: Label) -> bool:
+        return label.id not in self.new.labels.ids and (False, label.display_name) not in self.lines
 
     def _splits(self) -> list[str]:
         return [
@@ -268,7 +268,8 @@ class _Reader:
         for (is_proposed, word), new in self.rows.items():
             for label in [] if is_proposed else new:
                 owners[label].append(word)
-        for word, id_ in self.old.known.ids.items():
-            if id_ in self.new.known.words and (False, word) not in self.lines:
-                owners[self.new.known.words[id_]].append(word)
+        for one in self.old.labels.labels:
+            kept = self.new.labels.with_id(one.id)
+            if kept is not None and (False, one.display_name) not in self.lines:
+                owners[kept.display_name].append(one.display_name)
         return owners

@@ -157,7 +157,7 @@ def _reason(
     label: str,
     proposed_label: str,
 ) -> str:
-    """Returns why a case with these words returns, or an empty string if it doesn't."""
+    """Returns why a case with these words returns, or an empty string if it does not."""
     if label:
         return changed(label, translation.words(label, model_version, label_set))
     mapped = translation.proposed(proposed_label, model_version, label_set)

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
-
 from django.conf import settings
 from django.db import transaction
 
-from predictions import classifiers
+from predictions import classifiers, labels
+from predictions.labels import LabelIndex
 from review.models import LabelSet
-from worker.inference.repository import ModelVersion, Repository, RepositoryError, fingerprint
+from worker.inference.repository import Label, ModelVersion, RepositoryError
 
 
-@dataclass(frozen=True)
-class KnownLabels:
-    """A label set in memory. `ids`: the id of each label, by the word that rows store."""
-
-    fingerprint: str
-    ids: Mapping[str, str]
-
-    @cached_property
-    def words(self) -> dict[str, str]:
-        """The word that rows store for each label, by the label's id."""
-        return {id_: word for word, id_ in self.ids.items()}
-
-
-def known_labels(version: ModelVersion) -> KnownLabels:
+def known_labels(version: ModelVersion) -> LabelIndex:
     """Returns the labels of an installed version. Raises `worker.inference.repository.Damaged`."""
-    return _installed(version.path.parents[1], str(version))
+    return labels.read(version.path.parents[1], str(version))
 
 
-def installed_labels(version: str) -> KnownLabels | None:
+def installed_labels(version: str) -> LabelIndex | None:
     """Returns the labels of a version, or `None` if it is not installed or is damaged."""
     try:
-        return _installed(settings.MODELS_DIR, version)
+        return labels.read(settings.MODELS_DIR, version)
     except RepositoryError:
         return None
-
-
-@lru_cache(maxsize=16)
-def _installed(folder: Path, name: str) -> KnownLabels:
-    """Reads the labels of an installed version, which never change. An error is not kept."""
-    labels = Repository(folder).find(name).labels
-    return KnownLabels(fingerprint(labels), {label.display_name: label.id for label in labels})
 
 
 def active_version() -> ModelVersion | None:
@@ -56,8 +32,9 @@ def active_version() -> ModelVersion | None:
         return None
 
 
-def stored_labels(label_set: LabelSet) -> KnownLabels:
-    return KnownLabels(label_set.fingerprint, {word: id_ for id_, word in label_set.labels})
+def stored_labels(label_set: LabelSet) -> LabelIndex:
+    """Returns the labels of a stored label set, without their synonyms."""
+    return LabelIndex([Label(id_, name[0] if name else word, word) for id_, word, *name in label_set.labels])
 
 
 def remember(version: ModelVersion) -> LabelSet:
@@ -65,11 +42,14 @@ def remember(version: ModelVersion) -> LabelSet:
 
     Raises `worker.inference.repository.Damaged`.
     """
-    labels = known_labels(version)
+    known = known_labels(version)
     with transaction.atomic():
-        label_set, _created = LabelSet.objects.select_for_update().get_or_create(
-            fingerprint=labels.fingerprint,
-            defaults={"labels": [[id_, word] for word, id_ in labels.ids.items()]},
+        label_set, _created = (
+            LabelSet.objects.select_for_update()
+            .defer("labels")
+            .get_or_create(
+                fingerprint=known.fingerprint, defaults={"labels": [_stored(label) for label in known.labels]}
+            )
         )
         if str(version) not in label_set.versions:
             label_set.versions = [*label_set.versions, str(version)]
@@ -77,10 +57,6 @@ def remember(version: ModelVersion) -> LabelSet:
     return label_set
 
 
-def usable_version(label_set: LabelSet) -> str:
-    """Returns the name of an installed version with these labels, or an empty string."""
-    for name in reversed(label_set.versions):
-        found = installed_labels(name)
-        if found is not None and found.fingerprint == label_set.fingerprint:
-            return str(name)
-    return ""
+def _stored(label: Label) -> list[str]:
+    stored = [label.id, label.display_name]
+    return stored if label.name == label.display_name else [*stored, label.name]

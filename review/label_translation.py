@@ -6,16 +6,22 @@ word once, not each row.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from datetime import datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
 
 from predictions import classifiers
-from review.label_sets import KnownLabels, active_version, installed_labels, known_labels, stored_labels
+from predictions.labels import LabelIndex
+from review.label_sets import active_version, installed_labels, known_labels, stored_labels
 from review.models import LabelMapping, LabelSet
 from review.proposals import proposal_key
-from worker.inference.repository import ModelVersion, RepositoryError
+from worker.inference.repository import Label, ModelVersion, RepositoryError
 
 
 @dataclass(frozen=True)
@@ -25,13 +31,13 @@ class _Step:
     `rows`: the new labels of each changed label. `proposed`: the label of each proposed label, by its `proposal_key`.
     """
 
-    old: KnownLabels
-    new: KnownLabels
+    old: LabelIndex
+    new: LabelIndex
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     proposed: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, mapping: LabelMapping, sets: Mapping[int, KnownLabels]) -> _Step:
+    def of(cls, mapping: LabelMapping, sets: Mapping[int, LabelIndex]) -> _Step:
         proposed = LabelMapping.Change.PROPOSED
         return cls(
             sets[mapping.old_id],
@@ -43,36 +49,46 @@ class _Step:
     def back(self) -> _Step:
         """Returns the step in the other direction. It knows which labels were renamed; others go by their ids."""
         rename = [(old, new[0]) for old, new in self.rows.items() if len(new) == 1]
-        targets = [new for _old, new in rename]
-        rows = {
-            new: (old,) for old, new in rename if targets.count(new) == 1 and self.new.ids.get(new) not in self._kept
-        }
+        owners = Counter(new for _old, new in rename)
+        kept = self.old.ids & self.new.ids
+        rows = {new: (old,) for old, new in rename if owners[new] == 1 and self.new.id_of(new) not in kept}
         return _Step(self.new, self.old, rows)
-
-    @cached_property
-    def _kept(self) -> set[str]:
-        """The ids that both label sets have."""
-        return set(self.old.words) & set(self.new.words)
 
     def translate(self, word: str) -> tuple[str, ...]:
         """Returns the labels that a word becomes: none if it was dropped, several if it was split.
 
-        A word without a counterpart stays as it is.
+        A word without a counterpart stays as it is. A word that several labels share becomes what all of them become;
+        it counts as dropped if one of them is. It stays as it is if one of them has no counterpart, or if it may mean
+        the same labels in the new set.
         """
         if word in self.rows:
             return self.rows[word]
-        return (self.new.words.get(self.old.ids.get(word, ""), word),)
+        became = [self._counterparts(label) for label in self.old.meant_by(word)]
+        if not became or None in became:
+            return (word,)
+        if () in became:
+            return ()
+        found = tuple(dict.fromkeys(new for labels in became if labels for new in labels))
+        is_same = len(found) > 1 and set(found) == {label.display_name for label in self.new.meant_by(word)}
+        return (word,) if is_same else found
+
+    def _counterparts(self, label: Label) -> tuple[str, ...] | None:
+        """Returns what a label becomes by the mapping or else by its id, or `None` if neither says anything."""
+        if label.display_name in self.rows:
+            return self.rows[label.display_name]
+        kept = self.new.with_id(label.id)
+        return (kept.display_name,) if kept else None
 
 
 class LabelTranslation:
     """Translates words to the labels of one label set, `target`."""
 
-    def __init__(self, target: KnownLabels, sets: Mapping[int, LabelSet], mappings: Iterable[LabelMapping]) -> None:
+    def __init__(self, target: LabelIndex, sets: Mapping[int, LabelSet], mappings: Iterable[LabelMapping]) -> None:
         self.target = target
         self._by_key = {key: stored_labels(label_set) for key, label_set in sets.items()}
         self._stored = {name: self._by_key[key] for key, label_set in sets.items() for name in label_set.versions}
         self._steps = [_Step.of(mapping, self._by_key) for mapping in mappings]
-        self._sources: dict[tuple[str, int | None], KnownLabels | None] = {}
+        self._sources: dict[tuple[str, int | None], LabelIndex | None] = {}
         self._routes: dict[str, list[_Step]] = {}
 
     def words(self, word: str, model_version: str, label_set: int | None = None) -> tuple[str, ...]:
@@ -84,10 +100,10 @@ class LabelTranslation:
         source = self.source(model_version, label_set)
         if source is not None:
             return self._along(self.route(source), word)
-        if word in self.target.ids:
+        if word in self.target:
             return (word,)
         # The version is gone: what its word becomes is known if all label sets that have the word agree.
-        found = {self._along(self.route(labels), word) for labels in self._all_sets if word in labels.ids}
+        found = {self._along(self.route(labels), word) for labels in self._all_sets if labels.meant_by(word)}
         return found.pop() if len(found) == 1 else (word,)
 
     def proposed(self, text: str, model_version: str, label_set: int | None = None) -> tuple[str, ...] | None:
@@ -101,7 +117,7 @@ class LabelTranslation:
                 return self._along(rest, step.proposed[wanted])
         return None
 
-    def source(self, model_version: str, label_set: int | None) -> KnownLabels | None:
+    def source(self, model_version: str, label_set: int | None) -> LabelIndex | None:
         """Returns the labels whose words a row has, or `None` if nobody knows them any more."""
         key = model_version, label_set
         if key not in self._sources:
@@ -109,16 +125,16 @@ class LabelTranslation:
             self._sources[key] = known or self._stored.get(model_version)
         return self._sources[key]
 
-    def route(self, source: KnownLabels) -> list[_Step]:
+    def route(self, source: LabelIndex) -> list[_Step]:
         """Returns the steps from a label set to the target: none if both are the same."""
         if source.fingerprint not in self._routes:
             self._routes[source.fingerprint] = self._find_route(source)
         return self._routes[source.fingerprint]
 
-    def _find_route(self, source: KnownLabels) -> list[_Step]:
+    def _find_route(self, source: LabelIndex) -> list[_Step]:
         """Follows the fewest mappings, old to new before new to old.
 
-        If they don't lead to the target, the last step goes by ids alone. It begins at the label set on the way that
+        If they do not lead to the target, the last step goes by ids alone. It begins at the label set on the way that
         has most labels in common with the target.
         """
         routes: dict[str, list[_Step]] = {source.fingerprint: []}
@@ -135,7 +151,7 @@ class LabelTranslation:
                     waiting.append(step.new)
         if self.target.fingerprint in routes:
             return routes[self.target.fingerprint]
-        nearest = max(routes, key=lambda one: (len(set(reached[one].words) & set(self.target.words)), len(routes[one])))
+        nearest = max(routes, key=lambda one: (len(reached[one].ids & self.target.ids), len(routes[one])))
         return [*routes[nearest], _Step(reached[nearest], self.target)]
 
     @staticmethod
@@ -146,33 +162,55 @@ class LabelTranslation:
         return found
 
     @cached_property
-    def _all_sets(self) -> list[KnownLabels]:
+    def _all_sets(self) -> list[LabelIndex]:
         installed = [installed_labels(str(version)) for version in classifiers.repository().versions()]
         found = [*self._by_key.values(), *(labels for labels in installed if labels is not None)]
         return list({labels.fingerprint: labels for labels in found}.values())
 
 
-def translation_to(target: KnownLabels) -> LabelTranslation:
-    """Reads the stored mappings. Two queries, or one if there are none."""
-    return _translation(target, LabelSet.objects.in_bulk())
+class _State(NamedTuple):
+    """What a translation depends on, beside the labels that it translates to."""
+
+    folder: Path
+    installed: tuple[str, ...]  # versions
+    sets: tuple[tuple[int, str, tuple[str, ...]], ...]  # key, fingerprint and versions of each stored label set
+    mappings: tuple[tuple[int, datetime], ...]  # key and time of each stored mapping
+
+    @classmethod
+    def now(cls) -> _State:
+        """Two small queries, or one if there are no mappings."""
+        sets = LabelSet.objects.order_by("pk").values_list("pk", "fingerprint", "versions")
+        found = tuple((pk, fingerprint, tuple(versions)) for pk, fingerprint, versions in sets)
+        mappings = tuple(LabelMapping.objects.order_by("pk").values_list("pk", "stored_at")) if found else ()
+        installed = tuple(str(version) for version in classifiers.repository().versions())
+        return cls(settings.MODELS_DIR, installed, found, mappings)
 
 
-def _translation(target: KnownLabels, sets: Mapping[int, LabelSet]) -> LabelTranslation:
-    mappings = list(LabelMapping.objects.order_by("-stored_at", "-pk")) if sets else []
-    return LabelTranslation(target, sets, mappings)
+def translation_to(target: LabelIndex) -> LabelTranslation:
+    """Returns the translation by the stored mappings. It is made again if labels or mappings have changed."""
+    return _translation(target, _State.now())
+
+
+@lru_cache(maxsize=4)
+def _translation(target: LabelIndex, state: _State) -> LabelTranslation:
+    """Reads the label sets and mappings, which takes long if they have thousands of labels."""
+    if not state.sets:
+        return LabelTranslation(target, {}, [])
+    mappings = list(LabelMapping.objects.order_by("-stored_at", "-pk"))
+    return LabelTranslation(target, LabelSet.objects.in_bulk(), mappings)  # sets are never deleted
 
 
 def version_translation(version: ModelVersion | None = None) -> LabelTranslation | None:
     """Returns the translation to the labels of an installed version, by default the active one.
 
-    `None` if no version is active, or if its labels cannot be read: then every word stays as it is. Two queries, or one
-    if there are no mappings.
+    `None` if no version is active, or if its labels cannot be read: then every word stays as it is. If nothing has
+    changed, it takes two small queries, or one if there are no mappings.
     """
-    sets = LabelSet.objects.in_bulk()
+    state = _State.now()
     version = version or active_version()
     if version is None:
         return None
     try:
-        return _translation(known_labels(version), sets)
+        return _translation(known_labels(version), state)
     except RepositoryError:
         return None

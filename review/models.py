@@ -22,7 +22,7 @@ class LabelSet(models.Model):
     fingerprint = models.CharField(
         max_length=64, unique=True, help_text="of the labels; see `worker.inference.repository.fingerprint`"
     )
-    labels = models.JSONField(help_text="[id, display name] of each label")
+    labels = models.JSONField(help_text="[id, display name] of each label, and its name if that is another")
     versions = models.JSONField(default=list, help_text="name@version of the model versions that have these labels")
 
     def __str__(self) -> str:

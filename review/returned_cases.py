@@ -5,6 +5,8 @@ Their answers and statements still have the words of the version that answered; 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from predictions import labels
 from predictions.exceptions import RequestRejected
 from review.label_sets import active_version, remember, stored_labels
@@ -35,21 +37,43 @@ def match(case: Case, text: str) -> str | None:
     A word of the earlier labels stands for the label that it became. Raises `RequestRejected` `label-changed` if it was
     split or dropped.
     """
-    translation = _translation(case)
-    if text in translation.target.ids:
+    return _match(_translation(case), case, text)
+
+
+def _match(translation: LabelTranslation, case: Case, text: str) -> str | None:
+    if text in translation.target:
         return text
     became = translation.words(text, case.model_version)
     if reason := changed(text, became):
         raise RequestRejected("label-changed", f"{reason} Which label is it now?")
-    if became[0] in translation.target.ids:
+    if became[0] in translation.target:
         return became[0]
     found = labels.index().resolve(text)
-    return found if found in translation.target.ids else None
+    return found if found and found in translation.target else None
 
 
 def is_answer(case: Case, label: str) -> bool:
-    """Whether the model's answer, in the words of the active version, is this label."""
-    return _translation(case).words(case.predicted_label, case.model_version) == (label,)
+    """Whether the model's answer, in the words of the active version, is this label or a word that may mean it."""
+    translation = _translation(case)
+    became = translation.words(case.predicted_label, case.model_version)
+    meant = [one.display_name for word in became for one in translation.target.meant_by(word)]
+    return len(became) == 1 and label in {*became, *meant}
+
+
+def current_words(case: Case) -> Callable[[str], str]:
+    """Returns a function that translates the words of a case that has returned, to offer them to a reviewer.
+
+    It returns an empty string for a word that cannot be chosen any more.
+    """
+    translation = _translation(case)
+
+    def current(word: str) -> str:
+        try:
+            return _match(translation, case, word) or ""
+        except RequestRejected:
+            return ""
+
+    return current
 
 
 def confirmed_label(case: Case) -> str:

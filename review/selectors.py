@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from feedback.models import Feedback
 from predictions import labels
 from predictions.selectors import label_contains
 from predictions.uploads.display import has_several_frames
+from review import returned_cases
 from review.expectations import summary
 from review.history import effective
 from review.models import Case, Decision
@@ -49,11 +51,19 @@ class FeedbackSummary:
 
 @dataclass(frozen=True)
 class CaseView:
-    """One case as the focus view shows it to `reviewer`. `history`: newest first."""
+    """One case as the focus view shows it to `reviewer`. `history`: newest first.
+
+    `answer`, `choices`, `expected_label` and `expected` have only labels that the reviewer can choose: if the case came
+    back because labels changed, those of the active version. `answer` and `expected_label` may be empty. `expected`:
+    how many people expect each label.
+    """
 
     case: Case
     reviewer: User
+    answer: str
     choices: list[LabelChoice]
+    expected_label: str
+    expected: dict[str, int]
     feedback: FeedbackSummary
     similar_cases: list[Case]
     history: list[Decision]
@@ -65,22 +75,22 @@ class CaseView:
     @property
     def expected_people(self) -> int:
         """How many people expect the case's expected label."""
-        return dict(self.feedback.expected).get(self.case.expected_label, 0)
+        return self.expected.get(self.expected_label, 0)
 
     @property
     def other_expected(self) -> list[tuple[str, int]]:
         """The expected labels, with their counts, that no other button offers."""
-        offered = {self.case.expected_label, *(choice.label for choice in self.choices)}
-        return [(label, people) for label, people in self.feedback.expected if label not in offered]
+        offered = {self.expected_label, *(choice.label for choice in self.choices)}
+        return [(label, people) for label, people in self.expected.items() if label not in offered]
 
     @property
     def shared_words(self) -> list[tuple[str, list[str]]]:
         """Words of this case that several labels share, such as `crane`, each with these labels."""
-        index = labels.index(self.case.model_version)
+        version = "" if returned_cases.has_returned(self.case) else self.case.model_version
         words = dict.fromkeys(
-            [choice.label for choice in self.choices] + [label for label, _ in self.feedback.expected]
+            [label for label, _ in self.case.prediction.top] + [label for label, _ in self.feedback.expected]
         )
-        found = [(word, [label.display_name for label in index.meant_by(word)]) for word in words]
+        found = [(word, [label.display_name for label in labels.meant_by(word, version)]) for word in words]
         return [(word, meant) for word, meant in found if len(meant) > 1]
 
     @property
@@ -136,16 +146,26 @@ def case_find(case_id: int) -> Case | None:
 
 
 def case_view(case: Case, reviewer: User) -> CaseView:
-    """Returns everything that the focus view shows. `case` comes from `case_find`. At most six queries."""
+    """Returns everything that the focus view shows. `case` comes from `case_find`.
+
+    At most six queries, and four more for a case that came back.
+    """
     feedback = _summary(case)
-    people = dict(feedback.expected)
+    current = _current_words(case)
+    expected = Counter[str]()
+    for label, people in feedback.expected:
+        expected[current(label)] += people
+    del expected[""]
     return CaseView(
         case=case,
         reviewer=reviewer,
+        answer=current(case.predicted_label),
         choices=[
-            LabelChoice(number, label, score, people.get(label, 0))
-            for number, (label, score) in enumerate(_best(case), start=1)
+            LabelChoice(number, label, score, expected[label])
+            for number, (label, score) in enumerate(_best(case, current), start=1)
         ],
+        expected_label=current(case.expected_label) if case.expected_label else "",
+        expected=dict(expected.most_common()),
         feedback=feedback,
         similar_cases=_similar_cases(case),
         history=list(case.decisions.select_related("reviewer").order_by("-number")[:MAX_HISTORY]),
@@ -156,11 +176,19 @@ def case_view(case: Case, reviewer: User) -> CaseView:
     )
 
 
-def _best(case: Case) -> list[tuple[str, float]]:
-    """Returns the best labels of the answer. Those of earlier releases may have a word twice, for two labels."""
+def _current_words(case: Case) -> Callable[[str], str]:
+    """Returns a function that gives the label to choose for a word, or an empty string if it cannot be chosen."""
+    if returned_cases.has_returned(case) and case.state not in Case.SETTLED:
+        return returned_cases.current_words(case)
+    return str
+
+
+def _best(case: Case, current: Callable[[str], str]) -> list[tuple[str, float]]:
+    """Returns the best labels of the answer, each once: two of its words may be the same label."""
     once: dict[str, float] = {}
-    for label, score in case.prediction.top:
-        once.setdefault(label, score)
+    for word, score in case.prediction.top:
+        if label := current(word):
+            once.setdefault(label, score)
     return list(once.items())
 
 

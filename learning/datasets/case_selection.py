@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.db.models import Count, Sum
 
 from predictions import classifiers
-from predictions import labels as known_labels
+from predictions import labels as model_labels
 from predictions.exceptions import RequestRejected
 from review.case_words import CaseTranslator, CaseWords
+from review.label_sets import active_version, installed_labels
 from review.label_translation import version_translation
 from review.models import Case, CaseQuerySet
 
@@ -78,8 +80,9 @@ class CaseSelection:
     """Selects decided cases. `since` and `until` are inclusive days in UTC; without labels or verdicts, all match.
 
     Unusable cases, and those that no label fits, match no choice of labels. `labels_of` is the model version,
-    `name@version`, whose labels the data set has; if it is empty, the active one. Cases whose label was split or
-    dropped since are left out until a reviewer has decided them again. `verdicts` are those of the decisions.
+    `name@version`, whose labels the data set has; if it is empty, the one that is active at that moment: see
+    `with_version`. `labels` and `verdicts` are those after the translation to these labels. Cases whose label was split
+    or dropped since are left out until a reviewer has decided them again.
     """
 
     since: date | None = None
@@ -111,8 +114,8 @@ class CaseSelection:
                 raise RequestRejected(
                     "unknown-verdict", f"There is no verdict “{verdict}”. Verdicts: {', '.join(Case.Outcome)}."
                 )
-        if labels_of and classifiers.installed_version(labels_of) is None:
-            raise RequestRejected("unknown-version", f"The model version “{labels_of[:100]}” is not installed.")
+        if labels_of and installed_labels(labels_of) is None:
+            raise _unknown_version(labels_of)
         names = _labels(labels, labels_of)
         if names and chosen and set(chosen) <= {Case.Outcome.UNUSABLE, Case.Outcome.NO_LABEL}:
             which = "Unusable pictures" if Case.Outcome.UNUSABLE in chosen else "Pictures that no label fits"
@@ -120,6 +123,10 @@ class CaseSelection:
             raise RequestRejected("unusable-has-no-label", message)
         # All verdicts mean the same as none: equal data sets have equal selections.
         return cls(since, until, names, () if set(chosen) == set(Case.Outcome) else chosen, labels_of)
+
+    def with_version(self) -> CaseSelection:
+        """Names the active version if the selection names none: an activation no longer changes the data set."""
+        return self if self.labels_of else replace(self, labels_of=str(active_version() or ""))
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> CaseSelection:
@@ -146,19 +153,23 @@ class CaseSelection:
         return words + (f", in the labels of {self.labels_of}" if self.labels_of else "")
 
     def _cases(self) -> CaseQuerySet:
-        """The cases in these days with these verdicts. Their labels are selected after they are translated."""
+        """The cases in these days. Labels and verdicts are selected after they are translated; see `_has`."""
         cases = Case.objects.filter(state=Case.State.DECIDED).exclude(image__file="")  # erased pictures
         if self.since:
             cases = cases.filter(decided_at__gte=_midnight(self.since))
         if self.until:
             cases = cases.filter(decided_at__lt=_midnight(self.until + timedelta(days=1)))
-        return cases.filter(verdict__in=self.verdicts) if self.verdicts else cases
+        return cases
 
     def _has(self, words: CaseWords) -> bool:
-        return not self.labels or words.label in self.labels
+        has_label = not self.labels or words.label in self.labels
+        return has_label and (not self.verdicts or words.verdict in self.verdicts)
 
     def size(self) -> SelectionSize:
-        """Counts the cases, in one query beside those of the translation."""
+        """Counts the cases, in one query beside those of the translation.
+
+        Raises `RequestRejected` `unknown-version` if the version is not installed any more.
+        """
         number: Counter[str] = Counter()
         byte_size = 0
         for words, cases, cases_bytes in _groups(self._cases(), _translator(self.labels_of)):
@@ -171,9 +182,12 @@ class CaseSelection:
     def rows(self) -> Iterator[SelectedCase]:
         """Yields the cases, with one query that fetches rows in chunks.
 
-        They are ordered by hash: every database gives the same order, and labels are mixed as if shuffled.
+        They are ordered by hash: every database gives the same order, and labels are mixed as if shuffled. Raises
+        `RequestRejected` `unknown-version` if the version is not installed any more.
         """
-        translator, index = _translator(self.labels_of), known_labels.index(self.labels_of)
+        translator = _translator(self.labels_of)
+        labels_of_version = cache(model_labels.of_version)  # those of a damaged version are read once, too
+        index = labels_of_version(self.labels_of or classifiers.active_name())
         columns = [_COLUMNS.get(name, name) for name in SelectedCase._fields]
         found = self._cases().order_by("image__sha256").values_list(*columns)
         for values in found.iterator(chunk_size=CHUNK):
@@ -185,13 +199,13 @@ class CaseSelection:
             words = translator.translate(decided, model_version, label_set)
             if self._has(words):
                 case["decided_label"] = decided.label or decided.proposed_label
-                label_id = index.id_of(words.label) or known_labels.of_version(model_version).id_of(words.label)
+                label_id = index.id_of(words.label) or labels_of_version(model_version).id_of(words.label)
                 case["label_id"] = label_id or ""
                 yield SelectedCase(**case | words._asdict())
 
 
 def label_counts(labels_of: str = "") -> list[tuple[str, int]]:
-    """Returns each label of the decided cases with its number of cases."""
+    """Returns each label of the decided cases with its number of cases. Raises what `CaseSelection.size` raises."""
     number: Counter[str] = Counter()
     decided = Case.objects.filter(state=Case.State.DECIDED).exclude(image__file="")
     for words, cases, _bytes in _groups(decided, _translator(labels_of)):
@@ -201,9 +215,22 @@ def label_counts(labels_of: str = "") -> list[tuple[str, int]]:
 
 
 def _translator(labels_of: str) -> CaseTranslator:
-    """Returns the translator to the labels of a version, or of the active one if it is empty or not installed."""
-    version = classifiers.installed_version(labels_of) if labels_of else None
-    return CaseTranslator(version_translation(version))
+    """Returns the translator to the labels of a version, or of the active one if it is empty.
+
+    Raises `RequestRejected` `unknown-version`.
+    """
+    if not labels_of:
+        return CaseTranslator(version_translation())
+    version = classifiers.installed_version(labels_of)
+    translation = version_translation(version) if version else None
+    if translation is None:
+        raise _unknown_version(labels_of)
+    return CaseTranslator(translation)
+
+
+def _unknown_version(name: str) -> RequestRejected:
+    message = f"The labels of the model version “{name[:100]}” are needed, but it is not installed, or is damaged."
+    return RequestRejected("unknown-version", message)
 
 
 def _groups(cases: CaseQuerySet, translator: CaseTranslator) -> Iterator[tuple[CaseWords, int, int]]:
@@ -228,6 +255,6 @@ def _labels(texts: Iterable[str], labels_of: str) -> tuple[str, ...]:
 
 
 def _resolved(text: str, labels_of: str) -> str:
-    if found := known_labels.index(labels_of).resolve(text):
+    if found := model_labels.index(labels_of).resolve(text):
         return found
     raise RequestRejected("unknown-label", f"There is no label “{text[:100]}”.")

@@ -9,11 +9,13 @@ from django.http import QueryDict
 
 from learning.datasets.case_selection import CaseSelection, label_counts
 from learning.models import Export
+from predictions import classifiers
 from predictions.exceptions import RequestRejected
+from review.label_sets import active_version, installed_labels
 from review.models import Case
 
 # The field that shows each rejection, by its code.
-_FIELDS = {"since-after-until": "until", "unusable-has-no-label": "labels"}
+_FIELDS = {"since-after-until": "until", "unusable-has-no-label": "labels", "unknown-version": "labels_of"}
 
 
 def _day(label: str) -> forms.DateField:
@@ -23,6 +25,24 @@ def _day(label: str) -> forms.DateField:
 
 def _choices(label: str) -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(label=label, required=False, widget=forms.CheckboxSelectMultiple)
+
+
+def _versions(active: str) -> list[str]:
+    """Returns the versions whose labels can be chosen: the active one, and the newest of each other label set."""
+    newest_first = [str(version) for version in reversed(classifiers.repository().versions())]
+    by_labels: dict[str, str] = {}
+    for name in [active, *newest_first] if active else []:
+        labels = installed_labels(name)
+        if labels is not None:
+            by_labels.setdefault(labels.fingerprint, name)
+    return list(by_labels.values())
+
+
+def _label_counts(version: str) -> list[tuple[str, int]]:
+    try:
+        return label_counts(version)
+    except RequestRejected:
+        return []  # `clean` says that the version is not installed
 
 
 class ExportForm(forms.Form):
@@ -35,18 +55,28 @@ class ExportForm(forms.Form):
     since = _day("Decided since")
     until = _day("Decided until")
     verdicts = _choices("Verdicts")
+    labels_of = forms.CharField(label="Model version", required=False, widget=forms.Select)
     labels = _choices("Labels")
 
     selection: CaseSelection  # set if the form is valid
 
     def __init__(self, data: QueryDict | None = None) -> None:
-        """Without data, the form selects all decided cases."""
+        """Without data, the form selects all decided cases, in the labels of the active version."""
         data = data.copy() if data else QueryDict(mutable=True)
         data.setdefault("format", Export.DatasetFormat.IMAGEFOLDER)
+        active = str(active_version() or "")
+        version = data.get("labels_of", "").strip() or active
+        data["labels_of"] = version
         super().__init__(data)
+        versions = _versions(active)
+        if version not in versions and classifiers.installed_version(version):
+            versions.append(version)
+        names = [(name, f"{name} (active)" if name == active else name) for name in versions]
+        self.fields["labels_of"].widget.choices = names
+        self.has_versions = len(versions) > 1
         self.fields["verdicts"].choices = Case.Outcome.choices  # type: ignore[attr-defined]
-        names = [(label, f"{label.replace('_', ' ')} ({number:,})") for label, number in label_counts()]
-        self.fields["labels"].choices = sorted(names, key=lambda name: name[1].casefold())  # type: ignore[attr-defined]
+        labels = [(label, f"{label.replace('_', ' ')} ({number:,})") for label, number in _label_counts(version)]
+        self.fields["labels"].choices = sorted(labels, key=lambda label: label[1].casefold())  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = self.cleaned_data
@@ -54,7 +84,11 @@ class ExportForm(forms.Form):
             return values
         try:
             self.selection = CaseSelection.parse(
-                since=values["since"], until=values["until"], labels=values["labels"], verdicts=values["verdicts"]
+                since=values["since"],
+                until=values["until"],
+                labels=values["labels"],
+                verdicts=values["verdicts"],
+                labels_of=values["labels_of"],
             )
         except RequestRejected as rejection:
             self.add_error(_FIELDS.get(rejection.code), rejection.message)

@@ -1,4 +1,4 @@
-"""The README.txt of a data set. It has no date, so that the same cases make the same bytes."""
+"""The README.txt of a data set. It has no date, so that the same cases in the same labels make the same bytes."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ labels.txt has one label on each line, in the order of the class numbers. The fi
 manifest.csv and manifest.jsonl list all cases, including those without a picture in this archive:
   sha256           of the picture as it was sent
   file             the path of the picture in this archive, or empty
-  label            the label a reviewer decided on, under its name of today; empty if the picture is unusable or no
-                   label fits
+  label            the label a reviewer decided on, in the labels of the model version above; empty if the picture is
+                   unusable or no label fits
   verdict          right (the model's label), corrected, no-label (see proposed_label), or unusable
   decisions        the number of rows in the case's history
   decided_at       when it was decided, in UTC
   model_version    the model that classified the picture
-  predicted_label  the label it predicted
+  predicted_label  the label it predicted, in the same labels
   score            the probability it gave that label, 0 to 1
   statements       the number of people who gave feedback
   in_audit         whether the picture was in the random sample; use only these for unbiased statistics

@@ -57,8 +57,11 @@ def export_preview(selection: CaseSelection) -> ExportPreview:
 def export_request(*, selection: CaseSelection, format: str, requested_by: User) -> Export:
     """Creates an export and queues it. If the queue cannot be reached, the returned export has failed.
 
-    Raises `RequestRejected`: `nothing-to-export`, or `asked-for-already` while an equal export is in progress.
+    Its labels are those of the version that is active now, unless the selection names another one. Raises
+    `RequestRejected`: `nothing-to-export`, `unknown-version`, or `asked-for-already` while an equal export is in
+    progress.
     """
+    selection = selection.with_version()
     size = selection.size()
     if not size.cases:
         raise RequestRejected("nothing-to-export", "No decided case matches this selection.")
@@ -96,8 +99,9 @@ class _ClaimLost(Exception):
 def export_write(export_id: UUID, *, is_stopping: Callable[[], bool] = lambda: False) -> None:
     """Writes an unsettled export and records the outcome.
 
-    Errors that a retry would not fix (a full disk, an empty selection) fail the export. Raises `Stopped` once
-    `is_stopping` returns true, and any unexpected error; the export stays unsettled then and can be retried.
+    Errors that a retry would not fix (a full disk, an empty selection, a removed version) fail the export. Raises
+    `Stopped` once `is_stopping` returns true, and any unexpected error; the export stays unsettled then and can be
+    retried.
     """
     started_at = timezone.now()
     waiting = Export.objects.waiting().filter(pk=export_id)
@@ -118,6 +122,8 @@ def export_write(export_id: UUID, *, is_stopping: Callable[[], bool] = lambda: F
         logger.warning("Export %s no longer belongs to this worker.", export_id)
     except writing.NothingToExport:
         claim.settle_failed("This selection no longer matches any decided case.")
+    except RequestRejected as rejection:
+        claim.settle_failed(rejection.message)
     except OSError as error:
         why = str(error.strerror or error).rstrip(".")
         if claim.settle_failed(f"It could not be written: {why}. Nothing was kept."):

@@ -1,4 +1,4 @@
-"""Writes data sets. The same cases make the same bytes.
+"""Writes data sets. The same cases in the labels of the same model version make the same bytes.
 
 The cases are first copied from the database to a temporary file. This makes a data set consistent, and no database
 connection or snapshot stays open while the pictures are copied, which may take hours.

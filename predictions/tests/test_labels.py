@@ -219,6 +219,23 @@ def test_reads_the_labels_once(installed: ModelVersion, monkeypatch: pytest.Monk
     assert labels.index() is loaded
 
 
+def test_reads_the_labels_of_many_versions_once_and_without_search_tables(
+    installed: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2, 7):
+        folder = shutil.copytree(installed.path, installed.path.with_name(str(number)))
+        (folder / MANIFEST).write_text(replace(installed.manifest, version=number).to_json())
+    names = [f"{installed.name}@{number}" for number in range(1, 7)]
+    monkeypatch.setattr(labels, "LabelSearch", None)
+    monkeypatch.setattr(labels, "threading", None)
+    loaded = [labels.of_version(name) for name in names]
+    monkeypatch.setattr(model_version, "sha256_of", None)
+    assert [labels.of_version(name) for name in names] == loaded and len(set(map(id, loaded))) == 6
+    assert [index.id_of("cup") for index in loaded] == ["n07930864"] * 6
+    assert loaded[0].resolve("cup") == "cup", "a label's own word needs no search"
+    assert [label.display_name for label in labels.meant_by("crane", names[0])] == ["crane (bird)", "crane (machine)"]
+
+
 def test_reads_the_labels_of_a_newly_activated_version(installed: ModelVersion) -> None:
     before = labels.index()
     folder = shutil.copytree(installed.path, installed.path.with_name("2"))

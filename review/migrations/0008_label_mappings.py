@@ -23,7 +23,10 @@ class Migration(migrations.Migration):
                         unique=True,
                     ),
                 ),
-                ("labels", models.JSONField(help_text="[id, display name] of each label")),
+                (
+                    "labels",
+                    models.JSONField(help_text="[id, display name] of each label, and its name if that is another"),
+                ),
                 (
                     "versions",
                     models.JSONField(

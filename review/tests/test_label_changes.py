@@ -8,8 +8,9 @@ import pytest
 from pytest_django import Settings
 
 from review.decisions import DecisionRequest, case_decide
-from review.label_changes import LabelChanges, label_changes
-from review.models import Case
+from review.label_changes import LabelChanges, label_changes, statement_counts
+from review.label_sets import remember
+from review.models import Case, LabelMapping
 from review.tests.cases import open_case, reviewer_named
 from review.tests.label_versions import install, mapped
 from worker.inference.repository import Repository
@@ -65,6 +66,25 @@ def test_proposals_that_are_labels_now_come_back(repository: Repository) -> None
     assert label_changes(a, b).returning_cases == 2
     mapped(a, b, "proposed unicorn unicorn")
     assert label_changes(a, b).returning_cases == 1
+
+
+def test_cases_of_a_word_that_labels_share_count_once(repository: Repository) -> None:
+    """Decisions of earlier releases say only `crane`."""
+    a = install(repository, "a", "1 crane", "2 crane", "3 gull")
+    b = install(repository, "b", "3 gull", "4 heron", "5 machine")
+    _decided("crane")
+    open_case(expected="crane", model_version="a@1", top=[["gull", 0.9], ["crane", 0.1]])
+    changes = label_changes(a, b)
+    assert [(one.label.display_name, one.decided_cases, one.open_cases) for one in changes.gone] == [
+        ("crane (1)", 1, 1),
+        ("crane (2)", 1, 1),
+    ]
+    assert statement_counts(changes) == {"crane (1)": 2, "crane (2)": 2}
+    assert (changes.open_cases, changes.returning_cases, changes.unmapped_cases) == (1, 0, 1)
+    rows = [["rename", "crane (1)", ["heron"]], ["rename", "crane (2)", ["machine"]]]
+    LabelMapping.objects.create(old=remember(a), new=remember(b), rows=rows)
+    changes = label_changes(a, b)
+    assert (changes.open_cases, changes.returning_cases, changes.unmapped_cases) == (1, 1, 0)
 
 
 def test_nothing_changes_between_versions_with_the_same_labels(repository: Repository) -> None:

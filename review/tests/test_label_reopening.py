@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pytest_django import Settings
 
 from predictions.exceptions import RequestRejected
 from review import label_reopening
-from review.decisions import DecisionRequest, case_decide
+from review.decisions import DecisionRequest, case_decide, known_label
 from review.label_reopening import LabelWatcher, cases_return, returning_cases
 from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
@@ -183,7 +184,25 @@ def test_desk_says_why_a_case_came_back(reviewer: Client, new: ModelVersion) -> 
     assert send(reviewer, _returned(new), verdict="corrected", label="teacup").status_code == 303
 
 
-def _returned(new: ModelVersion) -> Case:
-    case = _decided("cat")
+def test_desk_offers_only_labels_that_can_be_chosen(reviewer: Client, new: ModelVersion) -> None:
+    top = [["latte", 0.6], ["dog", 0.2], ["cat", 0.1], ["cup", 0.1]]
+    case = open_case(label="latte", expected="dog", model_version="a@1", top=top)
+    _decide(case, "corrected", "cat")
+    cases_return(new)
+    text = page(reviewer, url(case))
+    assert re.findall(r'name="label" value="(.*?)" data-key="(.)"', text) == [
+        ("hound", "a"),
+        ("coffee", "1"),
+        ("hound", "2"),
+        ("cup", "3"),
+    ]
+    assert "Accept “hound”" in text and "one person expects it" in text and "The model was right: “coffee”" in text
+    for label in ("hound", "coffee", "cup"):
+        assert known_label(Case.objects.get(pk=case.pk), label) == label
+    assert "The model was right: " not in page(reviewer, url(_returned(new, said="cat")))
+
+
+def _returned(new: ModelVersion, said: str = "latte") -> Case:
+    case = _decided("cat", said=said)
     cases_return(new)
     return Case.objects.get(pk=case.pk)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
+from review.label_sets import remember
 from review.label_translation import LabelTranslation, version_translation
+from review.models import LabelMapping
 from review.tests.label_versions import install, mapped
 from worker.inference.repository import ModelVersion, Repository
 
@@ -95,6 +97,47 @@ def test_words_of_an_unknown_version_are_matched_with_the_known_label_sets(repos
     c = install(repository, "c", "9 dog", "2 cup")
     mapped(c, b, "drop dog")
     assert _to(b).words("dog", "gone@1") == ("dog",)  # the label sets disagree
+
+
+@pytest.mark.parametrize(
+    ("bird", "machine", "becomes"),
+    [
+        (["heron"], ["hoist"], ("heron", "hoist")),
+        (["heron"], ["heron"], ("heron",)),
+        (["heron"], [], ()),
+        ([], [], ()),
+        (["heron"], None, ("crane",)),
+    ],
+)
+def test_word_that_labels_share_becomes_what_all_of_them_become(
+    repository: Repository, bird: list[str], machine: list[str] | None, becomes: tuple[str, ...]
+) -> None:
+    a = install(repository, "a", "1 crane", "2 crane", "3 gull")
+    b = install(repository, "b", "3 gull", "4 heron", "5 hoist")
+    rows = [["merge", "crane (1)", bird]] + ([] if machine is None else [["merge", "crane (2)", machine]])
+    LabelMapping.objects.create(old=remember(a), new=remember(b), rows=rows)
+    assert _to(b).words("crane", "a@1") == becomes
+    shutil.rmtree(a.path)
+    assert _to(b).words("crane", "a@1") == becomes, "the stored label set has the shared name"
+
+
+def test_word_that_labels_share_stays_if_they_stay(repository: Repository) -> None:
+    install(repository, "a", "1 crane", "2 crane", "3 gull")
+    assert _to(install(repository, "b", "1 crane", "2 crane", "3 seagull")).words("crane", "a@1") == ("crane",)
+    assert _to(install(repository, "c", "1 heron", "2 hoist")).words("crane", "a@1") == ("heron", "hoist")
+
+
+def test_translation_is_kept_until_labels_or_mappings_change(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cup")
+    b = install(repository, "b", "3 hound", "2 cup")
+    assert _to(b) is _to(b) and _to(b).words("dog", "a@1") == ("dog",)
+    mapping = mapped(a, b, "rename dog hound")
+    assert _to(b) is _to(b) and _to(b).words("dog", "a@1") == ("hound",)
+    mapping.delete()
+    assert _to(b).words("dog", "a@1") == ("dog",)
+    assert _to(b).words("cat", "c@1") == ("cat",)
+    install(repository, "c", "2 cat", "4 mug")
+    assert _to(b).words("cat", "c@1") == ("cup",), "the version is installed now"
 
 
 def test_proposed_label_follows_a_mapping(repository: Repository) -> None:

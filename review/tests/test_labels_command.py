@@ -101,6 +101,12 @@ def test_draft_can_be_edited_and_stored(tmp_path: Path) -> None:
     assert "The mapping is stored." in _run("map", "a", "b", file)
 
 
+def test_draft_does_not_replace_a_file(tmp_path: Path) -> None:
+    file = _file(tmp_path, "an edited mapping")
+    assert _rejected("diff", "a", "b", "--csv", file).startswith(f"{file} exists already.")
+    assert file.read_text() == "an edited mapping"
+
+
 def test_stores_a_mapping(tmp_path: Path) -> None:
     _decided("crane")
     text = _map(tmp_path, f"change,old,new\n{ROWS}proposed,Uni corn,'=unicorn\n")

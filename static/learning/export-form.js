@@ -35,6 +35,10 @@ form.addEventListener("input", (event) => {
   if (!event.target.name) return; // the label filter is not part of the selection
   markOutdated();
   clearTimeout(timer);
+  if (event.target.name === "labels_of") {
+    form.requestSubmit(); // another version has other labels to choose from
+    return;
+  }
   timer = setTimeout(updatePreview, PAUSE);
 });
 button.hidden = true;

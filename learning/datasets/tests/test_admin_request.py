@@ -6,6 +6,7 @@ import re
 import shutil
 from datetime import UTC, datetime
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
+from pytest_django import Settings
 from rq import Queue
 
 from learning.datasets import services
@@ -23,6 +25,8 @@ from learning.datasets.case_selection import CaseSelection
 from learning.datasets.forms import ExportForm
 from learning.datasets.tests.data import decided_case
 from learning.models import Export
+from review.tests.label_versions import install
+from worker.inference.repository import Repository
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/learning/export/add/"
@@ -75,7 +79,7 @@ def test_requests_what_was_previewed(
     assert exports.job_ids == [str(export.pk)]
     assert (export.format, export.total) == ("tfrecord", 3)
     expected = CaseSelection(None, datetime(2026, 12, 31).date(), ("AC/DC & <co>", "cup"), ("corrected",))
-    assert CaseSelection.from_json(export.selection) == expected
+    assert CaseSelection.from_json(export.selection) == expected.with_version()
 
 
 def test_form_selects_all_cases_at_first(lead: Client, five_cases: None) -> None:
@@ -125,6 +129,25 @@ def test_rejects_invalid_selection(lead: Client, five_cases: None, query: dict[s
     response = lead.post(URL, _payload(**query))
     assert response.status_code == 400 and text in response.text
     assert not Export.objects.exists()
+
+
+def test_labels_of_another_version_can_be_chosen(lead: Client, settings: Settings, tmp_path: Path) -> None:
+    settings.MODELS_DIR = tmp_path / "models"
+    repository = Repository(settings.MODELS_DIR)
+    repository.activate(str(install(repository, "a", "1 cup", "2 dog")))
+    decided_case("cup", model_version="a@1")
+    assert 'name="labels_of"' not in _page(lead).partition('id="size"')[0], "there is nothing to choose"
+    install(repository, "b", "1 mug", "2 dog")
+    install(repository, "b", "2 dog", "1 mug")
+    page = _page(lead)
+    options = re.findall(r'<option value="(.*?)"( selected)?>(.*?)</option>', page)
+    assert options == [("a@1", " selected", "a@1 (active)"), ("b@2", "", "b@2")], "one for each label set"
+    assert "cup (1)" in page and "Selected: all decided cases, in the labels of a@1." in page
+    page = _page(lead, labels_of="b@2")
+    assert "mug (1)" in page and '<input type="hidden" name="labels_of" value="b@2">' in page
+    assert "Selected: all decided cases, in the labels of b@2." in page
+    page = _page(lead, labels_of="c@1")
+    assert "The labels of the model version “c@1” are needed" in page and "Make this data set" not in page
 
 
 def test_rejects_request_without_decided_cases(lead: Client) -> None:
@@ -181,7 +204,8 @@ def test_many_chosen_labels_take_one_more_query(lead: Client) -> None:
 
 
 def test_last_of_two_days_counts() -> None:
-    assert ExportForm(QueryDict("since=0&since=")).fields_in_use == [("format", "imagefolder")]
+    fields = ExportForm(QueryDict("since=0&since=")).fields_in_use
+    assert [field for field in fields if field[0] != "labels_of"] == [("format", "imagefolder")]
 
 
 class TestAnyQuery(TestCase):

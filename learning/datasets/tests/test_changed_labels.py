@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
+from django.conf import settings
 from pytest_django import Settings
 
 from learning.datasets.case_selection import CaseSelection, label_counts
-from learning.datasets.tests.data import decided_case, manifest, names, write
+from learning.datasets.services import export_request
+from learning.datasets.tests.data import decided_case, lead_named, manifest, names, write
 from predictions.exceptions import RequestRejected
 from review.models import Case
 from review.tests.label_versions import install, mapped
@@ -75,3 +78,22 @@ def test_chosen_version_names_the_pictures() -> None:
     with pytest.raises(RequestRejected) as rejected:
         CaseSelection.parse(labels_of="c@1")
     assert rejected.value.code == "unknown-version"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "decided"), [("right", ["latte", "mocha"]), ("corrected", ["Unicorn", "dog"]), ("no-label", ["dragon"])]
+)
+def test_verdicts_are_selected_after_the_translation(verdict: str, decided: list[str]) -> None:
+    selection = CaseSelection.parse(verdicts=[verdict])
+    assert sorted(row.decided_label for row in selection.rows()) == decided
+    assert selection.size().cases == len(decided)
+
+
+def test_activation_does_not_change_a_requested_data_set(tmp_path: Path) -> None:
+    export = export_request(selection=CaseSelection(), format="imagefolder", requested_by=lead_named())
+    Repository(settings.MODELS_DIR).activate("a@1")
+    path = tmp_path / "set.zip"
+    write(path, CaseSelection.from_json(export.selection))
+    assert {line["label"] for line in manifest(path)} == {"hound", "coffee", "unicorn", ""}
+    with ZipFile(path) as archive:
+        assert "Selected: all decided cases, in the labels of b@1\n" in archive.read("README.txt").decode()

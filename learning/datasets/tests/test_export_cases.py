@@ -75,7 +75,7 @@ def test_writes_an_archive_and_reports_it(path: Path, four: None) -> None:
 def test_writes_the_same_bytes_as_the_admin(path: Path, tmp_path: Path, four: None) -> None:
     _run(path)
     other = tmp_path / "other.zip"
-    writing.write(CaseSelection(), "imagefolder", other)
+    writing.write(CaseSelection().with_version(), "imagefolder", other)
     assert other.read_bytes() == path.read_bytes()
 
 

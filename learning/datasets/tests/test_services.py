@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, transaction
 from django.utils import timezone
+from pytest_django import Settings
 from rq import Queue
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
@@ -32,6 +33,8 @@ from learning.datasets.tests.data import (
 )
 from learning.models import Export, ExportQuerySet
 from predictions.exceptions import RequestRejected
+from review.tests.label_versions import install
+from worker.inference.repository import Repository
 from worker.inference.repository.files import sha256_of
 
 # Some tests are about commits, and a worker closes its connection, which a test's transaction would not allow.
@@ -157,6 +160,23 @@ def test_export_fails_if_no_case_is_left() -> None:
     export_write(export.pk)
     export.refresh_from_db()
     assert (export.state, export.error) == ("failed", "This selection no longer matches any decided case.")
+
+
+def test_export_fails_if_its_model_version_was_removed(settings: Settings, tmp_path: Path, exports: Queue) -> None:
+    settings.MODELS_DIR = tmp_path / "models"
+    repository = Repository(settings.MODELS_DIR)
+    repository.activate(str(install(repository, "a", "1 cup", "2 dog")))
+    decided_case("cup", model_version="a@1")
+    export = export_request(selection=EVERYTHING, format="imagefolder", requested_by=lead_named())
+    repository.activate(str(install(repository, "b", "1 mug", "2 dog")))
+    repository.remove("a@1")
+    export_write(export.pk)
+    export.refresh_from_db()
+    assert (export.state, export.error) == (
+        "failed",
+        "The labels of the model version “a@1” are needed, but it is not installed, or is damaged.",
+    )
+    assert kept_files() == []
 
 
 def test_export_fails_on_a_full_disk(three_cases: None, monkeypatch: pytest.MonkeyPatch) -> None:

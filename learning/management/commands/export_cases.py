@@ -59,7 +59,7 @@ class Command(BaseCommand):
                 labels=options["label"],
                 verdicts=options["verdict"],
                 labels_of=options["labels_of"],
-            )
+            ).with_version()
             writing.remove_drafts(output)  # left by a process that was killed
             written = writing.write(selection, options["format"], output, _ProgressPrinter(self.stderr))
         except RequestRejected as rejection:

@@ -60,6 +60,8 @@ class Command(BaseCommand):
     # --- diff ---------------------------------------------------------------------------------------
 
     def diff(self, old: ModelVersion, new: ModelVersion, file: Path | None, show_all: bool) -> None:
+        if file is not None and file.exists():
+            raise CommandError(f"{file} exists already. Choose another name: it may be a mapping that you have edited.")
         changes = label_changes(old, new)
         most = None if show_all else MOST
         self.section(
@@ -83,7 +85,8 @@ class Command(BaseCommand):
         self.stdout.write(changes.summary)
         if file is not None:
             rows = draft_rows(old, new)
-            file.write_text(draft_text(rows), encoding="utf-8", newline="")
+            with file.open("x", encoding="utf-8", newline="") as opened:
+                opened.write(draft_text(rows))
             unclear = sum(not change for change, _old, _new in rows)
             self.stdout.write(f"{file}: {len(rows)} lines; {unclear} of them need a change.")
 
