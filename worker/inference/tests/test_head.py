@@ -15,7 +15,7 @@ from openvino import opset13 as ops
 
 from worker.inference.graph.head import add_features, backbone_id, describe_features, find_head
 from worker.inference.repository import ModelVersion, Preprocessing, Repository
-from worker.inference.tests import networks
+from worker.inference.tests import networks_with_heads as networks
 from worker.inference.tests.networks_with_heads import (
     CLASSES,
     FEATURES,
