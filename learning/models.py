@@ -1,4 +1,4 @@
-"""Data sets made from decided cases, the place of model versions in the admin, and reports on int8 versions."""
+"""Data sets made from decided cases, reports on int8 versions, and the model behind the pages of versions."""
 
 from __future__ import annotations
 
@@ -188,7 +188,8 @@ class FlippedAnswer(models.Model):
     """A picture that int8 answers with another label than f32."""
 
     quantization = models.ForeignKey(Quantization, on_delete=models.CASCADE, related_name="flips")
-    # The row of an erased picture is deleted, and this row with it.
+    # If the picture is erased, its row is deleted with its file, and this row with it. If it is sent again before that,
+    # all of them stay; see `predictions.erasing`.
     image = models.ForeignKey(Image, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     file_name = models.CharField(max_length=255, blank=True, help_text="in the folder, if the picture is not stored")
     thumbnail = models.BinaryField(blank=True, help_text="a JPEG, if the picture is not stored")

@@ -148,6 +148,8 @@ def installed_models() -> list[dict[str, object]]:
             "active": str(version) == active,
             "classes": version.manifest.classes,
             "input_size": version.manifest.preprocessing.width,
+            "input_width": version.manifest.preprocessing.width,
+            "input_height": version.manifest.preprocessing.height,
         }
         for version in repository().versions()
     ]

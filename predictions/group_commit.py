@@ -201,8 +201,8 @@ def _finish(writes: Sequence[PendingWrite], error: Exception | None = None) -> N
 def _reuse_answers(predictions: Sequence[Prediction]) -> None:
     """Answers the predictions whose image the active model version has classified before.
 
-    Answers of another precision than `PRECISION` names are left alone. `auto` names none: it takes another one only if
-    the answers are practically the same.
+    Answers of another precision than `PRECISION` names are left alone. `auto` names none: it takes answers in bf16 if a
+    measurement has found them practically the same, and all others.
     """
     version = classifiers.active_name() if predictions else ""
     if not version:
@@ -211,6 +211,8 @@ def _reuse_answers(predictions: Sequence[Prediction]) -> None:
     done = Prediction.objects.filter(image=OuterRef("pk"), state=Prediction.State.DONE, model_version=version)
     if settings.PRECISION != precision.AUTO:
         done = done.filter(precision__in=(settings.PRECISION, precision.INT8))
+    elif not precision.bf16_was_chosen(version):
+        done = done.exclude(precision=precision.BF16)
     seen = Image.objects.filter(pk__in={prediction.image_id for prediction in predictions})
     one_each = Prediction.objects.filter(pk__in=seen.values_list(Subquery(done.order_by().values("pk")[:1])))
     answers = {earlier.image_id: earlier for earlier in one_each.only(*_REUSED, "image_id")}

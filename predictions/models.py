@@ -319,7 +319,7 @@ class PrecisionMeasurementQuerySet(models.QuerySet["PrecisionMeasurement"]):
 class PrecisionMeasurement(models.Model):
     """What a model version takes and answers in f32 and in bf16 on one kind of processor; see `precision`.
 
-    Machines share the database, and a processor that has measured a version does not do so again.
+    Machines that share the database use what another of the same kind has measured.
     """
 
     processor = models.CharField(max_length=200)
@@ -336,7 +336,9 @@ class PrecisionMeasurement(models.Model):
     flips = models.PositiveIntegerField(help_text="how many of them get another label in bf16")
     largest_gap = models.FloatField(help_text="between the f32 probabilities of the two labels of a flip")
     chosen = models.CharField(max_length=4, help_text="f32 or bf16")
-    objection = models.CharField(max_length=400, blank=True, help_text="what speaks against it: bf16 ...")
+    objection = models.CharField(
+        max_length=400, blank=True, help_text="the reason against bf16: a sentence without its subject"
+    )
     measured_at = models.DateTimeField(default=timezone.now)
 
     objects = PrecisionMeasurementQuerySet.as_manager()
@@ -357,11 +359,6 @@ class PrecisionMeasurement(models.Model):
     def failed(self) -> bool:
         """Whether bf16 could not be measured. `objection` says why."""
         return self.bf16_ms is None
-
-    @property
-    def agreement(self) -> float | None:
-        """The share of images that get the same label in both precisions, if measured."""
-        return 1 - self.flips / self.images if self.images else None
 
 
 def _milliseconds(start: datetime, end: datetime | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The precision that this worker loads a model version with, measured once for each kind of processor."""
+"""The precision that this worker loads a model version with, as measured on its kind of processor."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.files.storage import default_storage
 from django.db import DatabaseError
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from predictions import examples
@@ -32,6 +34,11 @@ RETRY_AFTER = timedelta(hours=1)  # a failed measurement is repeated by a worker
 # The images to measure with: the newest stored ones that are quickly decoded, and the examples until there are enough.
 IMAGES = 36
 IMAGE_MAX_BYTES = 500_000
+# With fewer images, one other label is more than the 3 % that may differ. The first measurement of a new site has to do
+# with the examples, and is repeated when so many images are stored.
+ENOUGH_IMAGES = 34
+
+CHOICE_SECONDS = 60  # for so long, a process remembers whether a measurement has chosen bf16
 
 
 def chosen(version: ModelVersion) -> str:
@@ -45,7 +52,7 @@ def chosen(version: ModelVersion) -> str:
     if settings.PRECISION != AUTO or settings.ENGINE != "openvino" or version.manifest.precision != F32:
         return F32
     try:
-        return (_remembered(version) or _measure(version)).chosen
+        return (_remembered(version) or measure(version)).chosen
     except (DatabaseError, OSError) as error:  # `OSError`: no process could be started
         logger.warning("Computing %s in f32: bf16 could not be measured: %s", version, error)
         return F32
@@ -54,6 +61,16 @@ def chosen(version: ModelVersion) -> str:
 def measurements(version: ModelVersion) -> list[PrecisionMeasurement]:
     """Returns what the processors of this site have measured of a version, the newest first."""
     return list(PrecisionMeasurement.objects.filter(**_of_version(version)))
+
+
+def bf16_was_chosen(version: str) -> bool:
+    """Returns whether bf16 is the measured choice for `name@version` on some kind of processor of this site."""
+    key = f"bf16-was-chosen:{version}"
+    found: bool | None = cache.get(key)
+    if found is None:
+        found = PrecisionMeasurement.objects.filter(model_version=version, chosen=BF16).exists()
+        cache.set(key, found, CHOICE_SECONDS)
+    return found
 
 
 def _of_version(version: ModelVersion) -> dict[str, str]:
@@ -72,16 +89,36 @@ def _here(version: ModelVersion) -> dict[str, str]:
 
 
 def _remembered(version: ModelVersion) -> PrecisionMeasurement | None:
+    """Returns what was measured here, unless it is time to measure again."""
     found = PrecisionMeasurement.objects.filter(**_here(version)).first()
-    return None if found and found.failed and found.measured_at < timezone.now() - RETRY_AFTER else found
+    if found is None or _is_outdated(found):
+        return None
+    return found
 
 
-def _measure(version: ModelVersion) -> PrecisionMeasurement:
-    """Measures a version and remembers the result, or why there is none.
+def _is_outdated(found: PrecisionMeasurement) -> bool:
+    """Whether a measurement failed some time ago, or had too few images, and enough have been stored since."""
+    if found.failed:
+        return found.measured_at < timezone.now() - RETRY_AFTER
+    if found.images >= ENOUGH_IMAGES:
+        return False
+    # There may have been enough images all the same: large networks see only some of them, for lack of time.
+    stored = Image.objects.exclude(file="").filter(byte_size__lte=IMAGE_MAX_BYTES).order_by("pk")
+    return not _are_enough(stored.filter(created_at__lt=found.measured_at)) and _are_enough(stored)
+
+
+def _are_enough(images: QuerySet[Image]) -> bool:
+    return images[:ENOUGH_IMAGES].count() == ENOUGH_IMAGES
+
+
+def measure(version: ModelVersion) -> PrecisionMeasurement:
+    """Measures a version on this machine and remembers the result, or why there is none, instead of an earlier one.
 
     Other workers may measure it at the same time. All of them use the row that was stored first.
     """
     logger.info("Measuring %s in f32 and bf16.", version)
+    here = PrecisionMeasurement.objects.filter(**_here(version))
+    earlier = list(here.values_list("pk", flat=True))
     try:
         found = precision.measure(
             version,
@@ -99,7 +136,7 @@ def _measure(version: ModelVersion) -> PrecisionMeasurement:
         }
     else:
         columns = _columns(found)
-    PrecisionMeasurement.objects.failed().filter(**_here(version)).delete()
+    (here.failed() | here.filter(pk__in=earlier)).delete()
     measurement, _created = PrecisionMeasurement.objects.get_or_create(**_here(version), defaults=columns)
     _log(measurement)
     return measurement

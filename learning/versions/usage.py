@@ -17,7 +17,7 @@ RECENT_ANSWERS = 200
 
 @dataclass(frozen=True)
 class Usage:
-    """What names a version: `predictions` that it has answered, and `cases`, whose data sets name it, too.
+    """How many rows name a version: `predictions` that it has answered, and `cases`, whose data sets name it, too.
 
     `compute_ms`: the median of its latest answers, or `None` if there are none.
     """

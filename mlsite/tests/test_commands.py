@@ -16,6 +16,8 @@ from pytest_django import Settings
 
 from devtools.running import ROOT, eventually, free_port
 from worker.inference.repository import Repository
+from worker.inference.repository.manifest import MANIFEST
+from worker.inference.tests.fakes import in_format_1
 
 
 def _output_of(*arguments: str) -> str:
@@ -30,6 +32,23 @@ def test_prepare_imports_the_models_of_the_release(models: Repository, settings:
     assert _output_of("prepare", "--models", str(models.root)).endswith("Model: efficientnet-lite0@1\n")
     assert Repository(settings.MODELS_DIR).active_name() == "efficientnet-lite0@1"
     assert _output_of("prepare", "--models", str(models.root)) == "Model: efficientnet-lite0@1\n"
+
+
+@pytest.mark.django_db
+def test_prepare_installs_nothing_beside_the_model_of_the_first_release(
+    models: Repository, settings: Settings, tmp_path: Path
+) -> None:
+    """Processes of that release cannot read a manifest of this one, and run until they are restarted."""
+    settings.MODELS_DIR = tmp_path / "models"
+    _output_of("prepare", "--models", str(models.root))
+    repository = Repository(settings.MODELS_DIR)
+    manifest = repository.get("efficientnet-lite0").path / MANIFEST
+    text = in_format_1(repository.get("efficientnet-lite0").manifest)
+    manifest.write_text(text, encoding="utf-8")
+    for arguments in ([], ["--models", str(models.root)]):
+        assert _output_of("prepare", *arguments) == "Model: efficientnet-lite0@1\n"
+    assert [str(version) for version in repository.versions()] == ["efficientnet-lite0@1"]
+    assert manifest.read_text(encoding="utf-8") == text
 
 
 @pytest.mark.django_db

@@ -175,7 +175,9 @@ class ModelSerializer(serializers.Serializer[Any]):
     model = serializers.CharField(help_text="name@version")
     active = serializers.BooleanField()
     classes = serializers.IntegerField()
-    input_size = serializers.IntegerField(help_text="width and height, in pixels")
+    input_size = serializers.IntegerField(help_text="the same as `input_width`, kept for existing programs")
+    input_width = serializers.IntegerField(help_text="what the network takes, in pixels")
+    input_height = serializers.IntegerField(help_text="what the network takes, in pixels")
 
 
 class ModelsView(APIView):

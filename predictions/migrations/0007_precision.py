@@ -56,7 +56,9 @@ class Migration(migrations.Migration):
                 ("chosen", models.CharField(help_text="f32 or bf16", max_length=4)),
                 (
                     "objection",
-                    models.CharField(blank=True, help_text="what speaks against it: bf16 ...", max_length=400),
+                    models.CharField(
+                        blank=True, help_text="the reason against bf16: a sentence without its subject", max_length=400
+                    ),
                 ),
                 ("measured_at", models.DateTimeField(default=timezone.now)),
             ],

@@ -9,12 +9,13 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from rq import Queue
 
 from predictions import erasing, queues, submission
 from predictions.erasing import Kept
 from predictions.exceptions import RequestRejected
-from predictions.models import Image, Prediction
+from predictions.models import Embedding, Image, Prediction
 from predictions.tests.fakes import FakeClassifier, stored_image, stored_prediction, upload
 from predictions.tests.pictures import picture
 from predictions.uploads import stored_files, thumbnails
@@ -196,6 +197,19 @@ def test_worker_finishes_an_interrupted_erasure(
     _interrupted_erasure(monkeypatch, stored_prediction(sender=ADA))
     work_off()
     assert _files() == []
+
+
+def test_worker_finishes_an_erasure_that_the_first_release_could_not(
+    queue: Queue, work_off: Callable[[], None], fake_classifier: FakeClassifier
+) -> None:
+    """It marks a picture as erased and then fails to delete the row, because it does not know the embeddings."""
+    image = stored_image()
+    Embedding.objects.create(image=image, backbone="a", vector=b"\0\0")
+    Image.objects.filter(pk=image.pk).update(erased_at=timezone.now())
+    other = stored_image(picture(seed=5))
+    Image.objects.filter(pk=other.pk).update(erased_at=timezone.now())
+    work_off()
+    assert (_files(), Image.objects.count(), Embedding.objects.count()) == ([], 0, 0)
 
 
 def test_file_stays_if_the_picture_was_sent_again_before_it_was_removed(

@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import OperationalError
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from predictions import classifiers, examples, precision
 from predictions.models import Image, PrecisionMeasurement
@@ -118,12 +119,12 @@ def test_a_failed_measurement_means_f32_and_is_repeated_later(
     assert len(measure.calls) == 1, "a worker that is started again does not hang again"
     reason = "could not be measured: the measuring process was ended by SIGSEGV"
     assert f"Computing {version} in f32: bf16 {reason}" in caplog.messages
-    assert (_stored().failed, _stored().agreement, _stored().objection) == (True, None, reason)
+    assert (_stored().failed, _stored().objection) == (True, reason)
 
     PrecisionMeasurement.objects.update(measured_at=timezone.now() - timedelta(hours=2))
     measure.result = FAST
     assert chosen(version) == "bf16"
-    assert (_stored().failed, _stored().agreement) == (False, 0.75)
+    assert (_stored().failed, _stored().images, _stored().flips) == (False, 4, 1)
 
 
 def test_a_result_replaces_the_failure_of_another_worker(version: ModelVersion, measure: FakeMeasure) -> None:
@@ -202,6 +203,95 @@ def test_lists_the_measurements_of_a_version(
     monkeypatch.setattr(precision, "this_processor", lambda: Processor("Another", ()))
     chosen(version)
     assert [one.processor for one in measurements(version)] == ["Another", this_processor().name]
+
+
+# --- Measuring again -----------------------------------------------------------------------------
+
+
+def _store_images(numbers: range) -> None:
+    for number in numbers:
+        stored_image(picture(seed=number))
+
+
+@pytest.fixture
+def enough(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Makes a few images enough."""
+    monkeypatch.setattr(precision, "ENOUGH_IMAGES", 6)
+    return 6
+
+
+def test_measures_again_when_enough_images_are_stored(version: ModelVersion, measure: FakeMeasure, enough: int) -> None:
+    assert chosen(version) == "bf16", "one of four images may get another label"
+    _store_images(range(enough - 1))
+    assert chosen(version) == "bf16"
+    assert len(measure.calls) == 1
+    _store_images(range(enough))
+    measure.result = replace(FAST, images=enough, flips=2)
+    assert [chosen(version), chosen(version)] == ["f32", "f32"]
+    assert len(measure.calls) == 2
+    assert (_stored().images, _stored().flips) == (enough, 2)
+
+
+def test_measures_a_large_network_again_only_once(version: ModelVersion, measure: FakeMeasure, enough: int) -> None:
+    """Only some of the images are computed within the time."""
+    chosen(version)
+    for number in (enough, 2 * enough, 3 * enough):
+        _store_images(range(number))
+        chosen(version)
+    assert len(measure.calls) == 2
+
+
+def test_large_images_are_not_counted(version: ModelVersion, measure: FakeMeasure, enough: int) -> None:
+    chosen(version)
+    _store_images(range(enough))
+    Image.objects.update(byte_size=precision.IMAGE_MAX_BYTES + 1)
+    chosen(version)
+    assert len(measure.calls) == 1
+
+
+def test_two_workers_that_measure_again_use_one_result(
+    version: ModelVersion, measure: FakeMeasure, enough: int
+) -> None:
+    chosen(version)
+    _store_images(range(enough))
+
+    def other_worker() -> None:
+        measure.meanwhile = lambda: None
+        measure.result = SLOW
+        assert chosen(version) == "f32"
+        measure.result = FAST
+
+    measure.meanwhile = other_worker
+    assert chosen(version) == "f32"
+    assert _stored().chosen == "f32"
+
+
+# --- What was chosen -----------------------------------------------------------------------------
+
+
+def test_knows_whether_bf16_was_chosen_somewhere(
+    version: ModelVersion, measure: FakeMeasure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_known() -> bool:
+        cache.clear()
+        return precision.bf16_was_chosen(str(version))
+
+    assert not is_known()
+    measure.result = SLOW
+    chosen(version)
+    assert not is_known()
+    monkeypatch.setattr(precision, "this_processor", lambda: Processor("Another", ()))
+    measure.result = FAST
+    chosen(version)
+    assert is_known()
+    assert not precision.bf16_was_chosen("efficientnet-lite0@2")
+
+
+def test_asks_the_database_once_whether_bf16_was_chosen(
+    version: ModelVersion, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(1):
+        assert [precision.bf16_was_chosen(str(version)) for _ in range(3)] == [False] * 3
 
 
 # --- The images ----------------------------------------------------------------------------------

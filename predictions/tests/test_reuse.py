@@ -11,7 +11,7 @@ from rq import Queue
 
 from conftest import ThreadWorker
 from predictions import classifiers
-from predictions.models import Prediction
+from predictions.models import PrecisionMeasurement, Prediction
 from predictions.tests.concurrent_writes import ConcurrentWrites
 from predictions.tests.fakes import ANSWER, FakeClassifier, stored_image, stored_prediction, upload
 from predictions.tests.pictures import picture
@@ -109,12 +109,27 @@ def test_queues_known_pictures_if_reuse_is_off(queue: Queue, settings: Settings)
     assert _is_queued(queue)
 
 
-@pytest.mark.parametrize("recorded", ["f32", "bf16", "int8", ""])
-def test_reuses_answers_of_any_precision_if_it_is_measured(queue: Queue, settings: Settings, recorded: str) -> None:
+@pytest.mark.parametrize("recorded", ["f32", "int8", ""])
+def test_reuses_answers_of_other_precisions_if_it_is_measured(queue: Queue, settings: Settings, recorded: str) -> None:
     settings.PRECISION = "auto"
     stored_prediction(precision=recorded)
     assert Prediction.objects.get(pk=_send().json()["id"]).precision == recorded
     assert queue.job_ids == []
+
+
+@pytest.mark.parametrize(("measured", "is_reused"), [("bf16", True), ("f32", False), ("", False)])
+def test_reuses_answers_in_bf16_if_a_measurement_has_chosen_it(
+    queue: Queue, settings: Settings, measured: str, is_reused: bool
+) -> None:
+    """Others may come from a time when `PRECISION=bf16` was set."""
+    settings.PRECISION = "auto"
+    stored_prediction(precision="bf16")
+    if measured:
+        PrecisionMeasurement.objects.create(
+            **{"processor": "Any", "openvino": "1", "model_version": FakeClassifier.version, "chosen": measured},
+            **{"f32_ms": 8.0, "bf16_ms": 4.0, "images": 36, "flips": 0, "largest_gap": 0.0},
+        )
+    assert _is_queued(queue) is not is_reused
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,16 @@ from worker.inference.rendering import (
 )
 from worker.inference.repository.manifest import Preprocessing
 
-__all__ = ["DEFAULT_MAX_PIXELS", "UPRIGHT", "Preprocessor", "UndecodableImage", "in_8_bit", "orientation", "rgb"]
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "UPRIGHT",
+    "Preprocessor",
+    "UndecodableImage",
+    "in_8_bit",
+    "normalised",
+    "orientation",
+    "rgb",
+]
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -28,6 +37,12 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+
+def normalised(pixels: NDArray[np.uint8], rule: Preprocessing) -> NDArray[np.float32]:
+    """Returns what a network takes for pixels as `Preprocessor` makes them."""
+    mean, std = np.array(rule.mean, np.float32), np.array(rule.std, np.float32)
+    return (pixels.astype(np.float32) - mean) / std
 
 
 class Preprocessor:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from worker.inference.graph.errors import reason
 from worker.inference.graph.quantization import CannotQuantize, quantized, saturates
 from worker.inference.graph.saving import noise, save_network
+from worker.inference.preprocessing import normalised
 from worker.inference.repository import ModelVersion, Repository, RepositoryError
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.files import sha256_of
-from worker.inference.repository.manifest import FILES, Preprocessing, WeightsSource
+from worker.inference.repository.manifest import FILES, WeightsSource
 from worker.inference.repository.versions import LONGEST_NAME
 
 
@@ -74,7 +75,7 @@ def build_candidate(
     def build(target: Path) -> VersionDraft:
         try:
             network = openvino.Core().read_model(base.file("xml"))
-            int8 = quantized(network, (_normalised(pixels, rule) for pixels in pictures))
+            int8 = quantized(network, (normalised(pixels, rule) for pixels in pictures))
             save_network(int8, target / FILES["xml"], noise(rule.shape))
         except CannotQuantize as error:
             raise RepositoryError(f"{base} cannot be quantised: {error}") from error
@@ -114,8 +115,3 @@ def install_candidate(repository: Repository, candidate: ModelVersion, report: C
         )
 
     return repository.add(candidate.name, copy, report=report)
-
-
-def _normalised(pixels: NDArray[np.uint8], rule: Preprocessing) -> NDArray[np.float32]:
-    mean, std = np.array(rule.mean, np.float32), np.array(rule.std, np.float32)
-    return (pixels.astype(np.float32) - mean) / std

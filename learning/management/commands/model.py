@@ -13,7 +13,7 @@ from worker.inference.repository import RepositoryError
 
 
 class Command(BaseCommand):
-    help = "Install, import, export, list, verify, activate and remove models."
+    help = "Install, import, export, list, verify, measure, activate and remove models."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)

@@ -254,6 +254,21 @@ def test_pictures_erased_meanwhile_are_left_out(animals: Repository) -> None:
     assert [flip.picture.image_id for flip in services._kept(flips)] == [None, kept.pk]
 
 
+def test_thumbnail_is_kept_only_of_a_picture_that_is_not_stored(animals: Repository, tmp_path: Path) -> None:
+    """A thumbnail of a stored picture would stay when the picture is erased."""
+    (image,) = _store_pictures(1)
+    file = tmp_path / "1.png"
+    file.write_bytes(picture())
+    report = Quantization(model_version="animals@2")
+    preprocess = preprocessor(animals.get("animals@1"))
+    stored, foreign = (
+        services._row(report, Flip(sample, "a", 0.5, "b", 0.4, 0.1), preprocess)
+        for sample in (SamplePicture("", str(image.file.name), image.pk), SamplePicture("1.png", str(file)))
+    )
+    assert (stored.image_id, stored.thumbnail) == (image.pk, b"")
+    assert (foreign.image_id, foreign.thumbnail[:2]) == (None, b"\xff\xd8")
+
+
 def test_report_is_replaced_with_the_version(animals: Repository) -> None:
     _store_pictures(10)
     _quantize("animals@1")

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from learning.models import FlippedAnswer, Quantization
+from predictions import erasing
 from predictions.models import Image
 from predictions.tests.fakes import stored_prediction
 from predictions.tests.pictures import picture
@@ -103,6 +104,37 @@ def test_erased_pictures_are_not_shown(lead: Client) -> None:
     assert str(being_erased.pk) not in page
     assert str(erased.pk) not in page
     assert report.flips.count() == 1
+
+
+def test_erasing_a_picture_takes_it_out_of_the_report(lead: Client, django_capture_on_commit_callbacks: Any) -> None:
+    report = _report()
+    prediction = own_prediction()
+    _flip(report, image=prediction.image, label="its_label")
+    assert "its label" in _page(lead, report)
+    with django_capture_on_commit_callbacks() as remove_files:  # they run later, as if the process was killed
+        erasing.images_erase([prediction.image_id])
+    assert "its label" not in _page(lead, report)
+    for callback in remove_files:
+        callback()
+    assert not report.flips.exists()
+    prediction.refresh_from_db()
+    assert prediction.image.is_erased
+    assert str(prediction.pk) not in _page(lead, report)
+
+
+def test_picture_that_is_sent_again_while_it_is_erased_stays_in_the_report(
+    lead: Client, django_capture_on_commit_callbacks: Any
+) -> None:
+    report = _report()
+    prediction = own_prediction()
+    image = prediction.image
+    _flip(report, image=image)
+    with django_capture_on_commit_callbacks():
+        erasing.images_erase([image.pk])
+    again = stored_prediction(image)
+    erasing.files_remove()
+    page = _page(lead, report)
+    assert str(again.pk) in page and str(prediction.pk) not in page
 
 
 def test_number_of_queries_does_not_grow_with_the_flips(lead: Client, django_assert_max_num_queries: Any) -> None:

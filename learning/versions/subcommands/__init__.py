@@ -6,6 +6,7 @@ from learning.versions.subcommands.grouping import Group
 from learning.versions.subcommands.importing import Import
 from learning.versions.subcommands.installing import Install
 from learning.versions.subcommands.listing import List
+from learning.versions.subcommands.measuring import Measure
 from learning.versions.subcommands.quantizing import Quantize
 from learning.versions.subcommands.removing import Remove
 from learning.versions.subcommands.showing import ShowVersion
@@ -21,6 +22,7 @@ SUBCOMMANDS: tuple[type[Subcommand], ...] = (
     List,
     ShowVersion,
     Verify,
+    Measure,
     Activate,
     Rollback,
     Remove,

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
-from worker.inference.repository import ModelVersion, Repository
+from worker.inference.repository import ModelVersion, Preprocessing, Repository
+from worker.inference.repository.draft import VersionDraft
+from worker.inference.repository.manifest import FILES, WeightsSource
 from worker.inference.tests.conftest import cnn, labels_file, repository, weights
 from worker.inference.tests.fakes import NAME
 
 __all__ = ["cnn", "labels_file", "repository", "weights"]
 
 Install = Callable[[bytes], ModelVersion]
+
+GREY = Preprocessing(8, 4, "L", (0.0,), (255.0,), resize="pad")
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +33,17 @@ def install(repository: Repository, weights: Path) -> Install:
         return repository.install(NAME, weights=weights)
 
     return install
+
+
+def build_int8(**details: str) -> Callable[[Path], VersionDraft]:
+    """Returns a function for `Repository.add` that builds a version with int8 weights, which no engine can load."""
+
+    def build(folder: Path) -> VersionDraft:
+        for kind in ("xml", "bin"):
+            (folder / FILES[kind]).write_bytes(kind.encode())
+        (folder / FILES["labels"]).write_text("1\tblack_cat\n2\tdog\n", encoding="utf-8")
+        return VersionDraft(
+            WeightsSource("file", "own.onnx", "a" * 64, None), GREY, precision="int8", base="other@1", details=details
+        )
+
+    return build

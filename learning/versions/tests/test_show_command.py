@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from pytest_django import Settings
 
 from learning.versions.description import preprocessing_in_words
-from learning.versions.tests.conftest import Install
+from learning.versions.tests.conftest import GREY, Install, build_int8
 from predictions.models import PrecisionMeasurement
 from review.tests.cases import open_case
 from worker.inference.repository import Preprocessing, Repository
-from worker.inference.repository.draft import VersionDraft
-from worker.inference.repository.manifest import FILES, WeightsSource
 from worker.inference.tests.fakes import NAME
 
 pytestmark = pytest.mark.django_db
-
-GREY = Preprocessing(8, 4, "L", (0.0,), (255.0,), resize="pad")
 
 
 def _shown(reference: str) -> str:
@@ -31,20 +25,8 @@ def _shown(reference: str) -> str:
     return out.getvalue()
 
 
-def _build(**details: str) -> Callable[[Path], VersionDraft]:
-    def build(folder: Path) -> VersionDraft:
-        for kind in ("xml", "bin"):
-            (folder / FILES[kind]).write_bytes(kind.encode())
-        (folder / FILES["labels"]).write_text("1\tblack_cat\n2\tdog\n", encoding="utf-8")
-        return VersionDraft(
-            WeightsSource("file", "own.onnx", "a" * 64, None), GREY, precision="int8", base="other@1", details=details
-        )
-
-    return build
-
-
 def test_shows_what_the_manifest_says(repository: Repository) -> None:
-    version = repository.add("own", _build(format="ONNX", input="image"))
+    version = repository.add("own", build_int8(format="ONNX", input="image"))
     lines = [" ".join(line.split()) for line in _shown("own").splitlines()]
     for line in (
         "own@1",
@@ -101,7 +83,7 @@ def test_shows_a_damaged_version(install: Install) -> None:
 
 
 def test_prints_nothing_that_a_terminal_obeys(repository: Repository) -> None:
-    repository.add("own", _build(format="\x1b[2J\nActive  yes"))
+    repository.add("own", build_int8(format="\x1b[2J\nActive  yes"))
     assert "\x1b" not in _shown("own") and "\nActive" not in _shown("own")
 
 

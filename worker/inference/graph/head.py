@@ -37,13 +37,11 @@ class Head:
     Attributes:
         features: the output that the head reads: float32 (n, size), perhaps with axes of length 1.
         size: the number of features of an image.
-        weights: the shape of the head's weights: (size, classes of this layer).
         feature_map: the output that is pooled to the features, or None if they do not come from pooling.
     """
 
     features: Any
     size: int
-    weights: tuple[int, int]
     feature_map: Any
 
     @property
@@ -62,13 +60,13 @@ def find_head(model: openvino.Model) -> Head | None:
     is_after_softmax = True
     while output is not None:
         node = output.get_node()
-        weights = _dense_weights(node)
-        if weights is not None and not is_after_softmax:
-            return _head(node.input_value(0), weights)
+        size = _dense_inputs(node)
+        if size is not None and not is_after_softmax:
+            return _head(node.input_value(0), size)
         if node.get_type_name() == "Softmax":
             is_after_softmax = False
         # After the Softmax, a dense layer is the union of labels of a grouped version.
-        passes = weights is not None or node.get_type_name() == "Softmax"
+        passes = size is not None or node.get_type_name() == "Softmax"
         output = node.input_value(0) if passes else _previous(node)
     return None
 
@@ -127,27 +125,26 @@ def _read(version: ModelVersion) -> tuple[openvino.Model, Head | None]:
     return model, find_head(model)
 
 
-def _head(data: Any, weights: tuple[int, int]) -> Head | None:
+def _head(data: Any, size: int) -> Head | None:
     features = data
     while features.get_node().get_type_name() in {"FakeQuantize", "Convert"}:  # before the rounding to 8 bits
         features = features.get_node().input_value(0)
-    size = weights[0]
     if _values_per_image(features) != size:
         return None  # the layer runs at many positions, and what follows combines them
-    return Head(features, size, weights, _pooled(features))
+    return Head(features, size, _pooled(features))
 
 
-def _dense_weights(node: Any) -> tuple[int, int] | None:
-    """Returns the shape (inputs, outputs) of a dense layer's constant weights, or None for another operation."""
+def _dense_inputs(node: Any) -> int | None:
+    """Returns how many values a dense layer with constant weights reads, or None for another operation."""
     if node.get_type_name() not in {"MatMul", "Convolution"} or not _is_constant(node.input_value(1)):
         return None
     shape, attributes = tuple(node.input_value(1).get_shape()), node.get_attributes()
     if node.get_type_name() == "Convolution":
         is_dense = all(length == 1 for length in shape[2:])
-        return (shape[1], shape[0]) if is_dense else None
+        return int(shape[1]) if is_dense else None
     if len(shape) != 2 or attributes["transpose_a"]:
         return None
-    return (shape[1], shape[0]) if attributes["transpose_b"] else (shape[0], shape[1])
+    return int(shape[1] if attributes["transpose_b"] else shape[0])
 
 
 def _previous(node: Any) -> Any:

@@ -23,7 +23,7 @@ class LabelNames:
         self._labels = labels
         self._exact = {label.display_name: position for position, label in enumerate(labels)}
         self._exact |= {label.id: position for position, label in enumerate(labels)}
-        # What comes first wins: an id that another label has as its name still means the label with the id.
+        # The first index that has a text decides: an id that another label has as its name means the label with the id.
         self._indexes = [
             _index((label.id,) for label in labels),
             _index((label.display_name,) for label in labels),

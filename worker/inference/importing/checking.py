@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from worker.inference.importing.errors import ImportRefused
 from worker.inference.importing.presets import PRESETS, PartialPreprocessing
-from worker.inference.preprocessing import Preprocessor, UndecodableImage
+from worker.inference.preprocessing import Preprocessor, UndecodableImage, normalised
 from worker.inference.repository.labels import Label
 from worker.inference.repository.manifest import Preprocessing
 
@@ -144,12 +144,6 @@ def _answers(
         if readable:
             batch = normalised(np.stack([pixels for _, pixels in readable]), rule)
             yield from zip([label for label, _ in readable], np.array(compiled(batch)[0]), strict=True)
-
-
-def normalised(pixels: NDArray[np.uint8], rule: Preprocessing) -> NDArray[np.float32]:
-    """What the network takes for pixels as `Preprocessor` makes them."""
-    mean, std = np.array(rule.mean, np.float32), np.array(rule.std, np.float32)
-    return ((pixels.astype(np.float32) - mean) / std).astype(np.float32)
 
 
 def _groups(pictures: Sequence[LabelledPicture]) -> Iterator[Sequence[LabelledPicture]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.inference.graph.saving import save_network
-from worker.inference.importing.checking import Score, better_preset, find_pictures, normalised, score
+from worker.inference.importing.checking import Score, better_preset, find_pictures, score
 from worker.inference.importing.errors import ImportRefused
 from worker.inference.importing.inspection import (
     Answer,
@@ -28,6 +28,7 @@ from worker.inference.importing.label_files import IMAGENET, find_labels, read_l
 from worker.inference.importing.networks import files_of, format_of, read_network
 from worker.inference.importing.preprocessing_files import find_preprocessing, read_preprocessing
 from worker.inference.importing.presets import PRESETS, PartialPreprocessing
+from worker.inference.preprocessing import normalised
 from worker.inference.repository import ModelVersion, Repository
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.files import sha256_of
@@ -39,7 +40,7 @@ _WORST = 5  # confusions that are reported
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user says about a network. What is not said is found out, or read from files beside it.
+    """What the user says about a network. The import finds out the rest, or reads it from files beside the network.
 
     Attributes:
         labels: a file (see `label_files.read_labels`), or `imagenet` for the 1,000 labels of ImageNet.

@@ -68,7 +68,7 @@ class PartialPreprocessing:
     def complete(self, width: int, height: int, channels: int) -> Preprocessing:
         """The preprocessing for a network that takes images of this size.
 
-        What is unknown is as Keras' `image_dataset_from_directory` does it: the whole image, stretched, bilinear.
+        Unknown values are those of Keras' `image_dataset_from_directory`: the whole image, stretched, bilinear.
 
         Raises:
             ImportRefused: see `normalisation`; or a value is invalid.

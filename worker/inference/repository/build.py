@@ -95,9 +95,11 @@ def compare(recipe: Recipe, network: keras.Model, xml: Path) -> None:
     """
     import numpy as np
 
+    from worker.inference.preprocessing import normalised
+
     rule = recipe.preprocessing
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *rule.shape))
-    batch = ((pixels - np.array(rule.mean)) / np.array(rule.std)).astype(np.float32)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *rule.shape), dtype=np.uint8)
+    batch = normalised(pixels, rule)
     expected = np.asarray(network(batch, training=False))
     _require_probabilities(recipe.name, expected)
     difference = float(np.abs(_run_openvino(xml, batch) - expected).max())

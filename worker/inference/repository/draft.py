@@ -10,7 +10,7 @@ from worker.inference.repository.manifest import Preprocessing, WeightsPrecision
 
 @dataclass(frozen=True)
 class VersionDraft:
-    """The fields of a manifest that whoever builds a version knows; see `ModelManifest`."""
+    """The fields of a manifest that the builder of a version provides; see `ModelManifest`."""
 
     source: WeightsSource
     preprocessing: Preprocessing

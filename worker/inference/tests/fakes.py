@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from worker.inference.repository.build import LABELS
 from worker.inference.repository.draft import VersionDraft
-from worker.inference.repository.manifest import FILES, Preprocessing
+from worker.inference.repository.manifest import FILES, ModelManifest, Preprocessing, _canonical, _digest
 from worker.inference.repository.recipe import Recipe, Weights, weights_in
 
 NAME = "fake-net"
@@ -37,3 +38,21 @@ def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[
         (folder / name).write_bytes(name.encode() + weights.path.read_bytes())
     shutil.copyfile(LABELS, folder / FILES["labels"])
     return VersionDraft(weights.source, recipe.preprocessing)
+
+
+def in_format_1(manifest: ModelManifest) -> str:
+    """Returns the text of a manifest as release 0.1.0 wrote it. Its preprocessing must be a `central_square`."""
+    body = json.loads(manifest.to_json())
+    del body["digest"], body["precision"], body["base"], body["details"]
+    rule = manifest.preprocessing
+    body["format"] = 1
+    body["preprocessing"] = {
+        "size": rule.width,
+        "channel_order": rule.channel_order,
+        "mean": rule.mean,
+        "std": rule.std,
+        "crop": "centre",
+        "crop_margin": round(rule.width / rule.crop) - rule.width,
+        "resampling": rule.interpolation,
+    }
+    return _canonical({**body, "digest": _digest(body)})

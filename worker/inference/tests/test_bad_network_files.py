@@ -30,7 +30,7 @@ def _refused(path: Path, tmp_path: Path, *, trust: bool = False) -> str:
 
 @pytest.mark.parametrize("part", [0, 0.5, 0.999])
 @pytest.mark.parametrize("kind", ["keras", "h5", "onnx", "tflite", "xml"])
-def test_truncated_file(kind: str, part: float, cnn: SmallCnn, tmp_path: Path) -> None:
+def test_refuses_a_truncated_file(kind: str, part: float, cnn: SmallCnn, tmp_path: Path) -> None:
     source: Path = getattr(cnn, kind)
     data = source.read_bytes()
     path = tmp_path / source.name
@@ -43,7 +43,7 @@ def test_truncated_file(kind: str, part: float, cnn: SmallCnn, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", ["keras", "h5", "onnx", "tflite", "xml"])
-def test_photo_with_the_name_of_a_network(kind: str, tmp_path: Path) -> None:
+def test_refuses_a_photo_with_the_name_of_a_network(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"own.{kind}"
     path.write_bytes(photo("coffee"))
     path.with_suffix(".bin").touch()
@@ -52,14 +52,14 @@ def test_photo_with_the_name_of_a_network(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", [0, 0.5])
 @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index", "variables/variables.data-*"])
-def test_truncated_saved_model(name: str, part: float, cnn: SmallCnn, tmp_path: Path) -> None:
+def test_refuses_a_truncated_saved_model(name: str, part: float, cnn: SmallCnn, tmp_path: Path) -> None:
     folder = shutil.copytree(cnn.saved_model, tmp_path / "saved")
     file = next(folder.glob(name))
     file.write_bytes(file.read_bytes()[: int(part * file.stat().st_size)])
     assert "saved cannot be read" in _refused(folder, tmp_path)
 
 
-def test_openvino_network_with_cut_off_weights(cnn: SmallCnn, tmp_path: Path) -> None:
+def test_refuses_an_openvino_network_without_its_weights(cnn: SmallCnn, tmp_path: Path) -> None:
     path = Path(shutil.copy(cnn.xml, tmp_path))
     with pytest.raises(ImportRefused, match=r"small.xml needs its weights beside it, in small.bin"):
         format_of(path)
@@ -72,13 +72,13 @@ def _with_external_weights(cnn: SmallCnn, path: Path) -> onnx.ModelProto:
     return onnx.load(path, load_external_data=False)
 
 
-def test_onnx_without_its_external_weights(cnn: SmallCnn, tmp_path: Path) -> None:
+def test_names_the_missing_external_weights_of_an_onnx_file(cnn: SmallCnn, tmp_path: Path) -> None:
     _with_external_weights(cnn, tmp_path / "own.onnx")
     (tmp_path / "own.data").unlink()
     assert _refused(tmp_path / "own.onnx", tmp_path).endswith("must be beside it: own.data")
 
 
-def test_onnx_with_weights_outside_its_folder(cnn: SmallCnn, tmp_path: Path) -> None:
+def test_reads_no_onnx_weights_outside_the_folder(cnn: SmallCnn, tmp_path: Path) -> None:
     folder = tmp_path / "network"
     folder.mkdir()
     model = _with_external_weights(cnn, folder / "own.onnx")
@@ -92,7 +92,7 @@ def test_onnx_with_weights_outside_its_folder(cnn: SmallCnn, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["own.onnx", "own.keras", "own.xml"])
-def test_huge_file_is_not_read(name: str, tmp_path: Path) -> None:
+def test_refuses_a_huge_file_before_reading_it(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     for file in (path, path.with_suffix(".bin")):
         with file.open("wb") as sparse:
@@ -101,7 +101,7 @@ def test_huge_file_is_not_read(name: str, tmp_path: Path) -> None:
         format_of(path)
 
 
-def test_saved_model_with_links_or_too_many_files(
+def test_refuses_a_saved_model_with_links_or_too_much_in_it(
     cnn: SmallCnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(cnn.saved_model, tmp_path / "saved")
@@ -119,7 +119,7 @@ def test_saved_model_with_links_or_too_many_files(
         format_of(folder)
 
 
-def test_what_is_no_network(tmp_path: Path) -> None:
+def test_refuses_what_is_no_network(tmp_path: Path) -> None:
     (tmp_path / "own.txt").touch()
     os.mkfifo(tmp_path / "pipe.onnx")
     for name, message in (
@@ -148,26 +148,28 @@ def _check(path: Path, *, trust: bool = False) -> None:
     check_keras_file(path, trust=trust)
 
 
-def test_zip_bomb(cnn: SmallCnn, tmp_path: Path) -> None:
+def test_refuses_a_zip_bomb(cnn: SmallCnn, tmp_path: Path) -> None:
     path = _rewritten(cnn, tmp_path / "bomb.keras", **{"assets__zeros": bytes(50 * 2**20)})
     assert path.stat().st_size < 2**20
     with pytest.raises(ImportRefused, match=r"assets/zeros grows from .* which no real network does"):
         _check(path)
 
 
-def test_archive_of_more_than_the_limit(cnn: SmallCnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_an_archive_that_unpacks_to_more_than_the_limit(
+    cnn: SmallCnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("worker.inference.importing.keras_files.MAX_UNPACKED_BYTES", 10_000)
     with pytest.raises(ImportRefused, match="GB when it is unpacked"):
         _check(cnn.keras)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "assets/../../evil", "..\\evil", "C:evil"])
-def test_archive_with_a_path_that_escapes(name: str, cnn: SmallCnn, tmp_path: Path) -> None:
+def test_refuses_an_archive_whose_paths_lead_out_of_it(name: str, cnn: SmallCnn, tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="leads out of its folder"):
         _check(_rewritten(cnn, tmp_path / "evil.keras", **{name: b"evil"}))
 
 
-def test_archive_with_a_symbolic_link(cnn: SmallCnn, tmp_path: Path) -> None:
+def test_refuses_an_archive_with_a_symbolic_link(cnn: SmallCnn, tmp_path: Path) -> None:
     path = _rewritten(cnn, tmp_path / "link.keras")
     link = zipfile.ZipInfo("assets/link")
     link.external_attr = 0o120777 << 16
@@ -177,7 +179,7 @@ def test_archive_with_a_symbolic_link(cnn: SmallCnn, tmp_path: Path) -> None:
         _check(path)
 
 
-def test_hdf5_with_more_data_than_the_file_has(tmp_path: Path) -> None:
+def test_refuses_hdf5_that_claims_more_data_than_the_file_has(tmp_path: Path) -> None:
     import h5py
 
     path = tmp_path / "bomb.h5"
@@ -190,7 +192,7 @@ def test_hdf5_with_more_data_than_the_file_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["soft", "external", "raw"])
-def test_hdf5_with_data_elsewhere(kind: str, tmp_path: Path) -> None:
+def test_refuses_hdf5_with_data_elsewhere(kind: str, tmp_path: Path) -> None:
     import h5py
 
     path = tmp_path / "links.h5"
@@ -222,7 +224,9 @@ def _config(cnn: SmallCnn, **layer: object) -> bytes:
         ({"class_name": "eval", "module": "builtins", "registered_name": None, "config": {}}, "eval"),
     ],
 )
-def test_code_that_is_not_of_keras(layer: dict[str, object], name: str, cnn: SmallCnn, tmp_path: Path) -> None:
+def test_names_layers_whose_code_is_not_in_the_file(
+    layer: dict[str, object], name: str, cnn: SmallCnn, tmp_path: Path
+) -> None:
     path = _rewritten(cnn, tmp_path / "own.keras", **{"config.json": _config(cnn, **layer)})
     with pytest.raises(ImportRefused, match=f"layers of its own, whose code is not in the file: {name}"):
         _check(path, trust=True)
@@ -257,7 +261,7 @@ def test_custom_layers_of_h5_files_are_named(cnn: SmallCnn, tmp_path: Path) -> N
     assert "Swirl" in _refused(path, tmp_path)
 
 
-def test_file_of_weights_only(cnn: SmallCnn, tmp_path: Path) -> None:
+def test_refuses_a_file_of_weights_only(cnn: SmallCnn, tmp_path: Path) -> None:
     import h5py
 
     path = tmp_path / "weights.h5"

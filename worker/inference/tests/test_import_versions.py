@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from worker.inference.repository import Damaged, NotInstalled, Repository
-from worker.inference.tests.fakes import NAME
+from worker.inference.repository.manifest import MANIFEST
+from worker.inference.tests.fakes import NAME, in_format_1
 
 
 @pytest.fixture
@@ -34,6 +35,20 @@ def test_empty_repository_imports_all_and_activates(repository: Repository, rele
     repository.import_versions(released.root, report=reports.append)
     assert [str(version) for version in repository.versions()] == ["fake-net@1"]
     assert reports == []
+
+
+def test_version_that_the_first_release_installed_is_not_installed_again(
+    repository: Repository, released: Repository
+) -> None:
+    """Its processes cannot read a manifest of this release, and may still run."""
+    repository.import_versions(released.root)
+    path = repository.root / NAME / "1" / MANIFEST
+    text = in_format_1(repository.get("fake-net@1").manifest)
+    path.write_text(text, encoding="utf-8")
+    reports: list[str] = []
+    repository.import_versions(released.root, report=reports.append)
+    assert (reports, [str(version) for version in repository.versions()]) == ([], ["fake-net@1"])
+    assert (repository.active_name(), path.read_text(encoding="utf-8")) == ("fake-net@1", text)
 
 
 def test_later_release_gets_the_next_number_and_becomes_active(

@@ -128,7 +128,7 @@ def test_any_bytes_are_labels_or_refused(tmp_path_factory: pytest.TempPathFactor
     assert len({label.id for label in labels}) == len(labels) >= 2
 
 
-def test_labels_in_a_tflite_file(tmp_path: Path) -> None:
+def test_reads_the_labels_in_a_tflite_file(tmp_path: Path) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("labelmap.txt", "cat\ndog\n")
@@ -141,7 +141,7 @@ def test_labels_in_a_tflite_file(tmp_path: Path) -> None:
     assert find_labels(path) is None
 
 
-def test_labels_beside_a_network(tmp_path: Path) -> None:
+def test_finds_labels_beside_a_network(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"architecture": "resnet50"}')  # has no labels
     assert find_labels(tmp_path / "own.onnx") is None
     (tmp_path / "labels.txt").write_text("cat\ndog\n")

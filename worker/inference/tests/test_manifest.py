@@ -15,9 +15,8 @@ from worker.inference.repository.manifest import (
     ModelManifest,
     Preprocessing,
     WeightsSource,
-    _canonical,
-    _digest,
 )
+from worker.inference.tests.fakes import in_format_1
 
 RULE = Preprocessing.central_square(224, "BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
 
@@ -111,19 +110,8 @@ def test_rejects_invalid_fields(change: dict[str, Any]) -> None:
 
 
 def test_reads_format_1() -> None:
-    body = json.loads(_manifest().to_json())
-    del body["digest"], body["precision"], body["base"], body["details"]
-    body["format"] = 1
-    body["preprocessing"] = {
-        "size": 224,
-        "channel_order": "BGR",
-        "mean": RULE.mean,
-        "std": RULE.std,
-        "crop": "centre",
-        "crop_margin": 32,
-        "resampling": "bicubic",
-    }
-    text = _canonical({**body, "digest": _digest(body)})
+    text = in_format_1(_manifest())
+    assert json.loads(text)["format"] == 1
     assert ModelManifest.from_json(text) == _manifest()
 
 

@@ -106,7 +106,7 @@ def test_finds_the_file_beside_a_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_presets_for_grey_networks(channels: int) -> None:
+def test_presets_fit_grey_networks(channels: int) -> None:
     order, mean, std = PRESETS["unit"].normalisation(channels)
     assert (order, mean, std) == ("L" if channels == 1 else "RGB", (0.0,) * channels, (255.0,) * channels)
 
