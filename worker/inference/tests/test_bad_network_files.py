@@ -269,3 +269,13 @@ def test_refuses_a_file_of_weights_only(cnn: SmallCnn, tmp_path: Path) -> None:
         file["kernel"] = [1.0, 2.0]
     with pytest.raises(ImportRefused, match="holds no network, only weights"):
         _check(path)
+
+
+def test_layers_of_keras_applications_are_accepted(tmp_path: Path) -> None:
+    """ConvNeXt is in the catalogue, so its exported versions have to be importable."""
+    from worker.inference.keras_runtime import keras
+
+    pixels = keras.layers.Input((4, 4, 3))
+    path = tmp_path / "scaled.keras"
+    keras.Model(pixels, keras.src.applications.convnext.LayerScale(1e-6, 3)(pixels)).save(path)
+    _check(path)
