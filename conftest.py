@@ -39,10 +39,11 @@ from predictions.admission import backpressure, client_share, rate_limits
 from predictions.delays import delay
 from predictions.prediction_worker import PredictionWorker
 from predictions.tests.fakes import FakeClassifier
-from predictions.tests.label_sets import ActivateLabels, install_with_labels
+from predictions.tests.label_sets import ActivateLabels
 from review import roles
 from worker.inference.repository import ModelVersion, Repository
 from worker.inference.repository.labels import Label
+from worker.inference.tests.label_examples import install_with_labels
 from worker.inference.tests.tiny_networks import add_version
 
 # No deadlines: a busy machine must not fail a test. Hypothesis' own profile "ci" tries the same examples each time, so

@@ -14,11 +14,11 @@ from rq.serializers import JSONSerializer
 
 from devtools.running import NO_CLIENT_LIMITS, RunningSite, eventually, folder_with_model
 from devtools.timed_load import TimedLoad
-from predictions.tests.label_sets import install_with_labels
 from predictions.tests.pictures import picture
 from worker.inference.repository import ModelVersion, Preprocessing, Repository
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, WeightsSource
+from worker.inference.tests.label_examples import install_with_labels
 from worker.rq_batch.liveness import live_workers
 
 CLIENTS = 50

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from devtools.running import NO_CLIENT_LIMITS, RunningSite, eventually
 from devtools.timed_load import TimedLoad, p99_ms
-from predictions.tests.label_sets import install_with_labels
 from stress.bench.workspace import MODEL, Workspace
 from stress.tables import BenchReport, Figure, Goal, ResultTable
 from worker.inference.repository import Repository
+from worker.inference.tests.label_examples import install_with_labels
 
 TITLE = "Activation under load"
 CLIENTS = 50

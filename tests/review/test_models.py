@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from predictions.tests.label_sets import install_with_labels
 from tests.review.axe import Findings
 from tests.review.conftest import OpenTab
 from tests.review.desk import Desk
 from tests.review.test_widths import CUT_OFF
 from worker.inference.repository import Repository
+from worker.inference.tests.label_examples import install_with_labels
 
 pytestmark = pytest.mark.browser
 

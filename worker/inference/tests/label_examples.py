@@ -1,8 +1,15 @@
-"""Label sets that tests share."""
+"""Label sets that tests share, and versions that have them."""
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+
+from worker.inference.repository import ModelVersion
 from worker.inference.repository.labels import Label
+from worker.inference.repository.manifest import FILES, MANIFEST, FileRecord
 
 # A few ordinary labels, and those that pages, files and file systems may get wrong.
 FOUR = (Label("1", "cat", "cat"), Label("2", "dog", "dog"), Label("3", "hen", "hen"), Label("4", "cow", "cow"))
@@ -29,3 +36,13 @@ def many_labels(number: int = 12_000) -> tuple[Label, ...]:
         name = f"{colours[index % len(colours)]}_{animals[index % len(animals)]}_{index:05}"
         labels.append(Label(f"id-{index:05}", name, name, (f"species {index:05}",), f"Number {index} of the catalogue"))
     return tuple(labels)
+
+
+def install_with_labels(version: ModelVersion, name: str, rows: Sequence[str]) -> None:
+    """Copies an installed version to `name`@1. `rows`: each a label, or a label, a tab and its synonyms."""
+    folder = shutil.copytree(version.path, version.path.parents[1] / name / "1")
+    text = "".join(f"n{number:08}\t{row}\n" for number, row in enumerate(rows)).encode()
+    (folder / FILES["labels"]).write_bytes(text)
+    files = {**version.manifest.files, "labels": FileRecord(hashlib.sha256(text).hexdigest(), len(text))}
+    manifest = replace(version.manifest, name=name, version=1, classes=len(rows), files=files)
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
