@@ -109,7 +109,7 @@ def add_row(
 ) -> Decision:
     """Adds a row to the history of a case that `lock_case` returned, and updates the case.
 
-    The row has the label set of the case; whoever changes it sets it on the case first.
+    The row has the label set of the case. A caller that changes the label set sets it on the case first.
     """
     decision = Decision(
         case=case,

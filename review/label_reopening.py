@@ -165,6 +165,6 @@ def _reason(
         return changed(proposed_label, mapped)
     source = translation.source(model_version, label_set)
     if source is not None and source.fingerprint == translation.target.fingerprint:
-        return ""  # whoever proposed it could have chosen the label
+        return ""  # the reviewer who proposed it could have chosen the label
     found = labels.index(str(version)).resolve(proposed_label)
     return f"There is a label {quoted(found)} now." if found else ""

@@ -99,7 +99,7 @@ def test_measures_anew_what_is_new(
     assert PrecisionMeasurement.objects.count() == 2
 
 
-def test_uses_what_another_worker_has_stored_meanwhile(version: ModelVersion, measure: FakeMeasure) -> None:
+def _assert_uses_what_another_worker_stores_meanwhile(version: ModelVersion, measure: FakeMeasure) -> None:
     def other_worker() -> None:
         measure.meanwhile = lambda: None
         measure.result = SLOW
@@ -109,6 +109,10 @@ def test_uses_what_another_worker_has_stored_meanwhile(version: ModelVersion, me
     measure.meanwhile = other_worker
     assert chosen(version) == "f32"
     assert _stored().chosen == "f32"
+
+
+def test_uses_what_another_worker_has_stored_meanwhile(version: ModelVersion, measure: FakeMeasure) -> None:
+    _assert_uses_what_another_worker_stores_meanwhile(version, measure)
 
 
 def test_a_failed_measurement_means_f32_and_is_repeated_later(
@@ -255,15 +259,7 @@ def test_two_workers_that_measure_again_use_one_result(
     chosen(version)
     _store_images(range(enough))
 
-    def other_worker() -> None:
-        measure.meanwhile = lambda: None
-        measure.result = SLOW
-        assert chosen(version) == "f32"
-        measure.result = FAST
-
-    measure.meanwhile = other_worker
-    assert chosen(version) == "f32"
-    assert _stored().chosen == "f32"
+    _assert_uses_what_another_worker_stores_meanwhile(version, measure)
 
 
 # --- What was chosen -----------------------------------------------------------------------------

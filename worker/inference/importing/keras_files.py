@@ -167,7 +167,7 @@ def _check_code(config: Any, *, trust: bool) -> None:
     if (lambdas or functions) and not trust:
         raise ImportRefused(
             "the network has Lambda layers, which are Python code that runs on this machine:"
-            f" {', '.join(sorted(lambdas)) or 'without a name'}; pass --trust if you trust whoever made the file"
+            f" {', '.join(sorted(lambdas)) or 'without a name'}; pass --trust if you trust the people who made the file"
         )
 
 
