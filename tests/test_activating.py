@@ -8,9 +8,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-import redis
-from rq import Queue
-from rq.serializers import JSONSerializer
 
 from devtools.running import NO_CLIENT_LIMITS, RunningSite, eventually, folder_with_model
 from devtools.timed_load import TimedLoad
@@ -19,7 +16,6 @@ from worker.inference.repository import ModelVersion, Preprocessing, Repository
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, WeightsSource
 from worker.inference.tests.label_examples import install_with_labels
-from worker.rq_batch.liveness import live_workers
 
 CLIENTS = 50
 SIDE = 8
@@ -88,7 +84,11 @@ def test_every_answer_has_the_labels_of_its_version(small_site: RunningSite, rep
 
 
 def test_twenty_activations_do_not_make_the_worker_larger(tmp_path: Path, models: Repository) -> None:
-    """The worker has answered with each version whenever it is measured."""
+    """The worker has answered with each version whenever it is measured.
+
+    The first changes do: two versions are in memory while the second is loaded, and the C library keeps some of that
+    memory for the next one.
+    """
     folder = folder_with_model(tmp_path, models.root)
     repository = Repository(folder / "models")
     version = repository.get("efficientnet-lite0@1")
@@ -96,16 +96,14 @@ def test_twenty_activations_do_not_make_the_worker_larger(tmp_path: Path, models
     names = ["other-net@1", str(version)]
     with RunningSite(folder, REUSE_ANSWERS="0", **NO_CLIENT_LIMITS) as site:
         [pid] = site.pids("rqworker predictions")
-        queue = Queue("predictions", connection=redis.Redis.from_url(site.queue_url), serializer=JSONSerializer)
 
         def activate(name: str) -> float:
             """Returns the megabytes of the worker, after it has answered with this version."""
             repository.activate(name)
-            eventually(lambda: {one.facts.get("model") for one in live_workers(queue)} == {name}, name, 60)
-            assert site.predict(picture()).json()["model"] == name
+            eventually(lambda: site.predict(picture()).json()["model"] == name, name, 60)
             return psutil.Process(pid).memory_info().rss / 1e6
 
-        before = activate(str(version))
+        before = statistics.median([activate(name) for name in names * 3][1:])
         sizes = [activate(name) for name in names * 10]
         assert site.pids("rqworker predictions") == [pid], "the same process"
     print(f"MB of the worker: {before:.0f}, then {', '.join(f'{size:.0f}' for size in sizes)}")  # noqa: T201
