@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from predictions import labels
 from predictions.exceptions import RequestRejected
-from predictions.label_search import normalize
 from predictions.models import Prediction
+from worker.inference.spelling import normalize
 
 MAX_LENGTH = 200
 

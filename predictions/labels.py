@@ -12,8 +12,8 @@ from pathlib import Path
 from django.conf import settings
 
 from predictions import classifiers
-from predictions.label_search import LabelMatch, LabelSearch, other_names
 from predictions.models import Prediction
+from worker.inference.label_search import LabelMatch, LabelSearch, other_names
 from worker.inference.repository import NotInstalled, Repository, RepositoryError, fingerprint
 from worker.inference.repository.labels import Label
 
@@ -93,14 +93,9 @@ class LabelIndex:
     def search(
         self, text: str, *, first: Sequence[str] = (), exclude: Collection[str] = (), limit: int = LIMIT
     ) -> list[LabelMatch]:
-        """Returns up to `limit` labels that match a text, best match first.
+        """Returns up to `limit` labels that match a text, best match first; see `LabelSearch.search`.
 
-        Case, accents, hyphens and underscores make no difference. A label's own name counts more than a synonym, and
-        the start of a name or word more than its middle. If no word starts with the text, the results also include
-        labels whose name is part of the text or similar to it.
-
-        `first` are the labels that a model predicted, best first. They break ties; for an empty text they come first.
-        `exclude` are labels to leave out.
+        `first` are the labels that a model predicted, best first. `exclude` are labels to leave out.
         """
         found = self._search.search(text, first=first, limit=limit + len(exclude))
         return [match for match in found if match.label.display_name not in exclude][:limit]
@@ -111,6 +106,10 @@ class LabelIndex:
             return text
         label = self._search.resolve(text)
         return label.display_name if label else None
+
+    def find(self, text: str) -> Sequence[Label]:
+        """Returns the labels that a text in a file names; see `LabelSearch.find`."""
+        return self._search.find(text)
 
     def prepare(self) -> None:
         """Makes the tables that the first search needs."""

@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from predictions.label_search import normalize
 from predictions.models import Image, Prediction
+from worker.inference.spelling import normalize
 
 MOST_FOUND = 1000
 MIN_HASH_LENGTH = 4  # digits of an id or a SHA-256

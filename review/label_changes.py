@@ -15,7 +15,7 @@ from review.label_reopening import returning_cases
 from review.label_sets import known_labels
 from review.label_translation import LabelTranslation, translation_to
 from review.models import Case
-from worker.inference.repository import Label, ModelVersion, compare
+from worker.inference.repository import Label, ModelVersion, compare_label_sets
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def label_changes(old: ModelVersion, new: ModelVersion) -> LabelChanges:
 
     Raises `worker.inference.repository.Damaged` if the labels of a version cannot be read.
     """
-    difference = compare(old.labels, new.labels)
+    difference = compare_label_sets(old.labels, new.labels)
     known = known_labels(old)
     words = {word for label in difference.gone for word in known.words_for(label.display_name)}
     decided = _counted(words, "label", Case.State.DECIDED)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 
+from django.utils.text import capfirst
+
 from predictions.labels import LabelIndex
 from review.csv_cells import BYTE_ORDER_MARK, neutral
 from review.label_mapping import MappingRow
@@ -15,10 +17,10 @@ from review.label_sets import known_labels
 from review.label_wording import quoted
 from review.models import LabelMapping
 from review.proposals import proposal_key
-from worker.inference.repository import Label, ModelVersion, compare
+from worker.inference.csv_files import InvalidFile, read_rows
+from worker.inference.repository import Label, ModelVersion, compare_label_sets
 
 COLUMNS = ("change", "old", "new")
-MAX_BYTES = 10_000_000
 MAX_PROBLEMS = 20  # that a message lists
 LABEL_MAX_LENGTH = 200
 Change = LabelMapping.Change
@@ -45,7 +47,7 @@ def draft_rows(old: ModelVersion, new: ModelVersion) -> list[tuple[str, str, str
     The change is empty where nobody but a person can say what becomes of a label. A label with the same id in both
     label sets needs no line.
     """
-    difference = compare(old.labels, new.labels)
+    difference = compare_label_sets(old.labels, new.labels)
     gone = {label.id for label in difference.gone}
     kept = {label.id for label in old.labels} - gone
     claims = Counter(other.id for one in gone for other in difference.likely.get(one, ()))
@@ -97,46 +99,20 @@ def read_mapping(
 
 def _lines(content: bytes) -> Iterator[tuple[int, tuple[str, str, str]]]:
     """Yields the number and the three cells of each line that is not empty. Raises `InvalidMapping`."""
-    text = _text(content)
-    heading = text.partition("\n")[0]
-    delimiter = max(",;\t", key=heading.count)  # spreadsheets of some languages write semicolons
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
-    columns: list[int] | None = None
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise InvalidMapping([f"Line {reader.line_num}: {error}."]) from error
-        if cells is None:
-            break
-        if not any(cell.strip() for cell in cells):
-            continue
-        if columns is None:
-            columns = _columns(cells, reader.line_num)
-            continue
-        found = [_plain(cells[number]) if number < len(cells) else "" for number in columns]
-        yield reader.line_num, (found[0], found[1], found[2])
-    if columns is None:
-        raise InvalidMapping(["The file is empty."])
-
-
-def _text(content: bytes) -> str:
-    if len(content) > MAX_BYTES:
-        raise InvalidMapping([f"The file has {len(content):,} bytes; at most {MAX_BYTES:,} are allowed."])
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        message = f"Line {line}: the text is not UTF-8. Save the file as “CSV UTF-8”."
-        raise InvalidMapping([message]) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InvalidMapping([f"Line {line}: there is a NUL character."])
-    return text
+        rows = read_rows(content)
+    except InvalidFile as error:
+        raise InvalidMapping([f"{capfirst(str(error))}."]) from error
+    if not rows:
+        raise InvalidMapping(["The file is empty."])
+    columns = _columns(rows[0][1], rows[0][0])
+    for line, cells in rows[1:]:
+        found = [_plain(cells[number]) if number < len(cells) else "" for number in columns]
+        yield line, (found[0], found[1], found[2])
 
 
 def _columns(cells: Sequence[str], line: int) -> list[int]:
-    names = [cell.strip().casefold() for cell in cells]
+    names = [cell.casefold() for cell in cells]
     if missing := [name for name in COLUMNS if name not in names]:
         message = f"Line {line}: the heading needs the columns {', '.join(COLUMNS)}; {', '.join(missing)} is missing."
         raise InvalidMapping([message])
@@ -145,7 +121,6 @@ def _columns(cells: Sequence[str], line: int) -> list[int]:
 
 def _plain(cell: str) -> str:
     """Returns the content of a cell, without the apostrophe that `neutral` puts before what looks like a formula."""
-    cell = cell.strip()
     return cell[1:] if cell.startswith("'") and neutral(cell[1:]) == cell else cell
 
 
@@ -162,15 +137,14 @@ class _Side:
 
     def find(self, text: str) -> str | None:
         """Returns the label that a text names: by its display name, its id, or another name of it."""
-        if text in self.labels:
-            return text
-        label = self.labels.with_id(text)
-        return label.display_name if label else self.labels.resolve(text)
+        found = self.labels.find(text)
+        return found[0].display_name if len(found) == 1 else None
 
     def unknown(self, text: str, *, suggest: bool) -> str:
         """Says that there is no such label, and which ones are similar."""
-        meant = self.labels.meant_by(text)
-        found = meant or ([match.label for match in self.labels.search(text, limit=3)] if text and suggest else ())
+        found = self.labels.find(text) if text else ()
+        if text and not found and suggest:
+            found = [match.label for match in self.labels.search(text, limit=3)]
         similar = [quoted(label.display_name) for label in found]
         hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
         return f"{self.version} has no label “{text[:100]}”.{hint}"

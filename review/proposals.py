@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from predictions.label_search import normalize
+from worker.inference.spelling import normalize
 
 
 def proposal_key(text: str) -> str:

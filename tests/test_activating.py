@@ -12,13 +12,11 @@ import pytest
 from devtools.running import NO_CLIENT_LIMITS, RunningSite, eventually, folder_with_model
 from devtools.timed_load import TimedLoad
 from predictions.tests.pictures import picture
-from worker.inference.repository import ModelVersion, Preprocessing, Repository
-from worker.inference.repository.draft import VersionDraft
-from worker.inference.repository.manifest import FILES, WeightsSource
+from worker.inference.repository import Label, Repository
 from worker.inference.tests.label_examples import install_with_labels
+from worker.inference.tests.tiny_networks import add_version, network_that_finds
 
 CLIENTS = 50
-SIDE = 8
 CLASSES = 4
 # Each version is sure of another class, so that an answer of one with the labels of the other is recognized.
 ANSWERS = {"first@1": "first 0", "second@1": "second 3"}
@@ -34,30 +32,10 @@ def repository(tmp_path: Path) -> Repository:
     return repository
 
 
-def _add(repository: Repository, name: str, *, likely: int) -> ModelVersion:
+def _add(repository: Repository, name: str, *, likely: int) -> None:
     """Installs a network that finds the same class in every picture."""
-
-    def build(folder: Path) -> VersionDraft:
-        _write_network(folder / FILES["xml"], likely)
-        (folder / FILES["labels"]).write_text("".join(f"{name}{n}\t{name} {n}\n" for n in range(CLASSES)))
-        rule = Preprocessing(SIDE, SIDE, "RGB", (0.0,) * 3, (255.0,) * 3)
-        return VersionDraft(WeightsSource("file", name, likely.to_bytes().hex() * 32, None), rule)
-
-    return repository.add(name, build)
-
-
-def _write_network(path: Path, likely: int) -> None:
-    import numpy as np
-    import openvino
-    from openvino import opset13 as ops
-
-    image = ops.parameter([-1, SIDE, SIDE, 3], np.float32)
-    means = ops.reduce_mean(image, np.array([1, 2]), keep_dims=False)
-    weights = np.zeros((3, CLASSES), np.float32)
-    bias = np.zeros((1, CLASSES), np.float32)
-    bias[0, likely] = 3
-    scores = ops.softmax(ops.add(ops.matmul(means, weights, False, False), bias), 1)
-    openvino.save_model(openvino.Model([scores], [image]), path, compress_to_fp16=False)
+    labels = [Label(f"{name}{number}", f"{name} {number}", f"{name} {number}") for number in range(CLASSES)]
+    add_version(repository, name, labels, network=network_that_finds(likely, CLASSES))
 
 
 @pytest.fixture

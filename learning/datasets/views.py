@@ -15,6 +15,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_safe
 
 from learning.datasets import services
+from learning.datasets.case_selection import CaseSelection
 from learning.datasets.download import resumable
 from learning.datasets.forms import ExportForm
 from learning.datasets.writing import megabytes
@@ -59,14 +60,22 @@ def _request_page(request: HttpRequest, form: ExportForm, *, status: int = 200) 
         "form": form,
     }
     if form.is_valid():
-        preview = services.export_preview(form.selection)
-        context |= {
-            "selection": form.selection,
-            "size": preview.size,
-            "megabytes": megabytes(preview.size.archive_bytes),
-            "too_little_space": "" if preview.fits else megabytes(preview.free_bytes),
-        }
+        try:
+            context |= _preview(form.selection)
+        except RequestRejected as rejection:  # the version has been removed since the form was checked
+            form.add_error(None, ValidationError(rejection.message))
+            status = rejection.status
     return TemplateResponse(request, "admin/learning/export/request.html", context, status=status)
+
+
+def _preview(selection: CaseSelection) -> dict[str, object]:
+    preview = services.export_preview(selection)
+    return {
+        "selection": selection,
+        "size": preview.size,
+        "megabytes": megabytes(preview.size.archive_bytes),
+        "too_little_space": "" if preview.fits else megabytes(preview.free_bytes),
+    }
 
 
 @may_view

@@ -90,7 +90,7 @@ def preprocessor(version: ModelVersion) -> Preprocessor:
     return Preprocessor(version.manifest.preprocessing, max_pixels=settings.UPLOAD_MAX_PIXELS)
 
 
-def compare(
+def compare_with_base(
     base: ModelVersion, int8: ModelVersion, pictures: Sequence[SamplePicture], report: Report
 ) -> Int8Comparison:
     """Answers each picture in f32 and in int8, and measures the CPU time of these and of bf16.
@@ -113,7 +113,8 @@ def compare(
     if not timed:
         raise RepositoryError("none of the pictures can be decoded")
     report("measuring the CPU time")
-    times = precision.compare(engines[0].predict, engines[1].predict, np.stack([pixels for _picture, pixels in timed]))
+    predict_f32, predict_int8 = (engine.predict for engine in engines)
+    times = precision.compare_precisions(predict_f32, predict_int8, np.stack([pixels for _picture, pixels in timed]))
     compared, flips = counting.compared, counting.flips
     results = [
         PrecisionResult("f32", times.f32_ms, compared, compared, counting.right[0]),

@@ -13,7 +13,7 @@ from django.db import DatabaseError, transaction
 from numpy.typing import NDArray
 
 from learning.models import FlippedAnswer, Quantization
-from learning.quantizing.comparison import Flip, Int8Comparison, Report, compare, decoded, preprocessor
+from learning.quantizing.comparison import Flip, Int8Comparison, Report, compare_with_base, decoded, preprocessor
 from learning.quantizing.pictures import FEWEST, SamplePicture, decided_pictures, folder_pictures, stored_pictures
 from predictions.models import Image
 from worker.inference.preprocessing import Preprocessor, UndecodableImage
@@ -53,7 +53,7 @@ def quantize(repository: Repository, reference: str, *, folder: Path | None, rep
         candidate = build_candidate(base, pixels, Path(temporary), calibrated_on=calibrated_on)
         everything = _with_decided(pictures, base)
         report(f"comparing on {len(everything):,} pictures")
-        comparison = compare(base, candidate, everything, report)
+        comparison = compare_with_base(base, candidate, everything, report)
         version = install_candidate(repository, candidate, report)
     try:
         return _store(base, version, calibrated_on, comparison)

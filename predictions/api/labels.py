@@ -14,8 +14,8 @@ from predictions import labels
 from predictions.admission import rate_limits
 from predictions.api.problems import CONTENT_TYPE
 from predictions.api.views import problem_schema
-from predictions.label_search import LabelMatch
 from predictions.models import SCORE_DIGITS, Prediction
+from worker.inference.label_search import LabelMatch
 
 MAX_AGE_SECONDS = 60  # the labels change only when another model version is activated
 

@@ -8,10 +8,10 @@ import pytest
 from django.test import Client
 
 from predictions import labels
-from predictions.label_search import MOST_COMPARED
 from predictions.tests.fakes import upload
 from predictions.tests.label_sets import ActivateLabels, answered_by_page
 from predictions.tests.pictures import picture
+from worker.inference.label_search import MOST_COMPARED
 from worker.inference.repository.labels import Label
 from worker.inference.tests.label_examples import FOUR, ODD, many_labels
 

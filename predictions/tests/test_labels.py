@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from predictions import labels
-from predictions.label_search import LabelMatch, normalize
 from predictions.labels import LabelIndex
 from predictions.models import Prediction
+from worker.inference.label_search import LabelMatch
 from worker.inference.repository import ModelVersion, Repository, model_version
 from worker.inference.repository.build import LABELS
 from worker.inference.repository.labels import Label, labels_from_text
 from worker.inference.repository.manifest import MANIFEST
+from worker.inference.spelling import normalize
 
 
 def _index(*rows: str) -> LabelIndex:

@@ -184,7 +184,7 @@ def test_reads_what_spreadsheets_write(tmp_path: Path, content: bytes | str) -> 
         ("drop,cup,", "“whippet” is not a label of b@1, and no line says what becomes of it."),
         ("proposed,,mug", "Line 2: a proposed label has 1 to 200 characters."),
         ("proposed,a,mug\nproposed,A ,teacup", "Line 3: “A” is mapped on line 2 already."),
-        ("drop,cup\0,", "Line 2: there is a NUL character."),
+        ("drop,cup\0,", "Line 2 has a NUL character."),
     ],
 )
 def test_says_what_is_wrong_and_where(tmp_path: Path, line: str, problem: str) -> None:
@@ -197,10 +197,10 @@ def test_says_what_is_wrong_and_where(tmp_path: Path, line: str, problem: str) -
         (b"", "The file is empty."),
         (b"\xef\xbb\xbf\n \n", "The file is empty."),
         (b"cup,teacup\n", "Line 1: the heading needs the columns change, old, new; change, old, new is missing."),
-        ("change,old,new\ndrop,café,\n".encode("latin-1"), "Line 2: the text is not UTF-8."),
-        ("change,old,new\n".encode("utf-16"), "Line 1: the text is not UTF-8."),
-        (b"change,old,new\ndrop," + b"x" * 200_000 + b",\n", "Line 2: field larger than field limit"),
-        (b"x" * 10_000_001, "The file has 10,000,001 bytes; at most 10,000,000 are allowed."),
+        ("change,old,new\ndrop,café,\n".encode("latin-1"), "Line 2 is not in UTF-8: save the file as CSV in UTF-8."),
+        ("change,old,new\n".encode("utf-16"), "Line 1 is not in UTF-8: save the file as CSV in UTF-8."),
+        (b"change,old,new\ndrop," + b"x" * 200_000 + b",\n", "Line 2 is not CSV: field larger than field limit"),
+        (b"x" * 20_000_001, "The file has more than 20,000,000 bytes."),
     ],
 )
 def test_rejects_other_files(tmp_path: Path, content: bytes, problem: str) -> None:

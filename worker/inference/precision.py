@@ -78,7 +78,7 @@ class Comparison:
         return ""
 
 
-def compare(f32: Predict, other: Predict, images: NDArray[np.uint8]) -> Comparison:
+def compare_precisions(f32: Predict, other: Predict, images: NDArray[np.uint8]) -> Comparison:
     """Computes the images in both ways, alternately, so that other load on the machine affects both alike.
 
     Large networks see only as many images as fit into `CPU_SECONDS`.
@@ -202,7 +202,7 @@ def main(folder: str, alive: str, seconds: str) -> None:
     version = ModelVersion.open(Path(folder))
     images: NDArray[np.uint8] = np.load(BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     f32, bf16 = (load_engine(version, precision=precision, threads=1) for precision in ("f32", "bf16"))
-    print(json.dumps(asdict(compare(f32.predict, bf16.predict, images))), flush=True)  # noqa: T201 - the result
+    print(json.dumps(asdict(compare_precisions(f32.predict, bf16.predict, images))), flush=True)  # noqa: T201 - the result
     os._exit(0)  # the watching thread must not run while the interpreter ends
 
 

@@ -150,6 +150,25 @@ def test_labels_of_another_version_can_be_chosen(lead: Client, settings: Setting
     assert "The labels of the model version “c@1” are needed" in page and "Make this data set" not in page
 
 
+def test_version_may_be_removed_while_the_page_is_made(
+    lead: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MODELS_DIR = tmp_path / "models"
+    repository = Repository(settings.MODELS_DIR)
+    repository.activate(str(install(repository, "a", "1 cup", "2 dog")))
+    install(repository, "b", "1 mug", "2 dog")
+    decided_case("cup", model_version="a@1")
+    preview = services.export_preview
+
+    def after_removal(selection: CaseSelection) -> Any:
+        repository.remove("b@1")
+        return preview(selection)
+
+    monkeypatch.setattr(services, "export_preview", after_removal)
+    response = lead.get(URL, {"labels_of": "b@1"})
+    assert response.status_code == 400 and "“b@1” are needed" in response.text
+
+
 def test_rejects_request_without_decided_cases(lead: Client) -> None:
     page = _page(lead)
     assert "No case has been decided with a label yet." in page and "No decided case matches this selection." in page

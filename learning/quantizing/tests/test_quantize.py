@@ -19,7 +19,7 @@ from django.utils import timezone
 from learning.datasets.tests.data import decided_case
 from learning.models import Quantization
 from learning.quantizing import comparison, services
-from learning.quantizing.comparison import Flip, compare, preprocessor
+from learning.quantizing.comparison import Flip, compare_with_base, preprocessor
 from learning.quantizing.pictures import SamplePicture, decided_pictures, stored_pictures
 from learning.versions.views import page_of
 from predictions.models import Image
@@ -284,7 +284,7 @@ def test_flips_are_the_pictures_whose_best_label_differs(animals: Repository) ->
     images = _store_pictures(20)
     other = add_version(animals, "other", network=small_cnn(scale=0.5))
     base = animals.get("animals@1")
-    found = compare(base, other, stored_pictures(seed=0), _ignore)
+    found = compare_with_base(base, other, stored_pictures(seed=0), _ignore)
     assert found.compared == 20
     answers = {flip.picture.image_id: flip for flip in found.flips}
     assert set(answers) <= {image.pk for image in images}
@@ -329,7 +329,7 @@ def test_int8_version_of_the_default_model_agrees(models: Repository, tmp_path: 
     pixels = [preprocess(photo.read()) for photo in photos]
     int8 = build_candidate(base, pixels, tmp_path / "models", calibrated_on="24 crops")
     assert int8.size_on_disk < base.manifest.files["bin"].size / 2
-    found = compare(base, int8, photos, _ignore)
+    found = compare_with_base(base, int8, photos, _ignore)
     assert found.precisions[-1].agree >= 0.85 * len(photos)
     assert all(flip.score - flip.score_of_new < 0.3 for flip in found.flips)
     assert np.isfinite([flip.new_score for flip in found.flips]).all()

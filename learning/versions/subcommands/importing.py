@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from django.core.management.base import CommandError
 
+from learning.versions.services import check_loadable
 from learning.versions.subcommands.subcommand import Subcommand
 from worker.inference.repository import Repository
 from worker.inference.repository.manifest import ChannelOrder, Interpolation, Resize
@@ -76,7 +77,7 @@ class Import(Subcommand):
         if path.is_file():
             self.import_file(path, options)
         else:
-            self.repository.import_versions(path, report=self.report)
+            self.repository.import_versions(path, check=check_loadable, report=self.report)
 
     def import_network(self, options: Mapping[str, Any]) -> None:
         """Installs a network with its labels and preprocessing. It becomes active if no version is."""
@@ -88,10 +89,7 @@ class Import(Subcommand):
             self.report(NOTHING_INSTALLED_BY_DRY_RUN)
             return
         version = import_network(self.repository, options["name"], options["path"], chosen, report=self.report)
-        if options["activate"] or not self.repository.active_name():
-            self.activate(str(version))
-        else:
-            self.report(f"to use it: manage.py model activate {version}")
+        self.offer(version, activate=options["activate"])
 
     def import_file(self, file: Path, options: Mapping[str, Any]) -> None:
         """Installs the version in a file that `model export` wrote. It becomes active if no version is."""
@@ -104,8 +102,7 @@ class Import(Subcommand):
             self.report(NOTHING_INSTALLED_BY_DRY_RUN)
             return
         version = self.repository.import_file(file, check=check_version_files, report=self.report)
-        if options["activate"] or not self.repository.active_name():
-            self.activate(str(version))
+        self.offer(version, activate=options["activate"])
 
 
 def _check_single_argument(path: Path, options: Mapping[str, Any]) -> None:

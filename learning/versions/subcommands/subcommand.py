@@ -38,6 +38,21 @@ class Subcommand:
         """Activates a version, as the pages for leads do."""
         self.report_active(services.version_activate(reference, by=f"manage.py model {self.name}"))
 
+    def offer(self, version: ModelVersion, *, activate: bool) -> None:
+        """Activates a new version if that is wanted or no version is active, and otherwise says how to."""
+        active = self.repository.active_name()
+        if not activate and not active:
+            try:
+                services.check_loadable(version)
+            except services.VersionNotLoadable as error:
+                self.report(str(error))
+                return
+            activate = True
+        if activate:
+            self.activate(str(version))
+        elif str(version) != active:
+            self.report(f"to use it: manage.py model activate {version}")
+
     def report_active(self, version: ModelVersion) -> None:
         """Says that a version is active, and what leads may not expect about that."""
         self.stdout.write(f"{version} is active")

@@ -43,7 +43,7 @@ def test_version_is_carried_to_another_site(settings: Settings, tmp_path: Path, 
 
 def test_imported_version_does_not_replace_the_active_one(install: Install, file: Path, repository: Repository) -> None:
     repository.activate(str(install(b"1")))
-    assert _model("import", str(file)) == "installed animals@2\n"
+    assert _model("import", str(file)) == "installed animals@2\nto use it: manage.py model activate animals@2\n"
     assert repository.active_name() == f"{NAME}@1"
 
 

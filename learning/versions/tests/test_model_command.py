@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from worker.inference.repository import Preprocessing, Repository
 from worker.inference.tests.fakes import NAME
@@ -65,6 +66,21 @@ def test_import_installs_a_network(cnn: SmallCnn, labels_file: Path, repository:
     assert output.endswith("installed own@2\nto use it: manage.py model activate own@2\n")
     rule = repository.get("own@2").manifest.preprocessing
     assert rule == Preprocessing(32, 32, "BGR", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "pad", 0.5, "box")
+
+
+def test_import_activates_no_version_that_the_engine_cannot_load(
+    cnn: SmallCnn, labels_file: Path, repository: Repository, tmp_path: Path, settings: Settings
+) -> None:
+    settings.ENGINE = "tensorflow"
+    options = ["--labels", str(labels_file), "--preset", "keras-tf"]
+    refusal = "own@1 cannot become active, because ENGINE=tensorflow cannot load it; engines that can: openvino"
+    assert _model("import", "own", str(cnn.onnx), *options).endswith(f"installed own@1\n{refusal}\n")
+    other = Repository(tmp_path / "other")
+    other.import_versions(repository.root)
+    other.activate("own@1")
+    with pytest.raises(CommandError, match="own@1 cannot become active"):
+        _model("import", str(other.root))
+    assert repository.active_name() == ""
 
 
 def test_verify_says_that_nothing_is_installed(repository: Repository) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.utils import Error as DatabaseError
 
+from learning.versions.services import check_loadable
 from mlsite import preparation
 from predictions import classifiers
 from worker.inference.repository import RepositoryError
@@ -33,7 +34,7 @@ class Command(BaseCommand):
             preparation.prepare_identity_key()
             preparation.prepare_database(self.say)
             if models is not None:
-                classifiers.repository().import_versions(models, report=self.say)
+                classifiers.repository().import_versions(models, check=check_loadable, report=self.say)
             model = preparation.prepare_model(self.say)
         except (RepositoryError, DatabaseError, OSError) as error:
             raise CommandError(f"Cannot prepare: {error}") from error

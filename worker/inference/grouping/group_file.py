@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker.inference.grouping.label_names import LabelNames, UnknownLabel, normalized
-from worker.inference.repository.csv_files import InvalidFile, read_rows
+from worker.inference.csv_files import InvalidFile, read_rows
+from worker.inference.label_search import LabelSearch
 from worker.inference.repository.labels import InvalidLabels, Label, check_labels, problem_of_text
+from worker.inference.spelling import folded, normalize
 
 HEADER = ["label", "base label"]
 REST = "*"
@@ -48,10 +49,10 @@ def read_groups(path: Path, base: Sequence[Label]) -> list[LabelGroup]:
         OSError: the file cannot be read.
     """
     try:
-        rows = read_rows(path)
+        rows = read_rows(path.read_bytes())
     except InvalidFile as error:
         raise InvalidGroups(str(error)) from error
-    if rows and [normalized(cell) for cell in rows[0][1]] == HEADER:
+    if rows and [normalize(cell) for cell in rows[0][1]] == HEADER:
         rows = rows[1:]
     if not rows:
         raise InvalidGroups("there are no groups in the file: write a row for each label of the base, as in cat,tabby")
@@ -69,33 +70,47 @@ class _Reading:
     members: dict[str, list[int]] = field(default_factory=dict)  # by group
     taken: dict[int, tuple[str, int]] = field(default_factory=dict)  # member -> its group, and the line that says so
     rest: tuple[str, int] | None = None
-    spellings: dict[str, str] = field(default_factory=dict)  # of the groups, by normalised name
+    spellings: dict[str, str] = field(default_factory=dict)  # of the groups, by folded name
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._names = LabelNames(self.base)
+        self._search = LabelSearch(self.base)
+        self._positions = {label.id: position for position, label in enumerate(self.base)}
 
     def add(self, line: int, cells: list[str]) -> None:
         try:
             self._add(line, cells)
-        except (InvalidGroups, UnknownLabel) as error:
+        except InvalidGroups as error:
             self.errors.append(f"line {line}: {error}")
 
     def _add(self, line: int, cells: list[str]) -> None:
         label, member = _pair(cells)
-        first_spelling = self.spellings.setdefault(normalized(label), label)
+        first_spelling = self.spellings.setdefault(folded(label), label)
         if label != first_spelling:
             raise InvalidGroups(f"{label!r} is {first_spelling!r} in an earlier line: write a label always the same")
         if member == REST:
             self._take_rest(line, label)
             return
-        position = self._names.find(member, suggest=len(self.errors) < _SHOWN_ERRORS)
+        position = self._positions[self._find(member).id]
         if position in self.taken:
             other, first = self.taken[position]
             name = self.base[position].display_name
             raise InvalidGroups(f"{name} is already in the group {other!r} (line {first})")
         self.taken[position] = (label, line)
         self.members.setdefault(label, []).append(position)
+
+    def _find(self, text: str) -> Label:
+        found = self._search.find(text)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = " and ".join(label.display_name for label in found[:5])
+            raise InvalidGroups(f"{text!r} can mean {names}")
+        # To find similar labels takes some milliseconds, and the message shows only the first errors.
+        similar = self._search.search(text, limit=3) if len(self.errors) < _SHOWN_ERRORS else []
+        names = " or ".join(match.label.display_name for match in similar)
+        hint = f"; did you mean {names}?" if similar else ""
+        raise InvalidGroups(f"there is no label {text!r}{hint}")
 
     def _take_rest(self, line: int, label: str) -> None:
         if self.rest is not None:
@@ -131,11 +146,9 @@ class _Reading:
 
 
 def _pair(cells: list[str]) -> tuple[str, str]:
-    if len(cells) == 1 and (";" in cells[0] or "\t" in cells[0]):
-        raise InvalidGroups("columns are separated by commas")
     if len(cells) != 2:
-        columns = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
-        raise InvalidGroups(f"there are {columns} instead of 2; put a text with a comma into double quotes")
+        columns = "is 1 column" if len(cells) == 1 else f"are {len(cells)} columns"
+        raise InvalidGroups(f"there {columns} instead of 2; put a text with a comma into double quotes")
     label, member = cells
     if not label or not member:
         raise InvalidGroups("the label is missing" if not label else "the label of the base is missing")
@@ -148,9 +161,9 @@ def _pair(cells: list[str]) -> tuple[str, str]:
 
 def _synonyms(name: str, members: Sequence[Label]) -> tuple[str, ...]:
     """The names of a group's members, each once. Those with a comma are left out: the file of labels cannot hold it."""
-    once = {normalized(name): name}
+    once = {folded(name): name}
     for member in members:
         for word in (member.display_name, member.name, *member.synonyms):
             if "," not in word:
-                once.setdefault(normalized(word), word)
+                once.setdefault(folded(word), word)
     return tuple(once.values())[1:]

@@ -11,11 +11,11 @@ from worker.inference.importing.errors import ImportRefused
 MAX_BYTES = 16 * 2**20
 
 
-def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark.
+def read_bytes(path: Path) -> bytes:
+    """The contents of a file.
 
     Raises:
-        ImportRefused: it cannot be read, is too large, or is not UTF-8.
+        ImportRefused: it cannot be read or is too large.
     """
     try:
         if not path.is_file():
@@ -24,13 +24,22 @@ def read_text(path: Path) -> str:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImportRefused(f"cannot read {path}: {error.strerror}") from error
-    return decoded(path.name, data)
+    if len(data) > MAX_BYTES:
+        raise ImportRefused(f"{path.name} is larger than {MAX_BYTES:,} bytes")
+    return data
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        ImportRefused: it cannot be read, is too large, or is not UTF-8.
+    """
+    return decoded(path.name, read_bytes(path))
 
 
 def decoded(name: str, data: bytes) -> str:
     """Decodes the contents of the file `name`; see `read_text`."""
-    if len(data) > MAX_BYTES:
-        raise ImportRefused(f"{name} is larger than {MAX_BYTES:,} bytes")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from worker.inference.csv_files import InvalidFile, read_rows
 from worker.inference.importing.errors import ImportRefused
-from worker.inference.importing.json_files import MAX_BYTES, decoded, read_json, read_text
+from worker.inference.importing.json_files import MAX_BYTES, decoded, read_bytes, read_json, read_text
 from worker.inference.repository.labels import (
     InvalidLabels,
     Label,
@@ -33,8 +33,8 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     Its suffix says what it is:
 
     - `.txt`: one label a line. The name is the id, too.
-    - `.csv`: a header with the column `name`, and optionally `id`, `synonyms` (separated by commas or semicolons),
-      `display_name` and `description`.
+    - `.csv` (see `read_rows`): a header with the column `name`, and optionally `id`, `synonyms` (separated by commas or
+      semicolons), `display_name` and `description`.
     - `.json`: a list of names; a list of objects with the fields of a CSV; `id2label` of Hugging Face or `label_names`
       of timm; or an object from numbers to names, or to pairs of id and name as Keras has it for ImageNet.
     - `.tsv`: `labels.tsv` of a model version.
@@ -46,7 +46,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
         case ".txt":
             return _checked(path.name, _from_lines(path.name, read_text(path)))
         case ".csv":
-            return _checked(path.name, _from_csv(path.name, read_text(path)))
+            return _checked(path.name, _from_csv(path.name, read_bytes(path)))
         case ".json":
             return _checked(path.name, _from_json(path.name, read_json(path)))
         case ".tsv":
@@ -113,24 +113,21 @@ def _from_names(file: str, what: str, names: list[str]) -> list[Label]:
     return [Label(name, name, "") for name in names]
 
 
-def _from_csv(file: str, text: str) -> list[Label]:
-    rows = csv.DictReader(re.split(r"\r\n|\n|\r", text), strict=True)
+def _from_csv(file: str, content: bytes) -> list[Label]:
     try:
-        columns = [column.strip().lower() for column in rows.fieldnames or ()]
-        rows.fieldnames = columns
-        if "name" not in columns:
-            raise ImportRefused(f"{file}: its first line must name the columns, such as: id,name,synonyms")
-        unknown = ", ".join(repr(column) for column in columns if column not in _COLUMNS)
-        if unknown:
-            raise ImportRefused(f"{file} has unknown columns: {unknown}; known are {', '.join(sorted(_COLUMNS))}")
-        objects = []
-        for row in rows:
-            if None in row:
-                raise ImportRefused(f"{file}: line {rows.line_num} has more cells than the header")
-            objects.append(row)
-    except csv.Error as error:
-        raise ImportRefused(f"{file}: line {rows.line_num} cannot be read: {error}") from error
-    return _from_objects(file, objects)
+        rows = read_rows(content)
+    except InvalidFile as error:
+        raise ImportRefused(f"{file}: {error}") from error
+    columns = [cell.lower() for cell in rows[0][1]] if rows else []
+    if "name" not in columns:
+        raise ImportRefused(f"{file}: its first line must name the columns, such as: id,name,synonyms")
+    unknown = ", ".join(repr(column) for column in columns if column not in _COLUMNS | {""})
+    if unknown:
+        raise ImportRefused(f"{file} has unknown columns: {unknown}; known are {', '.join(sorted(_COLUMNS))}")
+    for line, cells in rows[1:]:
+        if any(cells[len(columns) :]):
+            raise ImportRefused(f"{file}: line {line} has more cells than the header")
+    return _from_objects(file, (dict(zip(columns, cells, strict=False)) for _line, cells in rows[1:]))
 
 
 def _from_json(file: str, contents: Any) -> list[Label]:

@@ -135,13 +135,13 @@ def _read_keras(path: Path, folder: Path, *, trust: bool) -> None:
     saved = folder / "saved"
     network.export(saved, format="tf_saved_model", verbose=False)
     model = _openvino_model(saved)
-    _compare(network, model)
+    _check_agreement(network, model)
     _save(model, folder)
     if not trust:  # a model with code in it could not be loaded again
         network.save(folder / _KERAS)
 
 
-def _compare(network: Any, model: Any) -> None:
+def _check_agreement(network: Any, model: Any) -> None:
     """Compares Keras' and OpenVINO's outputs on random noise, if the network has one input of a fixed size."""
     import numpy as np
     import openvino

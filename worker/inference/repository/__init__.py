@@ -15,7 +15,7 @@ from worker.inference.repository.errors import (
     WeightsMismatch,
     WeightsUnavailable,
 )
-from worker.inference.repository.label_sets import LabelSetDifference, compare, fingerprint
+from worker.inference.repository.label_sets import LabelSetDifference, compare_label_sets, fingerprint
 from worker.inference.repository.labels import Label
 from worker.inference.repository.manifest import ModelManifest, Preprocessing
 from worker.inference.repository.model_version import ModelVersion, Problem
@@ -38,6 +38,6 @@ __all__ = [
     "VersionInUse",
     "WeightsMismatch",
     "WeightsUnavailable",
-    "compare",
+    "compare_label_sets",
     "fingerprint",
 ]

@@ -47,7 +47,7 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
     write_openvino(network, folder / FILES["xml"])
     shutil.copyfile(LABELS, folder / FILES["labels"])
     report("comparing both models on random noise")
-    compare(recipe, network, folder / FILES["xml"])
+    _check_agreement(recipe, network, folder / FILES["xml"])
     return VersionDraft(weights.source, recipe.preprocessing, builders=_builders())
 
 
@@ -87,7 +87,7 @@ def write_openvino(network: keras.Model, path: Path) -> None:
         openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def compare(recipe: Recipe, network: keras.Model, xml: Path) -> None:
+def _check_agreement(recipe: Recipe, network: keras.Model, xml: Path) -> None:
     """Runs the Keras and the OpenVINO model on the same random noise.
 
     Raises:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from worker.inference.repository.labels import Label
+from worker.inference.spelling import folded
 
 
 def fingerprint(labels: Iterable[Label]) -> str:
@@ -38,7 +39,7 @@ class LabelSetDifference:
     likely: Mapping[str, tuple[Label, ...]]
 
 
-def compare(old: Iterable[Label], new: Iterable[Label]) -> LabelSetDifference:
+def compare_label_sets(old: Iterable[Label], new: Iterable[Label]) -> LabelSetDifference:
     old_by_id = {label.id: label for label in old}
     new_by_id = {label.id: label for label in new}
     both = [(label, new_by_id[label.id]) for label in old_by_id.values() if label.id in new_by_id]
@@ -70,13 +71,8 @@ def _likely(gone: Iterable[Label], new: Iterable[Label]) -> dict[str, tuple[Labe
 
 
 def _names(label: Label) -> set[str]:
-    return {_folded(label.display_name), _folded(label.name)}
+    return {folded(label.display_name), folded(label.name)}
 
 
 def _words(label: Label) -> set[str]:
-    return _names(label) | {_folded(synonym) for synonym in label.synonyms}
-
-
-def _folded(word: str) -> str:
-    """Returns the form in which words are compared: without regard to case and underscores."""
-    return " ".join(word.replace("_", " ").casefold().split())
+    return _names(label) | {folded(synonym) for synonym in label.synonyms}

@@ -53,8 +53,8 @@ def _report_nothing(line: str) -> None:
     """No-op progress callback."""
 
 
-def _check_nothing(folder: Path, manifest: ModelManifest) -> None:
-    """Accepts all files."""
+def _check_nothing(*_about: object) -> None:
+    """Accepts everything."""
 
 
 class Repository(InstalledVersions):
@@ -177,7 +177,13 @@ class Repository(InstalledVersions):
         with exclusive(self.root / ".lock"):
             yield
 
-    def import_versions(self, folder: Path, *, report: Callable[[str], None] = _report_nothing) -> None:
+    def import_versions(
+        self,
+        folder: Path,
+        *,
+        check: Callable[[ModelVersion], None] = _check_nothing,
+        report: Callable[[str], None] = _report_nothing,
+    ) -> None:
         """Copies the versions of another models folder, such as the one of a release, that are not installed here.
 
         A version counts as installed if one with the same weights and preprocessing is intact, whatever its number. A
@@ -185,6 +191,7 @@ class Repository(InstalledVersions):
         active, or if the active one was activated by an import. A version that somebody activated by hand stays active.
 
         Args:
+            check: called with the version that is to become active. What it raises leaves the active one as it is.
             report: called with one line for each step.
 
         Raises:
@@ -201,7 +208,7 @@ class Repository(InstalledVersions):
         except OSError as error:
             raise _cannot_write(self.root, error) from error
         if offered is not None:
-            self._follow(str(imported[str(offered)]), report)
+            self._follow(imported[str(offered)], check, report)
 
     def _import_version(self, version: ModelVersion, report: Callable[[str], None]) -> ModelVersion:
         version.check()
@@ -267,11 +274,15 @@ class Repository(InstalledVersions):
                 raise RepositoryError(f"cannot read {file}: {error.strerror or error}") from error
             raise _cannot_write(self.root, error) from error
 
-    def _follow(self, offered: str, report: Callable[[str], None]) -> None:
-        """Activates the imported version `offered`, unless the active one was activated by hand."""
+    def _follow(
+        self, version: ModelVersion, check: Callable[[ModelVersion], None], report: Callable[[str], None]
+    ) -> None:
+        """Activates an imported version, unless the active one was activated by hand."""
+        offered = str(version)
         followed = self.root / ".followed"
         active = self.active_name()
         if not active or (followed.exists() and followed.read_text(encoding="utf-8").strip() == active):
+            check(version)
             self.activate(offered, by="import")
             replace_text(followed, f"{offered}\n")
         elif active != offered:

@@ -88,7 +88,7 @@ def test_reads_the_labels_of_a_version() -> None:
         ("labels.csv", "id,name\n1,cat\n1,dog\n", "labels 1 and 2 have the same id, '1'"),
         ("labels.csv", "id,name\n1,cat\n2,\n", "label 2 has no name"),
         ("labels.csv", "id,name\n1,cat,3\n", "line 2 has more cells than the header"),
-        ("labels.csv", 'id,name\n1,"cat\n', "cannot be read"),
+        ("labels.csv", 'id,name\n1,"cat\n', "line 2 is not CSV"),
         ("labels.json", b"[1, 2]", "has no labels"),
         ("labels.json", b"{", "is not JSON"),
         ("labels.json", b"[" * 100_000, "is not JSON"),

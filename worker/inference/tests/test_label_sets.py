@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.inference.repository import Label, compare, fingerprint
+from worker.inference.repository import Label, compare_label_sets, fingerprint
 
 
 def _label(id_: str, name: str, *synonyms: str) -> Label:
@@ -20,22 +20,22 @@ def test_fingerprint_depends_on_ids_and_display_names_only() -> None:
 
 
 def test_same_id_with_another_name_is_renamed() -> None:
-    found = compare([CUP, MUG], [_label("1", "teacup"), MUG])
+    found = compare_label_sets([CUP, MUG], [_label("1", "teacup"), MUG])
     assert found.renamed == ((CUP, _label("1", "teacup")),)
     assert not found.gone and not found.new
 
 
 def test_ids_that_only_one_set_has_are_gone_or_new() -> None:
-    found = compare([CUP, DOG], [CUP, MUG])
+    found = compare_label_sets([CUP, DOG], [CUP, MUG])
     assert (found.gone, found.new, found.likely) == ((DOG,), (MUG,), {})
 
 
 def test_same_name_under_another_id_is_likely_the_same() -> None:
     other = _label("a", "Coffee Mug")
-    found = compare([_label("1", "coffee_mug"), DOG], [other, _label("b", "hound", "coffee mug", "dog")])
+    found = compare_label_sets([_label("1", "coffee_mug"), DOG], [other, _label("b", "hound", "coffee mug", "dog")])
     assert found.likely == {"1": (other,), "3": (_label("b", "hound", "coffee mug", "dog"),)}
 
 
 def test_shared_name_may_mean_several_new_labels() -> None:
     bird, machine = Label("1", "crane", "crane (bird)"), Label("2", "crane", "crane (machine)")
-    assert compare([_label("x", "crane")], [bird, machine]).likely == {"x": (bird, machine)}
+    assert compare_label_sets([_label("x", "crane")], [bird, machine]).likely == {"x": (bird, machine)}

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from worker.inference import precision
-from worker.inference.precision import Comparison, MeasurementFailed, compare, measure
+from worker.inference.precision import Comparison, MeasurementFailed, compare_precisions, measure
 from worker.inference.processor import this_processor
 from worker.inference.repository import ModelVersion, Repository
 from worker.inference.tests.pictures import PHOTOS, photo
@@ -77,14 +77,14 @@ def _images(*percent: int) -> NDArray[np.uint8]:
 
 def test_compares_cpu_time_and_answers() -> None:
     f32, other = FakeNetwork(cpu_seconds=0.003), FakeNetwork(cpu_seconds=0.001, flips=[52, 46])
-    found = compare(f32, other, _images(90, 52, 80, 10, 46))
+    found = compare_precisions(f32, other, _images(90, 52, 80, 10, 46))
     assert 0.2 < found.other_ms / found.f32_ms < 0.6
     assert (found.images, found.flips, found.largest_gap) == (5, 2, 0.08)
 
 
 def test_computes_the_same_images_in_both_ways() -> None:
     f32, other = FakeNetwork(), FakeNetwork()
-    compare(f32, other, _images(*range(51, 81)))
+    compare_precisions(f32, other, _images(*range(51, 81)))
     assert f32.seen == other.seen
     assert set(f32.seen) == set(range(51, 81))
 
@@ -97,18 +97,18 @@ def test_alternates_which_one_is_first() -> None:
         order.append(name)
         return network(batch)
 
-    compare(lambda batch: noting("f32", batch), lambda batch: noting("other", batch), _images(60))
+    compare_precisions(lambda batch: noting("f32", batch), lambda batch: noting("other", batch), _images(60))
     assert order[2:10] == ["f32", "other", "other", "f32", "f32", "other", "other", "f32"]
 
 
 def test_looks_at_fewer_images_if_the_network_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "CPU_SECONDS", 0.0)
-    found = compare(FakeNetwork(cpu_seconds=0.001), FakeNetwork(), _images(*range(51, 81)))
+    found = compare_precisions(FakeNetwork(cpu_seconds=0.001), FakeNetwork(), _images(*range(51, 81)))
     assert found.images == precision.LEAST_ROUNDS * precision.BATCH
 
 
 def test_rejects_scores_that_are_not_finite() -> None:
-    found = compare(FakeNetwork(cpu_seconds=0.002), FakeNetwork(scores=float("nan")), _images(90, 80))
+    found = compare_precisions(FakeNetwork(cpu_seconds=0.002), FakeNetwork(scores=float("nan")), _images(90, 80))
     assert found.objection.startswith("changes an answer that is no near-tie")
 
 
@@ -176,7 +176,7 @@ def hang(*_arguments):
     os.rename({file!r} + ".new", {file!r})
     time.sleep(1000)
 
-precision.compare = hang
+precision.compare_precisions = hang
 precision.main(*sys.argv[1:])
 """
 

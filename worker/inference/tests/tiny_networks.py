@@ -44,6 +44,16 @@ def small_cnn(classes: int = len(ANIMALS), *, scale: float = 1.0) -> openvino.Mo
     return openvino.Model([ops.softmax(logits, 1).output(0)], [image])
 
 
+def network_that_finds(likely: int, classes: int) -> openvino.Model:
+    """Finds the same class in every picture."""
+    image = ops.parameter([-1, SIDE, SIDE, 3], np.float32)
+    means = ops.reduce_mean(image, np.array([1, 2]), keep_dims=False)
+    bias = np.zeros((1, classes), np.float32)
+    bias[0, likely] = 3
+    scores = ops.add(ops.matmul(means, np.zeros((3, classes), np.float32), False, False), bias)
+    return openvino.Model([ops.softmax(scores, 1).output(0)], [image])
+
+
 def add_version(
     repository: Repository,
     name: str = "animals",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import heapq
-import re
-import unicodedata
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -14,13 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from worker.inference.repository.labels import Label
-
-# Apostrophes are removed from words (`jack-o'-lantern`); everything else that is not a letter or digit separates words.
-_APOSTROPHES = re.compile("['`\u2019\u02bc]")
-_BETWEEN_WORDS = re.compile(r"[\W_]+")
-
-# Pages put these around labels that are written from right to left.
-_WITHOUT_ISOLATES = dict.fromkeys(map(ord, "\u2068\u2069"))
+from worker.inference.spelling import comparable, with_case
 
 # The ranks of the four kinds of match: the name equals the text, starts with it, has a word that starts with it, or
 # contains it. Lower ranks come first in the results: a label's own name counts more than a synonym.
@@ -41,46 +33,20 @@ _REMEMBERED_TEXTS = 256
 _MAX_WORDS = 40
 
 
-def normalize(text: str) -> str:
-    """Returns the form in which texts are compared: lower-case letters and digits, no accents, single spaces.
-
-    `Eskimo_dog`, `eskimo-dog` and ` ESKIMO  dóg ` all become `eskimo dog`. Invisible characters make no difference.
-    """
-    if text.isascii():
-        letters = text.lower()
-    else:
-        # Decomposed twice: a few symbols decompose into capitals, and a few capitals fold into letters with accents.
-        parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-        letters = "".join(
-            part for part in parts if not unicodedata.combining(part) and unicodedata.category(part) != "Cf"
-        )
-    return _BETWEEN_WORDS.sub(" ", _APOSTROPHES.sub("", letters)).strip()
-
-
-def with_case(text: str) -> str:
-    """Returns the text with single spaces and its case, which tells the dog Cardigan from the garment cardigan."""
-    return " ".join(text.translate(_WITHOUT_ISOLATES).replace("_", " ").split())
-
-
-def _comparable(text: str) -> str:
-    """Returns the normalized text or, if it has no letters and digits, its signs: a label may be an emoji."""
-    return normalize(text) or with_case(text).casefold()
-
-
 def other_names(label: Label) -> tuple[str, ...]:
     """Returns the synonyms that do not only repeat the label's own name."""
     return tuple(_synonyms(label, _own_names(label)).values())
 
 
 def _own_names(label: Label) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_comparable(name) for name in (label.display_name, label.name)))
+    return tuple(dict.fromkeys(comparable(name) for name in (label.display_name, label.name)))
 
 
 def _synonyms(label: Label, own: Sequence[str]) -> dict[str, str]:
     """Returns each synonym by its comparable form."""
     synonyms: dict[str, str] = {}
     for synonym in label.synonyms:
-        synonyms.setdefault(_comparable(synonym), synonym)
+        synonyms.setdefault(comparable(synonym), synonym)
     return {name: synonym for name, synonym in synonyms.items() if name not in own}
 
 
@@ -123,6 +89,7 @@ class LabelSearch:
         searchable = [_Searchable.of(label) for label in labels]
         self._labels = sorted(searchable, key=lambda one: (one.names[0], one.label.display_name))
         self._by_word = {one.label.display_name: one for one in self._labels}
+        self._by_id = {one.label.id: one.label for one in self._labels}
         self._by_exact_name: dict[str, Label] = {}
         self._by_name: dict[str, list[Label]] = defaultdict(list)
         self._by_synonym: dict[str, list[Label]] = defaultdict(list)
@@ -147,15 +114,22 @@ class LabelSearch:
         """Makes the tables that only a text with a typo needs."""
         _ = self._spellings
 
-    def search(self, text: str, *, first: Sequence[str], limit: int) -> list[LabelMatch]:
-        """See `predictions.labels.LabelIndex.search`."""
+    def search(self, text: str, *, first: Sequence[str] = (), limit: int) -> list[LabelMatch]:
+        """Returns up to `limit` labels that match a text, best match first.
+
+        Case, accents, hyphens and underscores make no difference. A label's own name counts more than a synonym, and
+        the start of a name or word more than its middle. If no word starts with the text, the results also include
+        labels whose name is part of the text or similar to it.
+
+        `first` are display names of likely labels, best first. They break ties; for an empty text they come first.
+        """
         positions = {word: position for position, word in reversed(list(enumerate(first)))}
         if not text.strip():
             likely = [self._by_word[word] for word in dict.fromkeys(first) if word in self._by_word]
             others = (one for one in self._labels if one.label.display_name not in positions)
             listed = (one for group in (likely, others) for one in group)
             return [one.found_by() for one, _ in zip(listed, range(limit), strict=False)]
-        wanted = _comparable(text)
+        wanted = comparable(text)
         if not wanted:
             return []
         best = dict(self._remembered(wanted, limit))
@@ -179,15 +153,27 @@ class LabelSearch:
         return list(once.values())[:limit]
 
     def resolve(self, text: str) -> Label | None:
-        """See `predictions.labels.LabelIndex.resolve`."""
+        """Returns the label that a text names, by its own name or by a synonym of no other label; otherwise `None`."""
+        labels = self._named(text)
+        return labels[0] if len(labels) == 1 else None
+
+    def find(self, text: str) -> Sequence[Label]:
+        """Returns the labels that a text in a file names: one by its display name, its id or another name.
+
+        There are several if they share the name, and none if no label has it.
+        """
+        if text not in self._by_word and text in self._by_id:
+            return [self._by_id[text]]
+        return self._named(text)
+
+    def _named(self, text: str) -> Sequence[Label]:
         if text in self._by_word:
-            return self._by_word[text].label
+            return [self._by_word[text].label]
         if exact := self._by_exact_name.get(with_case(text)):
-            return exact
-        wanted = _comparable(text)
+            return [exact]
+        wanted = comparable(text)
         # A label's own name takes precedence over the same word among the synonyms of others.
-        labels = self._by_name.get(wanted) or self._by_synonym.get(wanted) or []
-        return labels[0] if wanted and len(labels) == 1 else None
+        return self._by_name.get(wanted) or self._by_synonym.get(wanted) or [] if wanted else []
 
     def _starting_with(self, wanted: str, limit: int) -> dict[int, tuple[int, int]]:
         """Returns the best `limit` labels that have a word that starts with the text.
