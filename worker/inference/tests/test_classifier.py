@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,8 @@ from worker.inference.classifier import Classification, Classifier, UnusableOutp
 from worker.inference.preprocessing import Preprocessor, UndecodableImage
 from worker.inference.repository import Damaged, ModelVersion, Repository
 from worker.inference.tests.pictures import encoded, photo
+
+EXAMPLES = Path(__file__).parents[3] / "static" / "examples"
 
 
 class StubEngine:
@@ -69,6 +72,23 @@ def test_classifies_real_photos(version: ModelVersion, engine: str) -> None:
     assert cat.label in ("tiger_cat", "Egyptian_cat", "tabby")
     assert len(done.decode_seconds) == len(done.compute_seconds) == 2
     assert min(done.decode_seconds + done.compute_seconds) > 0
+
+
+# The three best labels of EfficientNet-Lite0 at commit 140bd97, before networks had a canonical form and features.
+EARLIER_ANSWERS = {
+    "astronaut": {"football_helmet": 0.1443837, "bobsled": 0.1416688, "go-kart": 0.0634510},
+    "cat": {"Egyptian_cat": 0.3777371, "tiger_cat": 0.3645420, "tabby": 0.1787509},
+    "coffee": {"espresso": 0.9538534, "cup": 0.0119503, "consomme": 0.0104235},
+    "rocket": {"missile": 0.3036587, "projectile": 0.1878260, "drilling_platform": 0.1007235},
+}
+
+
+def test_answers_have_not_changed(version: ModelVersion) -> None:
+    classifier = Classifier.load(version, features=True)
+    photos = [(EXAMPLES / f"{name}.jpg").read_bytes() for name in EARLIER_ANSWERS]
+    for name, answer in zip(EARLIER_ANSWERS, classifier.classify(photos).answers, strict=True):
+        assert isinstance(answer, Classification)
+        assert dict(answer.top[:3]) == pytest.approx(EARLIER_ANSWERS[name], abs=1e-5), name
 
 
 def test_returns_five_best_pairs_in_plain_python_types(version: ModelVersion) -> None:
