@@ -24,14 +24,26 @@ class NotCanonical(ValueError):
 def reduced(model: openvino.Model, image: Any, answer: Any) -> openvino.Model:
     """Returns a network that has only the input `image` and the output `answer`, two ports of `model`.
 
+    A quantised network rounds its answers to 8 bits at its end. This step is left out.
+
     Raises:
         NotCanonical: the output also depends on another input.
     """
     try:
-        return openvino.Model([ops.result(answer.get_node().input_value(0))], [image.get_node()], "reduced")
+        return openvino.Model([ops.result(_unrounded(answer))], [image.get_node()], "reduced")
     except RuntimeError as error:
         names = ", ".join(repr(name_of(port)) for port in model.inputs if port.node is not image.node)
         raise NotCanonical(f"the output also depends on other inputs than the image: {names}") from error
+
+
+def _unrounded(answer: Any) -> Any:
+    value = answer.get_node().input_value(0)
+    before = value.get_node()
+    if before.get_type_name() == "Convert" and before.input_value(0).get_node().get_type_name() == "FakeQuantize":
+        value = before.input_value(0)  # to an integer type
+    while value.get_node().get_type_name() == "FakeQuantize":
+        value = value.get_node().input_value(0)
+    return value
 
 
 def channels_last(model: openvino.Model, layout: str, height: int, width: int) -> openvino.Model:
@@ -52,6 +64,8 @@ def channels_last(model: openvino.Model, layout: str, height: int, width: int) -
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(openvino.Type.f32).set_layout(openvino.Layout("NHWC"))
     steps.input().model().set_layout(openvino.Layout(layout))
+    if model.input().element_type == openvino.Type.i8:
+        steps.input().preprocess().mean(128.0)  # whole numbers from -128 to 127 stand for the pixels 0 to 255
     return _with_flat_output(steps.build())
 
 

@@ -151,7 +151,7 @@ class _Importer:
         self.report(f"input: {image.name!r}, {image.layout}, {image.width} x {image.height}, {image.channels} channels")
         rule = self.preprocessing.complete(image.width, image.height, image.channels)
         self.report(_text_of(rule))
-        if image.is_uint8 and (set(rule.mean), set(rule.std)) != ({0.0}, {1.0}):
+        if image.is_8_bit and (set(rule.mean), set(rule.std)) != ({0.0}, {1.0}):
             raise ImportRefused("the network takes pixels from 0 to 255 as whole numbers; pass --preset raw")
         probe = normalised(_probe_pixels(rule.shape), rule)
         is_simple = len(network.model.inputs) == len(network.model.outputs) == 1
@@ -225,7 +225,7 @@ class _Importer:
 
 def _is_canonical(image: ImageInput, answer: Answer) -> bool:
     """Whether the network itself takes and returns what the version does."""
-    return image.layout == "NHWC" and not image.is_uint8 and answer.kind == "probabilities"
+    return image.layout == "NHWC" and not image.is_8_bit and answer.kind == "probabilities"
 
 
 def _probe_pixels(shape: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -49,7 +49,7 @@ class ImageInput:
     width: int
     height: int
     channels: int
-    is_uint8: bool
+    is_8_bit: bool  # takes whole numbers, as a quantised network does
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ def find_image(model: openvino.Model, choices: Choices, usual_size: tuple[int, i
     if channels not in (1, 3):
         raise ImportRefused(f"the input {name!r} has the shape {text_of(shape)}: not 1 or 3 channels in {layout}")
     width, height = _size(name, (width, height), choices.size, usual_size)
-    return ImageInput(name, layout, width, height, channels, port.element_type == openvino.Type.u8)
+    is_8_bit = port.element_type in (openvino.Type.u8, openvino.Type.i8)
+    if not is_8_bit and not port.element_type.is_real():
+        raise ImportRefused(f"the input {name!r} takes numbers of type {port.element_type.get_type_name()}, not pixels")
+    return ImageInput(name, layout, width, height, channels, is_8_bit)
 
 
 def canonical_network(
@@ -104,13 +107,13 @@ def canonical_network(
     """
     port = _port(model.outputs, choices.output, "output")
     name = name_of(port)
-    if not port.element_type.is_real():
-        raise ImportRefused(
-            f"the output {name!r} holds numbers of type {port.element_type.get_type_name()}: convert the network so"
-            " that its output is float32"
-        )
     try:
         model = reduced(model, _port(model.inputs, image.name, "input"), port)
+        if not model.output().element_type.is_real():
+            raise ImportRefused(
+                f"the output {name!r} holds numbers of type {port.element_type.get_type_name()}: convert the network"
+                " so that its output is float32"
+            )
         model = channels_last(model, image.layout, image.height, image.width)
     except NotCanonical as error:
         raise ImportRefused(str(error)) from error

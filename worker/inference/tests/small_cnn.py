@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,22 @@ def onnx_bytes(weights: Sequence[NDArray[np.float32]], *, softmax: bool = True, 
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
+
+
+def quantised_tflite(keras_file: Path, batch: NDArray[np.float32], numbers: str) -> bytes:
+    """Returns the network with 8-bit arithmetic. `numbers`: the type that it takes and returns, such as `uint8`."""
+    from worker.inference.keras_runtime import keras, tensorflow
+
+    lite = tensorflow.lite
+    converter = lite.TFLiteConverter.from_keras_model(keras.saving.load_model(keras_file))
+    converter.optimizations = [lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([pixels[np.newaxis]] for pixels in batch)
+    if numbers != "float32":
+        converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tensorflow.dtypes.as_dtype(numbers)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
+        return bytes(converter.convert())
 
 
 def _tflite(network: Any) -> bytes:

@@ -19,7 +19,7 @@ from worker.inference.importing import (
     import_network,
 )
 from worker.inference.repository import ModelVersion, Repository
-from worker.inference.tests.small_cnn import LABELS, SIZE, SmallCnn, onnx_bytes
+from worker.inference.tests.small_cnn import LABELS, SIZE, SmallCnn, onnx_bytes, quantised_tflite
 
 FORMATS = ("keras", "h5", "saved_model", "onnx", "tflite", "xml")
 
@@ -56,6 +56,20 @@ def test_every_format_gives_the_answers_of_keras(
         assert any("only the openvino engine" in line for line in reports)
         with pytest.raises(EngineError, match="use the openvino engine"):
             load_engine(version, engine="tensorflow")
+
+
+@pytest.mark.parametrize(("numbers", "preset"), [("uint8", "raw"), ("int8", "raw"), ("float32", "keras-tf")])
+def test_quantised_tflite_gives_nearly_the_answers_of_keras(
+    numbers: str, preset: str, cnn: SmallCnn, repository: Repository, labels_file: Path, tmp_path: Path
+) -> None:
+    """Its answers are not rounded to 8 bits, and therefore sum to 1."""
+    path = tmp_path / "quantised.tflite"
+    path.write_bytes(quantised_tflite(cnn.keras, cnn.batch, numbers))
+    version = import_network(repository, "own", path, _options(labels_file, preset=preset))
+    assert version.manifest.precision == "int8"
+    answers = _answers(version, cnn)
+    np.testing.assert_allclose(answers, cnn.answers, atol=0.03)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch", ["batch", 1])

@@ -120,8 +120,13 @@ def test_free_size_needs_a_choice() -> None:
 
 def test_takes_uint8_pixels() -> None:
     image, model, _ = _import(_model([-1, SIZE, SIZE, 3], _softmax, kind=np.uint8))
-    assert image.is_uint8
+    assert image.is_8_bit
     assert model.input().element_type == openvino.Type.f32
+
+
+def test_refuses_pixels_of_other_whole_numbers() -> None:
+    with pytest.raises(ImportRefused, match="takes numbers of type i64, not pixels"):
+        _import(_model([-1, SIZE, SIZE, 3], _softmax, kind=np.int64))
 
 
 @pytest.mark.parametrize("target", [[1, -1], [1, 48]])
