@@ -34,6 +34,7 @@ class TensorFlowEngine:
         if precision != "f32":
             raise EngineError("the tensorflow engine computes in f32 only; use the openvino engine for bf16")
         _set_threads(threads)
+        _set_up_gpus()
         version.check("keras")
         network = keras.saving.load_model(version.file("keras"), compile=False, safe_mode=True)
         rule = version.manifest.preprocessing
@@ -71,3 +72,17 @@ def _set_threads(threads: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError as error:
         raise EngineError("TensorFlow already runs in this process with another number of threads") from error
+
+
+def _set_up_gpus() -> None:
+    """Makes GPUs compute in f32, and lets several processes share their memory.
+
+    By default, TensorFlow multiplies with the 10 bits of TF32, which changed probabilities by up to 0.003, and takes
+    all memory of a GPU at once.
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:
+            return  # the process has computed on it already
