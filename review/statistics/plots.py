@@ -265,7 +265,8 @@ class IntervalsLayout(PlotLayout):
         super().__init__(key, is_wide, title, described)
         self.plot_rows = plot_rows
         self.series = series
-        labels_width = min(max((text_width(row.label) for row in plot_rows), default=0) + 12, 230)
+        widths = [text_width(row.label, is_strong=row.is_overall) for row in plot_rows]
+        labels_width = min(max(widths, default=0) + 14, 230)
         self.left = labels_width if is_wide else 8
         self.right = self.width - 14 - (self.COLUMN_WIDTH * len(series) if is_wide else 0)
         self.row_height = (14 if is_wide else 28) + 10 * len(series)
@@ -299,7 +300,7 @@ class IntervalsLayout(PlotLayout):
         for number, row in enumerate(self.plot_rows):
             points = self._points(row)
             y = self.top + self.row_height * number + (0 if row.is_overall else self.gap)
-            label_width = self.left - 10 if self.is_wide else points[0].marker_x - 14
+            label_width = self.left - 14 if self.is_wide else points[0].marker_x - 14
             yield IntervalsRow(shortened(row.label, label_width), row.is_overall, y, points)
 
     def _points(self, row: PlotRow) -> list[SharePoint]:

@@ -149,4 +149,28 @@ def test_ticks_are_round_and_reach_the_highest(highest: int) -> None:
 def test_shortened_texts_fit(text: str, width: int) -> None:
     found = shortened(text, width)
     assert text_width(found) <= width
-    assert found == text or found.endswith("…")
+    assert found == text or "…" in found
+
+
+def test_shortened_names_keep_both_ends() -> None:
+    names = [shortened(f"a-model-with-a-very-long-name@{number}", 120) for number in (1, 2)]
+    assert [name[-2:] for name in names] == ["@1", "@2"]
+    assert all(name.startswith("a-model") and "…" in name for name in names)
+
+
+# The widths in DejaVu Sans, which browsers on Linux take, at 12 pixels.
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("shapes@2", 62.1),
+        ("WWW@12", 62.9),
+        ("mammoth-mm@1", 109.4),
+        ("Größe ÄÖÜ", 66.3),
+        ("100.0% of 1", 72.6),
+        ("espresso → cup", 92.7),
+        ("猫犬", 24.0),
+        ("illicit filter", 59.7),
+    ],
+)
+def test_estimated_width_is_not_below_that_of_a_wide_font(text: str, width: float) -> None:
+    assert width <= text_width(text) <= 1.45 * width
