@@ -16,9 +16,9 @@ from django.utils.html import format_html
 
 from learning.datasets import export_queue, services, views
 from learning.datasets.case_selection import CaseSelection
-from learning.datasets.writing import megabytes
 from learning.models import Export, InstalledModel, Quantization
 from learning.quantizing import views as quantizing_views
+from learning.templatetags.units import file_size
 from learning.versions import views as versions
 from predictions.admin import ModelAdmin, ReadOnlyAdmin
 
@@ -71,7 +71,7 @@ class ExportAdmin(ReadOnlyAdmin):
 
     @admin.display
     def file(self, export: Export) -> str:
-        size = megabytes(export.byte_size) if export.byte_size else ""
+        size = file_size(export.byte_size) if export.byte_size else ""
         return render_to_string("admin/learning/export/file.html", {"export": export, "size": size})
 
     @admin.display(description="SHA-256")

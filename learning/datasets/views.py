@@ -18,8 +18,8 @@ from learning.datasets import services
 from learning.datasets.case_selection import CaseSelection
 from learning.datasets.download import resumable
 from learning.datasets.forms import ExportForm
-from learning.datasets.writing import megabytes
 from learning.models import Export
+from learning.templatetags.units import file_size
 from predictions.exceptions import RequestRejected
 
 MAX_PROGRESS_IDS = 100  # exports in one progress request
@@ -73,8 +73,8 @@ def _preview(selection: CaseSelection) -> dict[str, object]:
     return {
         "selection": selection,
         "size": preview.size,
-        "megabytes": megabytes(preview.size.archive_bytes),
-        "too_little_space": "" if preview.fits else megabytes(preview.free_bytes),
+        "megabytes": file_size(preview.size.archive_bytes),
+        "too_little_space": "" if preview.fits else file_size(preview.free_bytes),
     }
 
 

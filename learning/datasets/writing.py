@@ -27,6 +27,7 @@ from learning.datasets.formats import WRITERS, PictureWriter, classes
 from learning.datasets.manifest import DatasetManifest, ManifestLine
 from learning.datasets.pictures import MissingPicture, stored_picture
 from learning.datasets.readme_text import ExportCounts, readme_text
+from learning.templatetags.units import file_size
 from worker.inference.repository.files import sha256_of, sync
 
 
@@ -235,12 +236,5 @@ def _require_space(folder: Path, byte_size: int) -> None:
     """Raises `OSError` if the data set does not fit. A full disk would also stop uploads and answers."""
     free = shutil.disk_usage(folder).free
     if byte_size > free:
-        message = f"It needs at least {megabytes(byte_size)}; {megabytes(free)} are free in {folder}."
+        message = f"It needs at least {file_size(byte_size)}; {file_size(free)} are free in {folder}."
         raise OSError(message)
-
-
-def megabytes(size: int) -> str:
-    """Formats a number of bytes for people, in kB, MB or GB."""
-    if size >= 1e9:
-        return f"{size / 1e9:,.1f} GB"
-    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"

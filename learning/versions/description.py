@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
+from learning.templatetags.units import file_size, milliseconds
 from learning.versions.usage import Usage
 from predictions import precision
 from predictions.models import PrecisionMeasurement
@@ -32,7 +33,7 @@ class Fact:
 @dataclass(frozen=True)
 class DescribedFile:
     name: str
-    megabytes: str
+    size: str
     sha256: str
 
 
@@ -51,10 +52,10 @@ def facts(version: ModelVersion, usage: Usage, *, is_active: bool) -> list[Fact]
         ("Preprocessing", preprocessing_in_words(manifest.preprocessing)),
         ("Precision of the weights", manifest.precision),
         ("Engines", ", ".join(engines_for(version))),
-        ("Size on disk", megabytes(version.size_on_disk)),
+        ("Size on disk", file_size(version.size_on_disk)),
         ("Predictions answered", f"{usage.predictions:,}"),
         ("Cases about its answers", f"{usage.cases:,}"),
-        ("Time to compute", milliseconds(usage.compute_ms)),
+        ("Time to compute", time_to_compute(usage.compute_ms)),
     ]
     return [Fact(title, printable(text)) for title, text in found if text]
 
@@ -93,7 +94,7 @@ def _measured(one: PrecisionMeasurement) -> tuple[str, ...]:
 
 
 def _cpu_time(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} ms"
+    return "–" if value is None else milliseconds(value)
 
 
 def labels_in_words(version: ModelVersion) -> str:
@@ -126,12 +127,8 @@ def source_in_words(source: WeightsSource) -> str:
     return f"{source.kind} {source.reference}{licence}{digest}"
 
 
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
-
-
-def milliseconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f} ms (median of its latest answers, on any machine)"
+def time_to_compute(value: float | None) -> str:
+    return "" if value is None else f"{milliseconds(value)} (median of its latest answers, on any machine)"
 
 
 def printable(text: str) -> str:
@@ -140,4 +137,4 @@ def printable(text: str) -> str:
 
 
 def _described(name: str, record: FileRecord) -> DescribedFile:
-    return DescribedFile(name, megabytes(record.size), record.sha256)
+    return DescribedFile(name, file_size(record.size), record.sha256)

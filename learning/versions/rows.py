@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from learning.versions.description import megabytes
+from learning.templatetags.units import file_size
 from learning.versions.usage import UNUSED, Usage, usage
 from predictions import classifiers
 from worker.inference.repository import ModelVersion, Problem, activations
@@ -33,7 +33,7 @@ class VersionRow:
 
     @property
     def size(self) -> str:
-        return megabytes(self.version.size_on_disk)
+        return file_size(self.version.size_on_disk)
 
     @property
     def installed_on(self) -> str:

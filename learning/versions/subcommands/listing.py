@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from learning.templatetags.units import file_size
 from learning.versions.subcommands.subcommand import NOTHING_INSTALLED, Subcommand
 
 
@@ -21,6 +22,5 @@ class List(Subcommand):
         width = max(len(str(version)) for version in versions)
         for version in versions:
             mark = "*" if version == active else " "
-            megabytes = version.size_on_disk / 1e6
             reference = version.manifest.source.reference
-            self.stdout.write(f"{mark} {version!s:<{width}}  {megabytes:7.1f} MB  {reference}")
+            self.stdout.write(f"{mark} {version!s:<{width}}  {file_size(version.size_on_disk):>9}  {reference}")

@@ -50,7 +50,7 @@ class ShowVersion(Subcommand):
     def _print_files(self, version: ModelVersion) -> None:
         self.stdout.write("Files:")
         for file in description.files(version):
-            self.stdout.write(f"  {file.name:<11}  {file.megabytes:>10}  SHA-256 {file.sha256}")
+            self.stdout.write(f"  {file.name:<11}  {file.size:>10}  SHA-256 {file.sha256}")
 
     def _print_measurements(self, version: ModelVersion) -> None:
         measured = description.measurements(version)

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from learning.templatetags.units import file_size
 from worker.inference.repository import Preprocessing, Repository
 from worker.inference.tests.fakes import NAME
 from worker.inference.tests.small_cnn import SmallCnn
@@ -34,10 +35,11 @@ def test_install_activates_only_the_first_version(weights: Path, repository: Rep
     ]
 
 
-def test_list_marks_the_active_version(weights: Path) -> None:
+def test_list_marks_the_active_version(weights: Path, repository: Repository) -> None:
     assert _model("list").startswith("No model is installed.")
     _model("install", NAME, "--weights", str(weights))
-    assert _model("list") == "* fake-net@1      0.0 MB  weights.fake\n"
+    size = file_size(repository.get(f"{NAME}@1").size_on_disk)
+    assert _model("list") == f"* fake-net@1  {size:>9}  weights.fake\n"
 
 
 def test_activate_switches_to_the_newest_version(weights: Path, repository: Repository) -> None:

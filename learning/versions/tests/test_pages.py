@@ -75,7 +75,7 @@ def test_list_shows_each_version(lead: Client, two: Repository) -> None:
     page = _page(lead)
     assert f'<a href="{OLD_PAGE}">own@1</a> <span class="models-mark">active</span>' in page
     row = page.split(OLD_PAGE)[1].split("</tr>")[0]
-    assert re.findall(r"<td[^>]*>(.*?)</td>", row)[:6] == ["2", "8 x 8", "f32", "0.0 MB", "4.0 ms", "3"]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row)[:6] == ["2", "8 x 8", "f32", "23 bytes", "4.0 ms", "3"]
     assert ACTIVATE in page and f"{URL}own_401/activate/" not in page
     assert "switched to own@1" in page
 

@@ -39,7 +39,7 @@ def test_shows_what_the_manifest_says(repository: Repository) -> None:
         "Engines openvino",
         "Predictions answered 0",
         "format ONNX",
-        f"model.bin 0.0 MB SHA-256 {version.manifest.files['bin'].sha256}",
+        f"model.bin 3 bytes SHA-256 {version.manifest.files['bin'].sha256}",
         "Measured precision: none yet; a worker measures when it loads the version",
     ):
         assert line in lines, line
