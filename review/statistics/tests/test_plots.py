@@ -90,6 +90,17 @@ def test_intervals_plot_is_well_formed(rows: list[PlotRow], title: str) -> None:
         assert len(whiskers) == 3 * len(counted)
 
 
+@given(st.lists(st.text("abcdefgWM@ 0123", min_size=1, max_size=12), min_size=1, max_size=8))
+def test_names_that_fit_are_shown_in_full(names: list[str]) -> None:
+    bars = bars_plot("bars", [Bar(name, 1) for name in names], title="Bars")
+    shares = intervals_plot(
+        "shares", [PlotRow(name, (Proportion(1, 2),)) for name in names], title="Shares", series=("first",)
+    )
+    for plot in (bars, shares):
+        for root in _render(plot):
+            assert set(names) <= set(_texts(root))
+
+
 def test_whiskers_span_the_interval() -> None:
     share = Proportion(81, 263)
     (root, _narrow) = _render(
