@@ -144,6 +144,9 @@ class InstalledModelAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         return versions.model_page(request, unquote(object_id))
 
+    def labels_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return versions.labels_file(request, unquote(object_id))
+
     def activate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return versions.activate(request, unquote(object_id))
 
@@ -153,5 +156,6 @@ class InstalledModelAdmin(ReadOnlyAdmin):
             path("", guarded(self.changelist_view), name="learning_installedmodel_changelist"),
             path("rollback/", guarded(versions.rollback), name="learning_installedmodel_rollback"),
             path("<str:object_id>/change/", guarded(self.change_view), name="learning_installedmodel_change"),
+            path("<str:object_id>/labels/", guarded(self.labels_view), name="learning_installedmodel_labels"),
             path("<str:object_id>/activate/", guarded(self.activate_view), name="learning_installedmodel_activate"),
         ]

@@ -10,8 +10,10 @@ register = template.Library()
 
 
 @register.filter
-def milliseconds(value: float) -> str:
-    """`12.3 ms`; below 1 ms with two significant digits, but at most with three decimals: `0.084 ms`."""
+def milliseconds(value: float | None) -> str:
+    """`12.3 ms`; below 1 ms with two significant digits, but at most three decimals: `0.084 ms`. A dash for `None`."""
+    if value is None:
+        return "–"
     digits = 1 if value <= 0 else min(max(1, 1 - math.floor(math.log10(value))), 3)
     return f"{value:,.{digits}f} ms"
 

@@ -14,9 +14,10 @@ from learning.templatetags.units import file_size, milliseconds
         (0.094, "0.094 ms"),
         (0.0004, "0.000 ms"),
         (0, "0.0 ms"),
+        (None, "–"),
     ],
 )
-def test_milliseconds_have_two_significant_digits(value: float, text: str) -> None:
+def test_milliseconds_have_two_significant_digits(value: float | None, text: str) -> None:
     assert milliseconds(value) == text
 
 

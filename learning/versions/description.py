@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.utils.formats import date_format
 
 from learning.templatetags.units import file_size, milliseconds
 from learning.versions.usage import Usage
@@ -15,6 +18,9 @@ from worker.inference.repository.manifest import FILES, FileRecord, WeightsSourc
 
 SHOWN_LABELS = 5
 
+# Titles of facts that pages link.
+MADE_FROM, LABELS, PREDICTIONS, CASES = "Made from", "Labels", "Predictions answered", "Cases about its answers"
+
 # f32 and bf16 are the CPU times of an image.
 MEASUREMENT_TITLES = (
     *("Chosen", "f32", "bf16", "Other answers in bf16", "Processor"),
@@ -24,10 +30,11 @@ MEASUREMENT_TITLES = (
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of a description. The text is never empty."""
+    """One line of a description. The text is never empty. `url` makes it a link on the page."""
 
     title: str
     text: str
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,24 +51,24 @@ def facts(version: ModelVersion, usage: Usage, *, is_active: bool) -> list[Fact]
     found = [
         ("Active", "yes" if is_active else "no"),
         ("Weights from", source_in_words(manifest.source)),
-        ("Made from", manifest.base),
-        ("Installed", manifest.created),
+        (MADE_FROM, manifest.base),
+        ("Made", moment_in_words(manifest.created)),
         ("Built with", builders),
-        ("Labels", labels_in_words(version)),
+        (LABELS, labels_in_words(version)),
         ("Input", input_in_words(manifest.preprocessing)),
         ("Preprocessing", preprocessing_in_words(manifest.preprocessing)),
         ("Precision of the weights", manifest.precision),
         ("Engines", ", ".join(engines_for(version))),
         ("Size on disk", file_size(version.size_on_disk)),
-        ("Predictions answered", f"{usage.predictions:,}"),
-        ("Cases about its answers", f"{usage.cases:,}"),
+        (PREDICTIONS, f"{usage.predictions:,}"),
+        (CASES, f"{usage.cases:,}"),
         ("Time to compute", time_to_compute(usage.compute_ms)),
     ]
     return [Fact(title, printable(text)) for title, text in found if text]
 
 
 def details(version: ModelVersion) -> list[Fact]:
-    """Returns what an import has found out about the network."""
+    """Returns the notes in the manifest, such as what an import has found out about the network."""
     return [
         Fact(printable(name), printable(text) or "–") for name, text in sorted(version.manifest.details.items()) if name
     ]
@@ -77,24 +84,35 @@ def measurements(version: ModelVersion) -> list[tuple[str, ...]]:
     return [_measured(one) for one in precision.measurements(version)]
 
 
+def not_measured(version: ModelVersion) -> str:
+    """Says why a version has no measurements."""
+    return precision.why_not_measured(version) or "Not measured yet. A worker measures it when it loads the version."
+
+
 def _measured(one: PrecisionMeasurement) -> tuple[str, ...]:
     """The texts below `MEASUREMENT_TITLES`."""
     row = (
         one.chosen,
-        _cpu_time(one.f32_ms),
-        _cpu_time(one.bf16_ms),
+        milliseconds(one.f32_ms),
+        milliseconds(one.bf16_ms),
         f"{one.flips} of {one.images}" if one.images else "–",
         one.processor,
         one.features or "–",
         one.openvino,
-        f"{one.measured_at:%Y-%m-%d}",
+        date_format(one.measured_at, "DATETIME_FORMAT"),
         f"bf16 {one.objection}" if one.objection else "–",
     )
     return tuple(printable(text) for text in row)
 
 
-def _cpu_time(value: float | None) -> str:
-    return "–" if value is None else milliseconds(value)
+def moment_in_words(text: str) -> str:
+    """Returns a moment of a manifest as pages show it. A manifest may say anything, which is returned as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return text
+    return date_format(moment, "DATETIME_FORMAT")
 
 
 def labels_in_words(version: ModelVersion) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from typing import Any
@@ -20,7 +21,8 @@ from learning.versions import views
 from predictions.models import PrecisionMeasurement, Prediction
 from review.tests.cases import open_case, own_prediction
 from review.tests.label_versions import install
-from worker.inference.repository import Repository, activations
+from worker.inference.importing.label_files import read_labels
+from worker.inference.repository import Label, Repository, activations
 from worker.inference.tests.tiny_networks import add_version
 
 pytestmark = pytest.mark.django_db
@@ -124,6 +126,56 @@ def test_page_shows_what_is_known(lead: Client, two: Repository) -> None:
     assert "/activate/" not in _page(lead, OLD_PAGE)
 
 
+def test_page_links_to_what_belongs_to_the_version(lead: Client, two: Repository) -> None:
+    add_version(two, "small", base=OLD)
+    open_case(model_version="small@1")
+    page = _page(lead, f"{URL}small_401/change/")
+    assert f'<dt>Made from</dt><dd><a href="{OLD_PAGE}">own@1</a></dd>' in page
+    for title in ("Predictions answered", "Cases about its answers"):
+        found = re.search(f'<dt>{title}</dt><dd><a href="([^"]*)">1</a>', page)
+        assert found, title
+        assert "own@1" not in found[1] and "1 " in _page(lead, html.unescape(found[1])), title
+
+
+def test_base_that_is_not_installed_is_no_link(lead: Client, two: Repository) -> None:
+    add_version(two, "small", base="gone@1")
+    assert "<dt>Made from</dt><dd>gone@1</dd>" in _page(lead, f"{URL}small_401/change/")
+
+
+def test_all_labels_can_be_downloaded_and_imported(lead: Client, reviewer: Client, two: Repository) -> None:
+    some = [
+        Label(str(number), "name", f"name {number}", ("one", f"other {number}"), 'A, "b"; c.') for number in range(50)
+    ]
+    add_version(two, "many", [*some, Label("x", "=1+1", "=1+1")])
+    address = f"{URL}many_401/labels/"
+    page = _page(lead, f"{URL}many_401/change/")
+    assert f'<a href="{address}">' in page and "name 20" not in page
+    response = lead.get(address)
+    assert response["Content-Disposition"] == 'attachment; filename="many@1-labels.csv"'
+    file = two.root / "labels.csv"
+    file.write_bytes(response.content)
+    labels = read_labels(file)
+    assert list(labels[:50]) == some and labels[50].name == "'=1+1"
+    assert reviewer.get(address).status_code == 403
+
+
+def test_labels_that_cannot_be_read_are_not_offered(lead: Client, two: Repository) -> None:
+    two.get(NEW).file("labels").unlink()
+    assert "own_402/labels/" not in _page(lead, NEW_PAGE)
+    assert "labels.tsv is missing" in _page(lead, f"{URL}own_402/labels/")
+
+
+def test_page_of_an_int8_version_leads_to_its_times(lead: Client, two: Repository) -> None:
+    add_version(two, "small-int8", precision="int8")
+    address = f"{URL}small-int8_401/change/"
+    assert "<p>Workers do not measure int8 versions.</p>" in _page(lead, address)
+    Quantization.objects.create(
+        **{"model_version": "small-int8@1", "base": OLD, "processor": "A processor", "calibrated_on": "photos"},
+        **{"compared": 1, "labelled": 0, "flipped": 0, "precisions": []},
+    )
+    assert "Workers do not measure int8 versions. The report has its times:" in _page(lead, address)
+
+
 def test_pages_of_an_int8_version_and_its_base_link_to_the_report(lead: Client) -> None:
     report = Quantization.objects.create(
         **{"model_version": NEW, "base": OLD, "processor": "A processor", "calibrated_on": "photos"},
@@ -154,8 +206,8 @@ def test_page_shows_the_measurements_in_a_table(lead: Client, two: Repository) -
         **{"images": 0, "flips": 0, "largest_gap": 0, "chosen": "f32", "objection": "could not be measured"},
     )
     row = _page(lead, NEW_PAGE).split("<tbody>")[1].split("</tbody>")[0]
-    date = f"{timezone.now():%Y-%m-%d}"
-    assert re.findall(r"<td>(.*?)</td>", row) == [
+    date = f"{timezone.now():%Y-%m-%d %H:%M} UTC"
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row) == [
         *("f32", "–", "–", "–", "A &lt;processor&gt;", "avx2", "1.2", date, "bf16 could not be measured"),
     ]
 
