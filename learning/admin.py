@@ -111,9 +111,20 @@ class ExportAdmin(ReadOnlyAdmin):
 
 @admin.register(Quantization)
 class QuantizationAdmin(ReadOnlyAdmin):
-    list_display = ("model_version", "base", "compared", "flipped", "created_at")
+    list_display = ("model_version", "base", "pictures_compared", "other_answers", "created_at")
     list_per_page = 50
     show_full_result_count = False
+
+    @admin.display(description="pictures compared", ordering="compared")
+    def pictures_compared(self, quantization: Quantization) -> str:
+        return f"{quantization.compared:,}"
+
+    @admin.display(description="other answers than in f32", ordering="flipped")
+    def other_answers(self, quantization: Quantization) -> str:
+        return f"{quantization.flipped:,} ({quantization.flipped / max(quantization.compared, 1):.1%})"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Int8 versions"} | (extra_context or {}))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

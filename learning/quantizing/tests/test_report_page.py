@@ -65,6 +65,13 @@ def test_only_leads_may_see_reports_and_their_pictures(lead: Client, reviewer: C
     assert lead.post(report.get_absolute_url()).status_code == 405
 
 
+def test_list_says_what_its_numbers_are(lead: Client) -> None:
+    _report(compared=1200, flipped=24)
+    page = " ".join(lead.get("/admin/learning/quantization/").text.split())
+    for text in ("<h1>Int8 versions</h1>", "Pictures compared", "Other answers than in f32", "1,200", "24 (2.0%)"):
+        assert text in page, text
+
+
 def test_shows_the_table(lead: Client) -> None:
     page = _page(lead, _report())
     assert "fake-net@2 computes fake-net@1 in int8" in page
