@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from learning.templatetags.units import file_size
+from learning.versions.description import moment_in_words, printable
 from learning.versions.usage import UNUSED, Usage, usage
 from predictions import classifiers
 from worker.inference.repository import ModelVersion, Problem, activations
@@ -36,8 +37,8 @@ class VersionRow:
         return file_size(self.version.size_on_disk)
 
     @property
-    def installed_on(self) -> str:
-        return self.version.manifest.created[:10]
+    def made(self) -> str:
+        return printable(moment_in_words(self.version.manifest.created))
 
 
 @dataclass(frozen=True)
