@@ -47,18 +47,19 @@ def _known_label(text: str, prediction: Prediction) -> str:
 
 
 def _label_with_id(label_id: str, prediction: Prediction) -> str:
-    label = labels.of_version(prediction.model_version).with_id(label_id)
+    # If that version has been removed, these are the labels of the active one, which the search offers, too.
+    label = labels.index(prediction.model_version).with_id(label_id)
     if label is None:
-        message = f"No label of {prediction.model_version} has the id “{label_id[:100]}”."
+        message = f"We have no label with the id “{label_id[:100]}”."
         raise RequestRejected("unknown-label", message)
     return label.display_name
 
 
 def _unknown(text: str, prediction: Prediction) -> str:
-    meant = labels.meant_by(text, prediction.model_version)
+    meant = labels.index(prediction.model_version).find(text)
     if not meant:
         return f"We have no label “{text[:100]}”. The field “expected” takes any words."
-    names = " or ".join(f"“{label.display_name}”" for label in meant)
+    names = " or ".join(f"“{label.display_name}”" for label in meant[:5])
     return f"“{text[:100]}” may be {names}. Please send one of them."
 
 

@@ -52,7 +52,10 @@ def installed_version(name: str) -> ModelVersion | None:
 
 
 def active_name() -> str:
-    """Returns the name of the version to answer with, or "". Every request calls this, so it opens no version."""
+    """Returns the name of the version to answer with, or "". Every request calls this, so it opens no version.
+
+    Only if `MODEL` is a name without a number, it reads the manifests of the installed versions.
+    """
     if "@" in settings.MODEL:
         return str(settings.MODEL)
     try:
@@ -85,12 +88,12 @@ def current() -> Classifier:
 def load_activated() -> None:
     """Starts to load a newly activated version in the background, unless that is being done or has just failed.
 
+    If `MODEL` is a name, this is the newest version of that name.
+
     The loaded version answers until then, and stays if the new one is damaged. A load that hangs ends the process. Does
     nothing before the first `current`.
     """
     global _loading
-    if settings.MODEL:
-        return  # a setting does not change under a running process
     name = active_name()
     with _lock:
         if _loaded is None or name in {"", str(_loaded.version)}:

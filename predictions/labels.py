@@ -97,7 +97,9 @@ class LabelIndex:
 
         `first` are the labels that a model predicted, best first. `exclude` are labels to leave out.
         """
-        found = self._search.search(text, first=first, limit=limit + len(exclude))
+        # One search at a time: it computes in Python, and hundreds at once would keep all other threads from running.
+        with _searching:
+            found = self._search.search(text, first=first, limit=limit + len(exclude))
         return [match for match in found if match.label.display_name not in exclude][:limit]
 
     def resolve(self, text: str) -> str | None:
@@ -121,6 +123,7 @@ class LabelIndex:
 
 
 EMPTY = LabelIndex()
+_searching = threading.Lock()
 
 _KEPT_VERSIONS = 16
 _SEARCHED_VERSIONS = 4  # search tables take more memory than the labels
@@ -157,11 +160,8 @@ def meant_by(word: str, model_version: str = "") -> tuple[Label, ...]:
 
 def of_version(model_version: str) -> LabelIndex:
     """Returns the labels of a model version, for ids and descriptions: none if it is no longer installed."""
-    folder = settings.MODELS_DIR / model_version.replace("@", "/")
-    if not model_version or not folder.is_dir():  # many rows may name a version that was removed
-        return EMPTY
     try:
-        return _installed(model_version)
+        return _installed(model_version) if model_version else EMPTY
     except NotInstalled:
         return EMPTY
 
@@ -197,6 +197,9 @@ def _installed_or_active(model_version: str) -> LabelIndex:
 
 def _installed(name: str) -> LabelIndex:
     """Returns the labels of an installed version; none if they are damaged. Raises `NotInstalled`."""
+    # `read` remembers versions that have been removed since, and takes longer to find that out: many rows may name one.
+    if not (settings.MODELS_DIR / name.replace("@", "/")).is_dir():
+        raise NotInstalled(f"{name} is not installed")
     try:
         return read(settings.MODELS_DIR, name)
     except NotInstalled:

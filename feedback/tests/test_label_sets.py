@@ -12,6 +12,7 @@ from predictions import labels
 from predictions.tests.label_sets import ActivateLabels, answered_by_page
 from worker.inference.repository.labels import Label
 from worker.inference.tests.label_examples import FOUR, ODD, many_labels
+from worker.inference.tests.tiny_networks import ANIMALS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,3 +32,14 @@ def test_takes_any_other_label_as_feedback(
     assert client.post(f"/predictions/{prediction.id}/feedback/", form).status_code == 302
     assert set(Feedback.objects.values_list("expected_label", "expected_words")) == {(label.display_name, "")}
     assert client.get(prediction.get_absolute_url()).status_code == 200
+
+
+def test_names_all_labels_that_a_synonym_may_mean(
+    client: Client, activate_labels: ActivateLabels, work_off: Callable[[], None]
+) -> None:
+    activate_labels(ANIMALS)
+    prediction = answered_by_page(client, work_off)
+    said = {"prediction": str(prediction.id), "verdict": "wrong", "expected_label": "puss"}
+    answer = client.post("/api/feedback", said, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "“puss” may be “Persian_cat” or “tabby”. Please send one of them."

@@ -153,11 +153,15 @@ def test_a_damaged_version_is_tried_again_after_a_while(
     assert classifiers.loaded_version() == f"{NAME}@2"
 
 
+def _install_third(repository: Repository) -> None:
+    second = repository.get(f"{NAME}@2")
+    folder = shutil.copytree(second.path, second.path.with_name("3"))
+    (folder / MANIFEST).write_text(replace(second.manifest, version=3).to_json())
+
+
 def test_another_version_is_loaded_at_once_after_a_damaged_one(repository: Repository) -> None:
     classifiers.current()
-    shutil.copytree(repository.get(f"{NAME}@2").path, repository.get(f"{NAME}@2").path.with_name("3"))
-    manifest = repository.get(f"{NAME}@2").manifest
-    (repository.get(f"{NAME}@2").path.with_name("3") / MANIFEST).write_text(replace(manifest, version=3).to_json())
+    _install_third(repository)
     repository.activate(f"{NAME}@2")
     _damage(repository, f"{NAME}@2")
     classifiers.load_activated()
@@ -188,6 +192,16 @@ def test_the_setting_takes_precedence_over_the_active_version(
     settings.MODEL = model
     assert str(classifiers.current().version) == f"{NAME}@{loaded}"
     assert [entry["model"] for entry in classifiers.installed_models() if entry["active"]] == [f"{NAME}@{loaded}"]
+
+
+def test_a_name_in_the_setting_means_its_newest_version(repository: Repository, settings: Settings) -> None:
+    """Also if it is installed while the process runs: pages and workers then name the same version."""
+    settings.MODEL = NAME
+    assert str(classifiers.current().version) == f"{NAME}@2"
+    _install_third(repository)
+    classifiers.load_activated()
+    _until_loaded()
+    assert classifiers.loaded_version() == classifiers.active_name() == f"{NAME}@3"
 
 
 def test_a_version_from_the_setting_is_not_verified_again(

@@ -288,6 +288,9 @@ def test_reads_the_labels_of_an_earlier_version(two_versions: Repository) -> Non
 
 def test_uses_the_active_version_in_place_of_one_that_was_removed(two_versions: Repository) -> None:
     assert labels.index("other-net@2") is labels.index("no version at all") is labels.index()
+    assert labels.index("other-net@1").id_of("unicorn") == "n00000001"
+    two_versions.remove("other-net@1")
+    assert labels.index("other-net@1") is labels.index()
 
 
 def test_has_no_labels_while_those_of_the_earlier_version_are_damaged(
