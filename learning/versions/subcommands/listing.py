@@ -16,11 +16,17 @@ class List(Subcommand):
         versions = self.repository.versions()
         if not versions:
             self.stdout.write(NOTHING_INSTALLED)
-            return
-        active = self.repository.active()
-        width = max(len(str(version)) for version in versions)
+        active = self.repository.known_active_name()
+        width = max((len(str(version)) for version in versions), default=0)
         for version in versions:
-            mark = "*" if version == active else " "
+            mark = "*" if str(version) == active else " "
             megabytes = version.size_on_disk / 1e6
             reference = version.manifest.source.reference
             self.stdout.write(f"{mark} {version!s:<{width}}  {megabytes:7.1f} MB  {reference}")
+        self._report_problems()
+
+    def _report_problems(self) -> None:
+        for problem in self.repository.damaged():
+            self.stderr.write(str(problem))
+        if problem := self.repository.problem_of_active():
+            self.stderr.write(str(problem))
