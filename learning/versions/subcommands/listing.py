@@ -26,7 +26,6 @@ class List(Subcommand):
         self._report_problems()
 
     def _report_problems(self) -> None:
-        for problem in self.repository.damaged():
-            self.stderr.write(str(problem))
-        if problem := self.repository.problem_of_active():
+        problem_of_active = self.repository.problem_of_active()
+        for problem in [*self.repository.damaged(), *([problem_of_active] if problem_of_active else [])]:
             self.stderr.write(str(problem))

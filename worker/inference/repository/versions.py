@@ -277,7 +277,7 @@ class Repository(InstalledVersions):
         offered = str(version)
         followed = self.root / ".followed"
         active = self.active_name()
-        if not active or (followed.exists() and followed.read_text(encoding="utf-8").strip() == active):
+        if not active or (followed.exists() and followed.read_bytes().strip() == active.encode()):
             check(version)
             self.activate(offered, by="import")
             replace_text(followed, f"{offered}\n")
@@ -324,8 +324,8 @@ class Repository(InstalledVersions):
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise RepositoryError(
-            f"{shortened(name)} is not a name for a model: use up to {LONGEST_NAME} lower-case letters, digits, dots and "
-            "hyphens"
+            f"{shortened(name)} is not a name for a model: use up to {LONGEST_NAME} lower-case letters, digits, dots "
+            "and hyphens"
         )
 
 
