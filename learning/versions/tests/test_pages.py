@@ -359,9 +359,9 @@ def test_list_says_that_the_name_of_the_active_version_is_damaged(
 ) -> None:
     _damage(two, content)
     page = _page(lead)
-    problem = {b"": "No model is active.", b"gone@7\n": "gone@7: active names a version that is not installed."}
+    problem = {b"": "No model is active.", b"gone@7\n": "names a version that is not installed: gone@7."}
     assert problem.get(content or b"", "No usable model is active.") in page or content is None
-    assert content is not None or "active cannot be read (Is a directory); activate a model" in page
+    assert content is not None or "cannot be read (Is a directory); activate a model." in page
     assert ACTIVATE in page and "models-mark" not in page
 
 
