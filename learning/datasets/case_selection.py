@@ -114,7 +114,8 @@ class CaseSelection:
                 raise RequestRejected(
                     "unknown-verdict", f"There is no verdict “{verdict}”. Verdicts: {', '.join(Case.Outcome)}."
                 )
-        if labels_of and installed_labels(labels_of) is None:
+        # The labels of a removed version may still be in memory, and a name alone means its newest version.
+        if labels_of and (classifiers.installed_version(labels_of) is None or installed_labels(labels_of) is None):
             raise _unknown_version(labels_of)
         names = _labels(labels, labels_of)
         if names and chosen and set(chosen) <= {Case.Outcome.UNUSABLE, Case.Outcome.NO_LABEL}:

@@ -64,7 +64,6 @@ def _request_page(request: HttpRequest, form: ExportForm, *, status: int = 200) 
             context |= _preview(form.selection)
         except RequestRejected as rejection:  # the version has been removed since the form was checked
             form.add_error(None, ValidationError(rejection.message))
-            status = rejection.status
     return TemplateResponse(request, "admin/learning/export/request.html", context, status=status)
 
 

@@ -12,6 +12,7 @@ from learning.templatetags.units import file_size, milliseconds
 from learning.versions.usage import Usage
 from predictions import precision
 from predictions.models import PrecisionMeasurement
+from predictions.templatetags.labels import readable
 from worker.inference.engines import engines_for
 from worker.inference.repository import ModelVersion, Preprocessing, RepositoryError
 from worker.inference.repository.manifest import FILES, FileRecord, WeightsSource
@@ -117,7 +118,7 @@ def moment_in_words(text: str) -> str:
 
 def labels_in_words(version: ModelVersion) -> str:
     try:
-        names = [label.display_name.replace("_", " ") for label in version.labels[:SHOWN_LABELS]]
+        names = [readable(label.display_name) for label in version.labels[:SHOWN_LABELS]]
     except RepositoryError as error:
         return f"{version.manifest.classes:,}, which cannot be read: {error}"
     more = ", …" if version.manifest.classes > len(names) else ""

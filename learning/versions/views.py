@@ -210,7 +210,7 @@ def _switch(request: HttpRequest, reference: str, *, is_rollback: bool) -> HttpR
         services.check_activation_counts()
         version = change(reference, by=f"{request.user.get_username()}, in the admin", instead_of=before)
     except OtherVersionActive as error:
-        return _back(request, f"somebody else has changed the active model meanwhile: {error}. Please look again.")
+        return _back(request, f"{error}. Please look again.")
     except RepositoryError as error:
         return _back(request, str(error))
     if was_active:  # the button was pressed twice

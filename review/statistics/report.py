@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from predictions.classifiers import installed_version
+from predictions.visible_text import visible
 from review.filters import Filters
 from review.label_translation import version_translation
 from review.models import Case
@@ -253,7 +254,7 @@ class StatisticsReport:
         ]
         rows = [
             (
-                Text(one.proposed_label, url=partial(self._search_url, one.proposed_label)),
+                Text(visible(one.proposed_label), url=partial(self._search_url, one.proposed_label)),
                 Text(
                     one.predicted_label,
                     words(one.predicted_label),

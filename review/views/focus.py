@@ -25,6 +25,7 @@ from django.views.decorators.http import require_http_methods
 from feedback.text import normalize_text
 from predictions.exceptions import RequestRejected
 from predictions.views.redirects import HttpResponseSeeOther
+from predictions.visible_text import visible
 from review import claims, undoing
 from review.decisions import LABEL_MAX_LENGTH, DecisionRequest, SeenState, case_decide
 from review.filters import Filters
@@ -305,7 +306,7 @@ def _in_words(decision: Decision) -> str:
     if decision.kind == Decision.Kind.CORRECTED:
         return f"{words} to “{decision.label.replace('_', ' ')}”"
     if decision.kind == Decision.Kind.NO_LABEL:
-        return f"{words}, “{decision.proposed_label}” is proposed"
+        return f"{words}, “{visible(decision.proposed_label)}” is proposed"
     return words
 
 

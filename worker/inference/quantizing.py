@@ -19,7 +19,7 @@ from worker.inference.repository import ModelVersion, Repository, RepositoryErro
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.files import sha256_of
 from worker.inference.repository.manifest import FILES, WeightsSource
-from worker.inference.repository.versions import LONGEST_NAME
+from worker.inference.repository.names import LONGEST_NAME
 
 
 def int8_name(base: ModelVersion) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 from typing import Any
+from urllib.parse import quote as urlquote
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
@@ -176,6 +179,11 @@ def test_page_of_an_int8_version_leads_to_its_times(lead: Client, two: Repositor
     assert "Workers do not measure int8 versions. The report has its times:" in _page(lead, address)
 
 
+def test_labels_that_are_written_from_right_to_left_are_isolated(lead: Client, two: Repository) -> None:
+    install(two, "own", "1\tقهوة", "2\ta\u202eb", "3\tblack_tea")
+    assert "3: \u2068قهوة\u2069, \u2068a\u202eb\u2069, black tea" in _page(lead, f"{URL}own_403/change/")
+
+
 def test_pages_of_an_int8_version_and_its_base_link_to_the_report(lead: Client) -> None:
     report = Quantization.objects.create(
         **{"model_version": NEW, "base": OLD, "processor": "A processor", "calibrated_on": "photos"},
@@ -214,6 +222,16 @@ def test_page_shows_the_measurements_in_a_table(lead: Client, two: Repository) -
 
 def test_page_of_a_missing_version_leads_to_the_list(lead: Client) -> None:
     assert "&#x27;own@9&#x27; is not installed" in _page(lead, f"{URL}own_409/change/")
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 256, "x" * 5000, "x" * 256 + "@1", "..", "..@1", "\0", ".", "own@1\n", "\u202e"]
+)
+def test_pages_of_names_that_no_version_can_have_lead_to_the_list(lead: Client, two: Repository, name: str) -> None:
+    for page in ("change", "activate"):
+        address = f"{URL}{urlquote(quote(name), safe='')}/{page}/"
+        said = _said(lead.get(address, follow=True))
+        assert "is not installed; installed: own@1, own@2" in said and len(said) < 500 and "\u202e" not in said
 
 
 def test_page_of_a_damaged_version_says_so(lead: Client, two: Repository) -> None:
@@ -286,8 +304,20 @@ def test_change_by_another_lead_is_told(lead: Client, two: Repository, address: 
     install(two, "other", "1\tcup", "2\tespresso")
     two.activate("other@1")
     said = _said(lead.post(address, _payload(), follow=True))
-    assert "Nothing was changed: somebody else has changed the active model meanwhile" in said
+    assert "Nothing was changed: the active version is other@1 now" in said and "Please look again." in said
     assert two.active_name() == "other@1" and not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("address", [ACTIVATE, ROLLBACK])
+@pytest.mark.parametrize("field", ["to", "instead_of"])
+def test_changed_form_is_not_repeated_in_full(lead: Client, two: Repository, address: str, field: str) -> None:
+    two.activate(NEW)
+    two.activate(OLD)
+    said = _said(lead.post(address, _payload() | {field: "\u202e" + "y" * 100_000}, follow=True))
+    assert len(said) < 500 and "\u202e" not in said
+    if (address, field) != (ACTIVATE, "to"):  # the address names the version
+        assert "Nothing was changed: the active version is own@1 now" in said
+        assert two.active_name() == OLD
 
 
 @pytest.mark.parametrize("address", [ACTIVATE, ROLLBACK])
@@ -357,6 +387,78 @@ def test_version_with_unreadable_labels_can_be_replaced(lead: Client, two: Repos
     assert "The labels of own@1 cannot be read" in _page(lead, ACTIVATE)
     lead.post(ACTIVATE, _payload())
     assert two.active_name() == NEW
+
+
+# --- Damaged files ----------------------------------------------------------------------------------
+
+DAMAGED = [b"\xff\xfe", b"\0", b"own", b"../own@1", b"own@1\nown@2", b"x" * 300 + b"@1", b"y" * 1_000_000]
+
+
+def _damage(two: Repository, content: bytes | None) -> None:
+    """Replaces the file that names the active version, by a folder if there is no content."""
+    file = two.root / "active"
+    file.unlink()
+    if content is None:
+        file.mkdir()
+        (file / "kept").write_text("kept")
+    else:
+        file.write_bytes(content)
+
+
+@pytest.mark.parametrize("content", [*DAMAGED, b"", b"gone@7\n", None])
+def test_list_says_that_the_name_of_the_active_version_is_damaged(
+    lead: Client, two: Repository, content: bytes | None
+) -> None:
+    _damage(two, content)
+    page = _page(lead)
+    problem = {b"": "No model is active.", b"gone@7\n": "names a version that is not installed: gone@7."}
+    assert problem.get(content or b"", "No usable model is active.") in page or content is None
+    assert content is not None or "cannot be read (Is a directory); activate a model." in page
+    assert ACTIVATE in page and "models-mark" not in page
+
+
+@pytest.mark.parametrize("content", [*DAMAGED, b"", b"gone@7\n", None])
+@pytest.mark.parametrize("address", [ACTIVATE, ROLLBACK])
+def test_activation_repairs_a_damaged_name(lead: Client, two: Repository, content: bytes | None, address: str) -> None:
+    two.activate(NEW)
+    _damage(two, content)
+    page = _page(lead, address)
+    assert 'name="to" value="own@2"' in page
+    before = re.findall(r'name="instead_of" value="(.*?)"', page)[0]
+    said = _said(lead.post(address, {"instead_of": before, "to": NEW}, follow=True))
+    assert "The active model is own@2 now." in said
+    assert two.active_name() == NEW and "No usable model" not in _page(lead)
+    assert content is not None or [file.read_text() for file in two.root.glob(".active-*/kept")] == ["kept"]
+
+
+def _line(**changes: Any) -> str:
+    return json.dumps({"at": "2026-01-01T00:00:00+00:00", "version": NEW, "before": OLD, "by": "somebody"} | changes)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(_line(version=name) for name in ("x" * 300 + "@1", "../own@1", "\0", "own@1\n", "\ud800", "<b>")),
+        *(_line(before=name) for name in ("x" * 300 + "@1", "\ud800", "..")),
+        *(_line(by=text) for text in ("\ud800", "a\nb", "\u202e")),
+        *(_line(at=text) for text in ("", "now", "\ud800", "0001-01-01T00:00:00+23:00", "2026-01-01", "9" * 5000)),
+    ],
+)
+def test_damaged_line_of_the_history_changes_nothing(lead: Client, two: Repository, line: str) -> None:
+    with (two.root / activations.FILE).open("a") as file:
+        file.write(f"{line}\n")
+    assert "switched to own@1" in _page(lead)
+    lead.post(ACTIVATE, _payload())
+    assert two.active_name() == NEW and two.previous_name() == OLD
+    assert "switched to own@2" in _page(lead)
+
+
+def test_folder_instead_of_the_history_is_kept_aside(lead: Client, two: Repository) -> None:
+    (two.root / activations.FILE).unlink()
+    (two.root / activations.FILE).mkdir()
+    assert ACTIVATE in _page(lead)
+    lead.post(ACTIVATE, _payload())
+    assert (two.active_name(), two.previous_name()) == (NEW, OLD)
 
 
 # --- Going back -------------------------------------------------------------------------------------

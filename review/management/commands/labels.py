@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from predictions import classifiers
+from predictions.visible_text import visible
 from review.label_changes import GoneLabel, label_changes, proposals_with_a_label, statement_counts
 from review.label_mapping import mapping_remove, mapping_store, mapping_summary
 from review.label_mapping_file import InvalidMapping, draft_rows, draft_text, read_mapping
@@ -79,7 +80,7 @@ class Command(BaseCommand):
         proposals = proposals_with_a_label(new)
         self.section(
             f"Proposed by reviewers, and a label of {new}: {len(proposals)}",
-            [f"{text} -> {label} (cases: {number:,})" for text, label, number in proposals][:most],
+            [f"{visible(text)} -> {label} (cases: {number:,})" for text, label, number in proposals][:most],
             len(proposals),
         )
         self.stdout.write(changes.summary)

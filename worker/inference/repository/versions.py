@@ -14,7 +14,6 @@ models/.followed                      the version that `import_versions` activat
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -40,13 +39,10 @@ from worker.inference.repository.manifest import (
     ModelManifest,
 )
 from worker.inference.repository.model_version import ModelVersion
+from worker.inference.repository.names import LONGEST_NAME, NAME, shortened
 from worker.inference.repository.numbers import next_number
 from worker.inference.repository.publishing import delete_hidden, hide, incoming_folder, publish
 from worker.inference.repository.recipe import Recipe, Weights
-
-LONGEST_NAME = 100  # characters of the name of a model
-
-_NAME = re.compile(rf"[a-z0-9][a-z0-9.-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def _report_nothing(line: str) -> None:
@@ -84,7 +80,7 @@ class Repository(InstalledVersions):
             NotInstalled: no version was active before, or none of those is installed any more.
             Damaged, OtherVersionActive, RepositoryError: see `activate`. No other version is tried.
         """
-        before = self.active_name() if instead_of is None else instead_of
+        before = self.known_active_name() if instead_of is None else instead_of
         previous = self.previous_name()
         if not previous:
             raise NotInstalled("there is no earlier version to go back to")
@@ -281,7 +277,7 @@ class Repository(InstalledVersions):
         offered = str(version)
         followed = self.root / ".followed"
         active = self.active_name()
-        if not active or (followed.exists() and followed.read_text(encoding="utf-8").strip() == active):
+        if not active or (followed.exists() and followed.read_bytes().strip() == active.encode()):
             check(version)
             self.activate(offered, by="import")
             replace_text(followed, f"{offered}\n")
@@ -326,9 +322,10 @@ class Repository(InstalledVersions):
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise RepositoryError(
-            f"{name!r} is not a name for a model: use up to {LONGEST_NAME} lower-case letters, digits, dots and hyphens"
+            f"{shortened(name)} is not a name for a model: use up to {LONGEST_NAME} lower-case letters, digits, dots "
+            "and hyphens"
         )
 
 
