@@ -31,10 +31,11 @@ class FakeRecipe:
 
 
 def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> VersionDraft:
-    """Replaces `worker.inference.repository.build.build`: writes all files, but no engine can load them."""
+    """Replaces `worker.inference.repository.build.build`: writes the same files, but no engine can load them."""
     report("building")
     assert weights.path is not None
-    for name in FILES.values():
+    for kind in ("keras", "xml", "bin", "labels"):
+        name = FILES[kind]
         (folder / name).write_bytes(name.encode() + weights.path.read_bytes())
     shutil.copyfile(LABELS, folder / FILES["labels"])
     return VersionDraft(weights.source, recipe.preprocessing)
