@@ -196,7 +196,6 @@ HOSTILE = {
     "truncated": OF_ANIMALS[:-1],
     "with a comment": OF_ANIMALS[:-2] + b"\x01\x00#",
     "with bytes before it": b"#" + OF_ANIMALS,
-    "of the format for large files": OF_ANIMALS[:-22] + b"PK\x06\x07" + bytes(16) + OF_ANIMALS[-22:],
     "compressed": references_zip({"0/1.jpg": RED}, zipfile.ZIP_DEFLATED),
     "too large": references_zip({"0/1.jpg": RED + bytes(MAX_BYTES)}),
     "path": references_zip({"../../1.jpg": RED}),
@@ -228,6 +227,23 @@ def test_rejects_a_large_directory_before_reading_it(tmp_path: Path) -> None:
         file.write(struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 3, 3, 2**32 - 22, 0, 0))
     with pytest.raises(InvalidReferences):
         ReferenceImages("own@1", path, 1_000)
+
+
+def test_rejects_the_format_for_large_files(tmp_path: Path) -> None:
+    """It says elsewhere how large the directory is."""
+    labels = 20
+    content = references_zip({f"{number}/1.jpg": RED for number in range(labels)})
+    end = list(struct.unpack("<4s4H2LH", content[-22:]))
+    length, start = end[5:7]
+    large = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, labels, labels, length, start)
+    large += struct.pack("<4sLQL", b"PK\x06\x07", 0, start + length, 1)
+    end[5] += len(large)
+    path = tmp_path / "references.zip"
+    path.write_bytes(content[:-22] + large + struct.pack("<4s4H2LH", *end))
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == labels, "a reader for all formats takes it"
+    with pytest.raises(InvalidReferences, match="it is no zip file of images"):
+        ReferenceImages("own@1", path, labels)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(OF_ANIMALS) - 1), st.integers(0, 255)), min_size=1, max_size=4))
