@@ -12,6 +12,7 @@ from worker.inference.repository.build import LABELS
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, ModelManifest, Preprocessing, _canonical, _digest
 from worker.inference.repository.recipe import Recipe, Weights, weights_in
+from worker.inference.tests.reference_zips import OF_ANIMALS
 
 NAME = "fake-net"
 
@@ -31,13 +32,13 @@ class FakeRecipe:
 
 
 def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str], None]) -> VersionDraft:
-    """Replaces `worker.inference.repository.build.build`: writes the same files, but no engine can load them."""
+    """Replaces `worker.inference.repository.build.build`: writes all files, but no engine can load them."""
     report("building")
     assert weights.path is not None
-    for kind in ("keras", "xml", "bin", "labels"):
-        name = FILES[kind]
+    for name in FILES.values():
         (folder / name).write_bytes(name.encode() + weights.path.read_bytes())
     shutil.copyfile(LABELS, folder / FILES["labels"])
+    (folder / FILES["references"]).write_bytes(OF_ANIMALS)
     return VersionDraft(weights.source, recipe.preprocessing)
 
 

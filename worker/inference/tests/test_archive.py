@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from worker.inference.repository import Damaged, InvalidArchive, Repository, RepositoryError
-from worker.inference.repository.manifest import MANIFEST, ModelManifest
+from worker.inference.repository.manifest import FILES, MANIFEST, ModelManifest
 from worker.inference.tests.fakes import NAME
 
 Entries = dict[str, bytes]
@@ -62,7 +62,7 @@ def test_version_is_the_same_elsewhere(repository: Repository, file: Path, elsew
 
 
 def test_file_begins_with_the_manifest_and_is_the_same_each_time(repository: Repository, file: Path) -> None:
-    assert list(_entries(file)) == [MANIFEST, "model.keras", "model.xml", "model.bin", "labels.tsv"]
+    assert list(_entries(file)) == [MANIFEST, *FILES.values()]
     again = file.with_name("again.zip")
     for path in repository.get(NAME).path.iterdir():
         path.touch()
