@@ -56,6 +56,7 @@ def facts(version: ModelVersion, usage: Usage, *, is_active: bool) -> list[Fact]
         ("Made", moment_in_words(manifest.created)),
         ("Built with", builders),
         (LABELS, labels_in_words(version)),
+        ("Reference images", reference_images_in_words(version)),
         ("Input", input_in_words(manifest.preprocessing)),
         ("Preprocessing", preprocessing_in_words(manifest.preprocessing)),
         ("Precision of the weights", manifest.precision),
@@ -123,6 +124,14 @@ def labels_in_words(version: ModelVersion) -> str:
         return f"{version.manifest.classes:,}, which cannot be read: {error}"
     more = ", …" if version.manifest.classes > len(names) else ""
     return f"{version.manifest.classes:,}: {', '.join(names)}{more}"
+
+
+def reference_images_in_words(version: ModelVersion) -> str:
+    try:
+        images = version.reference_images
+    except RepositoryError as error:
+        return f"cannot be read: {error}"
+    return f"{len(images.positions):,} of {version.manifest.classes:,} labels have some" if images else ""
 
 
 def input_in_words(rule: Preprocessing) -> str:

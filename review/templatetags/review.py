@@ -35,6 +35,12 @@ def label_description(label: str) -> str:
 
 
 @register.simple_tag
+def reference_images(label: str) -> list[str]:
+    """Returns the addresses of a label's reference images, from the active model version."""
+    return labels.index().reference_images(label)
+
+
+@register.simple_tag
 def new_key() -> UUID:
     """Returns a new key for one form, so that a form that is sent twice is carried out once."""
     return uuid4()

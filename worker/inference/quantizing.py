@@ -81,7 +81,8 @@ def build_candidate(
             raise RepositoryError(f"{base} cannot be quantised: {error}") from error
         except RuntimeError as error:
             raise RepositoryError(f"OpenVINO cannot quantise {base}: {reason(error)}") from error
-        shutil.copyfile(base.file("labels"), target / FILES["labels"])
+        for kind in {"labels", "references"} & base.manifest.files.keys():
+            shutil.copyfile(base.file(kind), target / FILES[kind])
         return VersionDraft(
             source=WeightsSource("version", str(base), sha256_of(target / FILES["bin"]), base.manifest.source.license),
             preprocessing=rule,

@@ -68,7 +68,8 @@ def test_dry_run_checks_the_file_and_installs_nothing(file: Path, repository: Re
 @pytest.mark.parametrize(
     "options",
     [
-        *(["--labels", "labels.txt"], ["--check", "photos"], ["--trust"], ["--preset", "unit"]),
+        *(["--labels", "labels.txt"], ["--check", "photos"], ["--references", "photos"], ["--trust"]),
+        ["--preset", "unit"],
         *(["--preprocessing", "config.json"], ["--size", "8"], ["--resize", "pad"], ["--crop", "0.5"]),
         *(["--interpolation", "box"], ["--mean", "0"], ["--std", "1"], ["--channels", "RGB"], ["--layout", "NHWC"]),
         *(["--input", "image"], ["--output", "answer"], ["--output-kind", "logits"]),

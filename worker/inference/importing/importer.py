@@ -28,6 +28,7 @@ from worker.inference.importing.label_files import IMAGENET, find_labels, read_l
 from worker.inference.importing.networks import files_of, format_of, read_network
 from worker.inference.importing.preprocessing_files import find_preprocessing, read_preprocessing
 from worker.inference.importing.presets import PRESETS, PartialPreprocessing
+from worker.inference.importing.reference_pictures import write_references
 from worker.inference.preprocessing import normalised
 from worker.inference.repository import ModelVersion, Repository
 from worker.inference.repository.draft import VersionDraft
@@ -50,6 +51,7 @@ class ImportOptions:
         choices: about the graph: input, output, layout, size, and the kind of output.
         trust: run the Python code that Lambda layers of a Keras file hold.
         check: a folder of labelled pictures, one folder a label, to classify before anything is installed.
+        references: such a folder, of whose pictures the first three of each label become its reference images.
     """
 
     labels: str | None = None
@@ -59,6 +61,7 @@ class ImportOptions:
     choices: Choices = field(default_factory=Choices)
     trust: bool = False
     check: Path | None = None
+    references: Path | None = None
 
 
 def _report_nothing(line: str) -> None:
@@ -125,6 +128,7 @@ class _Importer:
         self.preprocessing.require_normalisation()
         self.source = _source(path)
         self.pictures = find_pictures(options.check, self.labels) if options.check else []
+        self.references = find_pictures(options.references, self.labels) if options.references else []
 
     def build(self, folder: Path) -> VersionDraft:
         """Writes the files of the version into an empty folder; see `Repository.add`."""
@@ -135,6 +139,8 @@ class _Importer:
         (folder / FILES["labels"]).write_text(labels_to_text(self.labels), encoding="utf-8")
         if found.keras is not None:
             found.keras.rename(folder / FILES["keras"])
+        if self.references:
+            write_references(self.references, folder / FILES["references"], self.report)
         shutil.rmtree(work)
         return VersionDraft(
             self.source,

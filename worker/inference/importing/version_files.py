@@ -14,6 +14,7 @@ from worker.inference.graph.canonical import text_of
 from worker.inference.importing.errors import ImportRefused
 from worker.inference.importing.keras_files import check_keras_file
 from worker.inference.importing.networks import read_network
+from worker.inference.importing.reference_pictures import check_references
 from worker.inference.repository.manifest import FILES, ModelManifest
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def check_version_files(folder: Path, manifest: ModelManifest) -> None:
-    """Checks that the network in `folder` takes and returns what the manifest says.
+    """Checks that the network in `folder` takes and returns what the manifest says, and the reference images.
 
     A process of its own reads it, as for every import. The Keras model is checked only where `h5py` is installed: it
     comes with TensorFlow, without which nothing reads that file.
@@ -38,6 +39,8 @@ def check_version_files(folder: Path, manifest: ModelManifest) -> None:
         shutil.rmtree(work)
     if "keras" in manifest.files and find_spec("h5py") is not None:
         check_keras_file(folder / FILES["keras"], trust=False)
+    if "references" in manifest.files:
+        check_references(folder / FILES["references"], manifest.classes)
 
 
 def _check_network(model: openvino.Model, manifest: ModelManifest) -> None:

@@ -150,9 +150,10 @@ class Repository(InstalledVersions):
 
         Args:
             name: lower-case letters, digits, dots and hyphens; at most 100 characters.
-            build: writes `model.xml`, `model.bin`, `labels.tsv` and perhaps `model.keras` into the folder that it is
-                given. The network takes float32 (n, height, width, channels), normalised as the manifest says, and its
-                first output is float32 (n, labels), probabilities. It runs while no other installation does.
+            build: writes `model.xml`, `model.bin`, `labels.tsv` and perhaps `model.keras` and `references.zip` into the
+                folder that it is given. The network takes float32 (n, height, width, channels), normalised as the
+                manifest says, and its first output is float32 (n, labels), probabilities. It runs while no other
+                installation does.
             report: called with one line for each step.
 
         Raises:
