@@ -18,6 +18,7 @@ from learning.datasets import services
 from learning.datasets.case_selection import CaseSelection
 from learning.datasets.download import resumable
 from learning.datasets.forms import ExportForm
+from learning.datasets.readme_text import waiting_sentence
 from learning.datasets.writing import megabytes
 from learning.models import Export
 from predictions.exceptions import RequestRejected
@@ -73,6 +74,7 @@ def _preview(selection: CaseSelection) -> dict[str, object]:
     return {
         "selection": selection,
         "size": preview.size,
+        "waiting": waiting_sentence(preview.size.waiting) if preview.size.waiting else "",
         "megabytes": megabytes(preview.size.archive_bytes),
         "too_little_space": "" if preview.fits else megabytes(preview.free_bytes),
     }
