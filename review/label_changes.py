@@ -185,9 +185,11 @@ def label_changes(old: ModelVersion, new: ModelVersion) -> LabelChanges:
 def _becomes(label: Label, old: ModelVersion, translation: LabelTranslation) -> tuple[str, ...] | None:
     """Returns what a mapping makes of a label that is gone, or `None` if no mapping says anything."""
     becomes = translation.words(label.display_name, str(old))
-    if becomes == (label.display_name,) and not translation.is_mapped(label.display_name, str(old)):
-        return None
-    return becomes
+    if len(becomes) != 1:
+        return becomes
+    # A mapping to the labels of a third version may lead to a label that the new version does not have.
+    is_known = becomes[0] in translation.target and translation.is_mapped(label.display_name, str(old))
+    return becomes if is_known else None
 
 
 def _counted(words: Collection[str], column: str, *states: Case.State) -> Counter[str]:

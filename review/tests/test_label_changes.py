@@ -74,6 +74,13 @@ def test_renamed_label_does_not_disappear(repository: Repository) -> None:
     )
 
 
+def test_label_of_a_third_version_is_no_new_name(repository: Repository) -> None:
+    a = install(repository, "a", "1 circle", "2 square")
+    mapped(a, install(repository, "b", "1 circle", "5 box"), "rename square box")
+    changes = label_changes(a, install(repository, "c", "1 circle", "6 ring"))
+    assert [one.what for one in changes.lost] == ["no similar label"] and not changes.mapped
+
+
 def test_merged_label_has_no_way_back(repository: Repository) -> None:
     """The mapping names it, but in the other direction it does not say what becomes of it."""
     a = install(repository, "a", "1 circle", "2 latte", "3 mocha")
