@@ -199,8 +199,9 @@ class CaseSelection:
     def rows(self, leave_out: Callable[[], None] = lambda: None) -> Iterator[SelectedCase]:
         """Yields the cases, with one query that fetches rows in chunks.
 
-        Calls `leave_out` for each decided case of the days whose label was split or dropped. The cases are ordered by hash: every database gives the same order, and labels are mixed as if shuffled. Raises
-        `RequestRejected` `unknown-version` if the version is not installed any more.
+        Calls `leave_out` for each decided case of the days whose label was split or dropped. The cases are ordered by
+        hash: every database gives the same order, and labels are mixed as if shuffled. Raises `RequestRejected`
+        `unknown-version` if the version is not installed any more.
         """
         translator = _translator(self.labels_of)
         labels_of_version = cache(model_labels.of_version)  # those of a damaged version are read once, too
