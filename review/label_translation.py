@@ -106,6 +106,16 @@ class LabelTranslation:
         found = {self._along(self.route(labels), word) for labels in self._all_sets if labels.meant_by(word)}
         return found.pop() if len(found) == 1 else (word,)
 
+    def is_mapped(self, word: str, model_version: str) -> bool:
+        """Whether a mapping says what becomes of a word of a version."""
+        source = self.source(model_version, None)
+        found: tuple[str, ...] = (word,)
+        for step in self.route(source) if source is not None else ():
+            if any(one in step.rows for one in found):
+                return True
+            found = tuple(new for old in found for new in step.translate(old))
+        return False
+
     def proposed(self, text: str, model_version: str, label_set: int | None = None) -> tuple[str, ...] | None:
         """Returns the labels that a proposed label becomes, or `None` if no mapping names it."""
         source, wanted = self.source(model_version, label_set), proposal_key(text)

@@ -18,6 +18,7 @@ from learning.datasets import services
 from learning.datasets.case_selection import CaseSelection
 from learning.datasets.download import resumable
 from learning.datasets.forms import ExportForm
+from learning.datasets.readme_text import waiting_sentence
 from learning.models import Export
 from learning.templatetags.units import file_size
 from predictions.exceptions import RequestRejected
@@ -74,6 +75,7 @@ def _preview(selection: CaseSelection) -> dict[str, object]:
         "size": preview.size,
         "megabytes": file_size(preview.size.archive_bytes),
         "too_little_space": "" if preview.fits else file_size(preview.free_bytes),
+        "waiting": waiting_sentence(preview.size.waiting) if preview.size.waiting else "",
     }
 
 

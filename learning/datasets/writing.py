@@ -136,6 +136,7 @@ class _Selected:
     lines: IO[str]
     total: int = 0
     byte_size: int = 0
+    waiting: int = 0  # decided cases that are left out because their label was split or dropped
     labels: set[str] = field(default_factory=set)
 
     def add(self, case: SelectedCase) -> None:
@@ -144,6 +145,9 @@ class _Selected:
         if case.label:
             self.labels.add(case.label)
             self.byte_size += case.byte_size
+
+    def leave_out(self) -> None:
+        self.waiting += 1
 
     def __iter__(self) -> Iterator[SelectedCase]:
         self.lines.seek(0)
@@ -182,6 +186,7 @@ class _ExportWriter:
                 progress.missing,
                 self._unusable,
                 self._without_label,
+                selected.waiting,
             )
             archive.add("labels.txt", "".join(f"{label}\n" for label in classes(labels)).encode())
             for name, text, file in (("manifest.csv", csv_text, texts[1]), ("manifest.jsonl", jsonl_text, texts[2])):
@@ -192,7 +197,7 @@ class _ExportWriter:
 
     def _select(self, lines: IO[str]) -> _Selected:
         selected = _Selected(lines)
-        for case in self._selection.rows():
+        for case in self._selection.rows(selected.leave_out):
             selected.add(case)
         if not selected.total:
             raise NothingToExport("The selection matches no decided case.")

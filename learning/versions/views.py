@@ -29,7 +29,7 @@ from learning.versions.rows import all_models
 from learning.versions.usage import usage_of
 from predictions import classifiers
 from review.csv_cells import BYTE_ORDER_MARK, neutral
-from review.label_changes import LabelChanges, label_changes
+from review.label_changes import GoneLabel, LabelChanges, label_changes
 from worker.inference.repository import ModelVersion, OtherVersionActive, RepositoryError
 
 TEMPLATES = "admin/learning/installedmodel"
@@ -180,7 +180,7 @@ def _confirmation(request: HttpRequest, reference: str, *, is_rollback: bool) ->
         warning=services.processor_warning(version),
         active=active,
         changes=changes,
-        gone=sorted(changes.gone, key=lambda one: -one.open_cases) if changes else [],
+        gone=_gone(changes) if changes else [],
         shown_labels=f":{SHOWN_LABELS}",
         shown_limit=SHOWN_LABELS,
         more_than=-SHOWN_LABELS,
@@ -196,6 +196,14 @@ def _changes(active: str, version: ModelVersion) -> LabelChanges | None:
     except RepositoryError:
         return None
     return label_changes(before, version)
+
+
+def _gone(changes: LabelChanges) -> list[tuple[str, list[GoneLabel]]]:
+    """Returns the labels that are gone under the titles of their lists, those of most cases first."""
+    lists = {"Labels that disappear": changes.lost, "Labels that the mapping renames or merges": changes.mapped}
+    return [
+        (title, sorted(gone, key=lambda one: (-one.open_cases, -one.decided_cases))) for title, gone in lists.items()
+    ]
 
 
 def _switch(request: HttpRequest, reference: str, *, is_rollback: bool) -> HttpResponse:

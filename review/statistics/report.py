@@ -15,6 +15,7 @@ from django.utils import timezone
 from predictions.classifiers import installed_version
 from predictions.visible_text import visible
 from review.filters import Filters
+from review.label_sets import active_version
 from review.label_translation import version_translation
 from review.models import Case
 from review.statistics import estimates, queries
@@ -25,6 +26,7 @@ from review.statistics.plots import Bar, Plot, PlotRow, bars_plot, intervals_plo
 from review.statistics.queries import CaseCount, Day, Queue
 from review.statistics.tables import Cell, Column, StatisticsTable, Text
 from review.statistics.translated import TranslatedCounts, translated
+from worker.inference.repository import ModelVersion
 
 CLASSES = 30  # in the plot and in the table on the page; the file has all
 PAIRS = 20
@@ -71,9 +73,13 @@ class StatisticsReport:
 
     @cached_property
     def _translated(self) -> TranslatedCounts:
-        """The counts in the labels of the selected version or, if that is not installed, of the active one."""
+        return translated(queries.case_counts(self.filter), version_translation(self.labels_of))
+
+    @cached_property
+    def labels_of(self) -> ModelVersion | None:
+        """The version whose labels the page uses: the selected one or, if that is not installed, the active one."""
         chosen = installed_version(self.filter.model_version) if self.filter.model_version else None
-        return translated(queries.case_counts(self.filter), version_translation(chosen))
+        return chosen or active_version()
 
     @property
     def _all_counts(self) -> list[CaseCount]:

@@ -80,9 +80,32 @@ def test_diff_shows_what_changes_and_who_uses_it(tmp_path: Path) -> None:
     assert "1 label is renamed, 5 disappear, 5 are new; 1 open case expects one that disappears" in text
 
 
+def test_diff_counts_spellings_of_a_proposal_together(tmp_path: Path) -> None:
+    for text in ("=unicorn", "=Unicorn", "=unicorn"):
+        _decided(text)
+    assert "Proposed by reviewers, and a label of b@1: 1\n  =unicorn -> =unicorn (cases: 3)\n" in _run("diff", "a", "b")
+    _map(tmp_path, f"change,old,new\n{ROWS}proposed,'=unicorn,'=unicorn\n")
+    assert "  =unicorn -> =unicorn (cases: 3, mapped)\n" in _run("diff", "a", "b")
+
+
+def test_diff_says_what_the_mapping_makes_of_each_label(tmp_path: Path) -> None:
+    for label in ("crane", "whippet", "whippet"):
+        _decided(label)
+    _map(tmp_path, f"change,old,new\n{ROWS}")
+    text = _run("diff", "a", "b")
+    assert "Renamed or merged by the mapping: 3\n  cup: becomes teacup (decided cases: 0," in text
+    assert "Gone: 2\n  crane: split into mug and teacup (decided cases: 1," in text
+    assert "  whippet: dropped (decided cases: 2," in text
+    assert (
+        "Reasons for which decided cases come back to the desk: 2\n  The label “whippet” was dropped. Cases: 2.\n"
+        "  The label “crane” was split into “mug” and “teacup”. Cases: 1.\n"
+    ) in text
+
+
 def test_draft_can_be_edited_and_stored(tmp_path: Path) -> None:
+    _decided("=Unicorn")
     file = tmp_path / "draft.csv"
-    assert f"{file}: 5 lines; 2 of them need a change." in _run("diff", "a", "b", "--csv", file)
+    assert f"{file}: 6 lines; 2 of them need a change." in _run("diff", "a", "b", "--csv", file)
     text = file.read_text(encoding="utf-8-sig")
     assert text.splitlines() == [
         "change,old,new",
@@ -91,11 +114,15 @@ def test_draft_can_be_edited_and_stored(tmp_path: Path) -> None:
         "rename,mocha,coffee",
         ",crane,",
         ",whippet,",
+        "proposed,'=Unicorn,'=unicorn",
     ]
     error = _rejected("map", "a", "b", file)
-    assert error.splitlines()[:2] == [
-        f"Line {number}: say what becomes of “{label}”: rename, merge, split, drop, proposed."
-        for number, label in ((5, "crane"), (6, "whippet"))
+    assert error.splitlines() == [
+        *(
+            f"Line {number}: say what becomes of “{label}”: rename, merge, split, drop, proposed."
+            for number, label in ((5, "crane"), (6, "whippet"))
+        ),
+        "Nothing was stored.",
     ]
     file.write_text(text.replace(",crane,", "drop,crane,").replace(",whippet,", "drop,whippet,"), encoding="utf-8")
     assert "The mapping is stored." in _run("map", "a", "b", file)
@@ -109,6 +136,7 @@ def test_draft_does_not_replace_a_file(tmp_path: Path) -> None:
 
 def test_stores_a_mapping(tmp_path: Path) -> None:
     _decided("crane")
+    _decided("Uni corn")
     text = _map(tmp_path, f"change,old,new\n{ROWS}proposed,Uni corn,'=unicorn\n")
     assert text == (
         "a@1 to b@1: 1 renamed, 2 merged, 1 split, 1 dropped, 1 proposed label; "
@@ -189,6 +217,23 @@ def test_reads_what_spreadsheets_write(tmp_path: Path, content: bytes | str) -> 
 )
 def test_says_what_is_wrong_and_where(tmp_path: Path, line: str, problem: str) -> None:
     assert problem in _problem(tmp_path, f"change,old,new\n{line}\n").splitlines()
+
+
+def test_wrong_line_about_a_label_is_one_problem(tmp_path: Path) -> None:
+    lines = ROWS.replace("merge,cup,teacup", "merge,cup,teacups").replace("drop,whippet,", "drop,whippet,mug")
+    assert _problem(tmp_path, f"change,old,new\n{lines}").splitlines() == [
+        "Line 2: b@1 has no label “teacups”. Did you mean “teacup”?",
+        "Line 5: a label that is dropped has no new label, but this line has “mug”.",
+        "Nothing was stored.",
+    ]
+
+
+def test_warns_of_a_proposal_that_nobody_has_made(tmp_path: Path) -> None:
+    _decided("=Unicorn")
+    content = f"change,old,new\n{ROWS}proposed,=unicorn,mug\nproposed,unicron,mug\n"
+    text = _map(tmp_path, content)
+    assert text.startswith("Warning: no decided case has the proposed label “unicron”.\na@1 to b@1: ")
+    assert text.count("Warning") == 1
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from learning.datasets.case_selection import CaseSelection
 from learning.datasets.forms import ExportForm
 from learning.datasets.tests.data import decided_case
 from learning.models import Export
-from review.tests.label_versions import install
+from review.tests.label_versions import install, mapped
 from worker.inference.repository import Repository
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +146,9 @@ def test_labels_of_another_version_can_be_chosen(lead: Client, settings: Setting
     page = _page(lead, labels_of="b@2")
     assert "mug (1)" in page and '<input type="hidden" name="labels_of" value="b@2">' in page
     assert "Selected: all decided cases, in the labels of b@2." in page
+    assert "Left out:" not in page
+    mapped(repository.get("a@1"), repository.get("b@2"), "drop cup")
+    assert "Left out: 1 decided case waits for a new label, because" in _page(lead, labels_of="b@2")
 
 
 @pytest.mark.parametrize("name", ["a@2", "a", "c@1", "<b>", "@", "x" * 256, "../a@1", "a@1/..", "a" * 5000])

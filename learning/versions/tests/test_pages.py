@@ -22,8 +22,9 @@ from pytest_django import Settings
 from learning.models import Quantization
 from learning.versions import views
 from predictions.models import PrecisionMeasurement, Prediction
-from review.tests.cases import open_case, own_prediction
-from review.tests.label_versions import install
+from review.decisions import DecisionRequest, case_decide
+from review.tests.cases import open_case, own_prediction, reviewer_named
+from review.tests.label_versions import install, mapped
 from worker.inference.importing.label_files import read_labels
 from worker.inference.repository import Label, Repository, activations
 from worker.inference.tests.tiny_networks import add_version
@@ -268,8 +269,35 @@ def test_confirmation_says_what_changes(lead: Client, two: Repository) -> None:
         open_case(expected="cup", model_version=OLD)
     page = _page(lead, ACTIVATE)
     assert "1 disappears, 1 is new; 2 open cases expect one that disappears" in page
-    assert "<li>cup: 2 open cases</li>" in page and "<li>unicorn</li>" in page
+    assert "<li>cup: no similar label, 2 open cases</li>" in page and "<li>unicorn</li>" in page
+    assert "<code>manage.py labels diff own@1 own@2 --csv FILE</code>" in page
     assert two.active_name() == OLD
+
+
+def test_confirmation_says_what_a_mapping_makes_of_labels(lead: Client, two: Repository) -> None:
+    old = two.activate(str(install(two, "old", "1\tsquare", "2\tcircle", "3\tcross", "4\tgrey_cup")))
+    new = install(two, "new", "5\tbox", "6\tdisc", "7\tring", "8\tmug", "9\tunicorn")
+    for label in ("square", "circle", "circle", "cross"):
+        _decided("corrected", label)
+    _decided("no-label", "Unicorn")
+    mapped(old, new, "rename square box", "split circle disc ring", "drop cross", "rename grey_cup mug")
+    page = _page(lead, f"{URL}new_401/activate/")
+    for text in (
+        "2 labels are renamed or merged, 2 disappear, 3 are new;",
+        "<li>The label “circle” was split into “disc” and “ring”. 2 decided cases</li>",
+        "<li>circle: split into disc and ring, 2 decided cases</li>",
+        "<li>cross: dropped, 1 decided case</li>",
+        "<li>square: becomes box, 1 decided case</li>",
+        "<li>grey cup: becomes mug</li>",
+        "<li>Unicorn: unicorn, 1 case</li>",
+    ):
+        assert text in page, text
+    assert "labels diff" not in page
+
+
+def _decided(verdict: str, label: str) -> None:
+    case = open_case(statements=0, label="square", model_version="old@1", top=[["square", 0.9]])
+    case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=DecisionRequest(verdict, label))
 
 
 def test_confirmation_shows_some_of_many_labels(lead: Client, two: Repository) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,15 @@ def test_renamed_and_merged_labels_count_under_the_new_one(lead: Client) -> None
         ["hound", "coffee", "2", "3"],
         ["hound", "cup", "1", "3"],
     ]
+
+
+def test_page_says_whose_labels_it_uses(lead: Client, repository: Repository) -> None:
+    decided("dog", "latte", model_version="a@1")
+    address = reverse("admin:review_case_statistics")
+    for query, version in (({}, "b@1"), ({"model_version": "a@1"}, "a@1"), ({"model_version": "gone@1"}, "b@1")):
+        assert f"In the labels of {version}." in lead.get(address, query).text
+    shutil.rmtree(repository.root)
+    assert "In the labels of" not in lead.get(address).text
 
 
 def test_confusion_of_merged_labels_is_none(lead: Client) -> None:

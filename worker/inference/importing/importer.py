@@ -268,10 +268,8 @@ def _text_of(rule: Preprocessing) -> str:
 
 
 def _lines_of(found: Score, labels: Sequence[Label]) -> list[str]:
-    lines = [
-        f"check: {found.top_1} of {found.total} right ({found.accuracy:.1%});"
-        f" {found.top_5 / found.total:.1%} among the five best"
-    ]
+    among_five = f"; {found.top_5 / found.total:.1%} among the five best" if len(labels) > 5 else ""
+    lines = [f"check: {found.top_1} of {found.total} right ({found.accuracy:.1%}){among_five}"]
     if found.unreadable:
         lines.append(f"check: {found.unreadable} files are not pictures that can be read")
     for (expected, given), number in found.confusions[:_WORST]:
