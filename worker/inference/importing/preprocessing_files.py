@@ -153,7 +153,8 @@ def _normalisation(config: dict[str, Any]) -> tuple[Numbers, Numbers]:
     if _flag(config, "do_rescale", default=True):
         factor = _positive("rescale_factor", config.get("rescale_factor", 1 / 255))
         offset = _offset(config, factor)
-    mean, std = (0.0,) * 3, (1.0,) * 3
+    mean: Numbers = (0.0,) * 3
+    std: Numbers = (1.0,) * 3
     if _flag(config, "do_normalize", default="image_mean" in config):
         mean, std = _numbers(config, "image_mean"), _numbers(config, "image_std")
         _check_normalisation(mean, std, largest=255 * factor)
