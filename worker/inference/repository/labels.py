@@ -114,7 +114,7 @@ def problem_of_text(text: str, longest: int = MAX_LENGTH) -> str:
         # Controls, surrogates, private and unassigned characters, the separators of lines, and byte order marks.
         if unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"} or character == "\ufeff":
             return f"has the character U+{ord(character):04X}, which cannot be printed"
-    if text and not visible(text.replace("_", "-")):
+    if text and not visible(text.replace("_", "-")):  # a label may be an underscore, which pages show as a space
         return f"has only characters that nobody can see: {text!a}"
     if not _ends_directions(text):
         return f"changes the writing direction, and does not end that: {text!a}"
