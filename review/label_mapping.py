@@ -43,6 +43,15 @@ def mapping_remove(old: ModelVersion, new: ModelVersion) -> bool:
     return bool(number)
 
 
+def contradictions(old: ModelVersion, new: ModelVersion, rows: Iterable[MappingRow]) -> list[str]:
+    """Returns the renamed labels that the stored mapping in the other direction, if any, does not rename back."""
+    old_print, new_print = known_labels(old).fingerprint, known_labels(new).fingerprint
+    back = LabelMapping.objects.filter(old__fingerprint=new_print, new__fingerprint=old_print).first()
+    becomes = {word: words for _change, word, words in back.rows} if back else {}
+    renamed = (row for row in rows if row.change == LabelMapping.Change.RENAME)
+    return [row.old for row in renamed if becomes.get(row.new[0], [row.old]) != [row.old]]
+
+
 def mapping_summary(rows: Iterable[MappingRow]) -> str:
     """Counts the changes in words, such as "3 renamed, 37 dropped"."""
     number = Counter(row.change for row in rows)

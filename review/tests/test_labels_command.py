@@ -267,3 +267,21 @@ def test_versions_with_the_same_labels_need_no_mapping(tmp_path: Path) -> None:
 )
 def test_says_what_does_not_exist(arguments: tuple[str, ...]) -> None:
     assert _rejected(*arguments)
+
+
+def test_map_warns_of_a_label_that_does_not_become_itself(tmp_path: Path) -> None:
+    header = "change,old,new\n"
+    assert "Warning" not in _map(tmp_path, header + ROWS)
+    for new, warnings in (("mocha", 0), ("whippet", 1)):
+        text = _run("map", "b", "a", _file(tmp_path, f"{header}rename,coffee,{new}\n"), "--drop-others")
+        assert "The mapping is stored.\n" in text
+        assert text.count("Warning") == warnings
+        warning = "Warning: by the stored mapping from a@1 to b@1, “coffee” does not become itself.\n"
+        assert text.count(warning) == warnings
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "mapping.csv"
+    assert _rejected("map", "a", "b", missing) == f"cannot read {missing}: No such file or directory"
+    assert _rejected("map", "a", "b", tmp_path) == f"cannot read {tmp_path}: Is a directory"
+    assert _rejected("diff", "a", "b", "--csv", missing) == f"cannot write {missing}: No such file or directory"

@@ -27,4 +27,5 @@ class Command(BaseCommand):
         except (RepositoryError, OSError) as error:  # OSError: a folder cannot be read
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            raise CommandError(f"The database cannot be read: {error}") from error
+            hint = "; the disk may be full" if "disk I/O error" in str(error) else ""
+            raise CommandError(f"The database cannot be used: {error}{hint}") from error

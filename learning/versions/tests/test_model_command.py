@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from pytest_django import Settings
 
 from learning.templatetags.units import file_size
@@ -129,3 +130,20 @@ def test_failure_is_reported_in_one_line(arguments: list[str], message: str) -> 
 def test_import_rejects_odd_sizes(size: str) -> None:
     with pytest.raises(CommandError, match="is not a size such as 224 or 320x240|expected one argument"):
         _model("import", "own", "own.onnx", "--size", size)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("disk I/O error", "The database cannot be used: disk I/O error; the disk may be full"),  # SQLite's words
+        ("no such table", "The database cannot be used: no such table"),
+    ],
+)
+def test_reports_a_database_error(reason: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_repository: Repository) -> None:
+        raise OperationalError(reason)
+
+    monkeypatch.setattr(Repository, "versions", broken)
+    with pytest.raises(CommandError) as error:
+        _model("list")
+    assert str(error.value) == message

@@ -13,7 +13,7 @@ from django.db import transaction
 from predictions import classifiers
 from predictions.visible_text import visible
 from review.label_changes import GoneLabel, ProposedLabel, label_changes, statement_counts
-from review.label_mapping import mapping_remove, mapping_store, mapping_summary
+from review.label_mapping import contradictions, mapping_remove, mapping_store, mapping_summary
 from review.label_mapping_file import InvalidMapping, draft_rows, draft_text, read_mapping
 from review.label_reopening import cases_return, returning_cases
 from review.models import LabelMapping
@@ -57,8 +57,11 @@ class Command(BaseCommand):
                     self.reopen(options["dry_run"])
         except InvalidMapping as error:
             raise CommandError(f"{error}\nNothing was stored.") from error
-        except (RepositoryError, OSError) as error:
+        except RepositoryError as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            done = "write" if action == "diff" else "read"
+            raise CommandError(f"cannot {done} {error.filename}: {error.strerror}") from error
 
     # --- diff ---------------------------------------------------------------------------------------
 
@@ -106,6 +109,8 @@ class Command(BaseCommand):
             transaction.set_rollback(options["dry_run"])
         self.stdout.write(f"{old} to {new}: {mapping_summary(rows)}; {_returning(returning)} once {new} answers.")
         self.stdout.write("Nothing was stored." if options["dry_run"] else "The mapping is stored.")
+        for label in contradictions(old, new, rows):
+            self.stderr.write(f"Warning: by the stored mapping from {new} to {old}, “{label}” does not become itself.")
 
     def list(self) -> None:
         mappings = LabelMapping.objects.select_related("old", "new").order_by("stored_at", "pk")

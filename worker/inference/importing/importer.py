@@ -155,6 +155,7 @@ class _Importer:
         network = read_network(self.path, work, trust=self.options.trust)
         image = find_image(network.model, self.options.choices, self.preprocessing.size)
         self.report(f"input: {image.name!r}, {image.layout}, {image.width} x {image.height}, {image.channels} channels")
+        self._report_other_size(image, self.report)
         rule = self.preprocessing.complete(image.width, image.height, image.channels)
         self.report(_text_of(rule))
         if image.is_8_bit and (set(rule.mean), set(rule.std)) != ({0.0}, {1.0}):
@@ -199,6 +200,12 @@ class _Importer:
             return chosen  # refused when the number of channels is known
         self.report(f"preprocessing: found in {found[0]}")
         return chosen | found[1]
+
+    def _report_other_size(self, image: ImageInput, report: Callable[[str], None]) -> None:
+        """Says so if the preprocessing file was made for another size, and nobody chose one."""
+        usual = self.preprocessing.size
+        if usual and usual != (image.width, image.height) and self.options.choices.size is None:
+            report(f"size: the preprocessing is for {usual[0]} x {usual[1]} pixels; the network's size counts")
 
     def _require_number(self, answer: Answer) -> None:
         if len(self.labels) != answer.classes:

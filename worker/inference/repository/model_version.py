@@ -82,7 +82,8 @@ class ModelVersion:
         try:
             return labels_from_text(self.file("labels").read_text(encoding="utf-8"))
         except (InvalidLabels, UnicodeDecodeError) as error:
-            raise Damaged(str(Problem(str(self), FILES["labels"], f"is unreadable: {error}"))) from error
+            reason = str(error) if isinstance(error, InvalidLabels) else "it is not in UTF-8"
+            raise Damaged(str(Problem(str(self), FILES["labels"], f"is unreadable: {reason}"))) from error
 
     @cached_property
     def reference_images(self) -> ReferenceImages | None:

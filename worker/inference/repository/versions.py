@@ -334,7 +334,9 @@ def _number_of_labels(file: Path) -> int:
     try:
         labels = labels_from_text(file.read_text(encoding="utf-8"))
         check_labels(labels)
-    except (InvalidLabels, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise RepositoryError("the labels cannot be used: they are not in UTF-8") from error
+    except InvalidLabels as error:
         raise RepositoryError(f"the labels cannot be used: {error}") from error
     return len(labels)
 
