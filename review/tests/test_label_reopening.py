@@ -74,6 +74,14 @@ def test_only_split_and_dropped_labels_return(new: ModelVersion) -> None:
     assert not row.reviewer.is_active and not row.reviewer.has_usable_password()
 
 
+def test_nothing_returns_for_a_version_that_no_mapping_leads_to(new: ModelVersion, repository: Repository) -> None:
+    cases = [_decided(label) for label in ("cup", "cat", "dog", "latte")]
+    other = repository.activate(str(install(repository, "c", "20 fork", "21 coffee")))
+    assert returning_cases(other) == []
+    LabelWatcher().check()
+    assert "open" not in _states(*cases)
+
+
 def test_returned_case_is_decided_with_the_new_labels_and_stays_decided(new: ModelVersion) -> None:
     case = _decided("cup")
     cases_return(new)
