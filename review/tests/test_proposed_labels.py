@@ -16,6 +16,7 @@ from predictions.exceptions import RequestRejected
 from predictions.tests.fakes import stored_prediction
 from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision
+from review.selectors import cases_found
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import fields, page, send, send_json, url
 from review.undoing import case_reopen, undo_last
@@ -71,6 +72,12 @@ def test_rejects_an_invisible_proposal(reviewer: Client, case: Case, text: str) 
 def test_rejects_a_proposal_that_is_too_long(reviewer: Client, case: Case, text: str) -> None:
     assert send_json(reviewer, case, verdict="corrected", label=text).json()["code"] == "unknown-label"
     assert not Decision.objects.exists()
+
+
+def test_search_finds_a_proposal_that_was_typed_on_several_lines(reviewer: Client, case: Case) -> None:
+    send(reviewer, case, verdict="corrected", label="sea  cow\r\n\nx")
+    assert _proposed(case)[-1] == "sea cow x"
+    assert list(cases_found(Case.objects.all(), case.proposed_label)) == [case]
 
 
 def test_replaces_control_characters(reviewer: Client, case: Case) -> None:
