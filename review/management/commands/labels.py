@@ -138,7 +138,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{_returning(number)}.")
 
     def progress(self, done: int, total: int) -> None:
-        self.stderr.write(f"{done:,} of {total:,} cases")
+        self.stderr.write(f"{done:,} of {total:,} cases are reopened.")
 
 
 def _add_versions(parser: ArgumentParser) -> None:
