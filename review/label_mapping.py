@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from review.label_sets import known_labels, remember
@@ -55,5 +56,10 @@ def contradictions(old: ModelVersion, new: ModelVersion, rows: Iterable[MappingR
 def mapping_summary(rows: Iterable[MappingRow]) -> str:
     """Counts the changes in words, such as "3 renamed, 37 dropped"."""
     number = Counter(row.change for row in rows)
-    titles = {change: str(change.label).lower() for change in LabelMapping.Change if number[change]}
-    return ", ".join(f"{number[change]:,} {title}" for change, title in titles.items()) or "no label changed"
+    parts = [_counted(number[change], change) for change in LabelMapping.Change if number[change]]
+    return ", ".join(parts) or "no label changed"
+
+
+def _counted(number: int, change: LabelMapping.Change) -> str:
+    title = str(change.label).lower()
+    return f"{number:,} {title}{pluralize(number) if change == LabelMapping.Change.PROPOSED else ''}"

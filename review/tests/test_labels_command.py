@@ -137,9 +137,10 @@ def test_draft_does_not_replace_a_file(tmp_path: Path) -> None:
 def test_stores_a_mapping(tmp_path: Path) -> None:
     _decided("crane")
     _decided("Uni corn")
-    text = _map(tmp_path, f"change,old,new\n{ROWS}proposed,Uni corn,'=unicorn\n")
+    _decided("dragon")
+    text = _map(tmp_path, f"change,old,new\n{ROWS}proposed,Uni corn,'=unicorn\nproposed,dragon,mug\n")
     assert text == (
-        "a@1 to b@1: 1 renamed, 2 merged, 1 split, 1 dropped, 1 proposed label; "
+        "a@1 to b@1: 1 renamed, 2 merged, 1 split, 1 dropped, 2 proposed labels; "
         "1 decided case comes back to the desk once b@1 answers.\nThe mapping is stored.\n"
     )
     assert LabelMapping.objects.get().rows == [
@@ -149,8 +150,10 @@ def test_stores_a_mapping(tmp_path: Path) -> None:
         ["drop", "whippet", []],
         ["split", "crane", ["mug", "teacup"]],
         ["proposed", "uni corn", ["=unicorn"]],
+        ["proposed", "dragon", ["mug"]],
     ]
-    assert _run("list").startswith("a@1 to b@1: 6 labels, stored ")
+    summary = "a@1 to b@1: 1 renamed, 2 merged, 1 split, 1 dropped, 2 proposed labels; stored "
+    assert _run("list").startswith(summary)
     assert _run("reopen").endswith("1 decided case comes back to the desk.\n")
     _run("remove", "a", "b")
     assert _run("list") == "There is no mapping.\n"

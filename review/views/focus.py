@@ -220,8 +220,9 @@ def _page_made_at(request: HttpRequest) -> datetime | None:
 
 
 def _typed(request: HttpRequest) -> tuple[str, str]:
-    """Returns the label and the note of a form, normalized."""
-    return normalize_text(request.POST.get("label", "")), normalize_text(request.POST.get("note", "")).strip()
+    """Returns the label and the note of a form, normalized. A label is one line with single spaces."""
+    label, note = (normalize_text(request.POST.get(name, "")) for name in ("label", "note"))
+    return " ".join(label.split()), note.strip()
 
 
 # --- Responding ------------------------------------------------------------------------------------

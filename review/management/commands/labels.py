@@ -13,7 +13,7 @@ from django.db import transaction
 from predictions import classifiers
 from predictions.visible_text import visible
 from review.label_changes import GoneLabel, ProposedLabel, label_changes, statement_counts
-from review.label_mapping import contradictions, mapping_remove, mapping_store, mapping_summary
+from review.label_mapping import MappingRow, contradictions, mapping_remove, mapping_store, mapping_summary
 from review.label_mapping_file import InvalidMapping, draft_rows, draft_text, read_mapping
 from review.label_reopening import cases_return, returning_cases
 from review.models import LabelMapping
@@ -116,7 +116,8 @@ class Command(BaseCommand):
         mappings = LabelMapping.objects.select_related("old", "new").order_by("stored_at", "pk")
         for mapping in mappings:
             old, new = ", ".join(mapping.old.versions), ", ".join(mapping.new.versions)
-            self.stdout.write(f"{old} to {new}: {len(mapping.rows):,} labels, stored {mapping.stored_at:%Y-%m-%d}")
+            rows = [MappingRow(change, label, tuple(labels)) for change, label, labels in mapping.rows]
+            self.stdout.write(f"{old} to {new}: {mapping_summary(rows)}; stored {mapping.stored_at:%Y-%m-%d}")
         if not mappings:
             self.stdout.write("There is no mapping.")
 
@@ -139,7 +140,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{_returning(number)}.")
 
     def progress(self, done: int, total: int) -> None:
-        self.stderr.write(f"{done:,} of {total:,} cases")
+        self.stderr.write(f"{done:,} of {total:,} cases are reopened.")
 
 
 def _add_versions(parser: ArgumentParser) -> None:
