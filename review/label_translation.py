@@ -29,12 +29,14 @@ class _Step:
     """One step from a label set to another: by the rows of a mapping, and otherwise by the ids of the labels.
 
     `rows`: the new labels of each changed label. `proposed`: the label of each proposed label, by its `proposal_key`.
+    `is_mapped`: whether it follows a mapping.
     """
 
     old: LabelIndex
     new: LabelIndex
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     proposed: Mapping[str, str] = field(default_factory=dict)
+    is_mapped: bool = False
 
     @classmethod
     def of(cls, mapping: LabelMapping, sets: Mapping[int, LabelIndex]) -> _Step:
@@ -44,6 +46,7 @@ class _Step:
             sets[mapping.new_id],
             {old: tuple(new) for change, old, new in mapping.rows if change != proposed},
             {proposal_key(old): new[0] for change, old, new in mapping.rows if change == proposed},
+            is_mapped=True,
         )
 
     def back(self) -> _Step:
@@ -52,7 +55,7 @@ class _Step:
         owners = Counter(new for _old, new in rename)
         kept = self.old.ids & self.new.ids
         rows = {new: (old,) for old, new in rename if owners[new] == 1 and self.new.id_of(new) not in kept}
-        return _Step(self.new, self.old, rows)
+        return _Step(self.new, self.old, rows, is_mapped=True)
 
     def translate(self, word: str) -> tuple[str, ...]:
         """Returns the labels that a word becomes: none if it was dropped, several if it was split.
@@ -116,6 +119,11 @@ class LabelTranslation:
                 rest = route[number + 1 :] if source is not None else self.route(step.new)
                 return self._along(rest, step.proposed[wanted])
         return None
+
+    def is_mapped(self, model_version: str) -> bool:
+        """Whether a mapping says what becomes of the labels of a version."""
+        source = self.source(model_version, None)
+        return source is not None and any(step.is_mapped for step in self.route(source))
 
     def source(self, model_version: str, label_set: int | None) -> LabelIndex | None:
         """Returns the labels whose words a row has, or `None` if nobody knows them any more."""

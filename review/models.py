@@ -145,7 +145,7 @@ class Case(models.Model):
         blank=True,
         db_index=False,
         related_name="+",
-        help_text="the labels to decide it with, if it came back because labels changed",
+        help_text="the labels it was decided with or came back for, if not those of the version that answered",
     )
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     decided_at = models.DateTimeField(null=True, blank=True)
