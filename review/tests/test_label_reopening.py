@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
@@ -20,6 +21,7 @@ from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import page, send, send_json, url
 from review.tests.label_versions import install, mapped
+from review.undoing import undo_last
 from worker.inference.repository import ModelVersion, Repository
 
 pytestmark = pytest.mark.django_db
@@ -225,3 +227,20 @@ def _returned(new: ModelVersion, said: str = "latte") -> Case:
     case = _decided("cat", said=said)
     cases_return(new)
     return Case.objects.get(pk=case.pk)
+
+
+def test_queue_shows_the_cases_that_came_back(reviewer: Client, new: ModelVersion) -> None:
+    queue = "/admin/review/case/"
+    _decide(_open(), "corrected", "mug")
+    undo_last(reviewer_named())
+    text = page(reviewer, queue)
+    assert "Came back" not in text and "came back" not in text
+    case = _returned(new)
+    cache.clear()
+    assert "Open, came back" in page(reviewer, queue)
+    text = page(reviewer, f"{queue}?state=returned")
+    assert re.findall(r'name="_selected_action" value="(\d+)"', text) == [str(case.pk)]
+    for count in ("Came back</1", "Open</2", "All</2"):
+        assert count.replace("</", ' <span class="count">') + "</span>" in text
+    following = reviewer.post(f"{queue}next/?state=returned")["Location"]
+    assert following == f"{url(case)}?state=returned"
