@@ -104,6 +104,8 @@ class CaseRow:
         case, state = self.case, self.case.state_at(self.now)
         if case.named and case.verdict != Case.Outcome.RIGHT:
             return f"{state}: {visible(case.named).replace('_', ' ')}"
+        if state == "Open" and case.label_set_id is not None:
+            return "Open, came back"
         return f"{state} by {case.claimed_by}" if state == "Claimed" else state
 
     @property

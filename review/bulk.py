@@ -13,6 +13,7 @@ from django.db import transaction
 from feedback.models import Feedback
 from predictions.exceptions import RequestRejected
 from predictions.visible_text import visible
+from review.case_labels import CurrentLabels
 from review.decisions import DecisionRequest, SeenState, decide_within, outcome
 from review.history import adding_to_history, require_picture, rows_with_key
 from review.models import Case, Decision
@@ -57,18 +58,19 @@ def cases_plan(*, case_ids: Sequence[int], reviewer: User, verdict: DecisionRequ
     cases = Case.objects.select_related("image", "prediction", "claimed_by", "decided_by").in_bulk(list(case_ids))
     if verdict.label.strip():
         _load_expected(cases.values())
+    current = CurrentLabels()
     plans: list[Plan] = []
     unknown_label = None
     for case in (cases[pk] for pk in dict.fromkeys(case_ids) if pk in cases):
         try:
-            plans.append(Plan(case, after=_after(case, reviewer, verdict)))
+            plans.append(Plan(case, after=_after(case, reviewer, verdict, current)))
         except RequestRejected as rejection:
             if rejection.code in _REQUEST_CODES:
                 raise
             if rejection.code == "unknown-label":
                 unknown_label = rejection
             plans.append(Plan(case, problem=rejection.message))
-    # The cases may be of model versions with different labels.
+    # The cases may be decided with different labels.
     if unknown_label and not any(plan.after for plan in plans):
         raise unknown_label
     return plans
@@ -84,13 +86,13 @@ def _load_expected(cases: Collection[Case]) -> None:
         case.people_expect = frozenset(expected[case.image_id])
 
 
-def _after(case: Case, reviewer: User, verdict: DecisionRequest) -> str:
+def _after(case: Case, reviewer: User, verdict: DecisionRequest, current: CurrentLabels) -> str:
     """Returns the new state of a case in words."""
     if verdict.kind == REOPEN:
         require_picture(case)
         require_not_open(case)
         return "open again"
-    result = outcome(case, reviewer, verdict)
+    result = outcome(case, current.of(case), reviewer, verdict)
     title = str(result.kind.label)
     return f"{title}: {visible(result.named).replace('_', ' ')}" if result.named else title
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from review.label_translation import LabelTranslation
+from predictions import classifiers
+from review.label_translation import LabelTranslation, version_translation
 from review.models import Case
 
 
@@ -66,3 +67,15 @@ class CaseTranslator:
             became = self._translation.proposed(text, model_version, label_set)
             self._proposals[key] = became[0] if became and len(became) == 1 else ""
         return self._proposals[key]
+
+
+def counts_as(case: Case) -> str:
+    """Returns the label that a case counts as now, or an empty string if it is the one that it was decided as.
+
+    No query if the active version has answered and the case did not come back; otherwise two small ones.
+    """
+    if not case.named or (case.label_set_id is None and case.model_version == classifiers.active_name()):
+        return ""
+    words = CaseWords(case.predicted_label, case.label, case.verdict, case.proposed_label)
+    now = CaseTranslator(version_translation()).translate(words, case.model_version, case.label_set_id)
+    return now.label if now.label != case.label else ""

@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from predictions.exceptions import RequestRejected
-from review.filters import Filters
+from review.filters import RETURNED, Filters
 from review.models import Case, CaseQuerySet, Skip
 
 LEFT_MAX = 1000
@@ -41,11 +41,14 @@ class ClaimState:
 def undecided_cases(filters: Filters) -> CaseQuerySet:
     """Returns the cases within the filters that can be decided, in their order.
 
-    These are the flagged ones if the filters ask for that state, otherwise the open ones.
+    These are the flagged ones or those that came back if the filters ask for that state, otherwise the open ones.
     """
     filters = filters.of_undecided()
-    state = Case.State.FLAGGED if filters.state == Case.State.FLAGGED else Case.State.OPEN
-    return filters.apply_values(Case.objects.filter(state=state)).order_by(*filters.columns)
+    if filters.state == RETURNED:
+        cases = Case.objects.returned()
+    else:
+        cases = Case.objects.filter(state="flagged" if filters.state == "flagged" else "open")
+    return filters.apply_values(cases).order_by(*filters.columns)
 
 
 def left_count(filters: Filters) -> int:

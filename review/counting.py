@@ -17,7 +17,7 @@ from django.db.models import Count, Value
 from django.utils import timezone
 
 from feedback.models import Feedback
-from review.filters import CLAIMED, STATES
+from review.filters import CLAIMED, RETURNED, STATES
 from review.models import Case
 
 logger = logging.getLogger(__name__)
@@ -86,13 +86,16 @@ def state_counts() -> dict[str, int]:
 def _count_states() -> dict[str, int]:
     counts = dict.fromkeys(STATES, 0)
     everything = Case.objects.order_by().values_list("state", "verdict").annotate(number=Count("*"))
-    claimed = Case.objects.claimed(timezone.now()).order_by().annotate(part=Value(CLAIMED), none=Value(""))
-    claimed_now = claimed.values_list("part", "none").annotate(number=Count("*"))
-    for state, verdict, number in everything.union(claimed_now, all=True):
+    parts = {CLAIMED: Case.objects.claimed(timezone.now()), RETURNED: Case.objects.returned()}
+    counted = [
+        cases.order_by().annotate(part=Value(part), none=Value("")).values_list("part", "none").annotate(n=Count("*"))
+        for part, cases in parts.items()
+    ]
+    for state, verdict, number in everything.union(*counted, all=True):
         counts[state] += number
         if verdict:
             counts[verdict] += number
-        if state != CLAIMED:
+        if state not in parts:
             counts["all"] += number
     update_planner_statistics()
     return counts

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from predictions import labels
 from predictions.exceptions import RequestRejected
 from predictions.visible_text import visible
-from review import returned_cases
+from review.case_labels import AnsweredLabels, labels_of
 from review.claims import require_free
 from review.history import (
     add_row,
@@ -35,10 +35,10 @@ LABEL_MAX_LENGTH = 200
 class DecisionRequest:
     """The decision that a reviewer asks for. `kind` is one of `Decision.CAN_BE_UNDONE`, or `ACCEPT`.
 
-    `label` is what the picture shows; only `corrected` and `no-label` use it. `corrected` needs a label of the model
-    version that answered. If the model said it, the decision becomes `right`. If it names no label and
-    `may_propose` is set, the decision becomes `no-label`, which proposes the text as a label. `accept` corrects to the
-    label that most people expect. `flagged` needs a note.
+    `label` is what the picture shows; only `corrected` and `no-label` use it. `corrected` needs one of the
+    labels that the case is decided with; see `review.case_labels`. If the model said it, the decision becomes `right`.
+    If it names no label and `may_propose` is set, the decision becomes `no-label`, which proposes the text as a label.
+    `accept` corrects to the label that most people expect. `flagged` needs a note.
     """
 
     ACCEPT: ClassVar = "accept"
@@ -101,8 +101,10 @@ def decide_within(
     earlier = row_with_key(history, reviewer, key)
     if earlier and _is_result_of(earlier, case, verdict):
         return earlier
-    result = outcome(case, reviewer, verdict, seen)
-    returned_cases.use_current_labels(case)
+    case_labels = labels_of(case)
+    result = outcome(case, case_labels, reviewer, verdict, seen)
+    if result.named:
+        case.label_set = case_labels.label_set()
     decision = add_row(
         case,
         history,
@@ -118,30 +120,16 @@ def decide_within(
     return decision
 
 
-def outcome(case: Case, reviewer: User, verdict: DecisionRequest, seen: SeenState | None = None) -> DecisionOutcome:
+def outcome(
+    case: Case, case_labels: AnsweredLabels, reviewer: User, verdict: DecisionRequest, seen: SeenState | None = None
+) -> DecisionOutcome:
     """Returns the decision that `case_decide` would store. Changes nothing.
 
-    Raises what `case_decide` raises.
+    `case_labels`: the labels that the case is decided with. Raises what `case_decide` raises.
     """
     _require_unchanged(case, seen)
     require_free(case, reviewer)
-    return _outcome(case, verdict)
-
-
-def known_label(case: Case, text: str) -> str | None:
-    """Returns the label that a text names; otherwise `None`.
-
-    Labels are those of the model version that answered, and those that people expect: their statements may be about the
-    answers of other versions. A case that came back because labels changed is decided with the labels of the active
-    version.
-    """
-    if returned_cases.has_returned(case):
-        return returned_cases.match(case, text)
-    if text in {case.predicted_label, case.expected_label}:
-        return text
-    if label := labels.match(text, case.prediction):
-        return label
-    return text if text in case.people_expect else None
+    return _outcome(case, case_labels, verdict)
 
 
 def _is_result_of(decision: Decision, case: Case, verdict: DecisionRequest) -> bool:
@@ -151,11 +139,17 @@ def _is_result_of(decision: Decision, case: Case, verdict: DecisionRequest) -> b
     if verdict.kind == DecisionRequest.ACCEPT:
         return decision.kind in {Decision.Kind.RIGHT, Decision.Kind.CORRECTED}
     if verdict.kind == Decision.Kind.CORRECTED:
-        text = verdict.label.strip()
-        if returned_cases.has_returned(case):
-            return bool(decision.named) and decision.named in {text, returned_cases.match(case, text)}
-        return bool(decision.named) and decision.named in {text, labels.match(text, decision.prediction)}
+        return bool(decision.named) and _is_named(decision, case, verdict.label.strip())
     return decision.kind == verdict.kind
+
+
+def _is_named(decision: Decision, case: Case, text: str) -> bool:
+    """Whether a text names the label or the proposal of a decision, in the labels that it was decided with."""
+    if decision.named == text:
+        return True
+    if decision.label_set_id is None:
+        return decision.named == labels.match(text, decision.prediction)
+    return decision.named == labels_of(case).match(text)
 
 
 def _require_unchanged(case: Case, seen: SeenState | None) -> None:
@@ -171,18 +165,17 @@ def _require_unchanged(case: Case, seen: SeenState | None) -> None:
         raise RequestRejected("changed", "This case has changed since you opened it. Please look again.", status=409)
 
 
-def _outcome(case: Case, verdict: DecisionRequest) -> DecisionOutcome:
+def _outcome(case: Case, case_labels: AnsweredLabels, verdict: DecisionRequest) -> DecisionOutcome:
     if verdict.kind == Decision.Kind.RIGHT:
-        label = returned_cases.confirmed_label(case) if returned_cases.has_returned(case) else case.predicted_label
-        return DecisionOutcome(Decision.Kind.RIGHT, label)
+        return DecisionOutcome(Decision.Kind.RIGHT, case_labels.label_of(case.predicted_label))
     if verdict.kind == Decision.Kind.CORRECTED:
-        return _corrected(case, verdict.label.strip(), verdict.may_propose)
+        return _corrected(case_labels, verdict.label.strip(), verdict.may_propose)
     if verdict.kind == Decision.Kind.NO_LABEL:
         return _proposed(verdict.label.strip())
     if verdict.kind == DecisionRequest.ACCEPT:
         if not case.expected_label:
             raise RequestRejected("no-expected-label", "Nobody has said what it is.")
-        return _corrected(case, case.expected_label, may_propose=False)
+        return _corrected(case_labels, case_labels.label_of(case.expected_label), may_propose=False)
     if verdict.kind == Decision.Kind.UNUSABLE:
         return DecisionOutcome(Decision.Kind.UNUSABLE)
     if verdict.kind == Decision.Kind.FLAGGED:
@@ -192,21 +185,14 @@ def _outcome(case: Case, verdict: DecisionRequest) -> DecisionOutcome:
     raise RequestRejected("unknown-verdict", f"“{verdict.kind[:40]}” is not a verdict.")
 
 
-def _corrected(case: Case, text: str, may_propose: bool) -> DecisionOutcome:
+def _corrected(case_labels: AnsweredLabels, text: str, may_propose: bool) -> DecisionOutcome:
     _require_label_text(text)
-    if label := known_label(case, text):
-        return DecisionOutcome(Decision.Kind.RIGHT if _is_answer(case, label) else Decision.Kind.CORRECTED, label)
+    if label := case_labels.match(text):
+        kind = Decision.Kind.RIGHT if case_labels.is_answer(label) else Decision.Kind.CORRECTED
+        return DecisionOutcome(kind, label)
     if may_propose:
         return _proposed(text)
     raise RequestRejected("unknown-label", f"We have no label “{text[:100]}”.")
-
-
-def _is_answer(case: Case, label: str) -> bool:
-    """Whether the model said this label, or a word that may mean it."""
-    if returned_cases.has_returned(case):
-        return returned_cases.is_answer(case, label)
-    meant = labels.meant_by(case.predicted_label, case.model_version)
-    return label in {case.predicted_label, *(one.display_name for one in meant)}
 
 
 def _proposed(text: str) -> DecisionOutcome:

@@ -8,7 +8,7 @@ from django.db.models import Count, Value
 
 from predictions import labels
 from review.counting import counted_lately, state_counts
-from review.filters import FILTERS, PARTS, STATES, Filter, Filters
+from review.filters import FILTERS, PARTS, RETURNED, STATES, Filter, Filters
 from review.models import Case
 from review.orders import ORDERS
 
@@ -47,7 +47,10 @@ def orders(filters: Filters) -> list[FacetChoice]:
 
 
 def states(filters: Filters) -> list[FacetChoice]:
-    """Returns all states. Their counts ignore the other filters, so that one query counts them all."""
+    """Returns all states, but "Came back" only if a case did.
+
+    Their counts ignore the other filters, so that one query counts them all.
+    """
     counts = state_counts()
     chosen = filters.state or "open"
     return [
@@ -55,6 +58,7 @@ def states(filters: Filters) -> list[FacetChoice]:
             title, f"?{replace(filters, state=state).query_string}", state == chosen, counts[state], state in PARTS
         )
         for state, title in STATES.items()
+        if state != RETURNED or counts[state] or state == chosen
     ]
 
 

@@ -26,12 +26,14 @@ from review.models import Case, CaseQuerySet
 from review.orders import DEFAULT_ORDER, ORDERS
 
 CLAIMED = "claimed"
+RETURNED = "returned"
 VALUE_MAX_LENGTH = 200
 
-# The states that the queue can show. A claim and each verdict count as states of their own.
+# The states that the queue can show. A claim, a return and each verdict count as states of their own.
 STATES = {
     "open": "Open",
     CLAIMED: "Claimed now",
+    RETURNED: "Came back",
     "flagged": "Flagged",
     "decided": "Decided",
     "right": "Confirmed right",
@@ -42,8 +44,8 @@ STATES = {
     "all": "All",
 }
 
-# States that are also counted in the state before them.
-PARTS = frozenset({CLAIMED, *Case.Outcome.values})
+# States that are also counted in the state before them: "open" or "decided".
+PARTS = frozenset({CLAIMED, RETURNED, *Case.Outcome.values})
 
 # value: title, limit, whether cases must be older than the limit (or else younger)
 AGES = {
@@ -171,7 +173,7 @@ class Filters:
 
     @property
     def shows_decided(self) -> bool:
-        return self.state not in {"", "open", CLAIMED, "flagged"}
+        return self.state not in {"", "open", CLAIMED, RETURNED, "flagged"}
 
     def items(self) -> list[tuple[str, str]]:
         """Name and value of everything that is set."""
@@ -207,6 +209,7 @@ _IN_STATE: dict[str, Callable[[CaseQuerySet], CaseQuerySet]] = (
     {
         "open": lambda cases: cases.open(),
         CLAIMED: lambda cases: cases.claimed(timezone.now()),
+        RETURNED: lambda cases: cases.returned(),
         "all": lambda cases: cases,
     }
     | {state: lambda cases, state=state: cases.filter(state=state) for state in ("flagged", "decided", "erased")}

@@ -13,7 +13,7 @@ from feedback.models import Feedback
 from predictions import labels
 from review.label_reopening import returning_cases
 from review.label_sets import known_labels
-from review.label_translation import LabelTranslation, translation_to
+from review.label_translation import translation_to
 from review.models import Case
 from review.proposals import proposal_key
 from worker.inference.repository import Label, ModelVersion, compare_label_sets
@@ -155,7 +155,7 @@ def label_changes(old: ModelVersion, new: ModelVersion) -> LabelChanges:
         GoneLabel(
             label=label,
             words=known.words_for(label.display_name),
-            becomes=_becomes(label, old, translation),
+            becomes=translation.became(label.display_name, str(old)),
             likely=difference.likely.get(label.id, ()),
             decided_cases=sum(decided[word] for word in known.words_for(label.display_name)),
             open_cases=sum(undecided[word] for word in known.words_for(label.display_name)),
@@ -180,16 +180,6 @@ def label_changes(old: ModelVersion, new: ModelVersion) -> LabelChanges:
         open_cases=sum(undecided[word] for word in lost),
         unmapped_cases=sum(decided[word] for word in unmapped),
     )
-
-
-def _becomes(label: Label, old: ModelVersion, translation: LabelTranslation) -> tuple[str, ...] | None:
-    """Returns what a mapping makes of a label that is gone, or `None` if no mapping says anything."""
-    becomes = translation.words(label.display_name, str(old))
-    if len(becomes) != 1:
-        return becomes
-    # A mapping to the labels of a third version may lead to a label that the new version does not have.
-    is_known = becomes[0] in translation.target and translation.is_mapped(label.display_name, str(old))
-    return becomes if is_known else None
 
 
 def _counted(words: Collection[str], column: str, *states: Case.State) -> Counter[str]:

@@ -120,15 +120,10 @@ class LabelTranslation:
         found = {self._words(labels, word) for labels in self._all_sets if labels.meant_by(word)}
         return found.pop() if len(found) == 1 else (word,)
 
-    def is_mapped(self, word: str, model_version: str) -> bool:
-        """Whether a mapping says what becomes of a word of a version."""
+    def became(self, word: str, model_version: str) -> tuple[str, ...] | None:
+        """Returns the labels that a word of a version becomes, as `words` does, or `None` if nothing says which."""
         source = self.source(model_version, None)
-        found: tuple[str, ...] = (word,)
-        for step in self.route(source) if source is not None else ():
-            if any(one in step.rows for one in found):
-                return True
-            found = tuple(new for old in found for new in step.translate(old))
-        return False
+        return None if source is None else self._became(source, word)
 
     def proposed(self, text: str, model_version: str, label_set: int | None = None) -> tuple[str, ...] | None:
         """Returns the labels that a proposed label becomes, or `None` if no mapping names it."""
@@ -138,6 +133,13 @@ class LabelTranslation:
             if wanted in step.proposed and (became := self._became(step.new, step.proposed[wanted])) is not None:
                 return became
         return None
+
+    def is_mapped(self, model_version: str) -> bool:
+        """Whether mappings lead from the labels of a version to the target, or to labels that the target has, too."""
+        source = self.source(model_version, None)
+        if source is None or source.fingerprint == self.target.fingerprint:
+            return False
+        return any(route[-1].new.ids <= self.target.ids for route in self._routes_from(source).reached if route)
 
     def source(self, model_version: str, label_set: int | None) -> LabelIndex | None:
         """Returns the labels whose words a row has, or `None` if nobody knows them any more."""

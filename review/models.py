@@ -63,6 +63,10 @@ class CaseQuerySet(models.QuerySet["Case"]):
         """Cases that are neither decided nor flagged, claimed or not."""
         return self.filter(state=Case.State.OPEN)
 
+    def returned(self) -> CaseQuerySet:
+        """Open cases that came back because labels changed."""
+        return self.open().filter(label_set__isnull=False)
+
     def claimed(self, now: datetime) -> CaseQuerySet:
         """Open cases that somebody looks at. Cases claimed in advance are not among them."""
         return self.open().filter(claimed_until__gt=now).exclude(claimed_in_advance=True)
@@ -145,7 +149,7 @@ class Case(models.Model):
         blank=True,
         db_index=False,
         related_name="+",
-        help_text="the labels to decide it with, if it came back because labels changed",
+        help_text="the labels it was decided with or came back for, if not those of the version that answered",
     )
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     decided_at = models.DateTimeField(null=True, blank=True)
@@ -211,6 +215,8 @@ class Case(models.Model):
                 condition=Q(has_other_expected_labels=True),
                 name="case_other_expected_labels",
             ),
+            # cases that came back because labels changed
+            models.Index(fields=["state"], condition=Q(label_set__isnull=False), name="case_returned"),
             # current claims: few rows that almost every page asks for
             models.Index(fields=["claimed_until"], condition=Q(claimed_until__isnull=False), name="case_claimed"),
         ]

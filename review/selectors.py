@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.contrib.auth.models import User
@@ -15,9 +15,11 @@ from feedback.models import Feedback
 from predictions import labels
 from predictions.selectors import label_contains
 from predictions.uploads.display import has_several_frames
-from review import returned_cases
+from review.case_labels import ActiveLabels, AnsweredLabels, labels_of
+from review.case_words import counts_as
 from review.expectations import summary
 from review.history import effective
+from review.label_reopening import ACCOUNT
 from review.models import Case, Decision
 
 MAX_COMMENTS = 10
@@ -27,12 +29,28 @@ MAX_HISTORY = 50  # rows
 
 @dataclass(frozen=True)
 class LabelChoice:
-    """One of the model's best labels. `people`: how many expect it."""
+    """One of the model's best labels, or one that such a label was split into.
 
-    number: int
+    `number`: its key, if it has one. `score`: `None` if the model did not know the label. `people`: how many expect it.
+    `is_answer`: whether the model is right if it is chosen. `gone`: says that it cannot be chosen any more.
+    """
+
+    number: int | None
     label: str
-    score: float
+    score: float | None
     people: int
+    is_answer: bool = False
+    gone: str = ""
+
+
+@dataclass(frozen=True)
+class GoneLabel:
+    """A label that people expect and that cannot be chosen any more, with the labels to choose instead."""
+
+    label: str
+    people: int
+    reason: str
+    choices: list[LabelChoice]
 
 
 @dataclass(frozen=True)
@@ -53,9 +71,11 @@ class FeedbackSummary:
 class CaseView:
     """One case as the focus view shows it to `reviewer`. `history`: newest first.
 
-    `answer`, `choices`, `expected_label` and `expected` have only labels that the reviewer can choose: if the case came
-    back because labels changed, those of the active version. `answer` and `expected_label` may be empty. `expected`:
-    how many people expect each label.
+    `answer`, `expected_label` and `expected` have only labels that the reviewer can choose; see `review.case_labels`.
+    `answer` and `expected_label` may be empty. `choices`: the model's best labels. `expected`: how many people expect
+    each label. `gone_expected`: what people expect, and nobody can choose any more. `has_active_labels`: whether the
+    case is decided with the labels of the active version. `counts_as`: the label that a decided case counts as now, if
+    that is another one.
     """
 
     case: Case
@@ -64,6 +84,9 @@ class CaseView:
     choices: list[LabelChoice]
     expected_label: str
     expected: dict[str, int]
+    gone_expected: list[GoneLabel]
+    has_active_labels: bool
+    counts_as: str
     feedback: FeedbackSummary
     similar_cases: list[Case]
     history: list[Decision]
@@ -80,17 +103,21 @@ class CaseView:
     @property
     def other_expected(self) -> list[tuple[str, int]]:
         """The expected labels, with their counts, that no other button offers."""
-        offered = {self.expected_label, *(choice.label for choice in self.choices)}
+        choices = [*self.choices, *(choice for gone in self.gone_expected for choice in gone.choices)]
+        offered = {self.expected_label, *(choice.label for choice in choices if not choice.gone)}
         return [(label, people) for label, people in self.expected.items() if label not in offered]
 
     @property
     def shared_words(self) -> list[tuple[str, list[str]]]:
         """Words of this case that several labels share, such as `crane`, each with these labels."""
-        version = "" if returned_cases.has_returned(self.case) else self.case.model_version
+        if self.has_active_labels:
+            return []  # the choices offer these labels
         words = dict.fromkeys(
             [label for label, _ in self.case.prediction.top] + [label for label, _ in self.feedback.expected]
         )
-        found = [(word, [label.display_name for label in labels.meant_by(word, version)]) for word in words]
+        found = [
+            (word, [label.display_name for label in labels.meant_by(word, self.case.model_version)]) for word in words
+        ]
         return [(word, meant) for word, meant in found if len(meant) > 1]
 
     @property
@@ -103,7 +130,7 @@ class CaseView:
     def came_back(self) -> Decision | None:
         """The row that says why the case came back to the desk, if labels changed and nobody has decided it since."""
         for newest in self.history[:1]:
-            if newest.kind == Decision.Kind.REOPEN and newest.label_set_id is not None and newest.note:
+            if newest.kind == Decision.Kind.REOPEN and newest.reviewer.username == ACCOUNT:
                 return newest
         return None
 
@@ -148,24 +175,26 @@ def case_find(case_id: int) -> Case | None:
 def case_view(case: Case, reviewer: User) -> CaseView:
     """Returns everything that the focus view shows. `case` comes from `case_find`.
 
-    At most six queries, and four more for a case that came back.
+    At most six queries, and four more if labels have changed.
     """
     feedback = _summary(case)
-    current = _current_words(case)
+    # A settled case keeps the words that it was decided in.
+    case_labels = AnsweredLabels(case) if case.state in Case.SETTLED else labels_of(case)
     expected = Counter[str]()
-    for label, people in feedback.expected:
-        expected[current(label)] += people
+    for word, people in feedback.expected:
+        expected[case_labels.meaning(word).label] += people
     del expected[""]
+    offering = _Offering(case_labels, expected)
     return CaseView(
         case=case,
         reviewer=reviewer,
-        answer=current(case.predicted_label),
-        choices=[
-            LabelChoice(number, label, score, expected[label])
-            for number, (label, score) in enumerate(_best(case, current), start=1)
-        ],
-        expected_label=current(case.expected_label) if case.expected_label else "",
+        answer=case_labels.meaning(case.predicted_label).label,
+        choices=list(offering.of_answer(case.prediction.top)),
+        expected_label=case_labels.meaning(case.expected_label).label if case.expected_label else "",
         expected=dict(expected.most_common()),
+        gone_expected=list(offering.of_expectations(feedback.expected)),
+        has_active_labels=isinstance(case_labels, ActiveLabels),
+        counts_as=counts_as(case),
         feedback=feedback,
         similar_cases=_similar_cases(case),
         history=list(case.decisions.select_related("reviewer").order_by("-number")[:MAX_HISTORY]),
@@ -176,20 +205,38 @@ def case_view(case: Case, reviewer: User) -> CaseView:
     )
 
 
-def _current_words(case: Case) -> Callable[[str], str]:
-    """Returns a function that gives the label to choose for a word, or an empty string if it cannot be chosen."""
-    if returned_cases.has_returned(case) and case.state not in Case.SETTLED:
-        return returned_cases.current_words(case)
-    return str
+@dataclass
+class _Offering:
+    """Makes the choices of a page. It offers each label once, and gives the first ones the keys from 1 to 9."""
 
+    case_labels: AnsweredLabels
+    expected: Counter[str]
+    offered: set[str] = field(default_factory=set)
 
-def _best(case: Case, current: Callable[[str], str]) -> list[tuple[str, float]]:
-    """Returns the best labels of the answer, each once: two of its words may be the same label."""
-    once: dict[str, float] = {}
-    for word, score in case.prediction.top:
-        if label := current(word):
-            once.setdefault(label, score)
-    return list(once.items())
+    def of_answer(self, top: Iterable[tuple[str, float]]) -> Iterator[LabelChoice]:
+        meanings = [(word, score, self.case_labels.meaning(word)) for word, score in top]
+        scores: dict[str, float] = {}
+        for _word, score, meaning in meanings:
+            scores.setdefault(meaning.label, score)
+        for word, score, meaning in meanings:
+            if not meaning.label:
+                gone = "no longer one label" if meaning.became else "no longer a label"
+                yield LabelChoice(None, word, score, 0, gone=gone)
+            yield from self._new([meaning.label] if meaning.label else meaning.became, scores)
+
+    def of_expectations(self, expected: Iterable[tuple[str, int]]) -> Iterator[GoneLabel]:
+        for word, people in expected:
+            meaning = self.case_labels.meaning(word)
+            if not meaning.label:
+                yield GoneLabel(word, people, meaning.reason, list(self._new(meaning.became, {})))
+
+    def _new(self, found: Iterable[str], scores: Mapping[str, float]) -> Iterator[LabelChoice]:
+        for label in found:
+            if label not in self.offered:
+                self.offered.add(label)
+                number = len(self.offered) if len(self.offered) < 10 else None
+                is_answer = self.case_labels.is_answer(label)
+                yield LabelChoice(number, label, scores.get(label), self.expected[label], is_answer)
 
 
 def _summary(case: Case) -> FeedbackSummary:

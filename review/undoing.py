@@ -94,6 +94,8 @@ def _undo(decision: Decision, reviewer: User, key: UUID | None) -> Decision:
         if not standing or standing[-1].pk != decision.pk:
             message = "This decision is already undone, or the case has a newer one."
             raise RequestRejected("decided", message, status=409)
+        before = [row.label_set_id for row in history if row.number < decision.number]
+        case.label_set_id = before[-1] if before else None
         return add_row(case, history, reviewer, Decision.Kind.UNDO, undoes=decision, key=key)
 
 

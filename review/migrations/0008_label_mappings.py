@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(
                 blank=True,
                 db_index=False,
-                help_text="the labels to decide it with, if it came back because labels changed",
+                help_text="the labels it was decided with or came back for, if not those of the version that answered",
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="+",

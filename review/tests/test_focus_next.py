@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
+from predictions.tests.fakes import FakeClassifier
 from review.claims import claim, claim_next
 from review.decisions import DecisionRequest, case_decide
 from review.models import Case
@@ -126,8 +128,9 @@ def test_following_a_link_claims_nothing(reviewer: Client) -> None:
 
 
 @pytest.fixture
-def busy() -> Case:
-    """A case with much feedback, among many others."""
+def busy(settings: Settings) -> Case:
+    """A case with much feedback, among many others. The active version has answered them all."""
+    settings.MODEL = FakeClassifier.version
     for _ in range(4):
         done = open_case()
         case_decide(case_id=done.pk, reviewer=reviewer_named("grace"), verdict=DecisionRequest("right"))

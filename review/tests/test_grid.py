@@ -226,7 +226,7 @@ def test_addresses_of_forms_lead_to_the_grid_without_a_form(reviewer: Client, fo
 
 
 def test_preview_of_a_label_that_people_expect_takes_as_many_queries_for_many_cases(
-    django_assert_num_queries: DjangoAssertNumQueries,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     cases = [open_case(expected="cup", statements=number) for number in (1, 2, 3)]
     for case in cases:
@@ -234,6 +234,6 @@ def test_preview_of_a_label_that_people_expect_takes_as_many_queries_for_many_ca
     Feedback.objects.filter(expected_label="coffee_mug").update(expected_label="of_another_version")
     verdict = DecisionRequest("corrected", "of_another_version")
     ada = reviewer_named()
-    with django_assert_num_queries(2):
+    with django_assert_max_num_queries(3):
         plans = cases_plan(case_ids=[case.pk for case in cases], reviewer=ada, verdict=verdict)
     assert [plan.after for plan in plans] == ["Corrected: of another version"] * 3

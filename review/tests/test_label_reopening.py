@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
+from predictions import classifiers
 from predictions.exceptions import RequestRejected
 from review import label_reopening
-from review.decisions import DecisionRequest, case_decide, known_label
+from review.case_labels import labels_of
+from review.decisions import DecisionRequest, case_decide
 from review.label_reopening import LabelWatcher, cases_return, returning_cases
 from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import page, send, send_json, url
 from review.tests.label_versions import install, mapped
-from review.undoing import case_reopen
+from review.undoing import case_reopen, undo_last
 from worker.inference.repository import ModelVersion, Repository
 
 pytestmark = pytest.mark.django_db
@@ -42,12 +46,26 @@ def new(repository: Repository, old: ModelVersion) -> ModelVersion:
     return repository.activate(str(new))
 
 
+def _open(said: str = "latte", **changes: Any) -> Case:
+    """Opens a case that `a@1` has answered."""
+    top = [[said, 0.9], ["cup", 0.05], ["dog", 0.03], ["cat", 0.02]]
+    answer: dict[str, Any] = {"label": said, "statements": 0, "model_version": "a@1", "top": top}
+    return open_case(**answer | changes)
+
+
 def _decided(label: str, *, said: str = "latte", kind: str = "corrected") -> Case:
-    case = open_case(
-        label=said, statements=0, model_version="a@1", top=[[said, 0.9], ["cup", 0.05], ["dog", 0.03], ["cat", 0.02]]
-    )
-    case_decide(case_id=case.pk, reviewer=reviewer_named(), verdict=DecisionRequest(kind, label, may_propose=True))
-    return Case.objects.get(pk=case.pk)
+    """Opens a case and decides it while `a@1` is active."""
+    return _decide_earlier(_open(said), kind, label)
+
+
+def _decide_earlier(case: Case, kind: str, label: str) -> Case:
+    """Decides a case while `a@1` is active."""
+    repository = classifiers.repository()
+    active = repository.active_name()
+    repository.activate("a@1")
+    decided = _decide(case, kind, label)
+    repository.activate(active)
+    return decided
 
 
 def _decide(case: Case, kind: str, label: str = "") -> Case:
@@ -206,8 +224,8 @@ def test_desk_says_why_a_case_came_back(reviewer: Client, new: ModelVersion) -> 
 
 def test_desk_offers_only_labels_that_can_be_chosen(reviewer: Client, new: ModelVersion) -> None:
     top = [["latte", 0.6], ["dog", 0.2], ["cat", 0.1], ["cup", 0.1]]
-    case = open_case(label="latte", expected="dog", model_version="a@1", top=top)
-    _decide(case, "corrected", "cat")
+    case = _open(expected="dog", statements=1, top=top)
+    _decide_earlier(case, "corrected", "cat")
     cases_return(new)
     text = page(reviewer, url(case))
     assert re.findall(r'name="label" value="(.*?)" data-key="(.)"', text) == [
@@ -215,10 +233,12 @@ def test_desk_offers_only_labels_that_can_be_chosen(reviewer: Client, new: Model
         ("coffee", "1"),
         ("hound", "2"),
         ("cup", "3"),
+        ("mug", "4"),
+        ("teacup", "5"),
     ]
     assert "Accept “hound”" in text and "one person expects it" in text and "The model was right: “coffee”" in text
-    for label in ("hound", "coffee", "cup"):
-        assert known_label(Case.objects.get(pk=case.pk), label) == label
+    for label in ("hound", "coffee", "cup", "mug", "teacup"):
+        assert labels_of(Case.objects.get(pk=case.pk)).match(label) == label
     assert "The model was right: " not in page(reviewer, url(_returned(new, said="cat")))
 
 
@@ -226,3 +246,20 @@ def _returned(new: ModelVersion, said: str = "latte") -> Case:
     case = _decided("cat", said=said)
     cases_return(new)
     return Case.objects.get(pk=case.pk)
+
+
+def test_queue_shows_the_cases_that_came_back(reviewer: Client, new: ModelVersion) -> None:
+    queue = "/admin/review/case/"
+    _decide(_open(), "corrected", "mug")
+    undo_last(reviewer_named())
+    text = page(reviewer, queue)
+    assert "Came back" not in text and "came back" not in text
+    case = _returned(new)
+    cache.clear()
+    assert "Open, came back" in page(reviewer, queue)
+    text = page(reviewer, f"{queue}?state=returned")
+    assert re.findall(r'name="_selected_action" value="(\d+)"', text) == [str(case.pk)]
+    for count in ("Came back</1", "Open</2", "All</2"):
+        assert count.replace("</", ' <span class="count">') + "</span>" in text
+    following = reviewer.post(f"{queue}next/?state=returned")["Location"]
+    assert following == f"{url(case)}?state=returned"
