@@ -39,6 +39,8 @@ class AnsweredLabels:
     Statements may be about the answers of other versions.
     """
 
+    version_name = ""  # of the active version, if its labels are the ones
+
     def __init__(self, case: Case) -> None:
         self._case = case
 
@@ -68,6 +70,15 @@ class AnsweredLabels:
             raise RequestRejected("label-changed", f"{meaning.reason} Which label is it now?")
         return meaning.label
 
+    def several(self, text: str) -> list[str]:
+        """Returns the labels that share a name or synonym that a reviewer has typed, if there are several."""
+        return self._several(labels.index(self._case.model_version), text)
+
+    @staticmethod
+    def _several(index: labels.LabelIndex, text: str) -> list[str]:
+        found = [label.display_name for label in index.find(text)]
+        return found if len(found) > 1 else []
+
     def label_set(self) -> LabelSet | None:
         """Returns the label set to store with a decision: none for the labels of the version that answered."""
         return None
@@ -87,6 +98,10 @@ class ActiveLabels(AnsweredLabels):
         self._translation = translation
         self._target = translation.target
         self._version = version
+        self.version_name = str(version) if version else f"label set {case.label_set_id}"
+
+    def several(self, text: str) -> list[str]:
+        return self._several(labels.index(), text)
 
     def label_set(self) -> LabelSet | None:
         return remember(self._version) if self._version else self._case.label_set

@@ -25,6 +25,7 @@ from review.history import (
     require_short_note,
     row_with_key,
 )
+from review.label_wording import quoted
 from review.models import Case, Decision, Skip
 from worker.inference.repository.labels import problem_of_text
 
@@ -64,14 +65,19 @@ class DecisionOutcome:
 
 @dataclass(frozen=True)
 class SeenState:
-    """The state of a case as the reviewer's page showed it: the length of its history, and the answer under review."""
+    """The state of a case as the reviewer's page showed it: the length of its history, and the answer under review.
+
+    `labels`: the active version, if the page offered its labels; `None` if the page offered none.
+    """
 
     decision_count: int
     prediction: UUID
+    labels: str | None = None
 
-    @classmethod
-    def of(cls, case: Case) -> SeenState:
-        return cls(case.decision_count, case.prediction_id)
+    def is_still(self, case: Case, case_labels: AnsweredLabels) -> bool:
+        if self.labels is not None and self.labels != case_labels.version_name:
+            return False
+        return (self.decision_count, self.prediction) == (case.decision_count, case.prediction_id)
 
 
 def case_decide(
@@ -127,7 +133,7 @@ def outcome(
 
     `case_labels`: the labels that the case is decided with. Raises what `case_decide` raises.
     """
-    _require_unchanged(case, seen)
+    _require_unchanged(case, case_labels, seen)
     require_free(case, reviewer)
     return _outcome(case, case_labels, verdict)
 
@@ -152,7 +158,7 @@ def _is_named(decision: Decision, case: Case, text: str) -> bool:
     return decision.named == labels_of(case).match(text)
 
 
-def _require_unchanged(case: Case, seen: SeenState | None) -> None:
+def _require_unchanged(case: Case, case_labels: AnsweredLabels, seen: SeenState | None) -> None:
     """Raises `RequestRejected` `decided`, `erased` or `changed`."""
     if case.state == Case.State.DECIDED:
         name = case.decided_by.get_username() if case.decided_by else "somebody else"
@@ -161,7 +167,7 @@ def _require_unchanged(case: Case, seen: SeenState | None) -> None:
         raise RequestRejected("decided", message, status=409)
     if case.state == Case.State.ERASED:
         raise picture_erased()
-    if seen is not None and seen != SeenState.of(case):
+    if seen is not None and not seen.is_still(case, case_labels):
         raise RequestRejected("changed", "This case has changed since you opened it. Please look again.", status=409)
 
 
@@ -190,6 +196,9 @@ def _corrected(case_labels: AnsweredLabels, text: str, may_propose: bool) -> Dec
     if label := case_labels.match(text):
         kind = Decision.Kind.RIGHT if case_labels.is_answer(label) else Decision.Kind.CORRECTED
         return DecisionOutcome(kind, label)
+    if several := case_labels.several(text):
+        names = " or ".join(quoted(label) for label in several[:5])
+        raise RequestRejected("unknown-label", f"“{text[:100]}” may be {names}. Please choose one of them.")
     if may_propose:
         return _proposed(text)
     raise RequestRejected("unknown-label", f"We have no label “{text[:100]}”.")

@@ -15,7 +15,7 @@ from feedback.models import Feedback
 from predictions import labels
 from predictions.selectors import label_contains
 from predictions.uploads.display import has_several_frames
-from review.case_labels import ActiveLabels, AnsweredLabels, labels_of
+from review.case_labels import AnsweredLabels, labels_of
 from review.case_words import counts_as
 from review.expectations import summary
 from review.history import effective
@@ -73,8 +73,8 @@ class CaseView:
 
     `answer`, `expected_label` and `expected` have only labels that the reviewer can choose; see `review.case_labels`.
     `answer` and `expected_label` may be empty. `choices`: the model's best labels. `expected`: how many people expect
-    each label. `gone_expected`: what people expect, and nobody can choose any more. `has_active_labels`: whether the
-    case is decided with the labels of the active version. `counts_as`: the label that a decided case counts as now, if
+    each label. `gone_expected`: what people expect, and nobody can choose any more. `active_labels`: the
+    active version, if the case is decided with its labels. `counts_as`: the label that a decided case counts as now, if
     that is another one.
     """
 
@@ -85,7 +85,7 @@ class CaseView:
     expected_label: str
     expected: dict[str, int]
     gone_expected: list[GoneLabel]
-    has_active_labels: bool
+    active_labels: str
     counts_as: str
     feedback: FeedbackSummary
     similar_cases: list[Case]
@@ -110,7 +110,7 @@ class CaseView:
     @property
     def shared_words(self) -> list[tuple[str, list[str]]]:
         """Words of this case that several labels share, such as `crane`, each with these labels."""
-        if self.has_active_labels:
+        if self.active_labels:
             return []  # the choices offer these labels
         words = dict.fromkeys(
             [label for label, _ in self.case.prediction.top] + [label for label, _ in self.feedback.expected]
@@ -193,7 +193,7 @@ def case_view(case: Case, reviewer: User) -> CaseView:
         expected_label=case_labels.meaning(case.expected_label).label if case.expected_label else "",
         expected=dict(expected.most_common()),
         gone_expected=list(offering.of_expectations(feedback.expected)),
-        has_active_labels=isinstance(case_labels, ActiveLabels),
+        active_labels=case_labels.version_name,
         counts_as=counts_as(case),
         feedback=feedback,
         similar_cases=_similar_cases(case),

@@ -12,6 +12,7 @@ from predictions.models import Prediction
 from predictions.tests.fakes import stored_image, stored_prediction
 from predictions.tests.pictures import picture
 from review import opening, roles
+from review.decisions import SeenState
 from review.models import Case
 
 _numbers = count()
@@ -37,3 +38,8 @@ def open_case(*, statements: int = 1, expected: str = "cup", **changes: Any) -> 
     if not statements:
         opening.cases_open([prediction], source=Case.OpenedBy.AUDIT)
     return Case.objects.get(image=prediction.image)
+
+
+def seen_state(case: Case) -> SeenState:
+    """Returns what a page that was loaded now says that its reviewer saw."""
+    return SeenState(case.decision_count, case.prediction_id)

@@ -105,6 +105,33 @@ def test_rejects_labels_that_the_active_version_does_not_have(
     assert Case.objects.get(pk=case.pk).state == "open"
 
 
+@pytest.mark.parametrize("kind", ["corrected", "no-label"])
+def test_rejects_a_page_with_the_labels_of_another_version(
+    reviewer: Client, repository: Repository, new: ModelVersion, kind: str
+) -> None:
+    case = _open()
+    for earlier, active in (("", new), (str(new), repository.get("shapes@1"))):
+        repository.activate(str(active))
+        answer = send_json(reviewer, case, verdict=kind, label="disc", seen_labels=earlier)
+        assert (answer.status_code, answer.json()["code"]) == (409, "changed")
+        shown = page(reviewer, url(case))
+        assert f'name="seen_labels" value="{new if active == new else ""}"' in shown
+
+
+@pytest.mark.parametrize("word", ["crane", "Bird"])
+def test_word_of_several_labels_is_no_proposal(reviewer: Client, repository: Repository, word: str) -> None:
+    """Neither for a case of the version that answers now, nor for one of an earlier version with other labels."""
+    old = install(repository, "birds", "1 heron", "2 egret")
+    active = install(repository, "birds", "1 heron", "3 crane, bird", "4 crane, bird")
+    mapped(old, active, "rename egret heron")
+    repository.activate(str(active))
+    for version in ("birds@1", "birds@2"):
+        case = open_case(label="heron", statements=0, model_version=version, top=[["heron", 0.9]])
+        answer = send_json(reviewer, case, verdict="corrected", label=word).json()
+        assert answer["message"] == f"“{word}” may be “crane (3)” or “crane (4)”. Please choose one of them."
+        assert Case.objects.get(pk=case.pk).state == "open"
+
+
 def test_label_that_keeps_its_name_after_a_split_has_to_be_chosen(repository: Repository, old: ModelVersion) -> None:
     new = install(repository, "shapes", "1 circle", "6 oval")
     mapped(old, new, "split circle circle oval", "drop square", "drop cross", "drop polygon")

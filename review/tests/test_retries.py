@@ -12,9 +12,9 @@ from django.db import connection
 from predictions.exceptions import RequestRejected
 from review.bulk import cases_decide, cases_reopen
 from review.claims import case_skip, claim
-from review.decisions import DecisionRequest, SeenState, case_decide
+from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision, Skip
-from review.tests.cases import open_case, reviewer_named
+from review.tests.cases import open_case, reviewer_named, seen_state
 from review.undoing import bulk_undo, case_reopen, decision_undo, undo_last
 
 pytestmark = pytest.mark.django_db
@@ -37,11 +37,17 @@ def cases() -> list[Case]:
 
 
 def _decide(case: Case, reviewer: User, verdict: DecisionRequest = RIGHT, key: UUID | None = None) -> Decision:
-    return case_decide(case_id=case.pk, reviewer=reviewer, verdict=verdict, seen=SeenState.of(case), key=key)
+    return case_decide(
+        case_id=case.pk,
+        reviewer=reviewer,
+        verdict=verdict,
+        seen=seen_state(case),
+        key=key,
+    )
 
 
 def _seen(cases: list[Case]) -> dict[int, SeenState | None]:
-    return {case.pk: SeenState.of(case) for case in cases}
+    return {case.pk: seen_state(case) for case in cases}
 
 
 def _open() -> list[int]:

@@ -202,7 +202,9 @@ def _undo(request: HttpRequest) -> list[Decision]:
 
 def _seen(request: HttpRequest) -> SeenState:
     try:
-        return SeenState(int(request.POST["seen_decisions"]), UUID(request.POST["seen_prediction"]))
+        return SeenState(
+            int(request.POST["seen_decisions"]), UUID(request.POST["seen_prediction"]), request.POST.get("seen_labels")
+        )
     except (KeyError, ValueError) as error:
         message = "The form does not say what you saw. Please reload the page."
         raise RequestRejected("malformed", message) from error
