@@ -140,9 +140,11 @@ def outputs_of(model: openvino.Model, normalised: NDArray[np.float32]) -> NDArra
     """Computes the outputs of a canonical network for pictures, and checks that each is answered alone.
 
     Raises:
-        ImportRefused: the network cannot be run, answers a picture differently beside others, or returns values that
-            are not finite.
+        ImportRefused: the network cannot be run, answers a picture differently beside others, or takes or returns
+            values that are not finite.
     """
+    if not np.isfinite(normalised).all():
+        raise ImportRefused("the preprocessing makes NaN or infinity of pixels: its mean or std is wrong")
     try:
         compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         together = np.array(compiled(normalised)[0])
