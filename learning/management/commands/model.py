@@ -11,6 +11,8 @@ from learning.versions.subcommands import SUBCOMMANDS
 from predictions import classifiers
 from worker.inference.repository import RepositoryError
 
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
+
 
 class Command(BaseCommand):
     help = "Install, import, export, list, verify, measure, activate and remove models."
@@ -28,3 +30,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be read: {error}") from error
+        except KeyboardInterrupt as error:
+            message = "Interrupted: nothing was installed beyond what is reported above."
+            raise CommandError(message, returncode=INTERRUPTED) from error

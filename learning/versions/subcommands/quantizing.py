@@ -13,8 +13,6 @@ from learning.models import Quantization
 from learning.versions.subcommands.subcommand import REFERENCE_HELP, Subcommand
 from worker.inference.engines import EngineError
 
-INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
-
 
 class Quantize(Subcommand):
     name = "quantize"
@@ -36,8 +34,6 @@ class Quantize(Subcommand):
             )
         except EngineError as error:
             raise CommandError(str(error)) from error
-        except KeyboardInterrupt as error:
-            raise CommandError("Interrupted: nothing was installed.", returncode=INTERRUPTED) from error
         self._show(quantization)
 
     def _show(self, quantization: Quantization) -> None:
