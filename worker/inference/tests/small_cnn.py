@@ -157,7 +157,7 @@ def endless_onnx() -> bytes:
         "body",
         [value("round", TensorProto.INT64, []), value("go on", TensorProto.BOOL, []), value("old", 1, None)],
         [value("still", TensorProto.BOOL, []), value("new", 1, None)],
-        [numpy_helper.from_array(np.float32(0.999), "factor")],
+        [numpy_helper.from_array(np.array(0.999, np.float32), "factor")],
     )
     graph = helper.make_graph(
         [
@@ -168,7 +168,7 @@ def endless_onnx() -> bytes:
         "endless",
         [value("pixels", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])],
         [value("probabilities", TensorProto.FLOAT, ["batch", 3])],
-        [numpy_helper.from_array(np.int64(2**62), "rounds"), numpy_helper.from_array(np.bool_(True), "yes")],
+        [numpy_helper.from_array(np.array(2**62), "rounds"), numpy_helper.from_array(np.array(True), "yes")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     return bytes(model.SerializeToString())
