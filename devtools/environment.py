@@ -65,6 +65,7 @@ MODELS = (
     "BATCH_MAX_WAIT_MS",
     "REUSE_ANSWERS",
     "EMBEDDINGS",
+    "EXAMPLES",
 )
 LIMITS = (
     "QUEUE_MAX_LENGTH",

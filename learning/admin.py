@@ -16,9 +16,9 @@ from django.utils.html import format_html
 
 from learning.datasets import export_queue, services, views
 from learning.datasets.case_selection import CaseSelection
-from learning.datasets.writing import megabytes
 from learning.models import Export, InstalledModel, Quantization
 from learning.quantizing import views as quantizing_views
+from learning.templatetags.units import file_size
 from learning.versions import views as versions
 from predictions.admin import ModelAdmin, ReadOnlyAdmin
 
@@ -71,7 +71,7 @@ class ExportAdmin(ReadOnlyAdmin):
 
     @admin.display
     def file(self, export: Export) -> str:
-        size = megabytes(export.byte_size) if export.byte_size else ""
+        size = file_size(export.byte_size) if export.byte_size else ""
         return render_to_string("admin/learning/export/file.html", {"export": export, "size": size})
 
     @admin.display(description="SHA-256")
@@ -111,9 +111,20 @@ class ExportAdmin(ReadOnlyAdmin):
 
 @admin.register(Quantization)
 class QuantizationAdmin(ReadOnlyAdmin):
-    list_display = ("model_version", "base", "compared", "flipped", "created_at")
+    list_display = ("model_version", "base", "pictures_compared", "other_answers", "created_at")
     list_per_page = 50
     show_full_result_count = False
+
+    @admin.display(description="pictures compared", ordering="compared")
+    def pictures_compared(self, quantization: Quantization) -> str:
+        return f"{quantization.compared:,}"
+
+    @admin.display(description="other answers than in f32", ordering="flipped")
+    def other_answers(self, quantization: Quantization) -> str:
+        return f"{quantization.flipped:,} ({quantization.flipped / max(quantization.compared, 1):.1%})"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Int8 versions"} | (extra_context or {}))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -144,6 +155,9 @@ class InstalledModelAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         return versions.model_page(request, unquote(object_id))
 
+    def labels_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return versions.labels_file(request, unquote(object_id))
+
     def activate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return versions.activate(request, unquote(object_id))
 
@@ -153,5 +167,6 @@ class InstalledModelAdmin(ReadOnlyAdmin):
             path("", guarded(self.changelist_view), name="learning_installedmodel_changelist"),
             path("rollback/", guarded(versions.rollback), name="learning_installedmodel_rollback"),
             path("<str:object_id>/change/", guarded(self.change_view), name="learning_installedmodel_change"),
+            path("<str:object_id>/labels/", guarded(self.labels_view), name="learning_installedmodel_labels"),
             path("<str:object_id>/activate/", guarded(self.activate_view), name="learning_installedmodel_activate"),
         ]

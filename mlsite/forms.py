@@ -24,8 +24,8 @@ class RoleField(forms.ChoiceField):
         super().__init__(
             choices=[(REVIEWERS, "Reviewer"), (LEADS, "Lead")],
             widget=forms.RadioSelect(attrs={"class": "radiolist"}),
-            help_text="A reviewer decides cases. A lead also reopens them, erases pictures, exports, sees the "
-            "statistics, and manages the accounts.",
+            help_text="A reviewer decides cases. A lead also reopens them, erases pictures, makes data sets, "
+            "activates models, sees the statistics, and manages the accounts.",
         )
 
 

@@ -253,6 +253,7 @@ QUEUE_MAX_LENGTH = env("QUEUE_MAX_LENGTH", cast=number(int, 1, 10_000_000), defa
 QUEUE_MAX_WAITING_PER_CLIENT = env("QUEUE_MAX_WAITING_PER_CLIENT", cast=number(int, 0, 10_000_000), default=1000)
 REUSE_ANSWERS = env("REUSE_ANSWERS", cast=boolean, default=True)
 EMBEDDINGS = env("EMBEDDINGS", cast=boolean, default=True)
+EXAMPLES = env("EXAMPLES", cast=boolean, default=True)
 PREDICT_WAIT_SECONDS = env("PREDICT_WAIT_SECONDS", cast=number(int, 1, 600), default=30)
 UPLOAD_MAX_BYTES = env("UPLOAD_MAX_BYTES", cast=number(int, 1024, 2**31), default=20 * 2**20)
 UPLOAD_SHRINK_SIDE = env("UPLOAD_SHRINK_SIDE", cast=number(int, 0, 100_000), default=1600)

@@ -20,7 +20,10 @@ _DIED = re.compile(r"exited: (?P<name>\S+) \((?P<how>.*); not expected\)")
 
 @dataclass(frozen=True)
 class Program:
-    """One process to keep running. A program with a lower `priority` starts earlier and stops later."""
+    """One process to keep running.
+
+    A program with a lower `priority` starts earlier and stops later. Those with the same priority stop together.
+    """
 
     name: str
     command: list[str]
@@ -30,6 +33,7 @@ class Program:
 
 def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path) -> str:
     """A supervisord configuration for these programs, run from `folder`."""
+    programs = list(programs)
     sections = [
         "[supervisord]\n"
         "nodaemon=true\n"
@@ -55,6 +59,10 @@ def configuration(programs: Iterable[Program], *, folder: Path, log_folder: Path
             "stdout_logfile_maxbytes=10MB\n"
             "stdout_logfile_backups=3\n"
         )
+    # supervisord stops one group after another.
+    for priority in sorted({program.priority for program in programs}):
+        names = ",".join(program.name for program in programs if program.priority == priority)
+        sections.append(f"[group:priority-{priority}]\nprograms={names}\npriority={priority}\n")
     return "\n".join(sections)
 
 

@@ -15,6 +15,7 @@ from predictions import legacy as predictions_legacy
 from predictions.api import views as api
 from predictions.api.labels import LabelsView
 from predictions.api.many import PredictionsView
+from predictions.views.reference_images import reference_image
 
 api_urls = [
     path("predict", api.PredictView.as_view(), name="predict"),
@@ -24,6 +25,7 @@ api_urls = [
     path("feedback", FeedbackView.as_view(), name="feedback"),
     path("labels", LabelsView.as_view(), name="labels"),
     path("models", api.ModelsView.as_view(), name="models"),
+    path("models/<version>/labels/<position>/<number>.jpg", reference_image, name="reference-image"),
     path("schema", SchemaView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
 ]

@@ -25,9 +25,16 @@ DELETE_BATCH = 1000
 
 @dataclass(frozen=True)
 class RebuiltBatch:
-    """Some images of a rebuild: how many, and why some of them have no features, by the SHA-256 of the image."""
+    """Some images of a rebuild.
+
+    Attributes:
+        images: how many.
+        stored: how many of them got their features here. Another process may have stored those of others meanwhile.
+        failures: why some have no features, by the SHA-256 of the image.
+    """
 
     images: int
+    stored: int
     failures: dict[str, str]
 
 
@@ -63,9 +70,9 @@ def embeddings_rebuild(classifier: Classifier) -> Iterator[RebuiltBatch]:
     while images := list(images_without_features(classifier.backbone).filter(pk__gt=last)[:REBUILD_BATCH]):
         last = images[-1].pk
         result = classifier.classify(StoredImages([image.file.name or "" for image in images]))
-        _store(images, result, backbone=classifier.backbone)
+        stored = _store(images, result, backbone=classifier.backbone)
         failures = {image.sha256: _failure(answer) for image, answer in zip(images, result.answers, strict=True)}
-        yield RebuiltBatch(len(images), {sha256: failure for sha256, failure in failures.items() if failure})
+        yield RebuiltBatch(len(images), stored, {sha256: failure for sha256, failure in failures.items() if failure})
 
 
 def embeddings_delete(backbone: str) -> int:
@@ -77,10 +84,13 @@ def embeddings_delete(backbone: str) -> int:
 
 
 @transaction.atomic
-def _store(images: list[Image], result: BatchResult, *, backbone: str) -> None:
-    # Locked, so that no image is erased before its row is stored.
+def _store(images: list[Image], result: BatchResult, *, backbone: str) -> int:
+    """Stores features, and returns for how many images."""
+    # Locked, so that no image is erased before its row is stored, and two rebuilds do not count the same rows.
     locked = Image.objects.select_for_update(no_key=True).filter(pk__in=[image.pk for image in images], erased_at=None)
     stored = set(locked.order_by("pk").values_list("pk", flat=True))
+    rows = Embedding.objects.filter(image__in=stored, backbone=backbone)
+    before = rows.count()
     embeddings_store(
         [
             (image.pk, answer.features)
@@ -89,6 +99,7 @@ def _store(images: list[Image], result: BatchResult, *, backbone: str) -> None:
         ],
         backbone=backbone,
     )
+    return rows.count() - before
 
 
 def _failure(answer: Classification | Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpRequest, QueryDict
@@ -47,6 +48,11 @@ EXAMPLES = (
 )
 
 
+def offered() -> tuple[Example, ...]:
+    """Returns the examples that visitors can send: none if `EXAMPLES` is off."""
+    return EXAMPLES if settings.EXAMPLES else ()
+
+
 def requested_name(request: HttpRequest) -> str:
     """Returns the name of the example that a form without files asks for; empty if it asks for none.
 
@@ -59,7 +65,7 @@ def requested_name(request: HttpRequest) -> str:
 
 def upload(name: str) -> SimpleUploadedFile:
     """Returns the example of this name as if a visitor had uploaded it. Raises `RequestRejected` `unknown-example`."""
-    example = next((example for example in EXAMPLES if example.name == name), None)
+    example = next((example for example in offered() if example.name == name), None)
     if example is None:
         raise RequestRejected("unknown-example", "There is no example picture of that name.")
     return SimpleUploadedFile(example.file_name, content(example))

@@ -10,12 +10,14 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from django.conf import settings
+from django.urls import reverse
 
 from predictions import classifiers
 from predictions.models import Prediction
 from worker.inference.label_search import LabelMatch, LabelSearch, other_names
-from worker.inference.repository import NotInstalled, Repository, RepositoryError, fingerprint
+from worker.inference.repository import ModelVersion, NotInstalled, Repository, RepositoryError, fingerprint
 from worker.inference.repository.labels import Label
+from worker.inference.repository.reference_images import ReferenceImages
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +35,9 @@ class LabelIndex:
     Rows name a label by its display name. Rows of earlier releases name it by its name, which two labels may share.
     """
 
-    def __init__(self, labels: Sequence[Label] = ()) -> None:
+    def __init__(self, labels: Sequence[Label] = (), images: ReferenceImages | None = None) -> None:
         self.labels = tuple(labels)
+        self.images = images
         self._by_word = {label.display_name: label for label in self.labels}
         self._by_id = {label.id: label for label in self.labels}
         self._by_shown = {readable(word): word for word in self._by_word}
@@ -89,6 +92,18 @@ class LabelIndex:
         """Returns the other names of the label with this display name."""
         label = self._by_word.get(word)
         return other_names(label) if label else ()
+
+    def reference_images(self, word: str) -> list[str]:
+        """Returns the addresses of the images that show what the label with this display name means; most have none."""
+        position = self._positions.get(word)
+        if self.images is None or position is None:
+            return []
+        numbers = range(1, self.images.count(position) + 1)
+        return [reverse("api:reference-image", args=[self.images.version, position, number]) for number in numbers]
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {label.display_name: position for position, label in enumerate(self.labels)} if self.images else {}
 
     def search(
         self, text: str, *, first: Sequence[str] = (), exclude: Collection[str] = (), limit: int = LIMIT
@@ -178,7 +193,16 @@ def read(folder: Path, name: str) -> LabelIndex:
 
 @lru_cache(maxsize=_KEPT_VERSIONS)
 def _read(folder: Path, name: str) -> LabelIndex:
-    return LabelIndex(Repository(folder).find(name).labels)
+    version = Repository(folder).find(name)
+    return LabelIndex(version.labels, _reference_images(version))
+
+
+def _reference_images(version: ModelVersion) -> ReferenceImages | None:
+    try:
+        return version.reference_images
+    except RepositoryError:  # the labels are of use without them
+        logger.exception("The reference images of %s cannot be read.", version)
+        return None
 
 
 def _installed_or_active(model_version: str) -> LabelIndex:

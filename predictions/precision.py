@@ -49,13 +49,24 @@ def chosen(version: ModelVersion) -> str:
     if settings.PRECISION == BF16 and version.manifest.precision == F32:
         _warn_of_slow_bf16(version)
         return BF16
-    if settings.PRECISION != AUTO or settings.ENGINE != "openvino" or version.manifest.precision != F32:
+    if why_not_measured(version):
         return F32
     try:
         return (_remembered(version) or measure(version)).chosen
     except (DatabaseError, OSError) as error:  # `OSError`: no process could be started
         logger.warning("Computing %s in f32: bf16 could not be measured: %s", version, error)
         return F32
+
+
+def why_not_measured(version: ModelVersion) -> str:
+    """Says in a sentence why workers of this site do not measure a version, or returns an empty string."""
+    if version.manifest.precision != F32:
+        return f"Workers do not measure {version.manifest.precision} versions."
+    if settings.ENGINE != "openvino":
+        return f"Workers do not measure it, because ENGINE={settings.ENGINE} computes in f32 only."
+    if settings.PRECISION != AUTO:
+        return f"Workers do not measure it, because they compute in {settings.PRECISION} (PRECISION is set to that)."
+    return ""
 
 
 def measurements(version: ModelVersion) -> list[PrecisionMeasurement]:

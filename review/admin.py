@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from predictions.admin import ReadOnlyAdmin, erase_redirect
+from predictions.visible_text import visible
 from review.bulk import MAX_CASES
 from review.counting import state_counts
 from review.decisions import DecisionRequest
@@ -102,7 +103,7 @@ class CaseRow:
     def state(self) -> str:
         case, state = self.case, self.case.state_at(self.now)
         if case.named and case.verdict != Case.Outcome.RIGHT:
-            return f"{state}: {case.named.replace('_', ' ')}"
+            return f"{state}: {visible(case.named).replace('_', ' ')}"
         return f"{state} by {case.claimed_by}" if state == "Claimed" else state
 
     @property

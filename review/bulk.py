@@ -12,6 +12,7 @@ from django.db import transaction
 
 from feedback.models import Feedback
 from predictions.exceptions import RequestRejected
+from predictions.visible_text import visible
 from review.decisions import DecisionRequest, SeenState, decide_within, outcome
 from review.history import adding_to_history, require_picture, rows_with_key
 from review.models import Case, Decision
@@ -91,7 +92,7 @@ def _after(case: Case, reviewer: User, verdict: DecisionRequest) -> str:
         return "open again"
     result = outcome(case, reviewer, verdict)
     title = str(result.kind.label)
-    return f"{title}: {result.named.replace('_', ' ')}" if result.named else title
+    return f"{title}: {visible(result.named).replace('_', ' ')}" if result.named else title
 
 
 def cases_decide(

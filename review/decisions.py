@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 
 from predictions import labels
 from predictions.exceptions import RequestRejected
+from predictions.visible_text import visible
 from review import returned_cases
 from review.claims import require_free
 from review.history import (
@@ -25,6 +26,7 @@ from review.history import (
     row_with_key,
 )
 from review.models import Case, Decision, Skip
+from worker.inference.repository.labels import problem_of_text
 
 LABEL_MAX_LENGTH = 200
 
@@ -160,7 +162,7 @@ def _require_unchanged(case: Case, seen: SeenState | None) -> None:
     """Raises `RequestRejected` `decided`, `erased` or `changed`."""
     if case.state == Case.State.DECIDED:
         name = case.decided_by.get_username() if case.decided_by else "somebody else"
-        what = f"{case.get_verdict_display()}: {case.named}" if case.named else case.get_verdict_display()
+        what = f"{case.get_verdict_display()}: {visible(case.named)}" if case.named else case.get_verdict_display()
         message = f"Already decided by {name} ({what}). Your verdict wasn't saved; theirs stands."
         raise RequestRejected("decided", message, status=409)
     if case.state == Case.State.ERASED:
@@ -209,6 +211,8 @@ def _is_answer(case: Case, label: str) -> bool:
 
 def _proposed(text: str) -> DecisionOutcome:
     _require_label_text(text)
+    if problem := problem_of_text(text):
+        raise RequestRejected("unknown-label", f"That cannot be a label: it {problem}.")
     return DecisionOutcome(Decision.Kind.NO_LABEL, proposed_label=text)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -15,12 +15,13 @@ from review.label_reopening import returning_cases
 from review.label_sets import known_labels
 from review.label_translation import LabelTranslation, translation_to
 from review.models import Case
+from review.proposals import proposal_key
 from worker.inference.repository import Label, ModelVersion, compare_label_sets
 
 
 @dataclass(frozen=True)
 class GoneLabel:
-    """A label that the new version does not have.
+    """A label whose id the new version does not have.
 
     Attributes:
         label: the label of the old version.
@@ -39,6 +40,38 @@ class GoneLabel:
     decided_cases: int
     open_cases: int
 
+    @property
+    def is_renamed(self) -> bool:
+        """Whether the stored mapping makes one label of it: it is renamed or merged."""
+        return self.becomes is not None and len(self.becomes) == 1
+
+    @property
+    def what(self) -> str:
+        """What becomes of it, as far as anybody knows: "becomes box", "dropped" or "no similar label"."""
+        if self.becomes is None:
+            likely = " or ".join(label.display_name for label in self.likely)
+            return f"perhaps {likely}" if likely else "no similar label"
+        if not self.becomes:
+            return "dropped"
+        return f"{'becomes' if self.is_renamed else 'split into'} {' and '.join(self.becomes)}"
+
+
+@dataclass(frozen=True)
+class ProposedLabel:
+    """A label that reviewers have proposed, and the label of the new version that it is now.
+
+    Attributes:
+        text: the proposal in its most frequent spelling.
+        label: the display name of the label.
+        cases: how many cases are decided as this proposal, in any spelling.
+        is_mapped: whether the stored mapping says that it is this label; otherwise its cases come back to the desk.
+    """
+
+    text: str
+    label: str
+    cases: int
+    is_mapped: bool
+
 
 @dataclass(frozen=True)
 class LabelChanges:
@@ -46,33 +79,56 @@ class LabelChanges:
 
     Attributes:
         renamed: labels with the same id and another display name, each as (old, new).
-        gone: the labels that disappear.
-        new: the labels that appear.
+        gone: the other labels whose id the new version does not have.
+        new: the labels that appear, without those that only rename or merge labels, as the stored mapping says.
+        proposals: the proposed labels that are labels of the new version.
+        returning: why decided cases come back to the desk, each reason with the number of cases: their label is split
+            or dropped, or the label that they propose exists now.
         open_cases: how many undecided cases expect a label that disappears.
-        returning_cases: how many decided cases come back to the desk, because their label is split or dropped or
-            because the label that they propose exists now.
         unmapped_cases: how many decided cases have a label that disappears without a mapping. They keep their word.
     """
 
     renamed: tuple[tuple[Label, Label], ...]
     gone: tuple[GoneLabel, ...]
     new: tuple[Label, ...]
+    proposals: tuple[ProposedLabel, ...]
+    returning: tuple[tuple[str, int], ...]
     open_cases: int
-    returning_cases: int
     unmapped_cases: int
 
     @property
     def is_empty(self) -> bool:
-        return not (self.renamed or self.gone or self.new or self.returning_cases)
+        return not (self.renamed or self.gone or self.new or self.returning)
+
+    @property
+    def mapped(self) -> tuple[GoneLabel, ...]:
+        """The labels that the stored mapping renames or merges."""
+        return tuple(one for one in self.gone if one.is_renamed)
+
+    @property
+    def lost(self) -> tuple[GoneLabel, ...]:
+        """The labels that disappear: they are split or dropped, or no mapping says what becomes of them."""
+        return tuple(one for one in self.gone if not one.is_renamed)
+
+    @property
+    def unmapped(self) -> tuple[GoneLabel, ...]:
+        """The labels that disappear without a mapping."""
+        return tuple(one for one in self.gone if one.becomes is None)
+
+    @property
+    def returning_cases(self) -> int:
+        """How many decided cases come back to the desk."""
+        return sum(number for _reason, number in self.returning)
 
     @property
     def summary(self) -> str:
         """All numbers in one sentence, such as "3 labels are renamed, 37 disappear, ..."."""
         if self.is_empty:
             return "The labels stay the same."
+        renamed = len(self.renamed) + len(self.mapped)
         labels = [
-            f"{_number(len(self.renamed), 'label')} {_be(len(self.renamed))} renamed",
-            f"{len(self.gone):,} disappear{_s(len(self.gone))}",
+            f"{_number(renamed, 'label')} {_be(renamed)} renamed{' or merged' if self.mapped else ''}",
+            f"{len(self.lost):,} disappear{_s(len(self.lost))}",
             f"{len(self.new):,} {_be(len(self.new))} new",
         ]
         cases = [f"{_number(self.open_cases, 'open case')} expect{_s(self.open_cases)} one that disappears"]
@@ -80,12 +136,12 @@ class LabelChanges:
         cases.append(f"{_number(returning, 'decided case')} come{_s(returning)} back to the desk")
         if self.unmapped_cases:
             unmapped = self.unmapped_cases
-            cases.append(f"{_number(unmapped, 'decided case')} keep{_s(unmapped)} a label that no mapping names")
+            cases.append(f"{_number(unmapped, 'decided case')} keep{_s(unmapped)} a label that no mapping translates")
         return f"{', '.join(labels)}; {', '.join(cases)}."
 
 
 def label_changes(old: ModelVersion, new: ModelVersion) -> LabelChanges:
-    """Returns what changes if `new` answers instead of `old`. Changes nothing. Nine queries at most.
+    """Returns what changes if `new` answers instead of `old`. Changes nothing, and takes a dozen queries at most.
 
     Raises `worker.inference.repository.Damaged` if the labels of a version cannot be read.
     """
@@ -106,14 +162,22 @@ def label_changes(old: ModelVersion, new: ModelVersion) -> LabelChanges:
         )
         for label in difference.gone
     )
+    renames = {word for one in gone if one.is_renamed for word in one.becomes or ()}
+    returning: Counter[str] = Counter()
+    for group in returning_cases(new):
+        returning[group.reason] += group.number
     # Two labels may share a word, whose cases count once.
+    lost = {
+        word for one in gone for word in one.words if not one.is_renamed or len(translation.words(word, str(old))) != 1
+    }
     unmapped = {word for one in gone if one.becomes is None for word in one.words}
     return LabelChanges(
         renamed=difference.renamed,
         gone=gone,
-        new=difference.new,
-        open_cases=undecided.total(),
-        returning_cases=sum(one.number for one in returning_cases(new)),
+        new=tuple(label for label in difference.new if label.display_name not in renames),
+        proposals=tuple(proposals_with_a_label(new)),
+        returning=tuple(returning.most_common()),
+        open_cases=sum(undecided[word] for word in lost),
         unmapped_cases=sum(decided[word] for word in unmapped),
     )
 
@@ -121,7 +185,11 @@ def label_changes(old: ModelVersion, new: ModelVersion) -> LabelChanges:
 def _becomes(label: Label, old: ModelVersion, translation: LabelTranslation) -> tuple[str, ...] | None:
     """Returns what a mapping makes of a label that is gone, or `None` if no mapping says anything."""
     becomes = translation.words(label.display_name, str(old))
-    return None if becomes == (label.display_name,) else becomes
+    if len(becomes) != 1:
+        return becomes
+    # A mapping to the labels of a third version may lead to a label that the new version does not have.
+    is_known = becomes[0] in translation.target and translation.is_mapped(label.display_name, str(old))
+    return becomes if is_known else None
 
 
 def _counted(words: Collection[str], column: str, *states: Case.State) -> Counter[str]:
@@ -155,10 +223,20 @@ def statement_counts(changes: LabelChanges) -> Counter[str]:
     return Counter({one.label.display_name: sum(counted[word] for word in one.words) for one in changes.gone})
 
 
-def proposals_with_a_label(version: ModelVersion) -> list[tuple[str, str, int]]:
-    """Returns the proposed labels that a version has, as (proposal, label, number of cases), most frequent first."""
+def proposals_with_a_label(version: ModelVersion) -> list[ProposedLabel]:
+    """Returns the proposed labels that a version has, most frequent first. Spellings of a proposal count together."""
     index = labels.index(str(version))
-    proposals = Case.objects.filter(verdict=Case.Outcome.NO_LABEL).order_by()
-    counted = proposals.values_list("proposed_label").annotate(number=Count("pk"))
-    found = [(text, index.resolve(text), number) for text, number in counted]
-    return sorted(((text, label, n) for text, label, n in found if label), key=lambda one: (-one[2], one[0]))
+    translation = translation_to(known_labels(version))
+    proposals = Case.objects.filter(verdict=Case.Outcome.NO_LABEL).exclude(proposed_label="").order_by()
+    columns = ("model_version", "label_set", "proposed_label")
+    spellings: defaultdict[tuple[str, str, bool], Counter[str]] = defaultdict(Counter)
+    for model_version, label_set, text, number in proposals.values_list(*columns).annotate(number=Count("pk")):
+        mapped = translation.proposed(text, model_version, label_set)
+        label = " and ".join(mapped) if mapped else index.resolve(text) if mapped is None else None
+        if label:
+            spellings[proposal_key(text), label, mapped is not None][text] += number
+    found = [
+        ProposedLabel(counted.most_common(1)[0][0], label, counted.total(), is_mapped)
+        for (_key, label, is_mapped), counted in spellings.items()
+    ]
+    return sorted(found, key=lambda one: (-one.cases, one.text))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from review.label_sets import known_labels, remember
@@ -43,8 +44,22 @@ def mapping_remove(old: ModelVersion, new: ModelVersion) -> bool:
     return bool(number)
 
 
+def contradictions(old: ModelVersion, new: ModelVersion, rows: Iterable[MappingRow]) -> list[str]:
+    """Returns the renamed labels that the stored mapping in the other direction, if any, does not rename back."""
+    old_print, new_print = known_labels(old).fingerprint, known_labels(new).fingerprint
+    back = LabelMapping.objects.filter(old__fingerprint=new_print, new__fingerprint=old_print).first()
+    becomes = {word: words for _change, word, words in back.rows} if back else {}
+    renamed = (row for row in rows if row.change == LabelMapping.Change.RENAME)
+    return [row.old for row in renamed if becomes.get(row.new[0], [row.old]) != [row.old]]
+
+
 def mapping_summary(rows: Iterable[MappingRow]) -> str:
     """Counts the changes in words, such as "3 renamed, 37 dropped"."""
     number = Counter(row.change for row in rows)
-    titles = {change: str(change.label).lower() for change in LabelMapping.Change if number[change]}
-    return ", ".join(f"{number[change]:,} {title}" for change, title in titles.items()) or "no label changed"
+    parts = [_counted(number[change], change) for change in LabelMapping.Change if number[change]]
+    return ", ".join(parts) or "no label changed"
+
+
+def _counted(number: int, change: LabelMapping.Change) -> str:
+    title = str(change.label).lower()
+    return f"{number:,} {title}{pluralize(number) if change == LabelMapping.Change.PROPOSED else ''}"

@@ -12,6 +12,7 @@ from django.utils.text import capfirst
 
 from predictions.labels import LabelIndex
 from review.csv_cells import BYTE_ORDER_MARK, neutral
+from review.label_changes import proposals_with_a_label
 from review.label_mapping import MappingRow
 from review.label_sets import known_labels
 from review.label_wording import quoted
@@ -42,10 +43,11 @@ class InvalidMapping(Exception):
 
 
 def draft_rows(old: ModelVersion, new: ModelVersion) -> list[tuple[str, str, str]]:
-    """Returns a draft of the mapping, as (change, old label, new label): one line for each label that is gone.
+    """Returns a draft of the mapping, as (change, old label, new label).
 
-    The change is empty where nobody but a person can say what becomes of a label. A label with the same id in both
-    label sets needs no line.
+    It has a line for each label that is gone, and one for each proposed label that is a label of the new version. The
+    change is empty where nobody but a person can say what becomes of a label. A label with the same id in both label
+    sets needs no line.
     """
     difference = compare_label_sets(old.labels, new.labels)
     gone = {label.id for label in difference.gone}
@@ -61,7 +63,8 @@ def draft_rows(old: ModelVersion, new: ModelVersion) -> list[tuple[str, str, str
             rows += [(Change.SPLIT, label.display_name, other.display_name) for other in likely]
         else:
             rows.append(("", label.display_name, ""))
-    return rows
+    in_new = known_labels(new)
+    return rows + [(Change.PROPOSED, one.text, one.label) for one in proposals_with_a_label(new) if one.label in in_new]
 
 
 def draft_text(rows: Iterable[tuple[str, str, str]]) -> str:
@@ -159,6 +162,7 @@ class _Reader:
     rows: dict[tuple[bool, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     changes: dict[tuple[bool, str], str] = field(default_factory=dict)
     lines: dict[tuple[bool, str], int] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)  # old labels that have a line, perhaps a wrong one
     problems: list[str] = field(default_factory=list)
 
     def add(self, line: int, change: str, old: str, new: str) -> None:
@@ -168,12 +172,14 @@ class _Reader:
 
     def _add(self, line: int, change: str, old: str, new: str) -> str:
         """Returns the problem of a line, or an empty string."""
+        is_proposed = change == Change.PROPOSED
+        label = proposal_key(old) if is_proposed else self.old.find(old)
+        if label and not is_proposed:
+            self.named.add(label)
         if not change:
             return f"say what becomes of “{old}”: {CHANGES}."
         if change not in Change:
             return f"there is no change “{change[:40]}”. Changes: {CHANGES}."
-        is_proposed = change == Change.PROPOSED
-        label = proposal_key(old) if is_proposed else self.old.find(old)
         if is_proposed and not 0 < len(old) <= LABEL_MAX_LENGTH:
             return f"a proposed label has 1 to {LABEL_MAX_LENGTH} characters."
         if not label:
@@ -213,7 +219,7 @@ class _Reader:
         return rows + [MappingRow(Change.DROP, word, ()) for word in others if drop_others]
 
     def _is_left_out(self, label: Label) -> bool:
-        return label.id not in self.new.labels.ids and (False, label.display_name) not in self.lines
+        return label.id not in self.new.labels.ids and label.display_name not in self.named
 
     def _splits(self) -> list[str]:
         return [

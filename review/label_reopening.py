@@ -70,8 +70,10 @@ def cases_return(
 ) -> int:
     """Reopens the cases that return if a version answers, or the first `limit` of them. Returns their number.
 
-    Writes a transaction for each `BATCH` cases. After an interruption, another call reopens the rest: the cases that
-    are reopened are decided no longer. Raises `worker.inference.repository.Damaged` if the labels cannot be read.
+    Writes a transaction for each `BATCH` cases with the same words, and reports about once in `BATCH` reopened cases.
+    The total includes cases that others change meanwhile, which are not reopened here. After an interruption, another
+    call reopens the rest: the cases that are reopened are decided no longer. Raises
+    `worker.inference.repository.Damaged` if the labels cannot be read.
     """
     groups = returning_cases(version)
     if not groups:
@@ -81,9 +83,10 @@ def cases_return(
     for group in groups:
         last = 0
         while ids := list(group.cases().filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
-            reopened += _reopen(ids, group, label_set, reviewer)
-            last, seen = ids[-1], seen + len(ids)
-            report(min(seen, total), total)
+            number = _reopen(ids, group, label_set, reviewer)
+            last, seen, reopened = ids[-1], seen + len(ids), reopened + number
+            if reopened // BATCH > (reopened - number) // BATCH:
+                report(min(reopened, total), total)
             if limit is not None and seen >= limit:
                 return reopened
     return reopened

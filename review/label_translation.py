@@ -6,8 +6,8 @@ word once, not each row.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -28,44 +28,45 @@ from worker.inference.repository import Label, ModelVersion, RepositoryError
 class _Step:
     """One step from a label set to another: by the rows of a mapping, and otherwise by the ids of the labels.
 
-    `rows`: the new labels of each changed label. `proposed`: the label of each proposed label, by its `proposal_key`.
+    `rows`: the new labels of each changed label. `renamed`: those of them that are renamed, with their new name.
+    `proposed`: the label of each proposed label, by its `proposal_key`.
     """
 
     old: LabelIndex
     new: LabelIndex
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
     proposed: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, mapping: LabelMapping, sets: Mapping[int, LabelIndex]) -> _Step:
-        proposed = LabelMapping.Change.PROPOSED
+        rename, proposed = LabelMapping.Change.RENAME, LabelMapping.Change.PROPOSED
         return cls(
             sets[mapping.old_id],
             sets[mapping.new_id],
             {old: tuple(new) for change, old, new in mapping.rows if change != proposed},
+            {old: new[0] for change, old, new in mapping.rows if change == rename},
             {proposal_key(old): new[0] for change, old, new in mapping.rows if change == proposed},
         )
 
     def back(self) -> _Step:
         """Returns the step in the other direction. It knows which labels were renamed; others go by their ids."""
-        rename = [(old, new[0]) for old, new in self.rows.items() if len(new) == 1]
-        owners = Counter(new for _old, new in rename)
         kept = self.old.ids & self.new.ids
-        rows = {new: (old,) for old, new in rename if owners[new] == 1 and self.new.id_of(new) not in kept}
+        rows = {new: (old,) for old, new in self.renamed.items() if self.new.id_of(new) not in kept}
         return _Step(self.new, self.old, rows)
 
-    def translate(self, word: str) -> tuple[str, ...]:
+    def translate(self, word: str) -> tuple[str, ...] | None:
         """Returns the labels that a word becomes: none if it was dropped, several if it was split.
 
-        A word without a counterpart stays as it is. A word that several labels share becomes what all of them become;
-        it counts as dropped if one of them is. It stays as it is if one of them has no counterpart, or if it may mean
-        the same labels in the new set.
+        Returns `None` if neither the mapping nor the ids say anything. A word that several labels share becomes what
+        all of them become; it counts as dropped if one of them is. It stays as it is if it may mean the same labels in
+        the new set.
         """
         if word in self.rows:
             return self.rows[word]
         became = [self._counterparts(label) for label in self.old.meant_by(word)]
         if not became or None in became:
-            return (word,)
+            return None
         if () in became:
             return ()
         found = tuple(dict.fromkeys(new for labels in became if labels for new in labels))
@@ -80,6 +81,19 @@ class _Step:
         return (kept.display_name,) if kept else None
 
 
+@dataclass(frozen=True)
+class _Routes:
+    """The routes from a label set.
+
+    `chain`: mappings from old to new that lead to the target; none if both have the same labels; `None` if there is no
+    such chain. `reached`: the route with the fewest mappings, in either direction, to each label set that they lead to,
+    nearest first.
+    """
+
+    chain: Sequence[_Step] | None
+    reached: Sequence[Sequence[_Step]]
+
+
 class LabelTranslation:
     """Translates words to the labels of one label set, `target`."""
 
@@ -89,7 +103,7 @@ class LabelTranslation:
         self._stored = {name: self._by_key[key] for key, label_set in sets.items() for name in label_set.versions}
         self._steps = [_Step.of(mapping, self._by_key) for mapping in mappings]
         self._sources: dict[tuple[str, int | None], LabelIndex | None] = {}
-        self._routes: dict[str, list[_Step]] = {}
+        self._routes: dict[str, _Routes] = {}
 
     def words(self, word: str, model_version: str, label_set: int | None = None) -> tuple[str, ...]:
         """Returns the labels that a word becomes: none if it was dropped, several if it was split.
@@ -99,22 +113,30 @@ class LabelTranslation:
         """
         source = self.source(model_version, label_set)
         if source is not None:
-            return self._along(self.route(source), word)
+            return self._words(source, word)
         if word in self.target:
             return (word,)
         # The version is gone: what its word becomes is known if all label sets that have the word agree.
-        found = {self._along(self.route(labels), word) for labels in self._all_sets if labels.meant_by(word)}
+        found = {self._words(labels, word) for labels in self._all_sets if labels.meant_by(word)}
         return found.pop() if len(found) == 1 else (word,)
+
+    def is_mapped(self, word: str, model_version: str) -> bool:
+        """Whether a mapping says what becomes of a word of a version."""
+        source = self.source(model_version, None)
+        found: tuple[str, ...] = (word,)
+        for step in self.route(source) if source is not None else ():
+            if any(one in step.rows for one in found):
+                return True
+            found = tuple(new for old in found for new in step.translate(old))
+        return False
 
     def proposed(self, text: str, model_version: str, label_set: int | None = None) -> tuple[str, ...] | None:
         """Returns the labels that a proposed label becomes, or `None` if no mapping names it."""
         source, wanted = self.source(model_version, label_set), proposal_key(text)
         # Steps of an unknown version: any mapping may name the text.
-        route = self.route(source) if source is not None else self._steps
-        for number, step in enumerate(route):
-            if wanted in step.proposed:
-                rest = route[number + 1 :] if source is not None else self.route(step.new)
-                return self._along(rest, step.proposed[wanted])
+        for step in self._steps if source is None else self._steps_from(source):
+            if wanted in step.proposed and (became := self._became(step.new, step.proposed[wanted])) is not None:
+                return became
         return None
 
     def source(self, model_version: str, label_set: int | None) -> LabelIndex | None:
@@ -125,47 +147,67 @@ class LabelTranslation:
             self._sources[key] = known or self._stored.get(model_version)
         return self._sources[key]
 
-    def route(self, source: LabelIndex) -> list[_Step]:
-        """Returns the steps from a label set to the target: none if both are the same."""
-        if source.fingerprint not in self._routes:
-            self._routes[source.fingerprint] = self._find_route(source)
-        return self._routes[source.fingerprint]
+    def _words(self, source: LabelIndex, word: str) -> tuple[str, ...]:
+        became = self._became(source, word)
+        return (word,) if became is None else became
 
-    def _find_route(self, source: LabelIndex) -> list[_Step]:
-        """Follows the fewest mappings, old to new before new to old.
+    def _became(self, source: LabelIndex, word: str) -> tuple[str, ...] | None:
+        """Returns the labels of the target that a word of a label set becomes, or `None` if nothing says which.
 
-        If they do not lead to the target, the last step goes by ids alone. It begins at the label set on the way that
-        has most labels in common with the target.
+        A chain of mappings that leads to the target says it. Otherwise a label goes by its id. If the target lacks the
+        id, the label goes by what it became in the nearest label set of which the target has these ids.
         """
-        routes: dict[str, list[_Step]] = {source.fingerprint: []}
-        reached = {source.fingerprint: source}
-        waiting = deque([source])
-        while waiting:
-            labels = waiting.popleft()
-            steps = [step for step in self._steps if step.old.fingerprint == labels.fingerprint]
-            steps += [step.back() for step in self._steps if step.new.fingerprint == labels.fingerprint]
-            for step in steps:
-                if step.new.fingerprint not in routes:
-                    routes[step.new.fingerprint] = [*routes[labels.fingerprint], step]
-                    reached[step.new.fingerprint] = step.new
-                    waiting.append(step.new)
-        if self.target.fingerprint in routes:
-            return routes[self.target.fingerprint]
-        nearest = max(routes, key=lambda one: (len(reached[one].ids & self.target.ids), len(routes[one])))
-        return [*routes[nearest], _Step(reached[nearest], self.target)]
+        routes = self._routes_from(source)
+        if routes.chain is not None and (found := _along(routes.chain, word)) is not None:
+            return found
+        for route in routes.reached:
+            reached = route[-1].new if route else source
+            # A label that was dropped in another label set may be in the target, so that this says nothing.
+            if found := _along([*route, _Step(reached, self.target)], word):
+                return found
+        return None
 
-    @staticmethod
-    def _along(route: Iterable[_Step], word: str) -> tuple[str, ...]:
-        found: tuple[str, ...] = (word,)
-        for step in route:
-            found = tuple(dict.fromkeys(new for old in found for new in step.translate(old)))
-        return found
+    def _steps_from(self, source: LabelIndex) -> Sequence[_Step]:
+        """Returns the steps of the chain that leads to the target or, if there is none, all steps."""
+        routes = self._routes_from(source)
+        return routes.chain if routes.chain is not None else [route[-1] for route in routes.reached if route]
+
+    def _routes_from(self, source: LabelIndex) -> _Routes:
+        if source.fingerprint not in self._routes:
+            chains = _shortest_routes(source, self._steps)
+            reached = _shortest_routes(source, [*self._steps, *(step.back() for step in self._steps)])
+            self._routes[source.fingerprint] = _Routes(chains.get(self.target.fingerprint), list(reached.values()))
+        return self._routes[source.fingerprint]
 
     @cached_property
     def _all_sets(self) -> list[LabelIndex]:
         installed = [installed_labels(str(version)) for version in classifiers.repository().versions()]
         found = [*self._by_key.values(), *(labels for labels in installed if labels is not None)]
         return list({labels.fingerprint: labels for labels in found}.values())
+
+
+def _shortest_routes(source: LabelIndex, steps: Sequence[_Step]) -> dict[str, list[_Step]]:
+    """Returns the route with the fewest steps to each label set, by its fingerprint, nearest first."""
+    routes: dict[str, list[_Step]] = {source.fingerprint: []}
+    waiting = deque([source.fingerprint])
+    while waiting:
+        reached = waiting.popleft()
+        for step in steps:
+            if step.old.fingerprint == reached and step.new.fingerprint not in routes:
+                routes[step.new.fingerprint] = [*routes[reached], step]
+                waiting.append(step.new.fingerprint)
+    return routes
+
+
+def _along(route: Iterable[_Step], word: str) -> tuple[str, ...] | None:
+    """Returns the labels that a word becomes on a route, or `None` if a step says nothing about one of them."""
+    found: tuple[str, ...] = (word,)
+    for step in route:
+        became = [step.translate(old) for old in found]
+        if None in became:
+            return None
+        found = tuple(dict.fromkeys(new for labels in became if labels for new in labels))
+    return found
 
 
 class _State(NamedTuple):

@@ -64,7 +64,7 @@ def test_accepts_the_id_of_a_label(client: Client, prediction: Prediction, model
 @pytest.mark.usefixtures("models")
 def test_takes_the_ids_that_the_search_offers_after_the_version_was_removed(client: Client) -> None:
     prediction = stored_prediction(model_version="removed@1")
-    choices = client.get("/api/labels", {"q": "crane", "prediction": prediction.pk}).json()["labels"]
+    choices = client.get("/api/labels", {"q": "crane", "prediction": str(prediction.pk)}).json()["labels"]
     assert choices[0]["label_id"] == "n02012849"
     response = _post(client, _payload(prediction, expected_label="", expected_label_id="n02012849"))
     assert (response.status_code, response.json()["expected_label"]) == (201, "crane (bird)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -58,16 +58,23 @@ _COLUMNS = {
 
 # Added to the archive by each case, apart from its picture: two manifest lines and two zip headers.
 OVERHEAD_BYTES = 900
+# The height and width that the README suggests if no version is installed.
+DEFAULT_INPUT_SIZE = (224, 224)
 
 
 @dataclass(frozen=True)
 class SelectionSize:
-    """The current size of a selection. `with_label`: cases with a label; `byte_size`: of their pictures as sent."""
+    """The current size of a selection.
+
+    `with_label`: cases with a label; `byte_size`: of their pictures as sent. `waiting`: the decided cases of the days
+    that are left out because their label was split or dropped.
+    """
 
     cases: int
     with_label: int
     labels: int
     byte_size: int
+    waiting: int
 
     @property
     def archive_bytes(self) -> int:
@@ -114,7 +121,8 @@ class CaseSelection:
                 raise RequestRejected(
                     "unknown-verdict", f"There is no verdict “{verdict}”. Verdicts: {', '.join(Case.Outcome)}."
                 )
-        if labels_of and installed_labels(labels_of) is None:
+        # The labels of a removed version may still be in memory, and a name alone means its newest version.
+        if labels_of and (classifiers.installed_version(labels_of) is None or installed_labels(labels_of) is None):
             raise _unknown_version(labels_of)
         names = _labels(labels, labels_of)
         if names and chosen and set(chosen) <= {Case.Outcome.UNUSABLE, Case.Outcome.NO_LABEL}:
@@ -171,19 +179,30 @@ class CaseSelection:
         Raises `RequestRejected` `unknown-version` if the version is not installed any more.
         """
         number: Counter[str] = Counter()
-        byte_size = 0
+        byte_size = waiting = 0
         for words, cases, cases_bytes in _groups(self._cases(), _translator(self.labels_of)):
-            if self._has(words):
+            if words is None:
+                waiting += cases
+            elif self._has(words):
                 number[words.label] += cases
                 byte_size += cases_bytes if words.label else 0
         with_label = number.total() - number[""]
-        return SelectionSize(number.total(), with_label, len([label for label in number if label]), byte_size)
+        return SelectionSize(number.total(), with_label, len([label for label in number if label]), byte_size, waiting)
 
-    def rows(self) -> Iterator[SelectedCase]:
+    def input_size(self) -> tuple[int, int]:
+        """Returns the height and width of the pictures that the version reads whose labels the data set has."""
+        version = classifiers.installed_version(self.labels_of) if self.labels_of else active_version()
+        if version is None:
+            return DEFAULT_INPUT_SIZE
+        preprocessing = version.manifest.preprocessing
+        return preprocessing.height, preprocessing.width
+
+    def rows(self, leave_out: Callable[[], None] = lambda: None) -> Iterator[SelectedCase]:
         """Yields the cases, with one query that fetches rows in chunks.
 
-        They are ordered by hash: every database gives the same order, and labels are mixed as if shuffled. Raises
-        `RequestRejected` `unknown-version` if the version is not installed any more.
+        Calls `leave_out` for each decided case of the days whose label was split or dropped. The cases are ordered by
+        hash: every database gives the same order, and labels are mixed as if shuffled. Raises `RequestRejected`
+        `unknown-version` if the version is not installed any more.
         """
         translator = _translator(self.labels_of)
         labels_of_version = cache(model_labels.of_version)  # those of a damaged version are read once, too
@@ -195,6 +214,7 @@ class CaseSelection:
             decided = CaseWords(case["predicted_label"], case["label"], case["verdict"], case["proposed_label"])
             model_version, label_set = case["model_version"], case["decided_label"]
             if translator.has_changed(decided.label, model_version, label_set):
+                leave_out()
                 continue
             words = translator.translate(decided, model_version, label_set)
             if self._has(words):
@@ -209,7 +229,7 @@ def label_counts(labels_of: str = "") -> list[tuple[str, int]]:
     number: Counter[str] = Counter()
     decided = Case.objects.filter(state=Case.State.DECIDED).exclude(image__file="")
     for words, cases, _bytes in _groups(decided, _translator(labels_of)):
-        if words.label:
+        if words and words.label:
             number[words.label] += cases
     return sorted(number.items())
 
@@ -233,14 +253,17 @@ def _unknown_version(name: str) -> RequestRejected:
     return RequestRejected("unknown-version", message)
 
 
-def _groups(cases: CaseQuerySet, translator: CaseTranslator) -> Iterator[tuple[CaseWords, int, int]]:
-    """Yields translated words with the number of cases that have them, and the bytes of their pictures. One query."""
+def _groups(cases: CaseQuerySet, translator: CaseTranslator) -> Iterator[tuple[CaseWords | None, int, int]]:
+    """Yields translated words with the number of cases that have them, and the bytes of their pictures. One query.
+
+    The words are `None` for cases whose label was split or dropped.
+    """
     columns = ("model_version", "label_set", *CaseWords._fields)
     rows = cases.order_by().values_list(*columns).annotate(number=Count("pk"), bytes=Sum("image__byte_size"))
     for model_version, label_set, *fields, number, byte_size in rows:
         words = CaseWords(*fields)
-        if not translator.has_changed(words.label, model_version, label_set):
-            yield translator.translate(words, model_version, label_set), number, byte_size
+        has_changed = translator.has_changed(words.label, model_version, label_set)
+        yield None if has_changed else translator.translate(words, model_version, label_set), number, byte_size
 
 
 def _midnight(day: date) -> datetime:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import Template
 
 from learning.datasets.case_selection import CaseSelection
 
+# `$size`: the height and width of the pictures that the network reads.
 _HOW_TO_LOAD = {
     "imagefolder": """\
 images/ has one folder of pictures for each label. A picture's name is the SHA-256 of the bytes that were sent. To load:
 
     import keras
 
-    data = keras.utils.image_dataset_from_directory("images", image_size=(224, 224))
+    data = keras.utils.image_dataset_from_directory("images", image_size=$size)
     print(data.class_names)
 
 A folder is named for its label, with the characters escaped that file systems do not allow. The manifest has the labels
@@ -29,7 +31,7 @@ cases.tfrecord has one tf.train.Example for each picture, in mixed order. To loa
     def read(record):
         example = tf.io.parse_single_example(record, features)
         picture = tf.io.decode_image(example["image/encoded"], channels=3, expand_animations=False)
-        return tf.image.resize(picture, (224, 224)), example["image/class/label"]
+        return tf.image.resize(picture, $size), example["image/class/label"]
 
     data = tf.data.TFRecordDataset("cases.tfrecord").map(read).batch(32)
 
@@ -56,7 +58,7 @@ manifest.csv and manifest.jsonl list all cases, including those without a pictur
   changed          "converted" if the picture was re-encoded, "stripped" if only its metadata were removed (see below)
   missing          why the picture is missing: gone, damaged or undecodable
   proposed_label   what a reviewer says the picture shows, if the model has no label for it
-  decided_label    the label or the proposed label in the words of the decision, if labels were renamed since
+  decided_label    the label or the proposed label in the words of the decision; labels may have changed since
   label_id         the label's id, which stays the same if the label is renamed; empty if it is not known
 
 The CSV file is for spreadsheets: it begins with a byte order mark (in Python: encoding="utf-8-sig"), and an apostrophe
@@ -74,7 +76,8 @@ BMP, TIFF, AVIF and HEIC files, and PNG files that are turned, transparent, anim
 class ExportCounts:
     """What a data set contains: numbers of `cases`, of `pictures` and so on. `labels` counts distinct ones.
 
-    `without_label`: the cases whose picture shows something that no label says.
+    `without_label`: the cases whose picture shows something that no label says. `waiting`: the decided cases that are
+    not in the data set because their label was split or dropped.
     """
 
     cases: int
@@ -84,6 +87,7 @@ class ExportCounts:
     missing: int
     unusable: int
     without_label: int = 0
+    waiting: int = 0
 
 
 def readme_text(selection: CaseSelection, kind: str, counts: ExportCounts) -> str:
@@ -96,6 +100,15 @@ def readme_text(selection: CaseSelection, kind: str, counts: ExportCounts) -> st
     ]
     if counts.without_label:
         lines.append(f"No label: {counts.without_label:,} of these cases; no label says what the picture shows")
+    if counts.waiting:
+        lines.append(f"Left out: {waiting_sentence(counts.waiting)}")
     if counts.missing:
         lines.append(f"Missing:  {counts.missing:,} pictures that are no longer stored, or are damaged")
-    return "\n".join(lines) + "\n\n" + _HOW_TO_LOAD[kind] + "\n" + _FILES_AND_COLUMNS
+    how_to_load = Template(_HOW_TO_LOAD[kind]).substitute(size=selection.input_size())
+    return "\n".join(lines) + "\n\n" + how_to_load + "\n" + _FILES_AND_COLUMNS
+
+
+def waiting_sentence(number: int) -> str:
+    """Says how many cases are left out until a reviewer decides them again, in the days of the selection."""
+    waiting = "1 decided case waits" if number == 1 else f"{number:,} decided cases wait"
+    return f"{waiting} for a new label, because a label was split or dropped"

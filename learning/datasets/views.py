@@ -18,8 +18,9 @@ from learning.datasets import services
 from learning.datasets.case_selection import CaseSelection
 from learning.datasets.download import resumable
 from learning.datasets.forms import ExportForm
-from learning.datasets.writing import megabytes
+from learning.datasets.readme_text import waiting_sentence
 from learning.models import Export
+from learning.templatetags.units import file_size
 from predictions.exceptions import RequestRejected
 
 MAX_PROGRESS_IDS = 100  # exports in one progress request
@@ -64,7 +65,6 @@ def _request_page(request: HttpRequest, form: ExportForm, *, status: int = 200) 
             context |= _preview(form.selection)
         except RequestRejected as rejection:  # the version has been removed since the form was checked
             form.add_error(None, ValidationError(rejection.message))
-            status = rejection.status
     return TemplateResponse(request, "admin/learning/export/request.html", context, status=status)
 
 
@@ -73,8 +73,9 @@ def _preview(selection: CaseSelection) -> dict[str, object]:
     return {
         "selection": selection,
         "size": preview.size,
-        "megabytes": megabytes(preview.size.archive_bytes),
-        "too_little_space": "" if preview.fits else megabytes(preview.free_bytes),
+        "megabytes": file_size(preview.size.archive_bytes),
+        "too_little_space": "" if preview.fits else file_size(preview.free_bytes),
+        "waiting": waiting_sentence(preview.size.waiting) if preview.size.waiting else "",
     }
 
 

@@ -27,6 +27,7 @@ from learning.datasets.formats import WRITERS, PictureWriter, classes
 from learning.datasets.manifest import DatasetManifest, ManifestLine
 from learning.datasets.pictures import MissingPicture, stored_picture
 from learning.datasets.readme_text import ExportCounts, readme_text
+from learning.templatetags.units import file_size
 from worker.inference.repository.files import sha256_of, sync
 
 
@@ -135,6 +136,7 @@ class _Selected:
     lines: IO[str]
     total: int = 0
     byte_size: int = 0
+    waiting: int = 0  # decided cases that are left out because their label was split or dropped
     labels: set[str] = field(default_factory=set)
 
     def add(self, case: SelectedCase) -> None:
@@ -143,6 +145,9 @@ class _Selected:
         if case.label:
             self.labels.add(case.label)
             self.byte_size += case.byte_size
+
+    def leave_out(self) -> None:
+        self.waiting += 1
 
     def __iter__(self) -> Iterator[SelectedCase]:
         self.lines.seek(0)
@@ -181,6 +186,7 @@ class _ExportWriter:
                 progress.missing,
                 self._unusable,
                 self._without_label,
+                selected.waiting,
             )
             archive.add("labels.txt", "".join(f"{label}\n" for label in classes(labels)).encode())
             for name, text, file in (("manifest.csv", csv_text, texts[1]), ("manifest.jsonl", jsonl_text, texts[2])):
@@ -191,7 +197,7 @@ class _ExportWriter:
 
     def _select(self, lines: IO[str]) -> _Selected:
         selected = _Selected(lines)
-        for case in self._selection.rows():
+        for case in self._selection.rows(selected.leave_out):
             selected.add(case)
         if not selected.total:
             raise NothingToExport("The selection matches no decided case.")
@@ -235,12 +241,5 @@ def _require_space(folder: Path, byte_size: int) -> None:
     """Raises `OSError` if the data set does not fit. A full disk would also stop uploads and answers."""
     free = shutil.disk_usage(folder).free
     if byte_size > free:
-        message = f"It needs at least {megabytes(byte_size)}; {megabytes(free)} are free in {folder}."
+        message = f"It needs at least {file_size(byte_size)}; {file_size(free)} are free in {folder}."
         raise OSError(message)
-
-
-def megabytes(size: int) -> str:
-    """Formats a number of bytes for people, in kB, MB or GB."""
-    if size >= 1e9:
-        return f"{size / 1e9:,.1f} GB"
-    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"

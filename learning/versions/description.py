@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from django.utils.formats import date_format
+
+from learning.templatetags.units import file_size, milliseconds
 from learning.versions.usage import Usage
 from predictions import precision
 from predictions.models import PrecisionMeasurement
+from predictions.templatetags.labels import readable
 from worker.inference.engines import engines_for
 from worker.inference.repository import ModelVersion, Preprocessing, RepositoryError
 from worker.inference.repository.manifest import FILES, FileRecord, WeightsSource
 
 SHOWN_LABELS = 5
+
+# Titles of facts that pages link.
+MADE_FROM, LABELS, PREDICTIONS, CASES = "Made from", "Labels", "Predictions answered", "Cases about its answers"
 
 # f32 and bf16 are the CPU times of an image.
 MEASUREMENT_TITLES = (
@@ -23,16 +31,17 @@ MEASUREMENT_TITLES = (
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of a description. The text is never empty."""
+    """One line of a description. The text is never empty. `url` makes it a link on the page."""
 
     title: str
     text: str
+    url: str = ""
 
 
 @dataclass(frozen=True)
 class DescribedFile:
     name: str
-    megabytes: str
+    size: str
     sha256: str
 
 
@@ -43,24 +52,25 @@ def facts(version: ModelVersion, usage: Usage, *, is_active: bool) -> list[Fact]
     found = [
         ("Active", "yes" if is_active else "no"),
         ("Weights from", source_in_words(manifest.source)),
-        ("Made from", manifest.base),
-        ("Installed", manifest.created),
+        (MADE_FROM, manifest.base),
+        ("Made", moment_in_words(manifest.created)),
         ("Built with", builders),
-        ("Labels", labels_in_words(version)),
+        (LABELS, labels_in_words(version)),
+        ("Reference images", reference_images_in_words(version)),
         ("Input", input_in_words(manifest.preprocessing)),
         ("Preprocessing", preprocessing_in_words(manifest.preprocessing)),
         ("Precision of the weights", manifest.precision),
         ("Engines", ", ".join(engines_for(version))),
-        ("Size on disk", megabytes(version.size_on_disk)),
-        ("Predictions answered", f"{usage.predictions:,}"),
-        ("Cases about its answers", f"{usage.cases:,}"),
-        ("Time to compute", milliseconds(usage.compute_ms)),
+        ("Size on disk", file_size(version.size_on_disk)),
+        (PREDICTIONS, f"{usage.predictions:,}"),
+        (CASES, f"{usage.cases:,}"),
+        ("Time to compute", time_to_compute(usage.compute_ms)),
     ]
     return [Fact(title, printable(text)) for title, text in found if text]
 
 
 def details(version: ModelVersion) -> list[Fact]:
-    """Returns what an import has found out about the network."""
+    """Returns the notes in the manifest, such as what an import has found out about the network."""
     return [
         Fact(printable(name), printable(text) or "–") for name, text in sorted(version.manifest.details.items()) if name
     ]
@@ -76,33 +86,52 @@ def measurements(version: ModelVersion) -> list[tuple[str, ...]]:
     return [_measured(one) for one in precision.measurements(version)]
 
 
+def not_measured(version: ModelVersion) -> str:
+    """Says why a version has no measurements."""
+    return precision.why_not_measured(version) or "Not measured yet. A worker measures it when it loads the version."
+
+
 def _measured(one: PrecisionMeasurement) -> tuple[str, ...]:
     """The texts below `MEASUREMENT_TITLES`."""
     row = (
         one.chosen,
-        _cpu_time(one.f32_ms),
-        _cpu_time(one.bf16_ms),
+        milliseconds(one.f32_ms),
+        milliseconds(one.bf16_ms),
         f"{one.flips} of {one.images}" if one.images else "–",
         one.processor,
         one.features or "–",
         one.openvino,
-        f"{one.measured_at:%Y-%m-%d}",
+        date_format(one.measured_at, "DATETIME_FORMAT"),
         f"bf16 {one.objection}" if one.objection else "–",
     )
     return tuple(printable(text) for text in row)
 
 
-def _cpu_time(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} ms"
+def moment_in_words(text: str) -> str:
+    """Returns a moment of a manifest as pages show it. A manifest may say anything, which is returned as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return text
+    return date_format(moment, "DATETIME_FORMAT")
 
 
 def labels_in_words(version: ModelVersion) -> str:
     try:
-        names = [label.display_name.replace("_", " ") for label in version.labels[:SHOWN_LABELS]]
+        names = [readable(label.display_name) for label in version.labels[:SHOWN_LABELS]]
     except RepositoryError as error:
         return f"{version.manifest.classes:,}, which cannot be read: {error}"
     more = ", …" if version.manifest.classes > len(names) else ""
     return f"{version.manifest.classes:,}: {', '.join(names)}{more}"
+
+
+def reference_images_in_words(version: ModelVersion) -> str:
+    try:
+        images = version.reference_images
+    except RepositoryError as error:
+        return f"cannot be read: {error}"
+    return f"{len(images.positions):,} of {version.manifest.classes:,} labels have some" if images else ""
 
 
 def input_in_words(rule: Preprocessing) -> str:
@@ -126,12 +155,8 @@ def source_in_words(source: WeightsSource) -> str:
     return f"{source.kind} {source.reference}{licence}{digest}"
 
 
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
-
-
-def milliseconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f} ms (median of its latest answers, on any machine)"
+def time_to_compute(value: float | None) -> str:
+    return "" if value is None else f"{milliseconds(value)} (median of its latest answers, on any machine)"
 
 
 def printable(text: str) -> str:
@@ -140,4 +165,4 @@ def printable(text: str) -> str:
 
 
 def _described(name: str, record: FileRecord) -> DescribedFile:
-    return DescribedFile(name, megabytes(record.size), record.sha256)
+    return DescribedFile(name, file_size(record.size), record.sha256)

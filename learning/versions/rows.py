@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from learning.versions.description import megabytes
+from django.utils import timezone
+
+from learning.templatetags.units import file_size
+from learning.versions.description import moment_in_words, printable
 from learning.versions.usage import UNUSED, Usage, usage
 from predictions import classifiers
 from worker.inference.repository import ModelVersion, Problem, activations
@@ -33,11 +36,11 @@ class VersionRow:
 
     @property
     def size(self) -> str:
-        return megabytes(self.version.size_on_disk)
+        return file_size(self.version.size_on_disk)
 
     @property
-    def installed_on(self) -> str:
-        return self.version.manifest.created[:10]
+    def made(self) -> str:
+        return printable(moment_in_words(self.version.manifest.created))
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Models:
         rows: the usable versions, newest first within a name.
         damaged: a problem of each version that cannot be used.
         removed: versions that have answered and are no longer installed, with their usage.
+        problem: why no version can be told to be the active one, if so.
         previous: the version that a rollback would activate, or empty.
         activations: the latest changes of the active version, latest first.
     """
@@ -56,6 +60,7 @@ class Models:
     damaged: list[Problem]
     removed: list[tuple[str, Usage]]
     active: str
+    problem: Problem | None
     previous: str
     activations: list[tuple[datetime | None, Activation]]
 
@@ -75,6 +80,7 @@ def all_models() -> Models:
         damaged=damaged,
         removed=[(version, usage) for version, usage in used.items() if version not in known],
         active=active,
+        problem=repository.problem_of_active(),
         previous=repository.previous_name(),
         activations=[(_moment(one.at), one) for one in reversed(latest)],
     )
@@ -82,6 +88,6 @@ def all_models() -> Models:
 
 def _moment(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+        return timezone.localtime(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
         return None

@@ -13,6 +13,7 @@ from predictions import classifiers
 from review import label_sets
 from worker.inference.engines import engines_for
 from worker.inference.repository import ModelVersion, OtherVersionActive, RepositoryError, VersionInUse
+from worker.inference.repository.names import shortened
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +95,15 @@ def version_rollback(reference: str | None = None, *, by: str, instead_of: str |
         RepositoryError: see `Repository.rollback`.
     """
     repository = classifiers.repository()
-    if reference is not None and repository.active_name() == reference:
+    active = repository.known_active_name()
+    if reference is not None and active == reference:
         return repository.get(reference)
     previous = repository.previous_name()
     if reference is not None and previous != reference:
-        raise OtherVersionActive(f"a rollback would activate {previous or 'no version'} now, not {reference}")
+        raise OtherVersionActive(
+            f"the active version is {active or 'none'} now, from which a rollback activates "
+            f"{previous or 'no version'}, not {shortened(reference)}"
+        )
     if previous:
         check_loadable(repository.find(previous))
     return repository.rollback(by=by, instead_of=instead_of)

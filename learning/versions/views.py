@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -15,14 +19,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_safe
 
 from learning.models import InstalledModel, Quantization
 from learning.versions import description, services
+from learning.versions.description import Fact
 from learning.versions.rows import all_models
 from learning.versions.usage import usage_of
 from predictions import classifiers
-from review.label_changes import LabelChanges, label_changes
+from review.csv_cells import BYTE_ORDER_MARK, neutral
+from review.label_changes import GoneLabel, LabelChanges, label_changes
 from worker.inference.repository import ModelVersion, OtherVersionActive, RepositoryError
 
 TEMPLATES = "admin/learning/installedmodel"
@@ -53,6 +60,8 @@ def model_page(request: HttpRequest, reference: str) -> HttpResponse:
         return _back(request, str(error))
     is_active = classifiers.active_name() == str(version)
     problem = next(version.problems(contents=False), None)
+    facts = description.facts(version, usage_of(str(version)), is_active=is_active)
+    reports = _int8_reports(request, str(version))
     return _page(
         request,
         "page.html",
@@ -60,13 +69,57 @@ def model_page(request: HttpRequest, reference: str) -> HttpResponse:
         version=version,
         is_active=is_active,
         problem=problem,
-        facts=description.facts(version, usage_of(str(version)), is_active=is_active),
+        facts=_linked(facts, version, has_labels=problem is None),
         details=description.details(version),
         files=description.files(version),
-        measurements=description.measurements(version),
+        measurements=[
+            list(zip(description.MEASUREMENT_TITLES, row, strict=True)) for row in description.measurements(version)
+        ],
         measurement_titles=description.MEASUREMENT_TITLES,
-        int8_reports=_int8_reports(request, str(version)),
+        not_measured=description.not_measured(version),
+        int8_reports=reports,
+        has_own_report=any(report.model_version == str(version) for report in reports),
     )
+
+
+def _linked(facts: Iterable[Fact], version: ModelVersion, *, has_labels: bool) -> list[Fact]:
+    """Adds addresses to the facts of a version, and the file of its labels."""
+    chosen = {"model_version": str(version)}
+    urls = {
+        description.PREDICTIONS: f"{reverse('admin:predictions_prediction_changelist')}?{urlencode(chosen)}",
+        description.CASES: f"{reverse('admin:review_case_changelist')}?{urlencode({'state': 'all', **chosen})}",
+    }
+    if classifiers.installed_version(version.manifest.base):
+        urls[description.MADE_FROM] = page_of(version.manifest.base)
+    linked = [replace(fact, url=urls.get(fact.title, "")) for fact in facts]
+    if has_labels:
+        labels = Fact("All labels", "CSV file with ids, names and synonyms", url=_labels_url(version))
+        linked.insert([fact.title for fact in linked].index(description.LABELS) + 1, labels)
+    return linked
+
+
+def _labels_url(version: ModelVersion) -> str:
+    return reverse("admin:learning_installedmodel_labels", args=[quote(str(version))])
+
+
+@may_view
+@require_safe
+def labels_file(request: HttpRequest, reference: str) -> HttpResponse:
+    """Serves all labels of a version as CSV, as `model import --labels` reads them."""
+    try:
+        version = classifiers.repository().find(reference)
+        labels = version.labels
+    except RepositoryError as error:
+        return _back(request, str(error))
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = content_disposition_header(True, f"{version}-labels.csv") or ""
+    response.write(BYTE_ORDER_MARK)
+    writer = csv.writer(response)
+    writer.writerow(("id", "name", "display_name", "synonyms", "description"))
+    for label in labels:
+        cells = label.id, label.name, label.display_name, "; ".join(label.synonyms), label.description
+        writer.writerow(neutral(cell) for cell in cells)
+    return response
 
 
 def _int8_reports(request: HttpRequest, version: str) -> QuerySet[Quantization]:
@@ -127,7 +180,7 @@ def _confirmation(request: HttpRequest, reference: str, *, is_rollback: bool) ->
         warning=services.processor_warning(version),
         active=active,
         changes=changes,
-        gone=sorted(changes.gone, key=lambda one: -one.open_cases) if changes else [],
+        gone=_gone(changes) if changes else [],
         shown_labels=f":{SHOWN_LABELS}",
         shown_limit=SHOWN_LABELS,
         more_than=-SHOWN_LABELS,
@@ -145,6 +198,14 @@ def _changes(active: str, version: ModelVersion) -> LabelChanges | None:
     return label_changes(before, version)
 
 
+def _gone(changes: LabelChanges) -> list[tuple[str, list[GoneLabel]]]:
+    """Returns the labels that are gone under the titles of their lists, those of most cases first."""
+    lists = {"Labels that disappear": changes.lost, "Labels that the mapping renames or merges": changes.mapped}
+    return [
+        (title, sorted(gone, key=lambda one: (-one.open_cases, -one.decided_cases))) for title, gone in lists.items()
+    ]
+
+
 def _switch(request: HttpRequest, reference: str, *, is_rollback: bool) -> HttpResponse:
     """Activates a version, unless another lead has changed the active one since the confirmation was shown."""
     assert isinstance(request.user, User)  # noqa: S101 - anonymous users have no permission
@@ -157,7 +218,7 @@ def _switch(request: HttpRequest, reference: str, *, is_rollback: bool) -> HttpR
         services.check_activation_counts()
         version = change(reference, by=f"{request.user.get_username()}, in the admin", instead_of=before)
     except OtherVersionActive as error:
-        return _back(request, f"somebody else has changed the active model meanwhile: {error}. Please look again.")
+        return _back(request, f"{error}. Please look again.")
     except RepositoryError as error:
         return _back(request, str(error))
     if was_active:  # the button was pressed twice

@@ -49,7 +49,7 @@ LEADS = REVIEWERS | {
         for page in ("changelist", "add", "change", "history", "delete", "progress", "download")
     ),
     *(f"learning_quantization_{page}" for page in ("changelist", "change", "history", "picture")),
-    *(f"learning_installedmodel_{page}" for page in ("changelist", "change", "activate", "rollback")),
+    *(f"learning_installedmodel_{page}" for page in ("changelist", "change", "labels", "activate", "rollback")),
     *(f"auth_user_{page}" for page in ("changelist", "add", "change", "history", "password_change")),
 }
 

@@ -81,6 +81,30 @@ def test_starts_programs_in_order_and_stops_them_in_reverse(tmp_path: Path) -> N
     assert order.read_text().split()[3:] == ["-web", "-worker", "-queue"]
 
 
+def test_stops_programs_of_the_same_priority_at_the_same_time(tmp_path: Path) -> None:
+    """Each waits with its end until the other has been stopped, too."""
+    notes = tmp_path / "notes"
+    file = tmp_path / "program.py"
+    file.write_text(
+        "import signal, sys, time\n"
+        f"def note(word): open({str(notes)!r}, 'a').write(word + ' ')\n"
+        "def stop(*_):\n"
+        "    note('stopping')\n"
+        f"    while open({str(notes)!r}).read().count('stopping') < 2: time.sleep(0.05)\n"
+        "    note('stopped')\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "note('started')\n"
+        "while True: time.sleep(600)"
+    )
+    supervisor = _supervised(tmp_path, *(Program(name, [sys.executable, str(file)], priority=1) for name in "ab"))
+    try:
+        _until(lambda: notes.exists() and notes.read_text().count("started") == 2)
+    finally:
+        supervisor.stop()
+    assert notes.read_text().split()[2:] == ["stopping", "stopping", "stopped", "stopped"]
+
+
 def test_kills_a_program_that_ignores_sigterm(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     script = (

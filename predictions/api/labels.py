@@ -46,6 +46,10 @@ class LabelChoiceSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(help_text="the label for display")
     synonyms = serializers.ListField(child=serializers.CharField())
     description = serializers.CharField(allow_blank=True, help_text="for people")
+    reference_images = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="the addresses, on this site, of up to three small JPEG pictures that show what the label means",
+    )
     matched = serializers.CharField(allow_null=True, help_text="the synonym that matched")
     score = serializers.FloatField(
         allow_null=True, min_value=0, max_value=1, help_text="its score in the prediction, if among its best labels"
@@ -84,6 +88,7 @@ class LabelsView(APIView):
                             "name": "Eskimo dog",
                             "synonyms": ["husky"],
                             "description": "",
+                            "reference_images": [],
                             "matched": "husky",
                             "score": 0.6394,
                         }
@@ -106,7 +111,7 @@ class LabelsView(APIView):
         body = {
             "query": text,
             "exact": None if exact in exclude else exact,
-            "labels": [_choice(match, scores.get(match.label.display_name)) for match in matches],
+            "labels": [_choice(match, index, scores) for match in matches],
         }
         return Response(body, headers=None if prediction_id else {"Cache-Control": f"max-age={MAX_AGE_SECONDS}"})
 
@@ -135,13 +140,15 @@ def _excluded(index: labels.LabelIndex, text: str) -> set[str]:
     return {text, index.resolve(text) or text} if text else set()
 
 
-def _choice(match: LabelMatch, score: float | None) -> dict[str, Any]:
+def _choice(match: LabelMatch, index: labels.LabelIndex, scores: dict[str, float]) -> dict[str, Any]:
+    score = scores.get(match.label.display_name)
     return {
         "label": match.label.display_name,
         "label_id": match.label.id,
         "name": labels.readable(match.label.display_name),
         "synonyms": match.synonyms,
         "description": match.label.description,
+        "reference_images": index.reference_images(match.label.display_name),
         "matched": match.matched or None,
         "score": None if score is None else round(score, SCORE_DIGITS),
     }

@@ -5,8 +5,10 @@ from django import template
 
 from predictions import labels
 from predictions.models import SCORE_DIGITS
+from predictions.visible_text import visible
 
 register = template.Library()
+register.filter(visible)
 
 # What gives a text a direction: letters that are written from right to left, and invisible characters.
 _DIRECTIONS = frozenset({"R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"})

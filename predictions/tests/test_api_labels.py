@@ -38,6 +38,7 @@ def test_finds_a_label_by_its_synonym(client: Client, django_assert_num_queries:
                 "name": "Eskimo dog",
                 "synonyms": ["husky"],
                 "description": "",
+                "reference_images": [],
                 "matched": "husky",
                 "score": None,
             }

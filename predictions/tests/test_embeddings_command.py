@@ -95,6 +95,19 @@ def test_stores_nothing_of_an_image_that_is_erased_meanwhile(backbone: str, monk
     assert list(Embedding.objects.values_list("image_id", flat=True)) == [second.pk]
 
 
+def test_counts_only_what_it_stored_itself(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _second = stored_image(picture(seed=1)), stored_image(picture(seed=2))
+    classify = Classifier.classify
+
+    def store_meanwhile(*arguments: object) -> object:
+        _stored(first, backbone)
+        return classify(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Classifier, "classify", store_meanwhile)
+    assert "features of 1 images stored, 0 without" in _run("--rebuild")[0]
+    assert Embedding.objects.count() == 2
+
+
 def test_rebuilds_what_a_worker_stores(models: Repository, backbone: str, coffee: bytes) -> None:
     image = stored_image(coffee)
     version = models.get("efficientnet-lite0")
@@ -128,6 +141,17 @@ def test_deletes_features_of_old_backbones_only(backbone: str, monkeypatch: pyte
     with pytest.raises(CommandError, match="efficientnet-lite0@1 .active. has this backbone"):
         _run("--delete", backbone)
     assert Embedding.objects.count() == 5
+
+
+@pytest.mark.parametrize("name", ["nope", "", "x" * 5000, "\u202e"])
+def test_names_the_backbones_instead_of_deleting_an_unknown_one(name: str) -> None:
+    with pytest.raises(CommandError, match="Backbones with stored features: none.$"):
+        _run("--delete", name)
+    for backbone in ("one", "other"):
+        _stored(stored_image(), backbone)
+    with pytest.raises(CommandError, match="^There is no backbone '.{0,111}'. Backbones .*: one, other.$"):
+        _run("--delete", name)
+    assert Embedding.objects.count() == 2
 
 
 def test_reports_damaged_version_and_deletes_nothing(two_versions: Repository) -> None:

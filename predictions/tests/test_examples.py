@@ -56,6 +56,16 @@ def test_upload_page_offers_the_examples(client: Client) -> None:
         assert f'src="/static/{example.preview_path}" alt="{example.description}"' in page
 
 
+def test_hidden_examples_are_unknown(client: Client, settings: Settings) -> None:
+    assert "examples-title" in client.get("/").text
+    settings.EXAMPLES = False
+    response = _click(client, "coffee")
+    assert response.status_code == 400 and "There is no example picture of that name." in response.text
+    for page in (client.get("/").text, response.text):
+        assert "examples-title" not in page and 'name="example"' not in page
+    assert not Prediction.objects.exists()
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_an_example_is_submitted_like_an_upload_of_its_file(client: Client, queue: Queue, example: Example) -> None:
     response = _click(client, example.name)

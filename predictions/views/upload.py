@@ -86,13 +86,15 @@ def upload_page(request: HttpRequest, rejection: RequestRejected | None = None) 
     if rejection is None and request.COOKIES.keys() <= {visitors.COOKIE} and not settings.DEBUG:
         # A request with other cookies may have a message to show, so caches must keep the two pages apart.
         address = site_address(request)
-        page = _page_without_messages(address, settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice())
+        page = _page_without_messages(
+            address, settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice(), examples.offered()
+        )
         return HttpResponse(page, headers={"Vary": "Cookie"})
     # The context gets the message, not the exception: the exception's traceback holds the upload, and the context stays
     # in memory until the garbage collector next runs.
     context = {
         "rejection": _message(request, rejection) if rejection else "",
-        **_context(settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice()),
+        **_context(settings.UPLOAD_MAX_BYTES, len(labels.index()), _delay_notice(), examples.offered()),
     }
     response = render(request, "predictions/upload.html", context, status=rejection.status if rejection else 200)
     for name, value in rejection.headers.items() if rejection else ():
@@ -109,13 +111,17 @@ def _message(request: HttpRequest, rejection: RequestRejected) -> str:
 
 
 @lru_cache(maxsize=64)  # bounded, because ALLOWED_HOSTS may allow any number of host names
-def _page_without_messages(address: str, max_bytes: int, number_of_labels: int, delay_notice: str) -> str:
+def _page_without_messages(
+    address: str, max_bytes: int, number_of_labels: int, delay_notice: str, offered: tuple[examples.Example, ...]
+) -> str:
     """The page for requests without cookies. It is the same for all of them, so it is rendered once."""
-    context = _context(max_bytes, number_of_labels, delay_notice)
+    context = _context(max_bytes, number_of_labels, delay_notice, offered)
     return render_to_string("predictions/upload.html", context | {"site_address": address})
 
 
-def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[str, object]:
+def _context(
+    max_bytes: int, number_of_labels: int, delay_notice: str, offered: tuple[examples.Example, ...]
+) -> dict[str, object]:
     return {
         "delay_notice": delay_notice,
         "number_of_labels": f"{number_of_labels:,}" if number_of_labels else "",
@@ -126,7 +132,7 @@ def _context(max_bytes: int, number_of_labels: int, delay_notice: str) -> dict[s
         "max_megabytes": max_bytes / 2**20,
         "shrink_side": settings.UPLOAD_SHRINK_SIDE,
         "uncertain_below": Prediction.UNCERTAIN_BELOW,
-        "examples": examples.EXAMPLES,
+        "examples": offered,
     }
 
 

@@ -185,14 +185,15 @@ class BarsLayout(PlotLayout):
         super().__init__(key, is_wide, title, f"Bars. {listed}.")
         self.bars = bars
         self.row_height, self.thickness = (24, 14) if is_wide else (38, 12)
-        self.left = min(max((text_width(bar.label) for bar in bars), default=0) + 10, 330) if is_wide else 0
+        self.label_width = min(max((text_width(bar.label) for bar in bars), default=0), 320) if is_wide else self.width
+        self.left = self.label_width + 10 if is_wide else 0
         self.height = self.row_height * len(bars) + 4
 
     def rows(self) -> Iterator[BarRow]:
         room = self.width - self.left - max((text_width(bar.ending) for bar in self.bars), default=0) - 8
         highest = max((bar.number for bar in self.bars), default=0) or 1
         for number, bar in enumerate(self.bars):
-            label = shortened(bar.label, self.left - 10 if self.is_wide else self.width)
+            label = shortened(bar.label, self.label_width)
             y = number * self.row_height + (5 if self.is_wide else 20)
             yield BarRow(label, bar.ending, y, max(room * bar.number / highest, 0))
 
@@ -265,8 +266,9 @@ class IntervalsLayout(PlotLayout):
         super().__init__(key, is_wide, title, described)
         self.plot_rows = plot_rows
         self.series = series
-        labels_width = min(max((text_width(row.label) for row in plot_rows), default=0) + 12, 230)
-        self.left = labels_width if is_wide else 8
+        widths = [text_width(row.label, is_strong=row.is_overall) for row in plot_rows]
+        self.label_width = min(max(widths, default=0), 216)
+        self.left = self.label_width + 14 if is_wide else 8
         self.right = self.width - 14 - (self.COLUMN_WIDTH * len(series) if is_wide else 0)
         self.row_height = (14 if is_wide else 28) + 10 * len(series)
         self.middle = self.row_height / 2 + (0 if is_wide else 10)  # of the points of a row
@@ -299,7 +301,7 @@ class IntervalsLayout(PlotLayout):
         for number, row in enumerate(self.plot_rows):
             points = self._points(row)
             y = self.top + self.row_height * number + (0 if row.is_overall else self.gap)
-            label_width = self.left - 10 if self.is_wide else points[0].marker_x - 14
+            label_width = self.label_width if self.is_wide else points[0].marker_x - 14
             yield IntervalsRow(shortened(row.label, label_width), row.is_overall, y, points)
 
     def _points(self, row: PlotRow) -> list[SharePoint]:

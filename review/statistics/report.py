@@ -13,7 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from predictions.classifiers import installed_version
+from predictions.visible_text import visible
 from review.filters import Filters
+from review.label_sets import active_version
 from review.label_translation import version_translation
 from review.models import Case
 from review.statistics import estimates, queries
@@ -23,7 +25,8 @@ from review.statistics.intervals import Proportion
 from review.statistics.plots import Bar, Plot, PlotRow, bars_plot, intervals_plot, statements_plot
 from review.statistics.queries import CaseCount, Day, Queue
 from review.statistics.tables import Cell, Column, StatisticsTable, Text
-from review.statistics.translated import TranslatedCounts, translated
+from review.statistics.translated import Columns, TranslatedCounts, Words, translated
+from worker.inference.repository import ModelVersion
 
 CLASSES = 30  # in the plot and in the table on the page; the file has all
 PAIRS = 20
@@ -70,12 +73,16 @@ class StatisticsReport:
 
     @cached_property
     def _translated(self) -> TranslatedCounts:
-        """The counts in the labels of the selected version or, if that is not installed, of the active one."""
+        return translated(queries.case_counts(self.filter), version_translation(self.labels_of))
+
+    @cached_property
+    def labels_of(self) -> ModelVersion | None:
+        """The version whose labels the page uses: the selected one or, if that is not installed, the active one."""
         chosen = installed_version(self.filter.model_version) if self.filter.model_version else None
-        return translated(queries.case_counts(self.filter), version_translation(chosen))
+        return chosen or active_version()
 
     @property
-    def _all_counts(self) -> list[CaseCount]:
+    def _all_counts(self) -> Sequence[CaseCount]:
         return self._translated.counts
 
     @cached_property
@@ -253,7 +260,7 @@ class StatisticsReport:
         ]
         rows = [
             (
-                Text(one.proposed_label, url=partial(self._search_url, one.proposed_label)),
+                Text(visible(one.proposed_label), url=partial(self._search_url, one.proposed_label)),
                 Text(
                     one.predicted_label,
                     words(one.predicted_label),
@@ -269,16 +276,29 @@ class StatisticsReport:
         query = urlencode({"state": Case.Outcome.NO_LABEL, "q": proposed_label})
         return f"{reverse('admin:review_case_changelist')}?{query}"
 
+    @cached_property
+    def are_all_pairs_linked(self) -> bool:
+        known = self._row_words("predicted_label", "label")
+        return all((one.predicted_label, one.label) in known for one in self.confusions[:PAIRS])
+
     def _cases_url(self, state: str = "decided", **labels: str) -> Callable[[], str] | None:
         """Link to the decided cases of the selected version. The case list has no filter for the time.
 
-        Returns `None` if cases have several words for one of the labels: the case list shows one word at a time.
+        Returns `None` if the case list cannot show just these cases: it shows one word of a column at a time.
         """
-        known = {column: self._translated.only_word(label) for column, label in labels.items()}
-        query = {column: word for column, word in known.items() if word is not None}
-        if len(query) < len(labels):
+        words = self._row_words(*labels).get(tuple(labels.values()))
+        if words is None:
             return None
-        return partial(self._filtered_url, {"state": state, **query})
+        return partial(self._filtered_url, {"state": state, **dict(zip(labels, words, strict=True))})
+
+    def _row_words(self, *columns: str) -> dict[Words, Words]:
+        if columns not in self._known_words:
+            self._known_words[columns] = self._translated.row_words(columns, self.filter.model_version)
+        return self._known_words[columns]
+
+    @cached_property
+    def _known_words(self) -> dict[Columns, dict[Words, Words]]:
+        return {}
 
     def _filtered_url(self, query: Mapping[str, str]) -> str:
         filters = Filters.from_query({"model_version": self.filter.model_version, **query})

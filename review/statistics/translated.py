@@ -3,42 +3,55 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from review.case_words import CaseTranslator, CaseWords
 from review.label_translation import LabelTranslation
+from review.models import Case
 from review.statistics.queries import CaseCount
+
+Columns = tuple[str, ...]
+Words = tuple[str, ...]  # one for each of the columns
 
 
 @dataclass(frozen=True)
 class TranslatedCounts:
-    """`words`: the words that rows have for a label, if they are not just the label itself."""
+    """`stored`: the same counts in the words that rows have."""
 
-    counts: list[CaseCount]
-    words: Mapping[str, set[str]] = field(default_factory=dict)
+    counts: Sequence[CaseCount]
+    stored: Sequence[CaseCount]
 
-    def only_word(self, label: str) -> str | None:
-        """Returns the word that all rows have for a label, or `None` if they have several."""
-        found = self.words.get(label, {label})
-        return next(iter(found)) if len(found) == 1 else None
+    def row_words(self, columns: Columns, model_version: str = "") -> dict[Words, Words]:
+        """Returns the words that the rows of decided cases have in these columns, for the labels that they became.
+
+        Leaves out labels whose cases have different words, or none because the label was a proposal, and those whose
+        words other cases have, too. With a model version, only its cases count.
+        """
+        words: defaultdict[Words, set[Words]] = defaultdict(set)
+        labels: defaultdict[Words, set[Words]] = defaultdict(set)
+        for count, stored in zip(self.counts, self.stored, strict=True):
+            if count.state == Case.State.DECIDED and model_version in {"", count.model_version}:
+                label = tuple(getattr(count, column) for column in columns)
+                word = tuple(getattr(stored, column) for column in columns)
+                words[label].add(word)
+                labels[word].add(label)
+        only = {label: next(iter(found)) for label, found in words.items() if len(found) == 1}
+        return {label: word for label, word in only.items() if "" not in word and len(labels[word]) == 1}
 
 
 def translated(counts: Iterable[CaseCount], translation: LabelTranslation | None) -> TranslatedCounts:
     """Translates the words of all counts; see `CaseTranslator.translate`."""
-    counts = list(counts)
+    stored = list(counts)
     translator = CaseTranslator(translation)
-    if not _is_needed(counts, translator):
-        return TranslatedCounts(counts)
+    if not _is_needed(stored, translator):
+        return TranslatedCounts(stored, stored)
     found: list[CaseCount] = []
-    words: defaultdict[str, set[str]] = defaultdict(set)
-    for count in counts:
+    for count in stored:
         before = CaseWords(count.predicted_label, count.label, count.verdict, count.proposed_label)
         after = translator.translate(before, count.model_version, count.label_set)
-        words[after.predicted_label].add(count.predicted_label)
-        words[after.label].add(count.label)  # no word if the label was a proposal
         found.append(count if after == before else _with_words(count, after))
-    return TranslatedCounts(found, words)
+    return TranslatedCounts(found, stored)
 
 
 def _is_needed(counts: Sequence[CaseCount], translator: CaseTranslator) -> bool:

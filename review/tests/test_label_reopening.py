@@ -17,6 +17,7 @@ from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import page, send, send_json, url
 from review.tests.label_versions import install, mapped
+from review.undoing import case_reopen
 from worker.inference.repository import ModelVersion, Repository
 
 pytestmark = pytest.mark.django_db
@@ -72,6 +73,14 @@ def test_only_split_and_dropped_labels_return(new: ModelVersion) -> None:
     first = cases[0].decisions.earliest("number")
     assert (first.kind, first.label) == ("corrected", "cup")
     assert not row.reviewer.is_active and not row.reviewer.has_usable_password()
+
+
+def test_nothing_returns_for_a_version_that_no_mapping_leads_to(new: ModelVersion, repository: Repository) -> None:
+    cases = [_decided(label) for label in ("cup", "cat", "dog", "latte")]
+    other = repository.activate(str(install(repository, "c", "20 fork", "21 coffee")))
+    assert returning_cases(other) == []
+    LabelWatcher().check()
+    assert "open" not in _states(*cases)
 
 
 def test_returned_case_is_decided_with_the_new_labels_and_stays_decided(new: ModelVersion) -> None:
@@ -138,6 +147,17 @@ def test_interrupted_return_continues(new: ModelVersion, monkeypatch: pytest.Mon
     assert _states(*cases).count("open") == 4
     assert cases_return(new) == 1
     assert Decision.objects.filter(kind="reopen").count() == 5
+
+
+def test_progress_counts_reopened_cases_of_all_words(new: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_reopening, "BATCH", 3)
+    cases = [_decided(label) for label in ("cup", "cup", "cup", "cat", "unicorn", "Unicorn")]
+    found = returning_cases(new)
+    monkeypatch.setattr(label_reopening, "returning_cases", lambda version: found)
+    case_reopen(case_id=cases[0].pk, reviewer=reviewer_named(), note="meanwhile")
+    reported: list[tuple[int, int]] = []
+    assert cases_return(new, lambda done, total: reported.append((done, total))) == 5
+    assert reported == [(3, 6)]
 
 
 def test_worker_returns_cases_after_a_change(

@@ -64,6 +64,45 @@ def test_last_step_without_a_mapping_goes_by_ids(repository: Repository) -> None
     assert _to(install(repository, "c", "3 canine", "2 cup", "4 cat")).words("dog", "a@1") == ("canine",)
 
 
+def test_mapping_that_does_not_lead_to_the_labels_changes_no_word(repository: Repository) -> None:
+    a = install(repository, "a", "1 cup", "2 espresso", "3 whippet")
+    b = install(repository, "b", "4 mug", "5 kitten", "6 coffee")
+    mapped(a, b, "split cup mug kitten", "rename espresso coffee", "drop whippet", "proposed unicorn mug")
+    for lines in (["8 hedgehog", "9 jay"], ["6 coffee", "5 kitten"], ["8 coffee", "9 espresso"]):
+        translation = _to(install(repository, "other", *lines))
+        assert translation.words("cup", "a@1") == ("cup",), "the version has no mug"
+        assert translation.words("whippet", "a@1") == ("whippet",)
+        assert translation.proposed("unicorn", "a@1") is None
+        assert translation.proposed("unicorn", "gone@1") is None
+    assert _to(install(repository, "c", "8 coffee", "9 espresso")).words("espresso", "a@1") == ("espresso",)
+    assert _to(install(repository, "d", "8 espresso", "9 coffee")).words("coffee", "b@1") == ("coffee",)
+
+
+def test_label_in_the_version_goes_by_its_id_unless_mappings_lead_there(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cat", "3 tabby")
+    b = install(repository, "b", "4 hound", "5 feline")
+    mapped(a, b, "rename dog hound", "merge cat feline", "merge tabby feline")
+    words = _to(install(repository, "c", "1 mutt", "2 tomcat", "4 hound", "5 feline")).words
+    assert [words(word, "a@1") for word in ("dog", "cat", "tabby")] == [("mutt",), ("tomcat",), ("feline",)]
+
+
+def test_mapping_of_another_version_drops_no_label(repository: Repository) -> None:
+    a = install(repository, "a", "1 dog", "2 cat", "3 whippet")
+    b = install(repository, "b", "4 hound", "6 jay")
+    c = install(repository, "c", "5 canine", "2 cat")
+    mapped(a, b, "rename dog hound", "drop cat", "drop whippet")
+    mapped(c, b, "rename canine hound", "drop cat")
+    words = _to(c).words
+    assert [words(word, "a@1") for word in ("dog", "cat", "whippet")] == [("canine",), ("cat",), ("whippet",)]
+
+
+def test_merge_does_not_work_backwards(repository: Repository) -> None:
+    a = install(repository, "a", "1 latte", "2 cup")
+    b = install(repository, "b", "3 coffee", "2 cup")
+    mapped(a, b, "merge latte coffee")
+    assert _to(a).words("coffee", "b@1") == ("coffee",), "coffee also stands for others"
+
+
 def test_mapping_applies_to_all_versions_with_the_same_labels(repository: Repository) -> None:
     a = install(repository, "a", "1 dog", "2 cup")
     install(repository, "a", "2 cup", "1 dog")

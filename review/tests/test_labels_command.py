@@ -80,9 +80,32 @@ def test_diff_shows_what_changes_and_who_uses_it(tmp_path: Path) -> None:
     assert "1 label is renamed, 5 disappear, 5 are new; 1 open case expects one that disappears" in text
 
 
+def test_diff_counts_spellings_of_a_proposal_together(tmp_path: Path) -> None:
+    for text in ("=unicorn", "=Unicorn", "=unicorn"):
+        _decided(text)
+    assert "Proposed by reviewers, and a label of b@1: 1\n  =unicorn -> =unicorn (cases: 3)\n" in _run("diff", "a", "b")
+    _map(tmp_path, f"change,old,new\n{ROWS}proposed,'=unicorn,'=unicorn\n")
+    assert "  =unicorn -> =unicorn (cases: 3, mapped)\n" in _run("diff", "a", "b")
+
+
+def test_diff_says_what_the_mapping_makes_of_each_label(tmp_path: Path) -> None:
+    for label in ("crane", "whippet", "whippet"):
+        _decided(label)
+    _map(tmp_path, f"change,old,new\n{ROWS}")
+    text = _run("diff", "a", "b")
+    assert "Renamed or merged by the mapping: 3\n  cup: becomes teacup (decided cases: 0," in text
+    assert "Gone: 2\n  crane: split into mug and teacup (decided cases: 1," in text
+    assert "  whippet: dropped (decided cases: 2," in text
+    assert (
+        "Reasons for which decided cases come back to the desk: 2\n  The label “whippet” was dropped. Cases: 2.\n"
+        "  The label “crane” was split into “mug” and “teacup”. Cases: 1.\n"
+    ) in text
+
+
 def test_draft_can_be_edited_and_stored(tmp_path: Path) -> None:
+    _decided("=Unicorn")
     file = tmp_path / "draft.csv"
-    assert f"{file}: 5 lines; 2 of them need a change." in _run("diff", "a", "b", "--csv", file)
+    assert f"{file}: 6 lines; 2 of them need a change." in _run("diff", "a", "b", "--csv", file)
     text = file.read_text(encoding="utf-8-sig")
     assert text.splitlines() == [
         "change,old,new",
@@ -91,11 +114,15 @@ def test_draft_can_be_edited_and_stored(tmp_path: Path) -> None:
         "rename,mocha,coffee",
         ",crane,",
         ",whippet,",
+        "proposed,'=Unicorn,'=unicorn",
     ]
     error = _rejected("map", "a", "b", file)
-    assert error.splitlines()[:2] == [
-        f"Line {number}: say what becomes of “{label}”: rename, merge, split, drop, proposed."
-        for number, label in ((5, "crane"), (6, "whippet"))
+    assert error.splitlines() == [
+        *(
+            f"Line {number}: say what becomes of “{label}”: rename, merge, split, drop, proposed."
+            for number, label in ((5, "crane"), (6, "whippet"))
+        ),
+        "Nothing was stored.",
     ]
     file.write_text(text.replace(",crane,", "drop,crane,").replace(",whippet,", "drop,whippet,"), encoding="utf-8")
     assert "The mapping is stored." in _run("map", "a", "b", file)
@@ -109,9 +136,11 @@ def test_draft_does_not_replace_a_file(tmp_path: Path) -> None:
 
 def test_stores_a_mapping(tmp_path: Path) -> None:
     _decided("crane")
-    text = _map(tmp_path, f"change,old,new\n{ROWS}proposed,Uni corn,'=unicorn\n")
+    _decided("Uni corn")
+    _decided("dragon")
+    text = _map(tmp_path, f"change,old,new\n{ROWS}proposed,Uni corn,'=unicorn\nproposed,dragon,mug\n")
     assert text == (
-        "a@1 to b@1: 1 renamed, 2 merged, 1 split, 1 dropped, 1 proposed label; "
+        "a@1 to b@1: 1 renamed, 2 merged, 1 split, 1 dropped, 2 proposed labels; "
         "1 decided case comes back to the desk once b@1 answers.\nThe mapping is stored.\n"
     )
     assert LabelMapping.objects.get().rows == [
@@ -121,8 +150,10 @@ def test_stores_a_mapping(tmp_path: Path) -> None:
         ["drop", "whippet", []],
         ["split", "crane", ["mug", "teacup"]],
         ["proposed", "uni corn", ["=unicorn"]],
+        ["proposed", "dragon", ["mug"]],
     ]
-    assert _run("list").startswith("a@1 to b@1: 6 labels, stored ")
+    summary = "a@1 to b@1: 1 renamed, 2 merged, 1 split, 1 dropped, 2 proposed labels; stored "
+    assert _run("list").startswith(summary)
     assert _run("reopen").endswith("1 decided case comes back to the desk.\n")
     _run("remove", "a", "b")
     assert _run("list") == "There is no mapping.\n"
@@ -191,6 +222,23 @@ def test_says_what_is_wrong_and_where(tmp_path: Path, line: str, problem: str) -
     assert problem in _problem(tmp_path, f"change,old,new\n{line}\n").splitlines()
 
 
+def test_wrong_line_about_a_label_is_one_problem(tmp_path: Path) -> None:
+    lines = ROWS.replace("merge,cup,teacup", "merge,cup,teacups").replace("drop,whippet,", "drop,whippet,mug")
+    assert _problem(tmp_path, f"change,old,new\n{lines}").splitlines() == [
+        "Line 2: b@1 has no label “teacups”. Did you mean “teacup”?",
+        "Line 5: a label that is dropped has no new label, but this line has “mug”.",
+        "Nothing was stored.",
+    ]
+
+
+def test_warns_of_a_proposal_that_nobody_has_made(tmp_path: Path) -> None:
+    _decided("=Unicorn")
+    content = f"change,old,new\n{ROWS}proposed,=unicorn,mug\nproposed,unicron,mug\n"
+    text = _map(tmp_path, content)
+    assert text.startswith("Warning: no decided case has the proposed label “unicron”.\na@1 to b@1: ")
+    assert text.count("Warning") == 1
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -222,3 +270,21 @@ def test_versions_with_the_same_labels_need_no_mapping(tmp_path: Path) -> None:
 )
 def test_says_what_does_not_exist(arguments: tuple[str, ...]) -> None:
     assert _rejected(*arguments)
+
+
+def test_map_warns_of_a_label_that_does_not_become_itself(tmp_path: Path) -> None:
+    header = "change,old,new\n"
+    assert "Warning" not in _map(tmp_path, header + ROWS)
+    for new, warnings in (("mocha", 0), ("whippet", 1)):
+        text = _run("map", "b", "a", _file(tmp_path, f"{header}rename,coffee,{new}\n"), "--drop-others")
+        assert "The mapping is stored.\n" in text
+        assert text.count("Warning") == warnings
+        warning = "Warning: by the stored mapping from a@1 to b@1, “coffee” does not become itself.\n"
+        assert text.count(warning) == warnings
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "mapping.csv"
+    assert _rejected("map", "a", "b", missing) == f"cannot read {missing}: No such file or directory"
+    assert _rejected("map", "a", "b", tmp_path) == f"cannot read {tmp_path}: Is a directory"
+    assert _rejected("diff", "a", "b", "--csv", missing) == f"cannot write {missing}: No such file or directory"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from html import unescape
 from io import StringIO
 
 import pytest
@@ -16,6 +15,7 @@ from predictions.exceptions import RequestRejected
 from predictions.tests.fakes import stored_prediction
 from review.decisions import DecisionRequest, case_decide
 from review.models import Case, Decision
+from review.selectors import cases_found
 from review.tests.cases import open_case, reviewer_named
 from review.tests.focus import fields, page, send, send_json, url
 from review.undoing import case_reopen, undo_last
@@ -71,6 +71,19 @@ def test_rejects_an_invisible_proposal(reviewer: Client, case: Case, text: str) 
 def test_rejects_a_proposal_that_is_too_long(reviewer: Client, case: Case, text: str) -> None:
     assert send_json(reviewer, case, verdict="corrected", label=text).json()["code"] == "unknown-label"
     assert not Decision.objects.exists()
+
+
+def test_rejects_a_proposal_with_unprintable_characters(reviewer: Client, case: Case) -> None:
+    for form in ({"verdict": "corrected"}, {"verdict": "no-label"}):
+        answer = send_json(reviewer, case, label="a\ue000b", **form).json()
+        assert answer["code"] == "unknown-label" and "which cannot be printed" in answer["message"], answer
+    assert not Decision.objects.exists()
+
+
+def test_search_finds_a_proposal_that_was_typed_on_several_lines(reviewer: Client, case: Case) -> None:
+    send(reviewer, case, verdict="corrected", label="sea  cow\r\n\nx")
+    assert _proposed(case)[-1] == "sea cow x"
+    assert list(cases_found(Case.objects.all(), case.proposed_label)) == [case]
 
 
 def test_replaces_control_characters(reviewer: Client, case: Case) -> None:
@@ -132,8 +145,20 @@ def test_pages_show_the_proposal(reviewer: Client, case: Case, ada: User) -> Non
     assert f"“<bdi>{shown}</bdi>”" in page(reviewer, url(other)).partition('class="similar-cases"')[2]
     for query in ("?state=no-label", "?state=decided", "?state=all&q=UNICORN"):
         assert f"Picture of case {case.pk}" in page(reviewer, f"/admin/review/case/{query}")
-    visitor = unescape(Client().get(case.prediction.get_absolute_url()).text)
-    assert "A reviewer looked at this: it is “a <unicorn>" in visitor and "the model has no label for" in visitor
+    assert f"No label fits: {shown}" in page(reviewer, "/admin/review/case/?state=no-label")
+    again = send_json(reviewer, case, verdict="right").json()
+    assert "a <unicorn> [U+202E]" in again["message"]
+    visitor = Client().get(case.prediction.get_absolute_url()).text
+    assert f"A reviewer looked at this: it is “<bdi>{shown}</bdi>”, which the model has no label for" in visitor
+
+
+def test_said_and_statistics_show_invisible_characters(reviewer: Client, lead: Client, case: Case) -> None:
+    shown = "a [U+202E]b"
+    assert shown in send_json(reviewer, case, verdict="corrected", label="a \u202eb").json()["said"]
+    assert f"No label fits: {shown}" in page(reviewer, "/admin/")
+    assert f">{shown}</a>" in page(lead, "/admin/review/case/statistics/")
+    file = lead.get("/admin/review/case/statistics/proposed-labels.csv").content.decode("utf-8-sig")
+    assert file.splitlines()[1] == f"{shown},espresso,1"
 
 
 def test_statistics_count_it_as_wrong_and_list_it(lead: Client, ada: User) -> None:

@@ -25,6 +25,7 @@ from django.views.decorators.http import require_http_methods
 from feedback.text import normalize_text
 from predictions.exceptions import RequestRejected
 from predictions.views.redirects import HttpResponseSeeOther
+from predictions.visible_text import visible
 from review import claims, undoing
 from review.decisions import LABEL_MAX_LENGTH, DecisionRequest, SeenState, case_decide
 from review.filters import Filters
@@ -219,8 +220,9 @@ def _page_made_at(request: HttpRequest) -> datetime | None:
 
 
 def _typed(request: HttpRequest) -> tuple[str, str]:
-    """Returns the label and the note of a form, normalized."""
-    return normalize_text(request.POST.get("label", "")), normalize_text(request.POST.get("note", "")).strip()
+    """Returns the label and the note of a form, normalized. A label is one line with single spaces."""
+    label, note = (normalize_text(request.POST.get(name, "")) for name in ("label", "note"))
+    return " ".join(label.split()), note.strip()
 
 
 # --- Responding ------------------------------------------------------------------------------------
@@ -305,7 +307,7 @@ def _in_words(decision: Decision) -> str:
     if decision.kind == Decision.Kind.CORRECTED:
         return f"{words} to “{decision.label.replace('_', ' ')}”"
     if decision.kind == Decision.Kind.NO_LABEL:
-        return f"{words}, “{decision.proposed_label}” is proposed"
+        return f"{words}, “{visible(decision.proposed_label)}” is proposed"
     return words
 
 

@@ -154,11 +154,16 @@ class Combobox {
     this.activate(exact !== null && exact === labels[0].label ? 0 : -1);
   }
 
-  option({ name, matched, score, description }, index, query) {
+  option({ name, matched, score, description, reference_images: [image] }, index, query) {
     const option = element("div", "combobox-option", { id: `${this.id}-${index}`, role: "option" });
     option.setAttribute("aria-selected", "false");
     option.dataset.index = index;
     if (description) option.title = description;
+    if (image) {
+      const sample = element("img", "combobox-image", { alt: "", width: 40, height: 40, loading: "lazy" });
+      sample.src = image; // last, so that the browser knows that it is lazy
+      option.append(sample);
+    }
     const words = element("bdi", "combobox-words"); // a name may be written from right to left
     words.append(...marked(name, matched ? "" : query));
     if (matched) {

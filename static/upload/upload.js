@@ -90,6 +90,7 @@ addEventListener("popstate", () => {
 });
 
 enhance();
-ignoreDoubleClicks(document.querySelector("form.examples"));
+const examples = document.querySelector("form.examples"); // EXAMPLES=off: none
+if (examples) ignoreDoubleClicks(examples);
 if (hasKept()) preload();
 for (const name of FIRST_ACTIONS) document.addEventListener(name, preload, { once: true, passive: true });

@@ -9,7 +9,7 @@ import pytest
 from tests.review.axe import Findings
 from tests.review.conftest import OpenTab
 from tests.review.desk import Desk
-from tests.review.test_widths import CUT_OFF
+from tests.review.test_widths import CUT_OFF, SCROLLED
 from worker.inference.repository import Repository
 from worker.inference.tests.label_examples import install_with_labels
 
@@ -55,6 +55,7 @@ def test_pages_are_accessible_and_fit(
     desk: Desk, open_tab: OpenTab, repository: Repository, scheme: str, width: int
 ) -> None:
     desk.open_cases(2, "teapot")
+    _measure_other(desk, repository)
     models = "/admin/learning/installedmodel"
     tab = open_tab("lead", color_scheme=scheme, viewport={"width": width, "height": 860})
     findings = Findings(scheme)
@@ -63,4 +64,24 @@ def test_pages_are_accessible_and_fit(
         findings.check(tab, path)
         assert tab.evaluate(CUT_OFF) == [], path
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert width > 390 or tab.evaluate(SCROLLED) == [], path
     assert not findings, "\n".join(findings)
+
+
+def _measure_other(desk: Desk, repository: Repository) -> None:
+    """Stores a measurement with long texts."""
+    texts = {
+        "processor": "A Processor With a Long Name 9",
+        "features": "avx2 avx512f avx512_vnni avx512_bf16 amx_bf16 amx_int8",
+        "openvino": "2026.1.0",
+        "model_version": OTHER,
+        "weights_sha256": repository.get(OTHER).manifest.files["bin"].sha256,
+        "chosen": "f32",
+        "objection": "takes 0.83 of the CPU time of f32, more than 0.75",
+        "measured_at": "2026-11-27 12:00:00",
+    }
+    desk.rows(
+        f"INSERT OR REPLACE INTO predictions_precisionmeasurement ({', '.join(texts)},"  # noqa: S608
+        f" f32_ms, bf16_ms, images, flips, largest_gap) VALUES ({', '.join('?' * len(texts))}, 0.12, 0.1, 36, 1, 0.01)",
+        *texts.values(),
+    )

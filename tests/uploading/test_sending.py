@@ -9,8 +9,9 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from devtools.running import RunningSite, eventually
+from devtools.running import RunningSite, eventually, folder_with_model
 from predictions.tests.pictures import encoded, noise
+from tests.upload_page import new_tab
 from tests.uploading.conftest import OpenTab, Posts, card, cards, choose, pass_on, wait_for_summary
 from worker.inference.tests.iso_files import heic
 
@@ -45,6 +46,14 @@ def test_one_picture_leads_to_its_result_page_by_one_action(site: RunningSite, t
     assert tab.url == address
     tab.reload()
     tab.get_by_role("heading", name="espresso").wait_for()
+
+
+def test_page_works_without_examples(site: RunningSite, browser: Any, tmp_path: Path, photo: Path) -> None:
+    folder = folder_with_model(tmp_path / "site", site.data_dir / "models")
+    with RunningSite(folder, EXAMPLES="off") as other, new_tab(browser) as tab:
+        tab.goto(other.url)
+        choose(tab, photo)
+        tab.get_by_role("heading", name="espresso").wait_for()
 
 
 def test_preview_and_progress_are_shown_while_a_picture_is_sent(tab: Any, posts: Posts, photo: Path) -> None:

@@ -19,7 +19,7 @@ from worker.inference.repository import ModelVersion, Repository, RepositoryErro
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.files import sha256_of
 from worker.inference.repository.manifest import FILES, WeightsSource
-from worker.inference.repository.versions import LONGEST_NAME
+from worker.inference.repository.names import LONGEST_NAME
 
 
 def int8_name(base: ModelVersion) -> str:
@@ -81,7 +81,8 @@ def build_candidate(
             raise RepositoryError(f"{base} cannot be quantised: {error}") from error
         except RuntimeError as error:
             raise RepositoryError(f"OpenVINO cannot quantise {base}: {reason(error)}") from error
-        shutil.copyfile(base.file("labels"), target / FILES["labels"])
+        for kind in {"labels", "references"} & base.manifest.files.keys():
+            shutil.copyfile(base.file(kind), target / FILES[kind])
         return VersionDraft(
             source=WeightsSource("version", str(base), sha256_of(target / FILES["bin"]), base.manifest.source.license),
             preprocessing=rule,

@@ -9,6 +9,10 @@ import unicodedata
 _APOSTROPHES = re.compile("['`\u2019\u02bc]")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
+# Characters without a picture of their own that are not in the category of formats (Cf): fillers, and selectors that
+# only choose between two pictures of the character before.
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+
 # Pages put these around labels that are written from right to left.
 _WITHOUT_ISOLATES = dict.fromkeys(map(ord, "\u2068\u2069"))
 
@@ -32,6 +36,13 @@ def normalize(text: str) -> str:
 def with_case(text: str) -> str:
     """Returns the text with single spaces and its case, which tells the dog Cardigan from the garment cardigan."""
     return " ".join(text.translate(_WITHOUT_ISOLATES).replace("_", " ").split())
+
+
+def visible(text: str) -> str:
+    """Returns what people see of a text on a page: composed letters and single spaces, no invisible characters."""
+    if not text.isascii():
+        text = "".join(character for character in _BLANK.sub("", text) if unicodedata.category(character) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", text).replace("_", " ").split())
 
 
 def comparable(text: str) -> str:

@@ -25,7 +25,7 @@ from learning.datasets.case_selection import CaseSelection
 from learning.datasets.forms import ExportForm
 from learning.datasets.tests.data import decided_case
 from learning.models import Export
-from review.tests.label_versions import install
+from review.tests.label_versions import install, mapped
 from worker.inference.repository import Repository
 
 pytestmark = pytest.mark.django_db
@@ -146,8 +146,27 @@ def test_labels_of_another_version_can_be_chosen(lead: Client, settings: Setting
     page = _page(lead, labels_of="b@2")
     assert "mug (1)" in page and '<input type="hidden" name="labels_of" value="b@2">' in page
     assert "Selected: all decided cases, in the labels of b@2." in page
-    page = _page(lead, labels_of="c@1")
-    assert "The labels of the model version “c@1” are needed" in page and "Make this data set" not in page
+    assert "Left out:" not in page
+    mapped(repository.get("a@1"), repository.get("b@2"), "drop cup")
+    assert "Left out: 1 decided case waits for a new label, because" in _page(lead, labels_of="b@2")
+
+
+@pytest.mark.parametrize("name", ["a@2", "a", "c@1", "<b>", "@", "x" * 256, "../a@1", "a@1/..", "a" * 5000])
+def test_labels_of_a_missing_version_are_refused_by_the_form(
+    lead: Client, settings: Settings, tmp_path: Path, name: str
+) -> None:
+    settings.MODELS_DIR = tmp_path / "models"
+    repository = Repository(settings.MODELS_DIR)
+    repository.activate(str(install(repository, "a", "1 cup", "2 dog")))
+    install(repository, "a", "1 mug", "2 dog")
+    decided_case("cup", model_version="a@1")
+    assert "in the labels of a@2." in _page(lead, labels_of="a@2")
+    repository.remove("a@2")
+    message = f"The labels of the model version “{name[:100]}” are needed"
+    page = unescape(_page(lead, labels_of=name))
+    assert message in page and "Make this data set" not in page
+    response = lead.post(URL, _payload(labels_of=name))
+    assert response.status_code == 400 and message in unescape(response.text)
 
 
 def test_version_may_be_removed_while_the_page_is_made(
@@ -166,7 +185,7 @@ def test_version_may_be_removed_while_the_page_is_made(
 
     monkeypatch.setattr(services, "export_preview", after_removal)
     response = lead.get(URL, {"labels_of": "b@1"})
-    assert response.status_code == 400 and "“b@1” are needed" in response.text
+    assert response.status_code == 200 and "“b@1” are needed" in response.text
 
 
 def test_rejects_request_without_decided_cases(lead: Client) -> None:

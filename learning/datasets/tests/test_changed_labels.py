@@ -60,6 +60,26 @@ def test_pictures_are_named_by_the_active_labels(tmp_path: Path, cases: dict[str
     ]
 
 
+def test_says_how_many_cases_wait_for_a_new_label(tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    assert write(path).counts.waiting == CaseSelection().size().waiting == 2
+    assert "Left out: 2 decided cases wait for a new label, because a label was split or dropped\n" in _readme(path)
+    write(path, CaseSelection(labels_of="a@1"))
+    assert "Left out" not in _readme(path)
+
+
+@pytest.mark.parametrize("kind", ["imagefolder", "tfrecord"])
+def test_readme_suggests_the_input_size_of_the_version(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "set.zip"
+    write(path, kind=kind)
+    assert "(8, 8)" in _readme(path) and "(224, 224)" not in _readme(path)
+
+
+def _readme(path: Path) -> str:
+    with ZipFile(path) as archive:
+        return archive.read("README.txt").decode()
+
+
 def test_selects_by_the_active_labels() -> None:
     assert label_counts() == [("coffee", 2), ("hound", 1), ("unicorn", 1)]
     selection = CaseSelection.parse(labels=["coffee", "Unicorn"])
@@ -95,5 +115,4 @@ def test_activation_does_not_change_a_requested_data_set(tmp_path: Path) -> None
     path = tmp_path / "set.zip"
     write(path, CaseSelection.from_json(export.selection))
     assert {line["label"] for line in manifest(path)} == {"hound", "coffee", "unicorn", ""}
-    with ZipFile(path) as archive:
-        assert "Selected: all decided cases, in the labels of b@1\n" in archive.read("README.txt").decode()
+    assert "Selected: all decided cases, in the labels of b@1\n" in _readme(path)

@@ -15,6 +15,7 @@ from django.db.utils import Error as DatabaseError
 from learning.datasets import writing
 from learning.datasets.case_selection import CaseSelection
 from learning.datasets.formats import WRITERS
+from learning.templatetags.units import file_size
 from predictions.exceptions import RequestRejected
 from review.models import Case
 
@@ -75,7 +76,7 @@ class Command(BaseCommand):
         counts = written.counts
         self.stdout.write(
             f"{output}: {counts.cases:,} cases, {counts.pictures:,} pictures, {counts.labels:,} labels, "
-            f"{writing.megabytes(written.byte_size)}, SHA-256 {written.sha256}"
+            f"{file_size(written.byte_size)}, SHA-256 {written.sha256}"
         )
         if counts.missing:
             message = f"Missing pictures: {counts.missing:,}. The manifest lists them with the reason."

@@ -29,7 +29,8 @@ class Command(BaseCommand):
         except (RepositoryError, OSError) as error:  # OSError: a folder cannot be read
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            raise CommandError(f"The database cannot be read: {error}") from error
+            hint = "; the disk may be full" if "disk I/O error" in str(error) else ""
+            raise CommandError(f"The database cannot be used: {error}{hint}") from error
         except KeyboardInterrupt as error:
             message = "Interrupted: nothing was installed beyond what is reported above."
             raise CommandError(message, returncode=INTERRUPTED) from error

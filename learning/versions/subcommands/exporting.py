@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from learning.versions.description import megabytes
+from learning.templatetags.units import file_size
 from learning.versions.subcommands.subcommand import REFERENCE_HELP, Subcommand
 
 
@@ -30,4 +30,4 @@ class ExportVersion(Subcommand):
             version = self.repository.export(options["reference"], file)
         except OSError as error:
             raise CommandError(f"Cannot write {file}: {error.strerror or error}") from error
-        self.stdout.write(f"exported {version} to {file}, {megabytes(file.stat().st_size)}")
+        self.stdout.write(f"exported {version} to {file}, {file_size(file.stat().st_size)}")

@@ -23,7 +23,7 @@ NOTHING_INSTALLED_BY_DRY_RUN = "nothing was installed (--dry-run)"
 
 # What is said about a network, or done with it before it is installed.
 NETWORK_OPTIONS = (
-    *("labels", "check", "trust", "preset", "preprocessing", "size", "resize", "crop", "interpolation"),
+    *("labels", "check", "references", "trust", "preset", "preprocessing", "size", "resize", "crop", "interpolation"),
     *("mean", "std", "channels", "layout", "input", "output", "output_kind"),
 )
 
@@ -49,6 +49,9 @@ class Import(Subcommand):
         )
         parser.add_argument("--labels", metavar="FILE", help="a .txt, .csv or .json file, or imagenet")
         parser.add_argument("--check", type=Path, metavar="FOLDER", help="classify labelled pictures: a folder a label")
+        parser.add_argument(
+            "--references", type=Path, metavar="FOLDER", help="pictures that show people each label: a folder a label"
+        )
         parser.add_argument("--dry-run", action="store_true", help="do everything except installing it")
         parser.add_argument("--activate", action="store_true", help="make it the active version")
         parser.add_argument("--trust", action="store_true", help="run the Python code of a Keras file's Lambda layers")
@@ -145,6 +148,7 @@ def _chosen(options: Mapping[str, Any]) -> ImportOptions:
         ),
         trust=options["trust"],
         check=options["check"],
+        references=options["references"],
     )
 
 

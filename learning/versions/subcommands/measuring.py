@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from learning.templatetags.units import milliseconds
 from learning.versions.subcommands.subcommand import REFERENCE_HELP, Subcommand
 from predictions import precision
 from predictions.models import PrecisionMeasurement
@@ -34,10 +35,10 @@ class Measure(Subcommand):
     def _show(self, measured: PrecisionMeasurement) -> None:
         reason = f", because bf16 {measured.objection}" if measured.objection else ""
         self.stdout.write(f"{measured.model_version} on {measured.processor}")
-        self.stdout.write("      CPU ms per image  same label as f32")
-        self.stdout.write(f"f32   {measured.f32_ms:>16.2f}")
+        self.stdout.write("      CPU time per image  same label as f32")
+        self.stdout.write(f"f32   {milliseconds(measured.f32_ms):>18}")
         same = f"{measured.images - measured.flips} of {measured.images}"
-        self.stdout.write(f"bf16  {measured.bf16_ms:>16.2f}  {same:>17}")
+        self.stdout.write(f"bf16  {milliseconds(measured.bf16_ms):>18}  {same:>17}")
         self.stdout.write(f"Chosen: {measured.chosen}{reason}.")
         if settings.PRECISION == precision.AUTO:
             self.stdout.write("Workers use the result when they load the version the next time.")

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from learning.models import Quantization
+from learning.templatetags.units import milliseconds
 from learning.versions.subcommands.subcommand import REFERENCE_HELP, Subcommand
 from worker.inference.engines import EngineError
 
@@ -37,10 +38,10 @@ class Quantize(Subcommand):
         self._show(quantization)
 
     def _show(self, quantization: Quantization) -> None:
-        self.stdout.write("      CPU ms per picture  same answer as f32  right")
+        self.stdout.write("      CPU time per picture  same answer as f32  right")
         for row in quantization.rows:
             right = "–" if row.accuracy is None else f"{row.accuracy:.1%} of {quantization.labelled:,}"
             same = f"{row.agreement:.1%} of {row.compared:,}"
-            self.stdout.write(f"{row.name:<5} {row.milliseconds:>18.2f}  {same:>18}  {right}")
+            self.stdout.write(f"{row.name:<5} {milliseconds(row.milliseconds):>20}  {same:>18}  {right}")
         self.stdout.write(f"The pictures whose answer changes: {quantization.get_absolute_url()}")
         self.stdout.write(f"Nothing was activated. To use it: manage.py model activate {quantization.model_version}")

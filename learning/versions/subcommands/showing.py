@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from learning.models import Quantization
 from learning.versions import description
 from learning.versions.description import Fact
 from learning.versions.subcommands.subcommand import REFERENCE_HELP, Subcommand
@@ -34,7 +35,7 @@ class ShowVersion(Subcommand):
             ]
         )
         if details := description.details(version):
-            self.stdout.write("Found by the import:")
+            self.stdout.write("Details:")
             self._print(details)
         self._print_files(version)
         self._print_measurements(version)
@@ -50,12 +51,14 @@ class ShowVersion(Subcommand):
     def _print_files(self, version: ModelVersion) -> None:
         self.stdout.write("Files:")
         for file in description.files(version):
-            self.stdout.write(f"  {file.name:<11}  {file.megabytes:>10}  SHA-256 {file.sha256}")
+            self.stdout.write(f"  {file.name:<11}  {file.size:>10}  SHA-256 {file.sha256}")
 
     def _print_measurements(self, version: ModelVersion) -> None:
         measured = description.measurements(version)
         if not measured:
-            self.stdout.write("Measured precision: none yet; a worker measures when it loads the version")
+            self.stdout.write(f"Measured precision: none. {description.not_measured(version)}")
+            for report in Quantization.objects.filter(model_version=str(version)):
+                self.stdout.write(f"  Its report has its times: {report.get_absolute_url()}")
             return
         self.stdout.write("Measured precision, in CPU time of an image:")
         rows = [description.MEASUREMENT_TITLES, *measured]

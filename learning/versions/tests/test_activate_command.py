@@ -55,3 +55,24 @@ def test_refuses_a_version_that_the_engine_cannot_load(
 def test_warns_of_processors_that_refuse_int8(repository: Repository) -> None:
     add_version(repository, "small-int8", precision="int8")
     assert "without VNNI or AMX refuse small-int8@1" in _model("activate", "small-int8")
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"../x", b"gone@1", b""])
+def test_commands_work_while_the_name_of_the_active_version_is_damaged(
+    install: Install, repository: Repository, content: bytes
+) -> None:
+    install(b"1"), install(b"2")
+    for version in ("@1", "@2"):
+        _model("activate", f"{NAME}{version}")
+    (repository.root / "active").write_bytes(content)
+    listed = _model("list")
+    assert f"  {NAME}@1 " in listed and f"  {NAME}@2 " in listed and "*" not in listed
+    if content:
+        problem = "gone@1: active names" if content == b"gone@1" else "the models folder: active does not hold the name"
+        assert problem in listed
+        with pytest.raises(CommandError, match="Problems found: 1"):
+            _model("verify")
+    assert _model("rollback") == f"{NAME}@2 is active\n"
+    (repository.root / "active").write_bytes(content)
+    assert _model("activate", f"{NAME}@1") == f"{NAME}@1 is active\n"
+    assert _model("list").count("*") == 1 and _model("verify") == "All files are intact.\n"

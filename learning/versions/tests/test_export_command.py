@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from learning.templatetags.units import file_size
 from learning.versions.tests.conftest import Install
 from worker.inference.repository import Repository
 from worker.inference.tests.fakes import NAME
@@ -34,7 +35,7 @@ def file(repository: Repository, tmp_path: Path) -> Path:
 def test_version_is_carried_to_another_site(settings: Settings, tmp_path: Path, repository: Repository) -> None:
     add_version(repository)
     file = tmp_path / "animals.zip"
-    assert _model("export", "animals", str(file)) == f"exported animals@1 to {file}, 0.0 MB\n"
+    assert _model("export", "animals", str(file)) == f"exported animals@1 to {file}, {file_size(file.stat().st_size)}\n"
     settings.MODELS_DIR = tmp_path / "elsewhere"
     assert _model("import", str(file)).splitlines() == ["installed animals@1", "animals@1 is active"]
     assert _model("import", str(file)).splitlines() == ["animals@1 is already installed"]
@@ -67,7 +68,8 @@ def test_dry_run_checks_the_file_and_installs_nothing(file: Path, repository: Re
 @pytest.mark.parametrize(
     "options",
     [
-        *(["--labels", "labels.txt"], ["--check", "photos"], ["--trust"], ["--preset", "unit"]),
+        *(["--labels", "labels.txt"], ["--check", "photos"], ["--references", "photos"], ["--trust"]),
+        ["--preset", "unit"],
         *(["--preprocessing", "config.json"], ["--size", "8"], ["--resize", "pad"], ["--crop", "0.5"]),
         *(["--interpolation", "box"], ["--mean", "0"], ["--std", "1"], ["--channels", "RGB"], ["--layout", "NHWC"]),
         *(["--input", "image"], ["--output", "answer"], ["--output-kind", "logits"]),

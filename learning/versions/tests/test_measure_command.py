@@ -37,9 +37,9 @@ def test_prints_the_table(install: Install, monkeypatch: pytest.MonkeyPatch, set
     settings.PRECISION = "auto"
     assert _measure(monkeypatch, FAST).splitlines() == [
         f"fake-net@1 on {this_processor().name}",
-        "      CPU ms per image  same label as f32",
-        "f32               9.30",
-        "bf16              5.30           35 of 36",
+        "      CPU time per image  same label as f32",
+        "f32               9.3 ms",
+        "bf16              5.3 ms           35 of 36",
         "Chosen: bf16.",
         "Workers use the result when they load the version the next time.",
     ]

@@ -6,8 +6,10 @@ from typing import NoReturn
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from pytest_django import Settings
 
+from learning.templatetags.units import file_size
 from worker.inference.repository import Preprocessing, Repository
 from worker.inference.tests.fakes import NAME
 from worker.inference.tests.small_cnn import SmallCnn
@@ -35,10 +37,11 @@ def test_install_activates_only_the_first_version(weights: Path, repository: Rep
     ]
 
 
-def test_list_marks_the_active_version(weights: Path) -> None:
+def test_list_marks_the_active_version(weights: Path, repository: Repository) -> None:
     assert _model("list").startswith("No model is installed.")
     _model("install", NAME, "--weights", str(weights))
-    assert _model("list") == "* fake-net@1      0.0 MB  weights.fake\n"
+    size = file_size(repository.get(f"{NAME}@1").size_on_disk)
+    assert _model("list") == f"* fake-net@1  {size:>9}  weights.fake\n"
 
 
 def test_activate_switches_to_the_newest_version(weights: Path, repository: Repository) -> None:
@@ -153,3 +156,20 @@ def test_interruption_is_reported(
     with pytest.raises(CommandError, match="^Interrupted: nothing was installed beyond what is reported") as caught:
         _model(*arguments)
     assert caught.value.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("disk I/O error", "The database cannot be used: disk I/O error; the disk may be full"),  # SQLite's words
+        ("no such table", "The database cannot be used: no such table"),
+    ],
+)
+def test_reports_a_database_error(reason: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_repository: Repository) -> None:
+        raise OperationalError(reason)
+
+    monkeypatch.setattr(Repository, "versions", broken)
+    with pytest.raises(CommandError) as error:
+        _model("list")
+    assert str(error.value) == message

@@ -9,7 +9,8 @@ import pytest
 from django.core.management import call_command
 from pytest_django import Settings
 
-from learning.versions.description import preprocessing_in_words
+from learning.models import Quantization
+from learning.versions.description import moment_in_words, preprocessing_in_words
 from learning.versions.tests.conftest import GREY, Install, build_int8
 from predictions.models import PrecisionMeasurement
 from review.tests.cases import open_case
@@ -39,8 +40,8 @@ def test_shows_what_the_manifest_says(repository: Repository) -> None:
         "Engines openvino",
         "Predictions answered 0",
         "format ONNX",
-        f"model.bin 0.0 MB SHA-256 {version.manifest.files['bin'].sha256}",
-        "Measured precision: none yet; a worker measures when it loads the version",
+        f"model.bin 3 bytes SHA-256 {version.manifest.files['bin'].sha256}",
+        "Measured precision: none. Workers do not measure int8 versions.",
     ):
         assert line in lines, line
 
@@ -63,14 +64,53 @@ def test_shows_how_it_is_used(install: Install, repository: Repository) -> None:
         "Predictions answered 3 Cases about its answers 3",
         "Time to compute 2.0 ms (median of its latest answers, on any machine)",
         "Chosen f32 bf16 Other answers in bf16 Processor Processor features OpenVINO Measured Objection "
-        "bf16 8.1 ms 3.3 ms 1 of 36 A processor avx2 amx_bf16 1 2026-03-01 –",
+        "bf16 8.1 ms 3.3 ms 1 of 36 A processor avx2 amx_bf16 1 2026-03-01 00:00 UTC –",
     ):
         assert text in shown, text
 
 
+@pytest.mark.parametrize(
+    ("engine", "precision", "reason"),
+    [
+        ("openvino", "auto", "Not measured yet. A worker measures it when it loads the version."),
+        ("openvino", "bf16", "Workers do not measure it, because they compute in bf16 (PRECISION is set to that)."),
+        ("tensorflow", "auto", "Workers do not measure it, because ENGINE=tensorflow computes in f32 only."),
+    ],
+)
+def test_says_why_a_version_is_not_measured(
+    install: Install, settings: Settings, engine: str, precision: str, reason: str
+) -> None:
+    settings.ENGINE, settings.PRECISION = engine, precision
+    install(b"1")
+    assert f"Measured precision: none. {reason}" in _shown(NAME)
+
+
+def test_names_the_report_of_an_int8_version(repository: Repository) -> None:
+    repository.add("own", build_int8())
+    report = Quantization.objects.create(
+        **{"model_version": "own@1", "base": "other@1", "processor": "A processor", "calibrated_on": "photos"},
+        **{"compared": 1, "labelled": 0, "flipped": 0, "precisions": []},
+    )
+    assert f"Its report has its times: {report.get_absolute_url()}" in _shown("own")
+
+
+@pytest.mark.parametrize(
+    ("created", "shown"),
+    [
+        ("2026-11-27T15:15:21+00:00", "2026-11-27 15:15 UTC"),
+        ("2026-11-27T17:15:21+02:00", "2026-11-27 15:15 UTC"),
+        ("2026-11-27T15:15:21", "2026-11-27 15:15 UTC"),
+        ("0001-01-01T00:00:00+02:00", "0001-01-01T00:00:00+02:00"),
+        ("last week", "last week"),
+    ],
+)
+def test_shows_when_a_version_was_made(created: str, shown: str) -> None:
+    assert moment_in_words(created) == shown
+
+
 def test_shows_the_features_of_a_network(models: Repository, settings: Settings) -> None:
     settings.MODELS_DIR = models.root
-    assert "1,280 features from efficientnet-lite0's pooling" in _shown("efficientnet-lite0@1")
+    assert "1,280 features from the pooling layer of efficientnet-lite0" in _shown("efficientnet-lite0@1")
 
 
 def test_shows_a_damaged_version(install: Install) -> None:

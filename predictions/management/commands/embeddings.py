@@ -16,6 +16,7 @@ from worker.inference.classifier import Classifier
 from worker.inference.engines import EngineError
 from worker.inference.graph.head import describe_features, version_backbone
 from worker.inference.repository import Damaged, RepositoryError
+from worker.inference.repository.names import shortened
 
 NICENESS = 19  # the lowest priority: workers and the web server come first
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C has ended
@@ -69,21 +70,26 @@ class Command(BaseCommand):
         if not classifier.backbone:
             raise CommandError(f"{version} has no features ({describe_features(version)}).")
         total = embeddings.images_without_features(classifier.backbone).count()
-        done = failed = percent = 0
+        done = stored = failed = percent = 0
         for batch in embeddings.embeddings_rebuild(classifier):
             for sha256, failure in batch.failures.items():
                 self.stderr.write(f"{sha256}: {failure}")
             done += batch.images
+            stored += batch.stored
             failed += len(batch.failures)
             if percent < (percent := 100 * done // max(done, total)):
                 self.stdout.write(f"{done:,} of {max(done, total):,} images")
                 self.stdout.flush()
-        self.stdout.write(f"{version}: features of {done - failed:,} images stored, {failed:,} without")
+        self.stdout.write(f"{version}: features of {stored:,} images stored, {failed:,} without")
 
     def delete(self, backbone: str) -> None:
         versions = self._versions(strict=True)
         if backbone in versions:
             raise CommandError(f"{', '.join(versions[backbone])} has this backbone: its features are not deleted.")
+        stored = embeddings.embedding_counts()
+        if backbone not in stored:
+            known = ", ".join(sorted(stored)) or "none"
+            raise CommandError(f"There is no backbone {shortened(backbone)}. Backbones with stored features: {known}.")
         self.stdout.write(f"{backbone}: features of {embeddings.embeddings_delete(backbone):,} images deleted")
 
     def _versions(self, *, strict: bool = False) -> dict[str, list[str]]:

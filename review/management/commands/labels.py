@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from predictions import classifiers
-from review.label_changes import GoneLabel, label_changes, proposals_with_a_label, statement_counts
-from review.label_mapping import mapping_remove, mapping_store, mapping_summary
+from predictions.visible_text import visible
+from review.label_changes import GoneLabel, ProposedLabel, label_changes, statement_counts
+from review.label_mapping import MappingRow, contradictions, mapping_remove, mapping_store, mapping_summary
 from review.label_mapping_file import InvalidMapping, draft_rows, draft_text, read_mapping
 from review.label_reopening import cases_return, returning_cases
 from review.models import LabelMapping
+from review.proposals import unknown_proposals
 from worker.inference.repository import ModelVersion, RepositoryError
 
 MOST = 20  # labels of each kind that `diff` shows without --all
@@ -54,8 +57,11 @@ class Command(BaseCommand):
                     self.reopen(options["dry_run"])
         except InvalidMapping as error:
             raise CommandError(f"{error}\nNothing was stored.") from error
-        except (RepositoryError, OSError) as error:
+        except RepositoryError as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            done = "write" if action == "diff" else "read"
+            raise CommandError(f"cannot {done} {error.filename}: {error.strerror}") from error
 
     # --- diff ---------------------------------------------------------------------------------------
 
@@ -63,25 +69,17 @@ class Command(BaseCommand):
         if file is not None and file.exists():
             raise CommandError(f"{file} exists already. Choose another name: it may be a mapping that you have edited.")
         changes = label_changes(old, new)
-        most = None if show_all else MOST
-        self.section(
-            f"Renamed, with the same id: {len(changes.renamed)}",
-            [f"{one.display_name} -> {other.display_name}" for one, other in changes.renamed][:most],
-            len(changes.renamed),
-        )
         statements = statement_counts(changes)
-        self.section(
-            f"Gone: {len(changes.gone)}",
-            [_gone(one, statements[one.label.display_name]) for one in changes.gone][:most],
-            len(changes.gone),
-        )
-        self.section(f"New: {len(changes.new)}", [label.display_name for label in changes.new][:most], len(changes.new))
-        proposals = proposals_with_a_label(new)
-        self.section(
-            f"Proposed by reviewers, and a label of {new}: {len(proposals)}",
-            [f"{text} -> {label} (cases: {number:,})" for text, label, number in proposals][:most],
-            len(proposals),
-        )
+        most = None if show_all else MOST
+        renamed = [f"{one.display_name} -> {other.display_name}" for one, other in changes.renamed]
+        self.section("Renamed, with the same id", renamed, most)
+        for title, gone in (("Renamed or merged by the mapping", changes.mapped), ("Gone", changes.lost)):
+            self.section(title, [_gone(one, statements[one.label.display_name]) for one in gone], most)
+        self.section("New", [label.display_name for label in changes.new], most)
+        proposals = [_proposal(one) for one in changes.proposals]
+        self.section(f"Proposed by reviewers, and a label of {new}", proposals, most)
+        returning = [f"{reason} Cases: {number:,}." for reason, number in changes.returning]
+        self.section("Reasons for which decided cases come back to the desk", returning, most)
         self.stdout.write(changes.summary)
         if file is not None:
             rows = draft_rows(old, new)
@@ -90,31 +88,36 @@ class Command(BaseCommand):
             unclear = sum(not change for change, _old, _new in rows)
             self.stdout.write(f"{file}: {len(rows)} lines; {unclear} of them need a change.")
 
-    def section(self, title: str, lines: list[str], total: int) -> None:
-        if not total:
+    def section(self, title: str, lines: Sequence[str], most: int | None) -> None:
+        if not lines:
             return
-        self.stdout.write(title)
-        for line in lines:
+        self.stdout.write(f"{title}: {len(lines):,}")
+        for line in lines[:most]:
             self.stdout.write(f"  {line}")
-        if total > len(lines):
-            self.stdout.write(f"  and {total - len(lines):,} more (--all shows them)")
+        if most is not None and len(lines) > most:
+            self.stdout.write(f"  and {len(lines) - most:,} more (--all shows them)")
 
     # --- map ----------------------------------------------------------------------------------------
 
     def map(self, old: ModelVersion, new: ModelVersion, options: dict[str, Any]) -> None:
         rows = read_mapping(options["file"].read_bytes(), old, new, drop_others=options["drop_others"])
+        for text in unknown_proposals(row.old for row in rows if row.change == LabelMapping.Change.PROPOSED):
+            self.stderr.write(f"Warning: no decided case has the proposed label “{text}”.")
         with transaction.atomic():
             mapping_store(old, new, rows)
             returning = sum(group.number for group in returning_cases(new))
             transaction.set_rollback(options["dry_run"])
         self.stdout.write(f"{old} to {new}: {mapping_summary(rows)}; {_returning(returning)} once {new} answers.")
         self.stdout.write("Nothing was stored." if options["dry_run"] else "The mapping is stored.")
+        for label in contradictions(old, new, rows):
+            self.stderr.write(f"Warning: by the stored mapping from {new} to {old}, “{label}” does not become itself.")
 
     def list(self) -> None:
         mappings = LabelMapping.objects.select_related("old", "new").order_by("stored_at", "pk")
         for mapping in mappings:
             old, new = ", ".join(mapping.old.versions), ", ".join(mapping.new.versions)
-            self.stdout.write(f"{old} to {new}: {len(mapping.rows):,} labels, stored {mapping.stored_at:%Y-%m-%d}")
+            rows = [MappingRow(change, label, tuple(labels)) for change, label, labels in mapping.rows]
+            self.stdout.write(f"{old} to {new}: {mapping_summary(rows)}; stored {mapping.stored_at:%Y-%m-%d}")
         if not mappings:
             self.stdout.write("There is no mapping.")
 
@@ -137,7 +140,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{_returning(number)}.")
 
     def progress(self, done: int, total: int) -> None:
-        self.stderr.write(f"{done:,} of {total:,} cases")
+        self.stderr.write(f"{done:,} of {total:,} cases are reopened.")
 
 
 def _add_versions(parser: ArgumentParser) -> None:
@@ -150,14 +153,12 @@ def _version(reference: str) -> ModelVersion:
 
 
 def _gone(one: GoneLabel, statements: int) -> str:
-    if one.becomes is not None:
-        what = f"mapped to {', '.join(one.becomes)}" if one.becomes else "dropped by the mapping"
-    elif one.likely:
-        what = f"perhaps {' or '.join(label.display_name for label in one.likely)}"
-    else:
-        what = "no similar label"
     used = f"decided cases: {one.decided_cases:,}, open cases: {one.open_cases:,}, statements: {statements:,}"
-    return f"{one.label.display_name}: {what} ({used})"
+    return f"{one.label.display_name}: {one.what} ({used})"
+
+
+def _proposal(one: ProposedLabel) -> str:
+    return f"{visible(one.text)} -> {one.label} (cases: {one.cases:,}{', mapped' if one.is_mapped else ''})"
 
 
 def _returning(number: int) -> str:

@@ -90,6 +90,17 @@ def test_intervals_plot_is_well_formed(rows: list[PlotRow], title: str) -> None:
         assert len(whiskers) == 3 * len(counted)
 
 
+@given(st.lists(st.text("abcdefgWM@ 0123", min_size=1, max_size=12), min_size=1, max_size=8))
+def test_names_that_fit_are_shown_in_full(names: list[str]) -> None:
+    bars = bars_plot("bars", [Bar(name, 1) for name in names], title="Bars")
+    shares = intervals_plot(
+        "shares", [PlotRow(name, (Proportion(1, 2),)) for name in names], title="Shares", series=("first",)
+    )
+    for plot in (bars, shares):
+        for root in _render(plot):
+            assert set(names) <= set(_texts(root))
+
+
 def test_whiskers_span_the_interval() -> None:
     share = Proportion(81, 263)
     (root, _narrow) = _render(
@@ -149,4 +160,28 @@ def test_ticks_are_round_and_reach_the_highest(highest: int) -> None:
 def test_shortened_texts_fit(text: str, width: int) -> None:
     found = shortened(text, width)
     assert text_width(found) <= width
-    assert found == text or found.endswith("…")
+    assert found == text or "…" in found
+
+
+def test_shortened_names_keep_both_ends() -> None:
+    names = [shortened(f"a-model-with-a-very-long-name@{number}", 120) for number in (1, 2)]
+    assert [name[-2:] for name in names] == ["@1", "@2"]
+    assert all(name.startswith("a-model") and "…" in name for name in names)
+
+
+# The widths in DejaVu Sans, which browsers on Linux take, at 12 pixels.
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("shapes@2", 62.1),
+        ("WWW@12", 62.9),
+        ("mammoth-mm@1", 109.4),
+        ("Größe ÄÖÜ", 66.3),
+        ("100.0% of 1", 72.6),
+        ("espresso → cup", 92.7),
+        ("猫犬", 24.0),
+        ("illicit filter", 59.7),
+    ],
+)
+def test_estimated_width_is_not_below_that_of_a_wide_font(text: str, width: float) -> None:
+    assert width <= text_width(text) <= 1.45 * width

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
+import shutil
+from html import unescape
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,15 @@ def test_renamed_and_merged_labels_count_under_the_new_one(lead: Client) -> None
     ]
 
 
+def test_page_says_whose_labels_it_uses(lead: Client, repository: Repository) -> None:
+    decided("dog", "latte", model_version="a@1")
+    address = reverse("admin:review_case_statistics")
+    for query, version in (({}, "b@1"), ({"model_version": "a@1"}, "a@1"), ({"model_version": "gone@1"}, "b@1")):
+        assert f"In the labels of {version}." in lead.get(address, query).text
+    shutil.rmtree(repository.root)
+    assert "In the labels of" not in lead.get(address).text
+
+
 def test_confusion_of_merged_labels_is_none(lead: Client) -> None:
     decided("latte", "mocha", model_version="a@1")
     assert _rows(lead, "confusions") == []
@@ -84,10 +96,36 @@ def test_links_lead_to_all_cases_or_nowhere(lead: Client) -> None:
     text = page(lead, "/admin/review/case/statistics/?days=all")
     assert "?state=decided&amp;predicted_label=dog&amp;label=latte" in text
     decided("dog", "mocha", model_version="a@1")
+    assert "Each pair links to its cases" in text
     text = page(lead, "/admin/review/case/statistics/?days=all")
+    assert "Pairs link to their cases if the list can show just these" in text
     assert "label=latte" not in text and "label=mocha" not in text and "label=coffee" not in text
     _proposed("dog", "dragon")
     assert "?state=no-label&amp;q=dragon" in page(lead, "/admin/review/case/statistics/?days=all")
+
+
+def test_pair_of_a_mapped_proposal_has_no_link(lead: Client) -> None:
+    _proposed("dog", "unicorn")
+    decided("dog", "cup", model_version="a@1")
+    assert _linked_pairs(lead) == {"?state=decided&predicted_label=dog&label=cup"}
+
+
+def test_pair_has_no_link_if_other_cases_have_its_words(lead: Client, repository: Repository) -> None:
+    install(repository, "c", "9 dog", "4 cup")  # another dog, without a counterpart
+    decided("dog", "cup", model_version="a@1")
+    decided("dog", "cup", model_version="c@1")
+    decided("latte", "cup", model_version="a@1")
+    decided("mocha", "dog", model_version="a@1")
+    assert _linked_pairs(lead) == {
+        "?state=decided&predicted_label=latte&label=cup",
+        "?state=decided&predicted_label=mocha&label=dog",
+    }, "the two coffees are told apart by what reviewers chose"
+
+
+def _linked_pairs(lead: Client) -> set[str]:
+    text = unescape(page(lead, "/admin/review/case/statistics/?days=all"))
+    section = text.partition('id="confusions"')[2].partition("</section>")[0]
+    return set(re.findall(r'href="[^"?]*(\?state=[^"]*)"', section))
 
 
 def test_words_stay_as_they_are_if_no_version_is_active(lead: Client, repository: Repository) -> None:

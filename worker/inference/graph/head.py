@@ -103,7 +103,7 @@ def version_backbone(version: ModelVersion) -> str:
 
 
 def describe_features(version: ModelVersion) -> str:
-    """Says what features a version has, such as "1,280 features from efficientnet-lite0's pooling".
+    """Says what features a version has, such as "1,280 features from the pooling layer of efficientnet-lite0".
 
     Raises:
         Damaged: a file of the version is missing or changed.
@@ -115,8 +115,8 @@ def describe_features(version: ModelVersion) -> str:
         return f"none: its last layer reads {head.size:,} values, more than {MOST_FEATURES:,}"
     network = version.manifest.base.partition("@")[0] or version.name
     if head.is_pooled:
-        return f"{head.size:,} features from {network}'s pooling"
-    return f"{head.size:,} features from the layer before {network}'s last one"
+        return f"{head.size:,} features from the pooling layer of {network}"
+    return f"{head.size:,} features from the second-to-last layer of {network}"
 
 
 def _read(version: ModelVersion) -> tuple[openvino.Model, Head | None]:

@@ -31,6 +31,7 @@ from worker.inference.importing.networks import files_of, format_of, read_networ
 from worker.inference.importing.preprocessing_files import find_preprocessing, read_preprocessing
 from worker.inference.importing.presets import PRESETS, PartialPreprocessing
 from worker.inference.importing.process import Report, call_in_a_process, report_nothing
+from worker.inference.importing.reference_pictures import write_references
 from worker.inference.repository import ModelVersion, Repository
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.files import sha256_of
@@ -52,6 +53,7 @@ class ImportOptions:
         choices: about the graph: input, output, layout, size, and the kind of output.
         trust: run the Python code that Lambda layers of a Keras file hold.
         check: a folder of labelled pictures, one folder a label, to classify before anything is installed.
+        references: such a folder, of whose pictures the first three of each label become its reference images.
     """
 
     labels: str | None = None
@@ -61,6 +63,7 @@ class ImportOptions:
     choices: Choices = field(default_factory=Choices)
     trust: bool = False
     check: Path | None = None
+    references: Path | None = None
 
 
 def import_network(
@@ -123,6 +126,7 @@ class _Importer:
         self.preprocessing.require_normalisation()
         self.source = _source(path)
         self.pictures = find_pictures(options.check, self.labels) if options.check else []
+        self.references = find_pictures(options.references, self.labels) if options.references else []
 
     def build(self, folder: Path, report: Report) -> VersionDraft:
         """Writes the files of the version into an empty folder; see `Repository.add`."""
@@ -136,6 +140,8 @@ class _Importer:
         (folder / FILES["labels"]).write_text(labels_to_text(self.labels), encoding="utf-8")
         if found.keras is not None:
             found.keras.rename(folder / FILES["keras"])
+        if self.references:
+            write_references(self.references, folder / FILES["references"], report)
         shutil.rmtree(work)
         return VersionDraft(
             self.source,
@@ -150,6 +156,7 @@ class _Importer:
         network = read_network(self.path, work, trust=self.options.trust)
         image = find_image(network.model, self.options.choices, self.preprocessing.size)
         report(f"input: {image.name!r}, {image.layout}, {image.width} x {image.height}, {image.channels} channels")
+        self._report_other_size(image, report)
         rule = self.preprocessing.complete(image.width, image.height, image.channels)
         report(_text_of(rule))
         if image.is_8_bit and (set(rule.mean), set(rule.std)) != ({0.0}, {1.0}):
@@ -194,6 +201,12 @@ class _Importer:
             return chosen  # refused when the number of channels is known
         report(f"preprocessing: found in {found[0]}")
         return chosen | found[1]
+
+    def _report_other_size(self, image: ImageInput, report: Report) -> None:
+        """Says so if the preprocessing file was made for another size, and nobody chose one."""
+        usual = self.preprocessing.size
+        if usual and usual != (image.width, image.height) and self.options.choices.size is None:
+            report(f"size: the preprocessing is for {usual[0]} x {usual[1]} pixels; the network's size counts")
 
     def _require_number(self, answer: Answer) -> None:
         if len(self.labels) != answer.classes:
@@ -252,10 +265,8 @@ def _text_of(rule: Preprocessing) -> str:
 
 
 def _lines_of(found: Score, labels: Sequence[Label]) -> list[str]:
-    lines = [
-        f"check: {found.top_1} of {found.total} right ({found.accuracy:.1%});"
-        f" {found.top_5 / found.total:.1%} among the five best"
-    ]
+    among_five = f"; {found.top_5 / found.total:.1%} among the five best" if len(labels) > 5 else ""
+    lines = [f"check: {found.top_1} of {found.total} right ({found.accuracy:.1%}){among_five}"]
     if found.unreadable:
         lines.append(f"check: {found.unreadable} files are not pictures that can be read")
     for (expected, given), number in found.confusions[:_WORST]:

@@ -166,6 +166,8 @@ def are_probabilities(outputs: NDArray[np.float32]) -> bool:
 
 
 def _port(ports: Sequence[Any], chosen: str | None, what: str) -> Any:
+    if not ports:
+        raise ImportRefused(f"the network has no {what}")
     names = ", ".join(f"{name_of(port)!r} {text_of(port.partial_shape)}" for port in ports)
     if chosen is None:
         if len(ports) != 1:

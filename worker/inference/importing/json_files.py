@@ -55,5 +55,9 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise ImportRefused(f"{path.name} is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ImportRefused(
+            f"{path.name} has a number with too many digits, or too many brackets in brackets"
+        ) from error

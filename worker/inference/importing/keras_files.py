@@ -59,9 +59,12 @@ def check_keras_file(path: Path, *, trust: bool) -> None:
     """
     config = _config_of_archive(path) if path.suffix.lower() == ".keras" else _config_of_hdf5(path)
     try:
-        _check_code(json.loads(config), trust=trust)
+        network = json.loads(config)
+        _check_code(network, trust=trust)
     except (ValueError, RecursionError) as error:
         raise ImportRefused(f"{path.name} is damaged: its configuration is not JSON") from error
+    if not isinstance(network, dict) or not isinstance(network.get("config"), dict):
+        raise ImportRefused(f"{path.name} is damaged: its configuration does not describe a network")
 
 
 def _config_of_archive(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -64,7 +65,7 @@ def find_labels(network: Path) -> tuple[Path, tuple[Label, ...]] | None:
         return network, labels
     folder = network if network.is_dir() else network.parent
     for path in (folder / name for name in NAMES):
-        if path.is_file() and not (path.name == "config.json" and not _names(read_json(path))):
+        if path.is_file() and not (path.name == "config.json" and not _names(path.name, read_json(path))):
             return path, read_labels(path)
     return None
 
@@ -124,6 +125,9 @@ def _from_csv(file: str, content: bytes) -> list[Label]:
     unknown = ", ".join(repr(column) for column in columns if column not in _COLUMNS | {""})
     if unknown:
         raise ImportRefused(f"{file} has unknown columns: {unknown}; known are {', '.join(sorted(_COLUMNS))}")
+    for column in columns:
+        if column and columns.count(column) > 1:
+            raise ImportRefused(f"{file} has the column {column!r} twice")
     for line, cells in rows[1:]:
         if any(cells[len(columns) :]):
             raise ImportRefused(f"{file}: line {line} has more cells than the header")
@@ -131,25 +135,39 @@ def _from_csv(file: str, content: bytes) -> list[Label]:
 
 
 def _from_json(file: str, contents: Any) -> list[Label]:
-    names = _names(contents)
+    names = _names(file, contents)
     if names and all(isinstance(name, str) for name in names):
         return _from_names(file, "label", [name.strip() for name in names])
     if names and all(isinstance(name, dict) for name in names):
         return _from_objects(file, names)
     if names and all(_is_pair(name) for name in names):
         return [Label(str(id_), str(name), "") for id_, name in names]
+    if names:
+        other = next((name for name in names if not isinstance(name, str)), names[0])
+        raise ImportRefused(f"{file}: {_short(json.dumps(other, ensure_ascii=False))} is not the name of a label")
     raise ImportRefused(f"{file} has no labels: neither a list of names nor id2label")
 
 
-def _names(contents: Any) -> list[Any]:
+def _names(file: str, contents: Any) -> list[Any]:
     """The labels in what a JSON file holds; empty if it holds something else."""
     if isinstance(contents, dict):
         for key in ("id2label", "label_names"):
             if contents.get(key):
-                return _names(contents[key])
-        numbers = [str(number) for number in range(len(contents))]
-        return [contents[number] for number in numbers] if set(contents) == set(numbers) else []
-    return contents if isinstance(contents, list) else []
+                return _numbered(f"{file}: {key}", contents[key])
+        if not all(number.isdecimal() for number in contents):
+            return []
+    return _numbered(file, contents)
+
+
+def _numbered(what: str, labels: Any) -> list[Any]:
+    """A list of labels, or an object from their numbers to them, in order."""
+    if isinstance(labels, dict):
+        numbers = [str(number) for number in range(len(labels))]
+        missing = next((number for number in numbers if number not in labels), None)
+        if missing is not None:
+            raise ImportRefused(f"{what} has no label {missing}: the outputs of a network are counted from 0")
+        return [labels[number] for number in numbers]
+    return labels if isinstance(labels, list) else []
 
 
 def _is_pair(item: Any) -> bool:

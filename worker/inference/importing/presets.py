@@ -50,13 +50,16 @@ class PartialPreprocessing:
         """The channel order, the mean and the standard deviation for a network with this many channels.
 
         Raises:
-            ImportRefused: they are unknown, do not fit the number of channels, or are those of pixels from 0 to 1.
+            ImportRefused: they are unknown, do not fit the number of channels, or are those of pixels from 0 to 1; or
+                the standard deviation is not above zero.
         """
         known_mean, known_std = self.require_normalisation()
         order = self.channel_order or ("L" if channels == 1 else "RGB")
         if len(order) != channels:
             raise ImportRefused(f"the network takes {channels} channels, and --channels {order} has {len(order)}")
         mean, std = _fitted("mean", known_mean, channels), _fitted("std", known_std, channels)
+        if min(std) <= 0:
+            raise ImportRefused(f"std must be above zero, and is {', '.join(f'{value:g}' for value in std)}")
         if max(mean) <= 1 and max(std) < 1:
             values = [",".join(f"{255 * value:.7g}" for value in numbers) for numbers in (mean, std)]
             raise ImportRefused(

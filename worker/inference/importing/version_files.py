@@ -16,6 +16,7 @@ from worker.inference.importing.inspection import are_probabilities, outputs_of,
 from worker.inference.importing.keras_files import check_keras_file
 from worker.inference.importing.process import Report, call_in_a_process
 from worker.inference.importing.reading import read_model
+from worker.inference.importing.reference_pictures import check_references
 from worker.inference.repository.manifest import FILES, ModelManifest
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def check_version_files(folder: Path, manifest: ModelManifest) -> None:
-    """Checks that the network in `folder` takes and returns what the manifest says, and answers pictures.
+    """Checks that the network in `folder` takes and returns what the manifest says, and that all can be used.
 
     A process of its own reads and runs it, as for every import. The Keras model is checked only where `h5py` is
     installed: it comes with TensorFlow, without which nothing reads that file.
@@ -41,6 +42,8 @@ def _check(folder: Path, manifest: ModelManifest, _report: Report) -> None:
         raise ImportRefused("the network returns numbers that are not probabilities")
     if "keras" in manifest.files and find_spec("h5py") is not None:
         check_keras_file(folder / FILES["keras"], trust=False)
+    if "references" in manifest.files:
+        check_references(folder / FILES["references"], manifest.classes)
 
 
 def _check_shapes(model: openvino.Model, manifest: ModelManifest) -> None:

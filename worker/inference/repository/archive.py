@@ -89,7 +89,7 @@ def _file_names(manifest: ModelManifest) -> list[str]:
 def _read_manifest(archive: zipfile.ZipFile) -> ModelManifest:
     entries = archive.infolist()
     if not entries or entries[0].filename != MANIFEST:
-        raise InvalidArchive(f"its first entry is not {MANIFEST}; `model export` did not write it")
+        raise InvalidArchive(f"its first entry is not {MANIFEST}: it is damaged, or `model export` did not write it")
     _check_entry(entries[0])
     if entries[0].file_size > MAX_MANIFEST_BYTES:
         raise InvalidArchive(f"its {MANIFEST} is larger than {MAX_MANIFEST_BYTES:,} bytes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +10,8 @@ from worker.inference.repository import activations
 from worker.inference.repository.errors import Damaged, NotInstalled
 from worker.inference.repository.manifest import MANIFEST, ModelManifest
 from worker.inference.repository.model_version import ModelVersion, Problem
+from worker.inference.repository.names import NAME, REFERENCE, shortened
 from worker.inference.repository.numbers import existing_numbers
-
-_REFERENCE = re.compile(r"(?P<name>[a-z0-9][a-z0-9.-]*)(@(?P<number>[1-9][0-9]{0,8}))?")
 
 
 class InstalledVersions:
@@ -88,13 +86,28 @@ class InstalledVersions:
         """The active version as `name@version`, or an empty string. Reads one small file and checks nothing.
 
         Raises:
-            Damaged: the file cannot be read.
+            Damaged: the file cannot be read, or holds something else.
         """
         return activations.active_name(self.root)
 
+    def known_active_name(self) -> str:
+        """What `active_name` returns, or an empty string if the file is damaged."""
+        return activations.known_active_name(self.root)
+
+    def problem_of_active(self) -> Problem | None:
+        """The problem of the file that names the active version. None before the first activation."""
+        try:
+            active = self.active_name()
+        except Damaged as error:
+            file = self.root / activations.ACTIVE
+            return Problem("the models folder", activations.ACTIVE, str(error).removeprefix(f"{file} "))
+        if active and not self._is_installed(active):
+            return Problem(active, activations.ACTIVE, "names a version that is not installed")
+        return None
+
     def previous_name(self) -> str:
         """The version that `rollback` would activate, as `name@version`, or an empty string."""
-        earlier = activations.earlier_versions(activations.history(self.root), self.active_name())
+        earlier = activations.earlier_versions(activations.history(self.root), self.known_active_name())
         return next((version for version in earlier if self._is_installed(version)), "")
 
     def verify(self, reference: str | None = None) -> list[Problem]:
@@ -106,9 +119,8 @@ class InstalledVersions:
         if reference is not None:
             return list(_problems(self._folder(reference)))
         problems = [problem for folder in self._folders() for problem in _problems(folder)]
-        active = self.active_name()
-        if active and not self._is_installed(active):
-            problems.append(Problem(active, "active", "names a version that is not installed"))
+        if problem := self.problem_of_active():
+            problems.append(problem)
         return problems
 
     def require_versions(self) -> None:
@@ -131,17 +143,17 @@ class InstalledVersions:
     def _folders(self) -> Iterator[Path]:
         """The folder of every version, including incomplete ones."""
         for path in sorted(self.root.glob("*/")):
-            if _REFERENCE.fullmatch(path.name):
+            if NAME.fullmatch(path.name):
                 for number in existing_numbers(path):
                     yield path / str(number)
 
     def _folder(self, reference: str) -> Path:
-        match = _REFERENCE.fullmatch(reference.lower())
+        match = REFERENCE.fullmatch(reference.lower())
         numbers = existing_numbers(self.root / match["name"]) if match else []
         number = int(match["number"]) if match and match["number"] else max(numbers, default=0)
         if match is None or number not in numbers:
             known = ", ".join(f"{path.parent.name}@{path.name}" for path in self._folders())
-            raise NotInstalled(f"{reference!r} is not installed; installed: {known or 'nothing yet'}")
+            raise NotInstalled(f"{shortened(reference)} is not installed; installed: {known or 'nothing yet'}")
         return self.root / match["name"] / str(number)
 
     def _is_installed(self, reference: str) -> bool:

@@ -14,8 +14,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from worker.inference.spelling import visible
+
 MAX_LENGTH = 200  # characters of an id, a name or a synonym: a row of a prediction holds no longer label
 MAX_DESCRIPTION = 2000
+
+# Controls of the writing direction, each with the one that ends it.
+_ENDS = dict.fromkeys("\u202a\u202b\u202d\u202e", "\u202c") | dict.fromkeys("\u2066\u2067\u2068", "\u2069")
 
 # Two classes of ImageNet share the name "crane", and two the name "maillot". What they are is from WordNet 3.0.
 _DISPLAY_NAMES_BY_ID = {
@@ -73,7 +78,8 @@ def check_labels(labels: Sequence[Label]) -> None:
 
     Raises:
         InvalidLabels: there are fewer than two; an id, a name or a display name is missing; an id or a display name is
-            not unique; a text is too long or has a character that cannot be printed; or a synonym has a comma.
+            not unique, for display names as people see them; a text is too long, cannot be seen, or has a character
+            that cannot be printed; or a synonym has a comma.
     """
     if len(labels) < 2:
         raise InvalidLabels(f"a model needs at least two labels, and there are {len(labels)}")
@@ -88,8 +94,8 @@ def check_labels(labels: Sequence[Label]) -> None:
             if "," in synonym or not synonym:
                 raise InvalidLabels(f"label {number} has the synonym {synonym!r}: synonyms are separated by commas")
     _check_unique("id", [label.id for label in labels])
-    # Pages show spaces instead of underscores.
-    _check_unique("display name", [label.display_name.replace("_", " ") for label in labels])
+    _check_unique("display name", [label.display_name for label in labels])
+    _check_look([label.display_name for label in labels])
 
 
 def _check_text(number: int, text: str, longest: int) -> None:
@@ -105,10 +111,25 @@ def problem_of_text(text: str, longest: int = MAX_LENGTH) -> str:
     if text != text.strip():
         return f"begins or ends with a space: {text!r}"
     for character in text:
-        # Controls, surrogates, private and unassigned characters, and the separators of lines.
-        if unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}:
+        # Controls, surrogates, private and unassigned characters, the separators of lines, and byte order marks.
+        if unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"} or character == "\ufeff":
             return f"has the character U+{ord(character):04X}, which cannot be printed"
+    if text and not visible(text.replace("_", "-")):  # a label may be an underscore, which pages show as a space
+        return f"has only characters that nobody can see: {text!a}"
+    if not _ends_directions(text):
+        return f"changes the writing direction, and does not end that: {text!a}"
     return ""
+
+
+def _ends_directions(text: str) -> bool:
+    """Whether each change of the writing direction ends within the text, so that what follows it looks as usual."""
+    ends: list[str] = []
+    for character in text:
+        if character in _ENDS:
+            ends.append(_ENDS[character])
+        elif character in _ENDS.values() and (not ends or ends.pop() != character):
+            return False
+    return not ends
 
 
 def _check_unique(what: str, texts: Sequence[str]) -> None:
@@ -117,6 +138,17 @@ def _check_unique(what: str, texts: Sequence[str]) -> None:
         if text in seen:
             raise InvalidLabels(f"labels {seen[text]} and {number} have the same {what}, {text!r}")
         seen[text] = number
+
+
+def _check_look(names: Sequence[str]) -> None:
+    """Checks that people can tell display names apart."""
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        first = seen.setdefault(visible(name), number)
+        if first != number:
+            raise InvalidLabels(
+                f"labels {first} and {number} have the same display name to the eye: {names[first - 1]!a} and {name!a}"
+            )
 
 
 def labels_from_text(text: str) -> tuple[Label, ...]:

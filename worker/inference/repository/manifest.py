@@ -22,8 +22,10 @@ FILES: Mapping[str, str] = {
     "xml": "model.xml",
     "bin": "model.bin",
     "labels": "labels.tsv",
+    "references": "references.zip",
 }
-OPTIONAL_FILES = frozenset({"keras"})  # only versions that were built from a Keras model have it
+# Only versions that were built from a Keras model have `keras`, and those that were imported with images `references`.
+OPTIONAL_FILES = frozenset({"keras", "references"})
 MANIFEST = "manifest.json"
 
 ChannelOrder = Literal["RGB", "BGR", "L"]
@@ -186,12 +188,16 @@ class ModelManifest:
                 raise InvalidManifest(f"{name} are not texts")
 
     def is_same_network(self, other: ModelManifest) -> bool:
-        """Whether both give the same answers. Even then, the files of two builds may differ in some bytes."""
+        """Whether both give the same answers, with the same labels and reference images.
+
+        Even then, the files of two builds may differ in some bytes.
+        """
         return (
             self.name == other.name
             and self.source.same_weights(other.source)
             and (self.preprocessing, self.classes) == (other.preprocessing, other.classes)
             and self.files["labels"] == other.files["labels"]
+            and self.files.get("references") == other.files.get("references")
             and (self.precision, self.base, self.details) == (other.precision, other.base, other.details)
         )
 

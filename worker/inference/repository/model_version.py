@@ -12,6 +12,7 @@ from worker.inference.repository.errors import Damaged
 from worker.inference.repository.files import sha256_of
 from worker.inference.repository.labels import InvalidLabels, Label, labels_from_text
 from worker.inference.repository.manifest import FILES, MANIFEST, InvalidManifest, ModelManifest
+from worker.inference.repository.reference_images import InvalidReferences, ReferenceImages
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class ModelVersion:
         return f"{self.name}@{self.version}"
 
     def file(self, kind: str) -> Path:
-        """The path of one file: kind `keras` (see `manifest.OPTIONAL_FILES`), `xml`, `bin` or `labels`."""
+        """The path of one file: a kind of `manifest.FILES`, some of which are optional."""
         return self.path / FILES[kind]
 
     @property
@@ -81,7 +82,27 @@ class ModelVersion:
         try:
             return labels_from_text(self.file("labels").read_text(encoding="utf-8"))
         except (InvalidLabels, UnicodeDecodeError) as error:
-            raise Damaged(str(Problem(str(self), FILES["labels"], f"is unreadable: {error}"))) from error
+            reason = str(error) if isinstance(error, InvalidLabels) else "it is not in UTF-8"
+            raise Damaged(str(Problem(str(self), FILES["labels"], f"is unreadable: {reason}"))) from error
+
+    @cached_property
+    def reference_images(self) -> ReferenceImages | None:
+        """The reference images of the labels, if the version has any. Checks the size of the file, not its SHA-256.
+
+        Raises:
+            Damaged: the file is missing or invalid.
+        """
+        if "references" not in self.manifest.files:
+            return None
+        for problem in self.problems(["references"], contents=False):
+            raise Damaged(str(problem))
+        file = self.file("references")
+        try:
+            return ReferenceImages(str(self), file, self.manifest.classes)
+        except InvalidReferences as error:
+            raise Damaged(str(Problem(str(self), file.name, f"is unreadable: {error}"))) from error
+        except OSError as error:
+            raise Damaged(str(Problem(str(self), file.name, f"cannot be read ({error.strerror})"))) from error
 
     def check(self, *kinds: str) -> None:
         """Compares the size and SHA-256 of the files of these kinds (default: all) with the manifest.

@@ -14,7 +14,6 @@ models/.followed                      the version that `import_versions` activat
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -40,14 +39,12 @@ from worker.inference.repository.manifest import (
     ModelManifest,
 )
 from worker.inference.repository.model_version import ModelVersion
+from worker.inference.repository.names import LONGEST_NAME, NAME, shortened
 from worker.inference.repository.numbers import next_number
 from worker.inference.repository.publishing import delete_hidden, hide, incoming_folder, publish
 from worker.inference.repository.recipe import Recipe, Weights
 
-LONGEST_NAME = 100  # characters of the name of a model
-
 _WAITING = "waiting for another command that changes the models folder"
-_NAME = re.compile(rf"[a-z0-9][a-z0-9.-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def _report_nothing(line: str) -> None:
@@ -85,7 +82,7 @@ class Repository(InstalledVersions):
             NotInstalled: no version was active before, or none of those is installed any more.
             Damaged, OtherVersionActive, RepositoryError: see `activate`. No other version is tried.
         """
-        before = self.active_name() if instead_of is None else instead_of
+        before = self.known_active_name() if instead_of is None else instead_of
         previous = self.previous_name()
         if not previous:
             raise NotInstalled("there is no earlier version to go back to")
@@ -158,9 +155,10 @@ class Repository(InstalledVersions):
 
         Args:
             name: lower-case letters, digits, dots and hyphens; at most 100 characters.
-            build: writes `model.xml`, `model.bin`, `labels.tsv` and perhaps `model.keras` into the folder that it is
-                given. The network takes float32 (n, height, width, channels), normalised as the manifest says, and its
-                first output is float32 (n, labels), probabilities. It runs while no other installation does.
+            build: writes `model.xml`, `model.bin`, `labels.tsv` and perhaps `model.keras` and `references.zip` into the
+                folder that it is given. The network takes float32 (n, height, width, channels), normalised as the
+                manifest says, and its first output is float32 (n, labels), probabilities. It runs while no other
+                installation does.
             report: called with one line for each step.
 
         Raises:
@@ -285,7 +283,7 @@ class Repository(InstalledVersions):
         offered = str(version)
         followed = self.root / ".followed"
         active = self.active_name()
-        if not active or (followed.exists() and followed.read_text(encoding="utf-8").strip() == active):
+        if not active or (followed.exists() and followed.read_bytes().strip() == active.encode()):
             check(version)
             self.activate(offered, by="import")
             replace_text(followed, f"{offered}\n")
@@ -330,9 +328,10 @@ class Repository(InstalledVersions):
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise RepositoryError(
-            f"{name!r} is not a name for a model: use up to {LONGEST_NAME} lower-case letters, digits, dots and hyphens"
+            f"{shortened(name)} is not a name for a model: use up to {LONGEST_NAME} lower-case letters, digits, dots "
+            "and hyphens"
         )
 
 
@@ -340,7 +339,9 @@ def _number_of_labels(file: Path) -> int:
     try:
         labels = labels_from_text(file.read_text(encoding="utf-8"))
         check_labels(labels)
-    except (InvalidLabels, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise RepositoryError("the labels cannot be used: they are not in UTF-8") from error
+    except InvalidLabels as error:
         raise RepositoryError(f"the labels cannot be used: {error}") from error
     return len(labels)
 

@@ -12,6 +12,7 @@ from worker.inference.repository.build import LABELS
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, ModelManifest, Preprocessing, _canonical, _digest
 from worker.inference.repository.recipe import Recipe, Weights, weights_in
+from worker.inference.tests.reference_zips import OF_ANIMALS
 
 NAME = "fake-net"
 
@@ -37,6 +38,7 @@ def fake_build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[
     for name in FILES.values():
         (folder / name).write_bytes(name.encode() + weights.path.read_bytes())
     shutil.copyfile(LABELS, folder / FILES["labels"])
+    (folder / FILES["references"]).write_bytes(OF_ANIMALS)
     return VersionDraft(weights.source, recipe.preprocessing)
 
 

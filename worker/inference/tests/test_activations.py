@@ -79,7 +79,7 @@ def test_rejects_a_change_if_another_version_is_active_meanwhile(
     three.activate(B)
     change(three)
     active = three.active_name()
-    with pytest.raises(OtherVersionActive, match=f"is {active} now, not {B}"):
+    with pytest.raises(OtherVersionActive, match=f"is {active} now, not '{B}'"):
         three.activate(A if active == C else C, instead_of=B)
     with pytest.raises((OtherVersionActive, NotInstalled)):
         three.rollback(instead_of=B)

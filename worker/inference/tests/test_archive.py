@@ -184,7 +184,7 @@ def test_rejects_compressed_entries(file: Path, elsewhere: Repository) -> None:
 
 def test_rejects_labels_that_cannot_be_used(file: Path, elsewhere: Repository) -> None:
     entries = _entries(file)
-    for content, message in ((b"1\tcat\n1\tdog\n", "have the same id"), (b"\xff\xfe", "cannot be used")):
+    for content, message in ((b"1\tcat\n1\tdog\n", "have the same id"), (b"\xff\xfe", "are not in UTF-8")):
         manifest = ModelManifest.from_json(entries[MANIFEST].decode())
         record = replace(manifest.files["labels"], size=len(content), sha256=hashlib.sha256(content).hexdigest())
         manifest = replace(manifest, files={**manifest.files, "labels": record})

@@ -75,7 +75,27 @@ def _with_external_weights(cnn: SmallCnn, path: Path) -> onnx.ModelProto:
 def test_names_the_missing_external_weights_of_an_onnx_file(cnn: SmallCnn, tmp_path: Path) -> None:
     _with_external_weights(cnn, tmp_path / "own.onnx")
     (tmp_path / "own.data").unlink()
-    assert _refused(tmp_path / "own.onnx", tmp_path).endswith("must be beside it: own.data")
+    assert _refused(tmp_path / "own.onnx", tmp_path).endswith("must be beside it and complete: own.data")
+
+
+@pytest.mark.parametrize("key", ["offset", "length"])
+def test_names_external_weights_that_are_too_short(key: str, cnn: SmallCnn, tmp_path: Path) -> None:
+    model = _with_external_weights(cnn, tmp_path / "own.onnx")
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == key:
+            entry.value = "999999999"
+    (tmp_path / "own.onnx").write_bytes(model.SerializeToString())
+    assert _refused(tmp_path / "own.onnx", tmp_path).endswith("must be beside it and complete: own.data")
+
+
+def test_names_operations_that_openvino_does_not_know(cnn: SmallCnn, tmp_path: Path) -> None:
+    model = onnx.load(cnn.onnx)
+    relu = next(node for node in model.graph.node if node.op_type == "Relu")
+    relu.op_type, relu.domain = "Swirl", "own"
+    model.opset_import.add(domain="own", version=1)
+    onnx.save(model, tmp_path / "own.onnx")
+    message = _refused(tmp_path / "own.onnx", tmp_path)
+    assert message == "own.onnx cannot be read: No conversion rule found for operations: own.Swirl"
 
 
 def test_reads_no_onnx_weights_outside_the_folder(cnn: SmallCnn, tmp_path: Path) -> None:
@@ -212,6 +232,22 @@ def _config(cnn: SmallCnn, **layer: object) -> bytes:
         config = json.loads(archive.read("config.json"))
     config["config"]["layers"].append(layer)
     return json.dumps(config).encode()
+
+
+@pytest.mark.parametrize("config", [b"[]", b"{}", b"null", b'{"class_name": "Sequential", "config": [1]}'])
+def test_refuses_a_configuration_that_is_no_network(config: bytes, cnn: SmallCnn, tmp_path: Path) -> None:
+    path = _rewritten(cnn, tmp_path / "own.keras", **{"config.json": config})
+    with pytest.raises(ImportRefused, match=r"own.keras is damaged: its configuration does not describe a network"):
+        _check(path)
+
+
+def test_refuses_layers_that_are_larger_than_the_memory(cnn: SmallCnn, tmp_path: Path) -> None:
+    with zipfile.ZipFile(cnn.keras) as archive:
+        config = json.loads(archive.read("config.json"))
+    dense = next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Dense")
+    dense["config"]["units"] = 10**12
+    path = _rewritten(cnn, tmp_path / "own.keras", **{"config.json": json.dumps(config).encode()})
+    assert _refused(path, tmp_path).endswith("needs more memory than this machine has")
 
 
 @pytest.mark.parametrize(

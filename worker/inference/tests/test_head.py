@@ -219,10 +219,10 @@ def _described(model: openvino.Model, folder: Path) -> str:
 
 def test_describes_features(models: Repository, tmp_path: Path) -> None:
     version = models.get("efficientnet-lite0")
-    assert describe_features(version) == "1,280 features from efficientnet-lite0's pooling"
+    assert describe_features(version) == "1,280 features from the pooling layer of efficientnet-lite0"
     image, planes = feature_map()
     hidden = network(image, dense(ops.relu(dense(pooled(planes), outputs=5)), inputs=5))
-    assert _described(hidden, tmp_path) == "5 features from the layer before net's last one"
+    assert _described(hidden, tmp_path) == "5 features from the second-to-last layer of net"
     image, planes = feature_map()
     wide = network(image, dense(ops.relu(dense(pooled(planes), outputs=5000)), inputs=5000))
     assert _described(wide, tmp_path) == "none: its last layer reads 5,000 values, more than 4,096"

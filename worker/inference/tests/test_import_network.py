@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,18 @@ def test_every_format_gives_the_answers_of_keras(
         assert any("only the openvino engine" in line for line in reports)
         with pytest.raises(EngineError, match="use the openvino engine"):
             load_engine(version, engine="tensorflow")
+
+
+def test_reports_a_preprocessing_file_for_another_size(cnn: SmallCnn, labels_file: Path, tmp_path: Path) -> None:
+    """The network takes 32 x 32 pixels."""
+    file = tmp_path / "config.json"
+    for side, expected in ((64, 1), (32, 0)):
+        config = {"input_size": [3, side, side], "mean": [0.5] * 3, "std": [0.5] * 3}
+        file.write_text(json.dumps({"pretrained_cfg": config}))
+        reports: list[str] = []
+        examine_network(cnn.onnx, _options(labels_file, preset=None, preprocessing_file=file), report=reports.append)
+        line = "size: the preprocessing is for 64 x 64 pixels; the network's size counts"
+        assert reports.count(line) == expected
 
 
 @pytest.mark.parametrize(("numbers", "preset"), [("uint8", "raw"), ("int8", "raw"), ("float32", "keras-tf")])

@@ -220,3 +220,9 @@ def test_refuses_inputs_that_are_no_images(shape: list[int]) -> None:
     model = openvino.Model([ops.result(ops.relu(pixels))], [pixels], "test")
     with pytest.raises(ImportRefused, match="has the shape|--layout NHWC"):
         find_image(model, Choices())
+
+
+def test_refuses_a_network_without_inputs() -> None:
+    model = openvino.Model([ops.result(ops.constant(np.eye(3, dtype=np.float32)))], [], "constant")
+    with pytest.raises(ImportRefused, match="the network has no input$"):
+        find_image(model, Choices())

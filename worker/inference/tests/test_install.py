@@ -63,7 +63,7 @@ def test_concurrent_installations_make_one_version(repository: Repository, weigh
     assert repository.verify() == []
 
 
-# Kills itself at the Nth `sync`: of the five files, the folder, and after the renaming, the two folders above.
+# Kills itself at the Nth `sync`: of the six files, the folder, and after the renaming, the two folders above.
 _KILLED_INSTALL = """
 import os, pathlib, signal, sys
 from worker.inference.repository import Repository
@@ -82,11 +82,11 @@ Repository(root).install(NAME, weights=weights)
 """
 
 
-@pytest.mark.parametrize("steps", range(8))
+@pytest.mark.parametrize("steps", range(9))
 def test_killed_installation_leaves_a_whole_version_or_none(repository: Repository, weights: Path, steps: int) -> None:
     command = [sys.executable, "-c", _KILLED_INSTALL, str(repository.root), str(weights), str(steps)]
     assert subprocess.run(command, timeout=60).returncode == -9  # noqa: S603
-    renamed = steps >= 6
+    renamed = steps >= 7
     assert len(repository.versions()) == renamed
     assert repository.verify() == []
     assert str(repository.install(NAME, weights=weights)) == "fake-net@1"

@@ -89,10 +89,19 @@ def test_reads_the_labels_of_a_version() -> None:
         ("labels.csv", "id,name\n1,cat\n2,\n", "label 2 has no name"),
         ("labels.csv", "id,name\n1,cat,3\n", "line 2 has more cells than the header"),
         ("labels.csv", 'id,name\n1,"cat\n', "line 2 is not CSV"),
-        ("labels.json", b"[1, 2]", "has no labels"),
+        ("labels.csv", "name,Name\ncat,dog\nc,d\n", "labels.csv has the column 'name' twice"),
+        ("labels.json", b"[1, 2]", "labels.json: '1' is not the name of a label"),
+        ("labels.json", b'["cat", null]', "labels.json: 'null' is not the name of a label"),
+        ("labels.json", b'{"cat": 0, "dog": 1}', "has no labels"),
+        ("labels.json", b'{"id2label": {"0": "cat", "2": "dog"}}', "labels.json: id2label has no label 1: .* from 0"),
+        ("labels.json", b'{"id2label": {"1": "cat", "2": "dog"}}', "labels.json: id2label has no label 0: .* from 0"),
+        ("labels.json", b'{"id2label": {"0": 1, "1": 2}}', "labels.json: '1' is not the name of a label"),
+        ("labels.json", b'{"id2label": {"cat": 0}}', "labels.json: id2label has no label 0"),
+        ("labels.json", b'{"label_names": "abcd"}', "has no labels"),
         ("labels.json", b"{", "is not JSON"),
-        ("labels.json", b"[" * 100_000, "is not JSON"),
-        ("labels.json", b'{"0": "cat", "2": "dog"}', "has no labels"),
+        ("labels.json", b"[" * 100_000, "labels.json has .* too many brackets in brackets"),
+        ("labels.json", b"[" + b"9" * 5000 + b"]", "labels.json has a number with too many digits"),
+        ("labels.json", b'{"0": "cat", "2": "dog"}', "labels.json has no label 1"),
         ("labels.json", b'{"id2label": {"0": "cat", "1": "cat"}}', "labels 1 and 2 are both 'cat'"),
         ("labels.json", b'[{"name": {"a": 1}}, {"name": "b"}]', "label 1 has a value that is not a text"),
         ("labels.xlsx", b"", "the name must end in"),
@@ -139,6 +148,12 @@ def test_reads_the_labels_in_a_tflite_file(tmp_path: Path) -> None:
     assert (found[0], _names(found[1])) == (path, ["cat", "dog"])
     path.write_bytes(b"a flatbuffer without labels")
     assert find_labels(path) is None
+
+
+def test_a_gap_in_the_labels_beside_a_network_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"id2label": {"1": "cat", "2": "dog"}}')
+    with pytest.raises(ImportRefused, match=r"config.json: id2label has no label 0"):
+        find_labels(tmp_path / "own.onnx")
 
 
 def test_finds_labels_beside_a_network(tmp_path: Path) -> None:

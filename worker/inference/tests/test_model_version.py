@@ -18,9 +18,9 @@ def version(repository: Repository, weights: Path) -> ModelVersion:
     return repository.install(NAME, weights=weights)
 
 
-def _with_labels(version: ModelVersion, text: str) -> ModelVersion:
+def _with_labels(version: ModelVersion, text: str, encoding: str = "utf-8") -> ModelVersion:
     file = version.file("labels")
-    file.write_text(text, encoding="utf-8")
+    file.write_text(text, encoding=encoding)
     files = {**version.manifest.files, "labels": FileRecord(sha256_of(file), file.stat().st_size)}
     (version.path / MANIFEST).write_text(replace(version.manifest, files=files).to_json())
     return ModelVersion.open(version.path)
@@ -49,6 +49,12 @@ def test_missing_synonyms_are_empty(version: ModelVersion) -> None:
 def test_rejects_damaged_labels(version: ModelVersion) -> None:
     version.file("labels").write_text("1\tcat\n", encoding="utf-8")
     with pytest.raises(Damaged, match="labels"):
+        _ = version.labels
+
+
+def test_rejects_labels_in_another_encoding(version: ModelVersion) -> None:
+    version = _with_labels(version, "1\tcat\n2\tK\xf6nig\n", "latin-1")
+    with pytest.raises(Damaged, match=r"labels.tsv is unreadable: it is not in UTF-8"):
         _ = version.labels
 
 

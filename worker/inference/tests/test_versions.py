@@ -47,13 +47,20 @@ def test_tenth_version_is_newer_than_the_ninth(repository: Repository, weights: 
 
 
 @pytest.mark.parametrize(
-    "reference", ["", "@", "fake-net@", "fake-net@0", "fake-net@2", "fake-net@x", "..", "../x@1", "a b", "é", "\0"]
+    "reference",
+    ["", "@", "fake-net@", "fake-net@0", "fake-net@2", "fake-net@x", "..", "../x@1", "a b", "é", "\0", "x" * 101],
 )
 def test_rejects_unknown_reference(repository: Repository, weights: Path, reference: str) -> None:
     repository.install(NAME, weights=weights)
     for ask in (repository.get, repository.activate, repository.verify):
         with pytest.raises(NotInstalled, match="installed: fake-net@1$"):
             ask(reference)
+
+
+def test_message_about_a_long_reference_is_short(repository: Repository) -> None:
+    for ask in (repository.get, repository.activate, repository.verify, repository.remove, repository.full_name):
+        with pytest.raises(NotInstalled, match="^'x{110}…' is not installed"):
+            ask("x" * 100_000)
 
 
 def test_unknown_name_suggests_similar_ones(repository: Repository) -> None:

@@ -62,13 +62,16 @@ def add_version(
     network: openvino.Model | None = None,
     precision: WeightsPrecision = "f32",
     base: str = "",
+    references: bytes = b"",
 ) -> ModelVersion:
-    """Installs a version of a small network."""
+    """Installs a version of a small network. `references`: the content of `references.zip`, if it has one."""
     model = network or small_cnn(len(labels))
 
     def build(folder: Path) -> VersionDraft:
         openvino.save_model(model, folder / FILES["xml"], compress_to_fp16=False)
         (folder / FILES["labels"]).write_text(labels_to_text(labels), encoding="utf-8")
+        if references:
+            (folder / FILES["references"]).write_bytes(references)
         source = WeightsSource("file", "animals.onnx", "a" * 64, "MIT")
         return VersionDraft(source, PREPROCESSING, precision=precision, base=base)
 
