@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from django.conf import settings
 from django.template.defaultfilters import pluralize
@@ -108,8 +109,12 @@ def version_rollback(reference: str | None = None, *, by: str, instead_of: str |
     return repository.rollback(by=by, instead_of=instead_of)
 
 
-def version_remove(reference: str, *, force: bool = False) -> None:
+def version_remove(reference: str, *, force: bool = False, report: Callable[[str], None] = lambda line: None) -> None:
     """Deletes a version that does not answer.
+
+    Args:
+        force: even if predictions or cases name it.
+        report: see `Repository.remove`.
 
     Raises:
         VersionInUse: it is active, or `MODEL` names it.
@@ -126,7 +131,7 @@ def version_remove(reference: str, *, force: bool = False) -> None:
         raise VersionIsNamed(name, usage)
     if usage.is_used:
         _remember_labels(name)
-    repository.remove(name)
+    repository.remove(name, report=report)
 
 
 def _remember_labels(name: str) -> None:

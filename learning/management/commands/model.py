@@ -11,6 +11,8 @@ from learning.versions.subcommands import SUBCOMMANDS
 from predictions import classifiers
 from worker.inference.repository import RepositoryError
 
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
+
 
 class Command(BaseCommand):
     help = "Install, import, export, list, verify, measure, activate and remove models."
@@ -29,3 +31,6 @@ class Command(BaseCommand):
         except DatabaseError as error:
             hint = "; the disk may be full" if "disk I/O error" in str(error) else ""
             raise CommandError(f"The database cannot be used: {error}{hint}") from error
+        except KeyboardInterrupt as error:
+            message = "Interrupted: nothing was installed beyond what is reported above."
+            raise CommandError(message, returncode=INTERRUPTED) from error

@@ -14,8 +14,6 @@ from learning.templatetags.units import milliseconds
 from learning.versions.subcommands.subcommand import REFERENCE_HELP, Subcommand
 from worker.inference.engines import EngineError
 
-INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
-
 
 class Quantize(Subcommand):
     name = "quantize"
@@ -37,8 +35,6 @@ class Quantize(Subcommand):
             )
         except EngineError as error:
             raise CommandError(str(error)) from error
-        except KeyboardInterrupt as error:
-            raise CommandError("Interrupted: nothing was installed.", returncode=INTERRUPTED) from error
         self._show(quantization)
 
     def _show(self, quantization: Quantization) -> None:

@@ -27,7 +27,7 @@ class Remove(Subcommand):
         if "@" not in reference:
             raise CommandError(f"Say which version of {reference} to remove: {reference}@1, for example.")
         try:
-            services.version_remove(reference, force=options["force"])
+            services.version_remove(reference, force=options["force"], report=self.report)
         except VersionIsNamed as error:
             raise CommandError(f"{error}. --force removes it; they keep their answers.") from error
         self.stdout.write(f"removed {reference}")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -130,6 +131,31 @@ def test_failure_is_reported_in_one_line(arguments: list[str], message: str) -> 
 def test_import_rejects_odd_sizes(size: str) -> None:
     with pytest.raises(CommandError, match="is not a size such as 224 or 320x240|expected one argument"):
         _model("import", "own", "own.onnx", "--size", size)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("arguments", "method"),
+    [
+        (("install", NAME), "install"),
+        (("export", NAME, "fake-net.zip"), "export"),
+        (("import", "models"), "import_versions"),
+        (("remove", "fake-net@1"), "remove"),
+    ],
+)
+def test_interruption_is_reported(
+    arguments: tuple[str, ...], method: str, weights: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        repository.install(NAME, weights=weights)
+        weights.write_bytes(b"other numbers")
+    monkeypatch.setattr(Repository, method, interrupted)
+    with pytest.raises(CommandError, match="^Interrupted: nothing was installed beyond what is reported") as caught:
+        _model(*arguments)
+    assert caught.value.returncode == 130
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@
     version = import_network(Repository(Path("models")), "own", Path("own.onnx"), options, report=print)
 
 `.onnx`, `.tflite` and OpenVINO `.xml` files and SavedModel folders are read by OpenVINO alone; `.keras` and `.h5` files
-need TensorFlow. A file is read in a process of its own, which starts a new Python interpreter: scripts that import
-networks need `if __name__ == "__main__":`.
+need TensorFlow. A network is read and tried out in a process of its own, which starts a new Python interpreter:
+scripts that import networks need `if __name__ == "__main__":`.
 """
 
 from worker.inference.importing.errors import ImportRefused

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from worker.inference.importing.errors import ImportRefused
 from worker.inference.importing.presets import PRESETS, PartialPreprocessing
+from worker.inference.importing.process import Report, report_nothing
 from worker.inference.preprocessing import Preprocessor, UndecodableImage, normalised
 from worker.inference.repository.labels import Label
 from worker.inference.repository.manifest import Preprocessing
@@ -21,6 +22,7 @@ MAX_FILE_BYTES = 100 * 2**20
 TOP = 5
 
 _BATCH = 16
+_REPORT_EVERY = 20  # batches
 _BAD = 0.5  # below this share of right answers, other presets are tried
 _BETTER = 0.2  # by how much another preset must be better to be suggested
 _SAMPLE = 200  # pictures for trying the presets
@@ -82,15 +84,20 @@ def find_pictures(folder: Path, labels: Sequence[Label]) -> list[LabelledPicture
     return pictures
 
 
-def score(model: Any, rule: Preprocessing, pictures: Sequence[LabelledPicture]) -> Score:
+def score(
+    model: Any, rule: Preprocessing, pictures: Sequence[LabelledPicture], report: Report = report_nothing
+) -> Score:
     """Classifies pictures with a network in canonical form.
+
+    Args:
+        report: called from time to time, if there are many pictures.
 
     Raises:
         ImportRefused: none of the files is a picture.
     """
     total = top_1 = top_5 = 0
     confusions: Counter[tuple[int, int]] = Counter()
-    for expected, probabilities in _answers(model, rule, pictures):
+    for expected, probabilities in _answers(model, rule, pictures, report):
         best = np.argsort(-probabilities, kind="stable")[:TOP]
         total += 1
         top_1 += int(best[0] == expected)
@@ -103,7 +110,11 @@ def score(model: Any, rule: Preprocessing, pictures: Sequence[LabelledPicture]) 
 
 
 def better_preset(
-    model: Any, rule: Preprocessing, pictures: Sequence[LabelledPicture], found: Score
+    model: Any,
+    rule: Preprocessing,
+    pictures: Sequence[LabelledPicture],
+    found: Score,
+    report: Report = report_nothing,
 ) -> tuple[str, Score] | None:
     """The preset whose normalisation gives far more right answers than `rule`, if `rule` gives few."""
     if found.accuracy >= _BAD:
@@ -116,6 +127,7 @@ def better_preset(
         changed = _renormalised(rule, preset, channels)
         if changed is None or changed == rule:
             continue
+        report(f"check: few are right; trying the preset {name}")
         other = score(model, changed, sample)
         if other.accuracy >= found.accuracy + _BETTER and (best is None or other.accuracy > best[1].accuracy):
             best = name, other
@@ -131,14 +143,16 @@ def _renormalised(rule: Preprocessing, preset: PartialPreprocessing, channels: i
 
 
 def _answers(
-    model: Any, rule: Preprocessing, pictures: Sequence[LabelledPicture]
+    model: Any, rule: Preprocessing, pictures: Sequence[LabelledPicture], report: Report
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """The expected label and the probabilities of each picture that can be read."""
     import openvino
 
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     preprocess = Preprocessor(rule)
-    for group in _groups(pictures):
+    for number, group in enumerate(_groups(pictures), start=1):
+        if number % _REPORT_EVERY == 0:
+            report(f"check: {number * _BATCH:,} of {len(pictures):,} files")
         decoded = [(picture.label, _decoded(preprocess, picture)) for picture in group]
         readable = [(label, pixels) for label, pixels in decoded if pixels is not None]
         if readable:

@@ -6,8 +6,9 @@ import hashlib
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ from worker.inference.importing.inspection import (
     ImageInput,
     canonical_network,
     find_image,
+    probe_of,
 )
 from worker.inference.importing.label_files import IMAGENET, find_labels, read_labels
 from worker.inference.importing.networks import files_of, format_of, read_network
 from worker.inference.importing.preprocessing_files import find_preprocessing, read_preprocessing
 from worker.inference.importing.presets import PRESETS, PartialPreprocessing
+from worker.inference.importing.process import Report, call_in_a_process, report_nothing
 from worker.inference.importing.reference_pictures import write_references
-from worker.inference.preprocessing import normalised
 from worker.inference.repository import ModelVersion, Repository
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.files import sha256_of
@@ -64,17 +66,13 @@ class ImportOptions:
     references: Path | None = None
 
 
-def _report_nothing(line: str) -> None:
-    """No-op progress callback."""
-
-
 def import_network(
     repository: Repository,
     name: str,
     path: Path,
     options: ImportOptions | None = None,
     *,
-    report: Callable[[str], None] = _report_nothing,
+    report: Report = report_nothing,
 ) -> ModelVersion:
     """Installs a network as the next version of `name`. It is not activated.
 
@@ -88,19 +86,17 @@ def import_network(
         RepositoryError: the models folder cannot be written, or the name is invalid.
     """
     importer = _Importer(path, options or ImportOptions(), report)
-    return repository.add(name, importer.build, report=report)
+    return repository.add(name, lambda folder: importer.build(folder, report), report=report)
 
 
-def examine_network(
-    path: Path, options: ImportOptions | None = None, *, report: Callable[[str], None] = _report_nothing
-) -> None:
+def examine_network(path: Path, options: ImportOptions | None = None, *, report: Report = report_nothing) -> None:
     """Does all that `import_network` does, except installing. Its arguments and errors are the same.
 
     Raises:
         OSError: the folder for temporary files cannot be written.
     """
     with tempfile.TemporaryDirectory() as folder:
-        _Importer(path, options or ImportOptions(), report).build(Path(folder))
+        _Importer(path, options or ImportOptions(), report).build(Path(folder), report)
 
 
 @dataclass(frozen=True)
@@ -116,31 +112,36 @@ class _Examined:
 
 
 class _Importer:
-    """One import. Creating it refuses what can be refused without reading the network."""
+    """One import. Creating it refuses what can be refused without reading the network.
 
-    def __init__(self, path: Path, options: ImportOptions, report: Callable[[str], None]) -> None:
+    It can be pickled, because a process of its own reads and runs the network.
+    """
+
+    def __init__(self, path: Path, options: ImportOptions, report: Report) -> None:
         self.path = path
         self.options = options
-        self.report = report
         self.format = format_of(path)
-        self.labels = self._labels()
-        self.preprocessing = self._preprocessing()
+        self.labels = self._labels(report)
+        self.preprocessing = self._preprocessing(report)
         self.preprocessing.require_normalisation()
         self.source = _source(path)
         self.pictures = find_pictures(options.check, self.labels) if options.check else []
         self.references = find_pictures(options.references, self.labels) if options.references else []
 
-    def build(self, folder: Path) -> VersionDraft:
+    def build(self, folder: Path, report: Report) -> VersionDraft:
         """Writes the files of the version into an empty folder; see `Repository.add`."""
+        return call_in_a_process(partial(self._build, folder), name=self.path.name, report=report)
+
+    def _build(self, folder: Path, report: Report) -> VersionDraft:
         work = folder / "work"
         work.mkdir()
-        found = self._examine(work)
+        found = self._examine(work, report)
         save_network(found.model, folder / FILES["xml"], found.probe)
         (folder / FILES["labels"]).write_text(labels_to_text(self.labels), encoding="utf-8")
         if found.keras is not None:
             found.keras.rename(folder / FILES["keras"])
         if self.references:
-            write_references(self.references, folder / FILES["references"], self.report)
+            write_references(self.references, folder / FILES["references"], report)
         shutil.rmtree(work)
         return VersionDraft(
             self.source,
@@ -150,42 +151,42 @@ class _Importer:
             builders={"openvino": importlib.metadata.version("openvino")},
         )
 
-    def _examine(self, work: Path) -> _Examined:
-        self.report(f"reading {self.path.name} ({self.format})")
+    def _examine(self, work: Path, report: Report) -> _Examined:
+        report(f"reading {self.path.name} ({self.format})")
         network = read_network(self.path, work, trust=self.options.trust)
         image = find_image(network.model, self.options.choices, self.preprocessing.size)
-        self.report(f"input: {image.name!r}, {image.layout}, {image.width} x {image.height}, {image.channels} channels")
-        self._report_other_size(image, self.report)
+        report(f"input: {image.name!r}, {image.layout}, {image.width} x {image.height}, {image.channels} channels")
+        self._report_other_size(image, report)
         rule = self.preprocessing.complete(image.width, image.height, image.channels)
-        self.report(_text_of(rule))
+        report(_text_of(rule))
         if image.is_8_bit and (set(rule.mean), set(rule.std)) != ({0.0}, {1.0}):
             raise ImportRefused("the network takes pixels from 0 to 255 as whole numbers; pass --preset raw")
-        probe = normalised(_probe_pixels(rule.shape), rule)
+        probe = probe_of(rule)
         is_simple = len(network.model.inputs) == len(network.model.outputs) == 1
         model, answer = canonical_network(network.model, image, self.options.choices, probe)
-        self.report(f"output: {answer.name!r}, {answer.kind} ({answer.reason}), {answer.classes} labels")
+        report(f"output: {answer.name!r}, {answer.kind} ({answer.reason}), {answer.classes} labels")
         self._require_number(answer)
         if self.pictures:
-            self._check(model, rule)
+            self._check(model, rule, report)
         keras = network.keras if is_simple and _is_canonical(image, answer) else None
         if keras is None:
-            self.report("only the openvino engine can load this version, not tensorflow")
+            report("only the openvino engine can load this version, not tensorflow")
         return _Examined(model, keras, probe, rule, image, answer)
 
-    def _labels(self) -> tuple[Label, ...]:
+    def _labels(self, report: Report) -> tuple[Label, ...]:
         if self.options.labels == "imagenet":
             return read_labels(IMAGENET)
         if self.options.labels is not None:
             labels = read_labels(Path(self.options.labels))
-            self.report(f"labels: {len(labels)} from {self.options.labels}")
+            report(f"labels: {len(labels)} from {self.options.labels}")
             return labels
         found = find_labels(self.path)
         if found is None:
             raise ImportRefused(f"{self.path.name} comes without labels; pass --labels FILE")
-        self.report(f"labels: {len(found[1])} found in {found[0]}")
+        report(f"labels: {len(found[1])} found in {found[0]}")
         return found[1]
 
-    def _preprocessing(self) -> PartialPreprocessing:
+    def _preprocessing(self, report: Report) -> PartialPreprocessing:
         chosen = self.options.preprocessing
         if self.options.preset is not None:
             if self.options.preset not in PRESETS:
@@ -198,10 +199,10 @@ class _Importer:
         found = find_preprocessing(self.path)
         if found is None:
             return chosen  # refused when the number of channels is known
-        self.report(f"preprocessing: found in {found[0]}")
+        report(f"preprocessing: found in {found[0]}")
         return chosen | found[1]
 
-    def _report_other_size(self, image: ImageInput, report: Callable[[str], None]) -> None:
+    def _report_other_size(self, image: ImageInput, report: Report) -> None:
         """Says so if the preprocessing file was made for another size, and nobody chose one."""
         usual = self.preprocessing.size
         if usual and usual != (image.width, image.height) and self.options.choices.size is None:
@@ -214,11 +215,11 @@ class _Importer:
                 " one, in their order"
             )
 
-    def _check(self, model: Any, rule: Preprocessing) -> None:
-        found = score(model, rule, self.pictures)
+    def _check(self, model: Any, rule: Preprocessing, report: Report) -> None:
+        found = score(model, rule, self.pictures, report)
         for line in _lines_of(found, self.labels):
-            self.report(line)
-        better = better_preset(model, rule, self.pictures, found)
+            report(line)
+        better = better_preset(model, rule, self.pictures, found, report)
         if better is not None:
             name, other = better
             raise ImportRefused(
@@ -239,17 +240,6 @@ class _Importer:
 def _is_canonical(image: ImageInput, answer: Answer) -> bool:
     """Whether the network itself takes and returns what the version does."""
     return image.layout == "NHWC" and not image.is_8_bit and answer.kind == "probabilities"
-
-
-def _probe_pixels(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Pictures that need no files: noise, a black and a white one, and gradients."""
-    height, width, channels = shape
-    random = np.random.default_rng(0)
-    noise = random.integers(0, 256, (2, *shape), np.uint8)
-    flat = np.stack([np.full(shape, value, np.uint8) for value in (0, 255)])
-    across = np.broadcast_to(np.linspace(0, 255, width)[np.newaxis, :, np.newaxis], shape)
-    down = np.broadcast_to(np.linspace(255, 0, height)[:, np.newaxis, np.newaxis], shape)
-    return np.concatenate([noise, flat, np.stack([across, down]).astype(np.uint8)])
 
 
 def _precision(model: Any) -> WeightsPrecision:

@@ -21,6 +21,8 @@ from worker.inference.graph.canonical import (
 )
 from worker.inference.graph.errors import reason
 from worker.inference.importing.errors import ImportRefused
+from worker.inference.preprocessing import normalised
+from worker.inference.repository.manifest import Preprocessing
 
 Layout = Literal["NHWC", "NCHW"]
 OutputKind = Literal["logits", "probabilities"]
@@ -123,13 +125,26 @@ def canonical_network(
     return model, Answer(name, kind, reason, model.output().partial_shape[1].get_length())
 
 
+def probe_of(rule: Preprocessing) -> NDArray[np.float32]:
+    """Returns pictures that need no files, as the network takes them: noise, a black and a white one, and gradients."""
+    shape = height, width, _ = rule.shape
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (2, *shape), np.uint8)
+    flat = np.stack([np.full(shape, value, np.uint8) for value in (0, 255)])
+    across = np.broadcast_to(np.linspace(0, 255, width)[np.newaxis, :, np.newaxis], shape)
+    down = np.broadcast_to(np.linspace(255, 0, height)[:, np.newaxis, np.newaxis], shape)
+    return normalised(np.concatenate([noise, flat, np.stack([across, down]).astype(np.uint8)]), rule)
+
+
 def outputs_of(model: openvino.Model, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
     """Computes the outputs of a canonical network for pictures, and checks that each is answered alone.
 
     Raises:
-        ImportRefused: the network cannot be run, answers a picture differently beside others, or returns values that
-            are not finite.
+        ImportRefused: the network cannot be run, answers a picture differently beside others, or takes or returns
+            values that are not finite.
     """
+    if not np.isfinite(normalised).all():
+        raise ImportRefused("the preprocessing makes NaN or infinity of pixels: its mean or std is wrong")
     try:
         compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         together = np.array(compiled(normalised)[0])
@@ -142,6 +157,12 @@ def outputs_of(model: openvino.Model, normalised: NDArray[np.float32]) -> NDArra
     if together.shape != alone.shape or float(np.abs(together - alone).max()) > _BATCH_TOLERANCE * scale:
         raise ImportRefused("the network answers a picture differently when it is computed together with others")
     return together
+
+
+def are_probabilities(outputs: NDArray[np.float32]) -> bool:
+    """Whether each row holds numbers from 0 to 1 whose sum is 1."""
+    within = (outputs >= -_SUM_TOLERANCE).all() and (outputs <= 1 + _SUM_TOLERANCE).all()
+    return bool(within and (np.abs(outputs.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
 
 
 def _port(ports: Sequence[Any], chosen: str | None, what: str) -> Any:
@@ -201,7 +222,7 @@ def _kind(
             " softmax over two labels"
         )
     within = bool((outputs >= -_SUM_TOLERANCE).all() and (outputs <= 1 + _SUM_TOLERANCE).all())
-    sums_to_1 = within and bool((np.abs(outputs.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
+    sums_to_1 = are_probabilities(outputs)
     if chosen == "logits":
         return chosen, "chosen"
     if chosen == "probabilities":

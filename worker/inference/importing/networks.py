@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.inference.importing.errors import ImportRefused
-from worker.inference.importing.reading import read_in_a_process
+from worker.inference.importing.reading import read_keras, read_model
 
 MAX_BYTES = 4 * 2**30  # of a network with its weights; ONNX and TensorFlow cannot write more than 2 GiB into one file
 MAX_FILES = 10_000  # in a SavedModel's folder
@@ -22,6 +22,7 @@ FORMATS = {
     ".tflite": "TensorFlow Lite",
     ".xml": "OpenVINO IR",
 }
+KERAS_FORMATS = {"Keras", "Keras HDF5"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def read_network(path: Path, folder: Path, *, trust: bool = False) -> Network:
-    """Reads a network.
+    """Reads a network. A damaged one can crash this process; see `process.call_in_a_process`.
 
     Args:
         path: a `.keras`, Keras `.h5`, `.onnx`, `.tflite` or OpenVINO `.xml` file, or a SavedModel's folder. Keras files
@@ -93,11 +94,10 @@ def read_network(path: Path, folder: Path, *, trust: bool = False) -> Network:
         ImportRefused: the file cannot be read; the message says why.
         OSError: `folder` cannot be written, for example because the disk is full.
     """
-    import openvino
-
     kind = format_of(path)
-    files = read_in_a_process(path, folder, trust=trust)
-    return Network(kind, openvino.Core().read_model(files.xml), files.keras)
+    if kind in KERAS_FORMATS:
+        return Network(kind, *read_keras(path, folder, trust=trust))
+    return Network(kind, read_model(path), None)
 
 
 def _check_folder(path: Path) -> None:

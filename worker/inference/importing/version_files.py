@@ -5,15 +5,17 @@ Digests find damage. These checks find files that cannot answer, or that Keras w
 
 from __future__ import annotations
 
-import shutil
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker.inference.graph.canonical import text_of
 from worker.inference.importing.errors import ImportRefused
+from worker.inference.importing.inspection import are_probabilities, outputs_of, probe_of
 from worker.inference.importing.keras_files import check_keras_file
-from worker.inference.importing.networks import read_network
+from worker.inference.importing.process import Report, call_in_a_process
+from worker.inference.importing.reading import read_model
 from worker.inference.importing.reference_pictures import check_references
 from worker.inference.repository.manifest import FILES, ModelManifest
 
@@ -22,28 +24,29 @@ if TYPE_CHECKING:
 
 
 def check_version_files(folder: Path, manifest: ModelManifest) -> None:
-    """Checks that the network in `folder` takes and returns what the manifest says, and the reference images.
+    """Checks that the network in `folder` takes and returns what the manifest says, and that all can be used.
 
-    A process of its own reads it, as for every import. The Keras model is checked only where `h5py` is installed: it
-    comes with TensorFlow, without which nothing reads that file.
+    A process of its own reads and runs it, as for every import. The Keras model is checked only where `h5py` is
+    installed: it comes with TensorFlow, without which nothing reads that file.
 
     Raises:
         ImportRefused: the files cannot be used; the message says why.
-        OSError: `folder` cannot be written, for example because the disk is full.
     """
-    work = folder / "work"
-    work.mkdir()
-    try:
-        _check_network(read_network(folder / FILES["xml"], work).model, manifest)
-    finally:
-        shutil.rmtree(work)
+    call_in_a_process(partial(_check, folder, manifest), name=FILES["xml"])
+
+
+def _check(folder: Path, manifest: ModelManifest, _report: Report) -> None:
+    model = read_model(folder / FILES["xml"])
+    _check_shapes(model, manifest)
+    if not are_probabilities(outputs_of(model, probe_of(manifest.preprocessing))):
+        raise ImportRefused("the network returns numbers that are not probabilities")
     if "keras" in manifest.files and find_spec("h5py") is not None:
         check_keras_file(folder / FILES["keras"], trust=False)
     if "references" in manifest.files:
         check_references(folder / FILES["references"], manifest.classes)
 
 
-def _check_network(model: openvino.Model, manifest: ModelManifest) -> None:
+def _check_shapes(model: openvino.Model, manifest: ModelManifest) -> None:
     if len(model.inputs) != 1 or not model.outputs:
         raise ImportRefused(f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs")
     for what, port, sides in (

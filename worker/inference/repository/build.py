@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.errors import RepositoryError, first_line
+from worker.inference.repository.files import disk_errors
 from worker.inference.repository.manifest import FILES
 from worker.inference.repository.recipe import Recipe, Weights
 
@@ -41,11 +42,12 @@ def build(recipe: Recipe, weights: Weights, folder: Path, report: Callable[[str]
         raise RepositoryError(f"building {recipe.name} needs the package tensorflow, which is not installed")
     report(f"building the network {recipe.name}")
     network = recipe.network(weights)
-    report("writing the Keras model")
-    network.save(folder / FILES["keras"])
-    report("compiling for OpenVINO")
-    write_openvino(network, folder / FILES["xml"])
-    shutil.copyfile(LABELS, folder / FILES["labels"])
+    with disk_errors():
+        report("writing the Keras model")
+        network.save(folder / FILES["keras"])
+        report("compiling for OpenVINO")
+        write_openvino(network, folder / FILES["xml"])
+        shutil.copyfile(LABELS, folder / FILES["labels"])
     report("comparing both models on random noise")
     _check_agreement(recipe, network, folder / FILES["xml"])
     return VersionDraft(weights.source, recipe.preprocessing, builders=_builders())
@@ -84,7 +86,10 @@ def write_openvino(network: keras.Model, path: Path) -> None:
             model = openvino.Core().read_model(saved)
         except RuntimeError as error:
             raise RepositoryError(f"OpenVINO cannot read {network.name}: {first_line(error)}") from error
-        openvino.save_model(model, path, compress_to_fp16=False)
+        try:
+            openvino.save_model(model, path, compress_to_fp16=False)
+        except RuntimeError as error:
+            raise RepositoryError(f"OpenVINO cannot write {network.name}: {first_line(error)}") from error
 
 
 def _check_agreement(recipe: Recipe, network: keras.Model, xml: Path) -> None:
@@ -111,7 +116,10 @@ def _run_openvino(xml: Path, batch: NDArray[Any]) -> NDArray[Any]:
     import openvino
 
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(xml, "CPU", options)
+    try:
+        compiled = openvino.Core().compile_model(xml, "CPU", options)
+    except RuntimeError as error:  # a full disk can cut the files off without an error
+        raise RepositoryError(f"{xml.name} is not readable after it was written; is the disk full?") from error
     result: NDArray[Any] = compiled(batch)[0]
     return result
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeGuard
+
+_DISK_FULL = (errno.EDQUOT, errno.EFBIG, errno.ENOSPC)
 
 
 def sha256_of(path: Path) -> str:
@@ -39,8 +43,33 @@ def replace_text(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Waits for an exclusive lock on the file `path`, and holds it in the block. It ends with the process."""
+def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Waits for an exclusive lock on the file `path`, and holds it in the block. It ends with the process.
+
+    Args:
+        waiting: called if another process holds the lock.
+    """
     with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raises `OSError` if a library in the block reports a full disk by an error of its own."""
+    try:
+        yield
+    except Exception as error:
+        for number in _DISK_FULL:
+            if os.strerror(number) in str(error) and not is_disk_full(error):
+                raise OSError(number, os.strerror(number)) from error
+        raise
+
+
+def is_disk_full(error: BaseException) -> TypeGuard[OSError]:
+    """Whether an error says that the disk is full, or that the user may not write more."""
+    return isinstance(error, OSError) and error.errno in _DISK_FULL

@@ -183,8 +183,9 @@ class ModelManifest:
             raise InvalidManifest(f"precision {self.precision!r} is not one of {', '.join(get_args(WeightsPrecision))}")
         if not isinstance(self.base, str):
             raise InvalidManifest("base is not text")
-        if not all(isinstance(text, str) for text in (*self.details, *self.details.values())):
-            raise InvalidManifest("details are not texts")
+        for name, texts in (("builders", self.builders), ("details", self.details)):
+            if not (isinstance(texts, Mapping) and all(isinstance(text, str) for text in (*texts, *texts.values()))):
+                raise InvalidManifest(f"{name} are not texts")
 
     def is_same_network(self, other: ModelManifest) -> bool:
         """Whether both give the same answers, with the same labels and reference images.

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from worker.inference.repository.errors import Damaged
+from worker.inference.repository.errors import Damaged, RepositoryError
 from worker.inference.repository.files import replace_text
 
 _LAST_REMOVED = ".last-removed"  # in the folder of a model: its highest removed number
 
+_HIGHEST = 999_999_999
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
 
 def existing_numbers(folder: Path) -> list[int]:
     """Returns the version numbers in the folder of a model in ascending order, including those of damaged versions."""
-    return sorted(int(path.name) for path in folder.glob("[1-9]*") if path.name.isdecimal())
+    return sorted(int(path.name) for path in folder.glob("[1-9]*") if _NUMBER.fullmatch(path.name))
 
 
 def next_number(folder: Path) -> int:
@@ -20,8 +24,12 @@ def next_number(folder: Path) -> int:
 
     Raises:
         Damaged: the record of removed numbers cannot be read.
+        RepositoryError: no number is left.
     """
-    return max(*existing_numbers(folder), _last_removed(folder), 0) + 1
+    number = max(*existing_numbers(folder), _last_removed(folder), 0) + 1
+    if number > _HIGHEST:
+        raise RepositoryError(f"{folder.name}@{_HIGHEST} is or was the last possible version: choose another name")
+    return number
 
 
 def record_removed(folder: Path, number: int) -> None:

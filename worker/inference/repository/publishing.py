@@ -22,7 +22,7 @@ def incoming_folder(root: Path, report: Callable[[str], None]) -> Iterator[Path]
     """Creates a hidden folder for an unfinished version. Deletes it after the block, unless it was published."""
     for leftover in root.glob(f"{_INCOMING}*"):  # no other installation runs while the caller holds the lock
         report(f"removing {leftover.name}, left by an interrupted installation")
-        shutil.rmtree(leftover)
+        _delete(leftover)
     delete_hidden(root)
     incoming = root / f"{_INCOMING}{secrets.token_hex(4)}"
     incoming.mkdir()
@@ -59,4 +59,12 @@ def hide(root: Path, folder: Path) -> None:
 def delete_hidden(root: Path) -> None:
     """Deletes hidden versions, also those that an interrupted removal has left."""
     for leftover in root.glob(f"{_REMOVED}*"):
-        shutil.rmtree(leftover)
+        _delete(leftover)
+
+
+def _delete(folder: Path) -> None:
+    """Deletes a folder, or the link to one: a version may lie elsewhere, and what it links to is not ours."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)

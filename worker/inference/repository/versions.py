@@ -44,6 +44,8 @@ from worker.inference.repository.numbers import next_number
 from worker.inference.repository.publishing import delete_hidden, hide, incoming_folder, publish
 from worker.inference.repository.recipe import Recipe, Weights
 
+_WAITING = "waiting for another command that changes the models folder"
+
 
 def _report_nothing(line: str) -> None:
     """No-op progress callback."""
@@ -94,10 +96,13 @@ class Repository(InstalledVersions):
         except OSError as error:
             raise _cannot_write(self.root, error) from error
 
-    def remove(self, reference: str) -> None:
+    def remove(self, reference: str, *, report: Callable[[str], None] = _report_nothing) -> None:
         """Deletes a version, even a damaged one. Its number is never given again.
 
         Workers that have loaded it keep answering with it until they load another one.
+
+        Args:
+            report: called with one line if another command has to end first.
 
         Raises:
             NotInstalled: there is no such version.
@@ -105,7 +110,7 @@ class Repository(InstalledVersions):
             RepositoryError: the folder cannot be written.
         """
         try:
-            with self._lock():
+            with self._lock(report):
                 folder = self._folder(reference)
                 with activations.unchanged(self.root) as active:
                     if active == f"{folder.parent.name}@{folder.name}":
@@ -136,7 +141,7 @@ class Repository(InstalledVersions):
         recipe = catalogue.find(name)
         source = recipe.weights(weights)
         try:
-            with self._lock():
+            with self._lock(report):
                 return self._find_installed(recipe, source, report) or self._install(recipe, source, report)
         except OSError as error:
             raise _cannot_write(self.root, error) from error
@@ -162,16 +167,16 @@ class Repository(InstalledVersions):
         """
         _check_name(name)
         try:
-            with self._lock():
+            with self._lock(report):
                 return self._add(name, build, report)
         except OSError as error:
             raise _cannot_write(self.root, error) from error
 
     @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Waits until no other process installs a version."""
+    def _lock(self, report: Callable[[str], None]) -> Iterator[None]:
+        """Waits until no other process installs or removes a version."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with exclusive(self.root / ".lock"):
+        with exclusive(self.root / ".lock", waiting=lambda: report(_WAITING)):
             yield
 
     def import_versions(
@@ -200,7 +205,7 @@ class Repository(InstalledVersions):
         other.require_versions()
         offered = other.active()
         try:
-            with self._lock():
+            with self._lock(report):
                 imported = {str(version): self._import_version(version, report) for version in other.versions()}
         except OSError as error:
             raise _cannot_write(self.root, error) from error
@@ -255,7 +260,7 @@ class Repository(InstalledVersions):
             RepositoryError: the file cannot be read, or this folder cannot be written.
         """
         try:
-            with self._lock(), incoming_folder(self.root, report) as incoming:
+            with self._lock(report), incoming_folder(self.root, report) as incoming:
                 manifest = extract_archive(file, incoming)
                 _check_name(manifest.name)
                 if _number_of_labels(incoming / FILES["labels"]) != manifest.classes:

@@ -145,6 +145,35 @@ def onnx_bytes(weights: Sequence[NDArray[np.float32]], *, softmax: bool = True, 
     return bytes(model.SerializeToString())
 
 
+def endless_onnx() -> bytes:
+    """Returns a network whose loop practically never ends."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    def value(name: str, kind: int, shape: list[int | str] | None) -> Any:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go on"], ["still"]), helper.make_node("Mul", ["old", "factor"], ["new"])],
+        "body",
+        [value("round", TensorProto.INT64, []), value("go on", TensorProto.BOOL, []), value("old", 1, None)],
+        [value("still", TensorProto.BOOL, []), value("new", 1, None)],
+        [numpy_helper.from_array(np.array(0.999, np.float32), "factor")],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["pixels"], ["means"], axes=[2, 3], keepdims=0),
+            helper.make_node("Loop", ["rounds", "yes", "means"], ["logits"], body=body),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "endless",
+        [value("pixels", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])],
+        [value("probabilities", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(np.array(2**62), "rounds"), numpy_helper.from_array(np.array(True), "yes")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
 def quantised_tflite(keras_file: Path, batch: NDArray[np.float32], numbers: str) -> bytes:
     """Returns the network with 8-bit arithmetic. `numbers`: the type that it takes and returns, such as `uint8`."""
     from worker.inference.keras_runtime import keras, tensorflow

@@ -11,19 +11,19 @@ from pathlib import Path
 import onnx
 import pytest
 
-from worker.inference.importing import networks
+from worker.inference.importing import ImportOptions, examine_network, networks
 from worker.inference.importing.errors import ImportRefused
 from worker.inference.importing.keras_files import check_keras_file
 from worker.inference.importing.networks import format_of, read_network
 from worker.inference.tests.pictures import photo
-from worker.inference.tests.small_cnn import SmallCnn
+from worker.inference.tests.small_cnn import LABELS, SmallCnn
 
 
 def _refused(path: Path, tmp_path: Path, *, trust: bool = False) -> str:
-    work = tmp_path / "work"
-    work.mkdir()
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(LABELS))
     with pytest.raises(ImportRefused) as caught:
-        read_network(path, work, trust=trust)
+        examine_network(path, ImportOptions(labels=str(labels), preset="keras-tf", trust=trust))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

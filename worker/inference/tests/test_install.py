@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from worker.inference.repository import Repository, RepositoryError, WeightsUnavailable, versions
-from worker.inference.tests.fakes import NAME
+from worker.inference.repository import Repository, RepositoryError, WeightsUnavailable, build, versions
+from worker.inference.repository.files import exclusive
+from worker.inference.tests.fakes import NAME, FakeRecipe
+from worker.inference.tests.small_cnn import SmallCnn
 
 
 def _state(root: Path) -> dict[str, tuple[int, str]]:
@@ -121,6 +125,44 @@ def test_failed_build_leaves_nothing(repository: Repository, weights: Path, monk
     with pytest.raises(RepositoryError, match=r"cannot write .*: No space left on device$"):
         repository.install(NAME, weights=weights)
     assert [path.name for path in repository.root.iterdir()] == [".lock"]
+
+
+def test_full_disk_is_reported_whichever_library_finds_it(
+    repository: Repository, weights: Path, cnn: SmallCnn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of the size of files makes every write beyond it fail, as on a full disk."""
+    from worker.inference.keras_runtime import keras
+
+    write = build.write_openvino
+
+    def write_on_full_disk(network: Any, path: Path) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        try:
+            write(network, path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    monkeypatch.setattr(build, "write_openvino", write_on_full_disk)
+    monkeypatch.setattr(versions, "build", build.build)
+    monkeypatch.setattr(FakeRecipe, "network", lambda *_: keras.saving.load_model(cnn.keras))
+    with pytest.raises(RepositoryError, match=r"^cannot write to the models folder .*: File too large$"):
+        repository.install(NAME, weights=weights)
+    assert [path.name for path in repository.root.iterdir()] == [".lock"]
+
+
+def test_says_that_it_waits_for_another_command(repository: Repository, weights: Path) -> None:
+    lines: list[str] = []
+    repository.root.mkdir()
+    with exclusive(repository.root / ".lock"):
+        thread = threading.Thread(target=lambda: repository.install(NAME, weights=weights, report=lines.append))
+        thread.start()
+        while not lines:
+            assert thread.is_alive()
+            thread.join(0.01)
+        assert lines == ["waiting for another command that changes the models folder"]
+    thread.join()
+    assert lines[-1] == "installed fake-net@1"
 
 
 def test_reports_folder_that_cannot_be_created(weights: Path, repository: Repository) -> None:

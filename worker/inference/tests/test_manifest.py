@@ -15,6 +15,8 @@ from worker.inference.repository.manifest import (
     ModelManifest,
     Preprocessing,
     WeightsSource,
+    _canonical,
+    _digest,
 )
 from worker.inference.tests.fakes import in_format_1
 
@@ -128,3 +130,12 @@ def test_same_weights_have_the_same_digest_or_else_reference() -> None:
     assert download.same_weights(WeightsSource("download", "ResNet50", None, None))
     assert not download.same_weights(WeightsSource("download", "VGG16", None, None))
     assert not download.same_weights(package)
+
+
+@pytest.mark.parametrize("name", ["builders", "details"])
+@pytest.mark.parametrize("value", [5, [1, 2], ["a"], "text", None, {"a": 1}, {"a": None}])
+def test_rejects_builders_and_details_that_are_no_texts(name: str, value: Any) -> None:
+    body = {**json.loads(_manifest().to_json()), name: value}
+    del body["digest"]
+    with pytest.raises(InvalidManifest, match=f"{name} are not texts"):
+        ModelManifest.from_json(_canonical({**body, "digest": _digest(body)}))

@@ -66,6 +66,18 @@ def test_removes_a_damaged_version(repository: Repository, weights: Path) -> Non
     assert repository.verify() == []
 
 
+def test_removes_the_link_to_a_version_and_not_the_version(repository: Repository, weights: Path) -> None:
+    _install(repository, weights, b"1")
+    elsewhere = repository.root.with_name("elsewhere")
+    (repository.root / NAME / "1").rename(elsewhere)
+    (repository.root / NAME / "1").symlink_to(elsewhere)
+    repository.remove("fake-net@1")
+    assert repository.verify() == []
+    assert list(repository.root.glob(".removed-*")) == []
+    assert (elsewhere / "manifest.json").exists()
+    assert _install(repository, weights, b"2") == "fake-net@2"
+
+
 # Kills itself when it begins to delete the hidden folder.
 _KILLED_REMOVAL = """
 import os, pathlib, signal, sys

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
@@ -44,6 +45,21 @@ def test_rejects_another_size(version: ModelVersion) -> None:
     rule = replace(version.manifest.preprocessing, width=8)
     with pytest.raises(ImportRefused, match=rf"takes f32 \(\?, {SIDE}, {SIDE}, 3\), and .* \(\?, {SIDE}, 8, 3\)"):
         check_version_files(version.path, replace(version.manifest, preprocessing=rule))
+
+
+@pytest.mark.parametrize("changes", [{"std": (1e-300,) * 3}, {"mean": (1e300,) * 3}])
+def test_rejects_preprocessing_that_leads_to_no_answer(version: ModelVersion, changes: dict[str, Any]) -> None:
+    rule = replace(version.manifest.preprocessing, **changes)
+    with pytest.raises(ImportRefused, match="the preprocessing makes NaN or infinity of pixels"):
+        check_version_files(version.path, replace(version.manifest, preprocessing=rule))
+
+
+def test_rejects_answers_that_are_not_probabilities(version: ModelVersion) -> None:
+    image = ops.parameter([-1, SIDE, SIDE, 3], np.float32)
+    scores = ops.matmul(ops.reduce_mean(image, ops.constant([1, 2])), np.ones((3, 5), np.float32), False, False)
+    openvino.save_model(openvino.Model([ops.relu(scores).output(0)], [image]), version.file("xml"))
+    with pytest.raises(ImportRefused, match="the network returns numbers that are not probabilities"):
+        check_version_files(version.path, version.manifest)
 
 
 def test_rejects_files_that_are_no_network(version: ModelVersion) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.inference.repository import Damaged, NotInstalled, Repository, UnknownModel
+from worker.inference.repository import Damaged, NotInstalled, Repository, RepositoryError, UnknownModel
 from worker.inference.repository.manifest import FILES, MANIFEST
 from worker.inference.tests.fakes import NAME
 
@@ -147,3 +147,13 @@ def test_ignores_foreign_files(repository: Repository, weights: Path) -> None:
     (repository.root / "readme").touch()
     assert [str(version) for version in repository.versions()] == ["fake-net@1"]
     assert repository.verify() == []
+
+
+def test_ignores_numbers_that_no_reference_can_have(repository: Repository, weights: Path) -> None:
+    (repository.root / NAME / "1000000000").mkdir(parents=True)
+    assert str(repository.install(NAME, weights=weights)) == "fake-net@1"
+    assert repository.verify() == []
+    (repository.root / NAME / "999999999").mkdir()
+    weights.write_bytes(b"better numbers")
+    with pytest.raises(RepositoryError, match="fake-net@999999999 is or was the last possible version"):
+        repository.install(NAME, weights=weights)
