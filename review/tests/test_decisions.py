@@ -16,7 +16,7 @@ from feedback.services import feedback_give
 from predictions.exceptions import RequestRejected
 from review.bulk import cases_decide
 from review.claims import claim
-from review.decisions import DecisionRequest, case_decide
+from review.decisions import DecisionRequest, SeenState, case_decide
 from review.history import NOTE_MAX_LENGTH
 from review.models import Case, Decision
 from review.tests.cases import open_case, reviewer_named, seen_state
@@ -42,9 +42,7 @@ def case() -> Case:
 
 
 def _decide(case: Case, reviewer: User, verdict: DecisionRequest = CUP) -> Decision:
-    return case_decide(
-        case_id=case.pk, reviewer=reviewer, verdict=verdict, seen=seen_state(case)
-    )
+    return case_decide(case_id=case.pk, reviewer=reviewer, verdict=verdict, seen=seen_state(case))
 
 
 def _rejected(code: str, verdict: DecisionRequest, case: Case, reviewer: User) -> RequestRejected:
@@ -206,9 +204,7 @@ def test_bulk_decision_leaves_claimed_and_decided_cases_unchanged(ada: User, gra
     cases = [open_case() for _ in range(4)]
     claim(cases[1], grace)
     _decide(cases[2], grace)
-    result = cases_decide(
-        seen={case.pk: seen_state(case) for case in cases}, reviewer=ada, verdict=CUP
-    )
+    result = cases_decide(seen={case.pk: seen_state(case) for case in cases}, reviewer=ada, verdict=CUP)
     assert {decision.case_id for decision in result.stored} == {cases[0].pk, cases[3].pk}
     assert [(pk, rejection.code) for pk, rejection in result.rejected] == [
         (cases[1].pk, "claimed"),

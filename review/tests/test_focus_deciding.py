@@ -91,7 +91,7 @@ def test_script_gets_rejections_as_json(reviewer: Client, case: Case) -> None:
         ({}, 400, "Which label is it?", ""),
         ({"verdict": "flagged", "note": " \n "}, 400, "A flag needs a note", ""),
         ({"verdict": "flagged", "note": "n" * 10_000}, 400, f"at most {NOTE_MAX_LENGTH} are allowed", "n" * 10_000),
-        ({"verdict": "corrected", "label": "cup" + " " * 197 + "or"}, 400, "is longer than any label", " or"),
+        ({"verdict": "corrected", "label": "cup" + "p" * 197 + " or"}, 400, "is longer than any label", " or"),
         ({"verdict": "undo"}, 400, "“undo” is not a verdict", ""),
         ({"verdict": "right", "seen_decisions": "x"}, 400, "reload the page", ""),
         ({"verdict": "right", "seen_prediction": "x"}, 400, "reload the page", ""),

@@ -137,8 +137,8 @@ def test_accepts_what_people_expect_of_another_version(case: Case, ada: User) ->
 
 
 def test_pages_show_the_proposal(reviewer: Client, case: Case, ada: User) -> None:
-    case_decide(case_id=case.pk, reviewer=ada, verdict=_typed("a <unicorn> \u202e"))
-    shown = "a &lt;unicorn&gt; [U+202E]"
+    case_decide(case_id=case.pk, reviewer=ada, verdict=_typed("a <unicorn> \u200f"))
+    shown = "a &lt;unicorn&gt; [U+200F]"
     focus = page(reviewer, url(case))
     assert f"No label fits, “<bdi>{shown}</bdi>” is proposed" in focus and f"No label fits: <bdi>{shown}</bdi>" in focus
     other = open_case()
@@ -147,14 +147,14 @@ def test_pages_show_the_proposal(reviewer: Client, case: Case, ada: User) -> Non
         assert f"Picture of case {case.pk}" in page(reviewer, f"/admin/review/case/{query}")
     assert f"No label fits: {shown}" in page(reviewer, "/admin/review/case/?state=no-label")
     again = send_json(reviewer, case, verdict="right").json()
-    assert "a <unicorn> [U+202E]" in again["message"]
+    assert "a <unicorn> [U+200F]" in again["message"]
     visitor = Client().get(case.prediction.get_absolute_url()).text
     assert f"A reviewer looked at this: it is “<bdi>{shown}</bdi>”, which the model has no label for" in visitor
 
 
 def test_said_and_statistics_show_invisible_characters(reviewer: Client, lead: Client, case: Case) -> None:
-    shown = "a [U+202E]b"
-    assert shown in send_json(reviewer, case, verdict="corrected", label="a \u202eb").json()["said"]
+    shown = "a [U+200F]b"
+    assert shown in send_json(reviewer, case, verdict="corrected", label="a \u200fb").json()["said"]
     assert f"No label fits: {shown}" in page(reviewer, "/admin/")
     assert f">{shown}</a>" in page(lead, "/admin/review/case/statistics/")
     file = lead.get("/admin/review/case/statistics/proposed-labels.csv").content.decode("utf-8-sig")

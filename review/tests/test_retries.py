@@ -12,7 +12,7 @@ from django.db import connection
 from predictions.exceptions import RequestRejected
 from review.bulk import cases_decide, cases_reopen
 from review.claims import case_skip, claim
-from review.decisions import DecisionRequest, case_decide
+from review.decisions import DecisionRequest, SeenState, case_decide
 from review.models import Case, Decision, Skip
 from review.tests.cases import open_case, reviewer_named, seen_state
 from review.undoing import bulk_undo, case_reopen, decision_undo, undo_last
