@@ -38,7 +38,7 @@ def with_case(text: str) -> str:
     return " ".join(text.translate(_WITHOUT_ISOLATES).replace("_", " ").split())
 
 
-def visible(text: str) -> str:
+def as_seen(text: str) -> str:
     """Returns what people see of a text on a page: composed letters and single spaces, no invisible characters."""
     if not text.isascii():
         text = "".join(character for character in _BLANK.sub("", text) if unicodedata.category(character) != "Cf")

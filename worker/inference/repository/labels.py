@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from worker.inference.spelling import visible
+from worker.inference.spelling import as_seen
 
 MAX_LENGTH = 200  # characters of an id, a name or a synonym: a row of a prediction holds no longer label
 MAX_DESCRIPTION = 2000
@@ -114,7 +114,7 @@ def problem_of_text(text: str, longest: int = MAX_LENGTH) -> str:
         # Controls, surrogates, private and unassigned characters, the separators of lines, and byte order marks.
         if unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"} or character == "\ufeff":
             return f"has the character U+{ord(character):04X}, which cannot be printed"
-    if text and not visible(text.replace("_", "-")):  # a label may be an underscore, which pages show as a space
+    if text and not as_seen(text.replace("_", "-")):  # a label may be an underscore, which pages show as a space
         return f"has only characters that nobody can see: {text!a}"
     if not _ends_directions(text):
         return f"changes the writing direction, and does not end that: {text!a}"
@@ -144,7 +144,7 @@ def _check_look(names: Sequence[str]) -> None:
     """Checks that people can tell display names apart."""
     seen: dict[str, int] = {}
     for number, name in enumerate(names, 1):
-        first = seen.setdefault(visible(name), number)
+        first = seen.setdefault(as_seen(name), number)
         if first != number:
             raise InvalidLabels(
                 f"labels {first} and {number} have the same display name to the eye: {names[first - 1]!a} and {name!a}"
