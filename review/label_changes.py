@@ -57,7 +57,7 @@ class GoneLabel:
 
 
 @dataclass(frozen=True)
-class ProposedLabel:
+class KnownProposal:
     """A label that reviewers have proposed, and the label of the new version that it is now.
 
     Attributes:
@@ -91,7 +91,7 @@ class LabelChanges:
     renamed: tuple[tuple[Label, Label], ...]
     gone: tuple[GoneLabel, ...]
     new: tuple[Label, ...]
-    proposals: tuple[ProposedLabel, ...]
+    proposals: tuple[KnownProposal, ...]
     returning: tuple[tuple[str, int], ...]
     open_cases: int
     unmapped_cases: int
@@ -213,7 +213,7 @@ def statement_counts(changes: LabelChanges) -> Counter[str]:
     return Counter({one.label.display_name: sum(counted[word] for word in one.words) for one in changes.gone})
 
 
-def proposals_with_a_label(version: ModelVersion) -> list[ProposedLabel]:
+def proposals_with_a_label(version: ModelVersion) -> list[KnownProposal]:
     """Returns the proposed labels that a version has, most frequent first. Spellings of a proposal count together."""
     index = labels.index(str(version))
     translation = translation_to(known_labels(version))
@@ -226,7 +226,7 @@ def proposals_with_a_label(version: ModelVersion) -> list[ProposedLabel]:
         if label:
             spellings[proposal_key(text), label, mapped is not None][text] += number
     found = [
-        ProposedLabel(counted.most_common(1)[0][0], label, counted.total(), is_mapped)
+        KnownProposal(counted.most_common(1)[0][0], label, counted.total(), is_mapped)
         for (_key, label, is_mapped), counted in spellings.items()
     ]
     return sorted(found, key=lambda one: (-one.cases, one.text))

@@ -11,14 +11,13 @@ from io import StringIO
 from django.utils.text import capfirst
 
 from predictions.labels import LabelIndex
-from review.csv_cells import BYTE_ORDER_MARK, neutral
 from review.label_changes import proposals_with_a_label
 from review.label_mapping import MappingRow
 from review.label_sets import known_labels
 from review.label_wording import quoted
 from review.models import LabelMapping
 from review.proposals import proposal_key
-from worker.inference.csv_files import InvalidFile, read_rows
+from worker.inference.csv_files import BYTE_ORDER_MARK, InvalidFile, neutral, read_rows
 from worker.inference.repository import Label, ModelVersion, compare_label_sets
 
 COLUMNS = ("change", "old", "new")
@@ -110,7 +109,7 @@ def _lines(content: bytes) -> Iterator[tuple[int, tuple[str, str, str]]]:
         raise InvalidMapping(["The file is empty."])
     columns = _columns(rows[0][1], rows[0][0])
     for line, cells in rows[1:]:
-        found = [_plain(cells[number]) if number < len(cells) else "" for number in columns]
+        found = [cells[number] if number < len(cells) else "" for number in columns]
         yield line, (found[0], found[1], found[2])
 
 
@@ -120,11 +119,6 @@ def _columns(cells: Sequence[str], line: int) -> list[int]:
         message = f"Line {line}: the heading needs the columns {', '.join(COLUMNS)}; {', '.join(missing)} is missing."
         raise InvalidMapping([message])
     return [names.index(name) for name in COLUMNS]
-
-
-def _plain(cell: str) -> str:
-    """Returns the content of a cell, without the apostrophe that `neutral` puts before what looks like a formula."""
-    return cell[1:] if cell.startswith("'") and neutral(cell[1:]) == cell else cell
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class LabelChoice:
 
 
 @dataclass(frozen=True)
-class GoneLabel:
+class GoneExpectation:
     """A label that people expect and that cannot be chosen any more, with the labels to choose instead."""
 
     label: str
@@ -84,7 +84,7 @@ class CaseView:
     choices: list[LabelChoice]
     expected_label: str
     expected: dict[str, int]
-    gone_expected: list[GoneLabel]
+    gone_expected: list[GoneExpectation]
     active_labels: str
     counts_as: str
     feedback: FeedbackSummary
@@ -224,11 +224,11 @@ class _Offering:
                 yield LabelChoice(None, word, score, 0, gone=gone)
             yield from self._new([meaning.label] if meaning.label else meaning.became, scores)
 
-    def of_expectations(self, expected: Iterable[tuple[str, int]]) -> Iterator[GoneLabel]:
+    def of_expectations(self, expected: Iterable[tuple[str, int]]) -> Iterator[GoneExpectation]:
         for word, people in expected:
             meaning = self.case_labels.meaning(word)
             if not meaning.label:
-                yield GoneLabel(word, people, meaning.reason, list(self._new(meaning.became, {})))
+                yield GoneExpectation(word, people, meaning.reason, list(self._new(meaning.became, {})))
 
     def _new(self, found: Iterable[str], scores: Mapping[str, float]) -> Iterator[LabelChoice]:
         for label in found:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import IO
 
 from learning.datasets.case_selection import SelectedCase
-from review.csv_cells import BYTE_ORDER_MARK, neutral
+from worker.inference.csv_files import BYTE_ORDER_MARK, neutral
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from learning.versions.description import Fact
 from learning.versions.rows import all_models
 from learning.versions.usage import usage_of
 from predictions import classifiers
-from review.csv_cells import BYTE_ORDER_MARK, neutral
 from review.label_changes import GoneLabel, LabelChanges, label_changes
+from worker.inference.csv_files import BYTE_ORDER_MARK, neutral
 from worker.inference.repository import ModelVersion, OtherVersionActive, RepositoryError
 
 TEMPLATES = "admin/learning/installedmodel"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from review.csv_cells import BYTE_ORDER_MARK, neutral
 from review.statistics.intervals import Proportion
+from worker.inference.csv_files import BYTE_ORDER_MARK, neutral
 
 
 class Writable(Protocol):

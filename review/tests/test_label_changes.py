@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from review.decisions import DecisionRequest, case_decide
-from review.label_changes import LabelChanges, ProposedLabel, label_changes, statement_counts
+from review.label_changes import KnownProposal, LabelChanges, label_changes, statement_counts
 from review.label_sets import remember
 from review.models import Case, LabelMapping
 from review.tests.cases import open_case, reviewer_named
@@ -100,8 +100,8 @@ def test_proposals_that_are_labels_now_come_back(repository: Repository) -> None
     changes = label_changes(a, b)
     assert changes.returning == (("There is a label “unicorn” now.", 4),)
     assert changes.proposals == (
-        ProposedLabel("Unicorn", "unicorn", 3, is_mapped=False),
-        ProposedLabel("monoceros", "unicorn", 1, is_mapped=False),
+        KnownProposal("Unicorn", "unicorn", 3, is_mapped=False),
+        KnownProposal("monoceros", "unicorn", 1, is_mapped=False),
     )
     mapped(a, b, "proposed unicorn unicorn")
     changes = label_changes(a, b)

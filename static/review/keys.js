@@ -101,7 +101,7 @@ function press(event, { section, zoom }, isReady) {
 
 /**
  * Returns the letter or digit of a key. If the keyboard layout has no Latin letter there, the position of the key
- * counts. Zero means O, which is easily misread next to the keys 1 to 5.
+ * counts. Zero means O, which is easily misread next to the keys of labels.
  */
 function letter({ key, code, shiftKey }) {
   if (key === "0") return "o";

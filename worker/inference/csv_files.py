@@ -1,11 +1,18 @@
-"""Reads CSV files that people write by hand or with a spreadsheet."""
+"""Reads CSV files that people write by hand or with a spreadsheet, and makes cells safe to open in one."""
 
 from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 
 MAX_BYTES = 20_000_000  # a file of 12,000 labels with their synonyms has less than 2 million
+
+# Without it, Excel reads UTF-8 as the system's own encoding.
+BYTE_ORDER_MARK = "\ufeff"
+
+# A spreadsheet reads a cell that begins with one of these as a formula, some programs also in full width.
+_STARTS_A_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class InvalidFile(ValueError):
@@ -16,7 +23,8 @@ def read_rows(content: bytes) -> list[tuple[int, list[str]]]:
     """Returns the rows of a CSV file in UTF-8, with or without a byte order mark, each with the number of its line.
 
     Columns are separated by commas, semicolons or tabs, whichever the first line has most of: spreadsheets of some
-    languages write semicolons. Cells lose the spaces around them. Rows without any text are left out.
+    languages write semicolons. Cells lose the spaces around them, and the apostrophe that `neutral` puts before some.
+    Rows without any text are left out.
 
     Raises:
         InvalidFile: the file is too large, is not UTF-8, has a NUL character, or a quotation mark without its
@@ -29,7 +37,7 @@ def read_rows(content: bytes) -> list[tuple[int, list[str]]]:
     rows: list[tuple[int, list[str]]] = []
     try:
         for cells in reader:
-            stripped = [cell.strip() for cell in cells]
+            stripped = [_without_apostrophe(cell.strip()) for cell in cells]
             if any(stripped):
                 rows.append((reader.line_num, stripped))
     except csv.Error as error:
@@ -50,3 +58,23 @@ def _text(content: bytes) -> str:
         line = before.count("\n") + 1
         raise InvalidFile(f"line {line} has a NUL character")
     return text
+
+
+def neutral(cell: str) -> str:
+    """Puts an apostrophe before a cell that a spreadsheet might run as a formula.
+
+    Labels, names and comments come from users. A cell such as `=HYPERLINK(...)` would run on the computer where the
+    file is opened (OWASP, "CSV Injection"). A spreadsheet reads the apostrophe as "this is text"; other programs show
+    it. Some programs drop what is invisible at the beginning of a cell.
+    """
+    is_formula = cell.lstrip(_invisible(cell)).startswith(_STARTS_A_FORMULA)
+    return f"'{cell}" if is_formula or cell.startswith(("\t", "\r", "\n")) else cell
+
+
+def _invisible(cell: str) -> str:
+    """Returns the white space, control and format characters of a text."""
+    return "".join({one for one in cell if one.isspace() or unicodedata.category(one) in {"Cc", "Cf"}})
+
+
+def _without_apostrophe(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and neutral(cell[1:]) == cell else cell

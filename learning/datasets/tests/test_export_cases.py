@@ -148,7 +148,7 @@ def test_full_disk_leaves_nothing(path: Path, four: None, monkeypatch: pytest.Mo
 
 
 def test_reports_a_database_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_selection: CaseSelection) -> None:
+    def broken(*_arguments: object) -> None:
         raise OperationalError("no such table")
 
     monkeypatch.setattr(CaseSelection, "rows", broken)

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from predictions import classifiers
 from predictions.visible_text import visible
-from review.label_changes import GoneLabel, ProposedLabel, label_changes, statement_counts
+from review.label_changes import GoneLabel, KnownProposal, label_changes, statement_counts
 from review.label_mapping import MappingRow, contradictions, mapping_remove, mapping_store, mapping_summary
 from review.label_mapping_file import InvalidMapping, draft_rows, draft_text, read_mapping
 from review.label_reopening import cases_return, returning_cases
@@ -157,7 +157,7 @@ def _gone(one: GoneLabel, statements: int) -> str:
     return f"{one.label.display_name}: {one.what} ({used})"
 
 
-def _proposal(one: ProposedLabel) -> str:
+def _proposal(one: KnownProposal) -> str:
     return f"{visible(one.text)} -> {one.label} (cases: {one.cases:,}{', mapped' if one.is_mapped else ''})"
 
 

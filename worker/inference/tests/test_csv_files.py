@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review.csv_cells import neutral
+from worker.inference.csv_files import neutral, read_rows
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
@@ -29,3 +29,8 @@ def test_other_text_is_unchanged_and_escaping_is_idempotent(cell: str) -> None:
 
 def test_empty_cell_is_unchanged() -> None:
     assert neutral("") == ""
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "-5", "'quoted'", "cup"])
+def test_reading_undoes_it(cell: str) -> None:
+    assert read_rows(f"{neutral(cell)},next".encode()) == [(1, [cell, "next"])]
