@@ -126,6 +126,15 @@ def no_rejections() -> None:
         limit.reset()
 
 
+@pytest.fixture(autouse=True)
+def loaded_models() -> Iterator[None]:
+    """Waits for a model that a worker of the test loads in the background: it would log into the next test."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "model loading":
+            thread.join(60)
+
+
 def _logged_in(username: str, role: str) -> Client:
     roles.create_roles()
     user = User.objects.create_user(username, is_staff=True)

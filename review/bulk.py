@@ -105,7 +105,10 @@ def cases_decide(
     Raises `RequestRejected` `too-many`.
     """
     bulk = key or uuid4()
-    return _for_each(seen, reviewer, bulk, lambda pk: decide_within(pk, reviewer, verdict, seen[pk], bulk, bulk))
+    current = CurrentLabels()
+    return _for_each(
+        seen, reviewer, bulk, lambda pk: decide_within(pk, reviewer, verdict, seen[pk], bulk, current, bulk)
+    )
 
 
 def cases_reopen(*, case_ids: Collection[int], reviewer: User, key: UUID | None = None) -> BulkResult:

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from predictions import labels
 from predictions.exceptions import RequestRejected
 from predictions.visible_text import visible
-from review.case_labels import AnsweredLabels, labels_of
+from review.case_labels import AnsweredLabels, CurrentLabels, labels_of
 from review.claims import require_free
 from review.history import (
     add_row,
@@ -67,7 +67,8 @@ class DecisionOutcome:
 class SeenState:
     """The state of a case as the reviewer's page showed it: the length of its history, and the answer under review.
 
-    `labels`: the active version, if the page offered its labels; `None` if the page offered none.
+    `labels`: the active version, if the page offered its labels; empty if it offered those of the version that
+    answered; `None` if it does not say.
     """
 
     decision_count: int
@@ -90,7 +91,7 @@ def case_decide(
     `label-changed`, `no-expected-label`, `note-needed`, `note-too-long`.
     """
     with adding_to_history():
-        return decide_within(case_id, reviewer, verdict, seen, key)
+        return decide_within(case_id, reviewer, verdict, seen, key, CurrentLabels())
 
 
 def decide_within(
@@ -99,15 +100,19 @@ def decide_within(
     verdict: DecisionRequest,
     seen: SeenState | None,
     key: UUID | None,
+    current: CurrentLabels,
     bulk: UUID | None = None,
 ) -> Decision:
-    """Decides a case as `case_decide` does, within the caller's `adding_to_history` block."""
+    """Decides a case as `case_decide` does, within the caller's `adding_to_history` block.
+
+    `current`: the same for many cases, so that the labels are looked up once.
+    """
     require_short_note(verdict.note)
     case, history = lock_case(case_id)
     earlier = row_with_key(history, reviewer, key)
     if earlier and _is_result_of(earlier, case, verdict):
         return earlier
-    case_labels = labels_of(case)
+    case_labels = current.of(case)
     result = outcome(case, case_labels, reviewer, verdict, seen)
     if result.named:
         case.label_set = case_labels.label_set()

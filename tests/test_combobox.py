@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from devtools.running import RunningSite
+from tests.visitor_pages import answer_marked_as_wrong
 
 pytestmark = pytest.mark.browser
 
@@ -18,18 +19,9 @@ COUNT_CHANGES = "input => { window.changes = 0; input.addEventListener('change',
 
 @pytest.fixture
 def tab(site: RunningSite, browser, coffee: bytes) -> Iterator[Any]:
-    """The result page of an espresso, with the answer marked as wrong."""
-    tab = browser.new_page(viewport={"width": 800, "height": 900})
-    complaints: list[str] = []
-    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.goto(site.predict(coffee).json()["links"]["page"])
-    tab.get_by_text("No", exact=True).click()
-    tab.locator(".combobox").wait_for()  # the page loads the module now
-    _field(tab).evaluate(COUNT_CHANGES)
-    yield tab
-    tab.close()
-    assert complaints == []
+    with answer_marked_as_wrong(site, browser, coffee, width=800, height=900) as tab:
+        _field(tab).evaluate(COUNT_CHANGES)
+        yield tab
 
 
 def _field(tab) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from devtools.running import RunningSite, folder_with_model
+from tests.visitor_pages import answer_marked_as_wrong
 from worker.inference.repository import Repository
 from worker.inference.tests.label_examples import many_labels
 from worker.inference.tests.tiny_networks import add_version
@@ -25,17 +26,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
 
 @pytest.fixture
 def tab(site: RunningSite, browser, coffee: bytes) -> Iterator[Any]:
-    """The result page of a picture, with the answer marked as wrong."""
-    tab = browser.new_page(viewport={"width": 390, "height": 844})
-    complaints: list[str] = []
-    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.goto(site.predict(coffee).json()["links"]["page"])
-    tab.get_by_text("No", exact=True).click()
-    tab.locator(".combobox").wait_for()  # the page loads the module now
-    yield tab
-    tab.close()
-    assert complaints == []
+    with answer_marked_as_wrong(site, browser, coffee) as tab:
+        yield tab
 
 
 def test_chooses_the_last_of_12_000_labels(tab) -> None:

@@ -161,3 +161,20 @@ PAGES: dict[str, Callable[[Visitor], None]] = {
 
 # What a page shows after an action, which loads more than the page.
 STATES = PAGES | {"upload, list": lambda visitor: visitor.uploads_two()}
+
+
+@contextmanager
+def answer_marked_as_wrong(
+    site: RunningSite, browser: Any, photo: bytes, *, width: int = 390, height: int = 844
+) -> Iterator[Any]:
+    """The result page of a picture, with the field for what it really is. The page must not complain meanwhile."""
+    tab = browser.new_page(viewport={"width": width, "height": height})
+    complaints: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(site.predict(photo).json()["links"]["page"])
+    tab.get_by_text("No", exact=True).click()
+    tab.locator(".combobox").wait_for()  # the page loads the module now
+    yield tab
+    tab.close()
+    assert complaints == []

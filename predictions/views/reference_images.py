@@ -8,10 +8,9 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from predictions import labels
+from worker.inference.repository.names import VERSION_NAME
 from worker.inference.repository.reference_images import InvalidReferences
 
-# Only a whole `name@version`: the newest version of a name may be another one later.
-_VERSION = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}@[1-9][0-9]{0,8}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,5}")
 YEAR = 365 * 24 * 60 * 60
 
@@ -21,7 +20,8 @@ logger = logging.getLogger(__name__)
 @require_safe
 def reference_image(request: HttpRequest, version: str, position: str, number: str) -> HttpResponse:
     """Serves a reference image of the label at a position in the output of a version's network, to anyone."""
-    is_valid = _VERSION.fullmatch(version) and _NUMBER.fullmatch(position) and _NUMBER.fullmatch(number)
+    # Only a whole `name@version`: the newest version of a name may be another one later.
+    is_valid = VERSION_NAME.fullmatch(version) and _NUMBER.fullmatch(position) and _NUMBER.fullmatch(number)
     images = labels.of_version(version).images if is_valid else None
     if images is None:
         raise Http404("There is no such version, or it has no reference images.")

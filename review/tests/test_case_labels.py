@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import DjangoAssertNumQueries
 
 from predictions.exceptions import RequestRejected
 from review.bulk import cases_plan
@@ -26,12 +25,6 @@ from worker.inference.repository import ModelVersion, Repository
 pytestmark = pytest.mark.django_db
 
 TOP = [["circle", 0.876], ["square", 0.124], ["cross", 0.0], ["polygon", 0.0]]
-
-
-@pytest.fixture
-def repository(settings: Settings, tmp_path: Path) -> Repository:
-    settings.MODELS_DIR = tmp_path / "models"
-    return Repository(settings.MODELS_DIR)
 
 
 @pytest.fixture

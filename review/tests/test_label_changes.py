@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from pytest_django import Settings
 
 from review.decisions import DecisionRequest, case_decide
 from review.label_changes import KnownProposal, LabelChanges, label_changes, statement_counts
@@ -16,12 +13,6 @@ from review.tests.label_versions import install, mapped
 from worker.inference.repository import Repository
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def repository(settings: Settings, tmp_path: Path) -> Repository:
-    settings.MODELS_DIR = tmp_path / "models"
-    return Repository(settings.MODELS_DIR)
 
 
 def _decided(label: str) -> Case:

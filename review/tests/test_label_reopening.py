@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
-from pytest_django import Settings
 
 from predictions import classifiers
 from predictions.exceptions import RequestRejected
@@ -25,12 +23,6 @@ from review.undoing import case_reopen, undo_last
 from worker.inference.repository import ModelVersion, Repository
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def repository(settings: Settings, tmp_path: Path) -> Repository:
-    settings.MODELS_DIR = tmp_path / "models"
-    return Repository(settings.MODELS_DIR)
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
-from pytest_django import Settings
 
 from review.label_sets import remember
 from review.label_translation import LabelTranslation, version_translation
@@ -15,12 +13,6 @@ from review.tests.label_versions import install, mapped
 from worker.inference.repository import ModelVersion, Repository
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def repository(settings: Settings, tmp_path: Path) -> Repository:
-    settings.MODELS_DIR = tmp_path / "models"
-    return Repository(settings.MODELS_DIR)
 
 
 def _to(version: ModelVersion) -> LabelTranslation:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from worker.inference.repository.labels import Label
-from worker.inference.spelling import comparable, with_case
+from worker.inference.spelling import comparable, folded, with_case
 
 # The ranks of the four kinds of match: the name equals the text, starts with it, has a word that starts with it, or
 # contains it. Lower ranks come first in the results: a label's own name counts more than a synonym.
@@ -90,6 +90,7 @@ class LabelSearch:
         self._labels = sorted(searchable, key=lambda one: (one.names[0], one.label.display_name))
         self._by_word = {one.label.display_name: one for one in self._labels}
         self._by_id = {one.label.id: one.label for one in self._labels}
+        self._by_folded_id: dict[str, list[Label]] = defaultdict(list)
         self._by_exact_name: dict[str, Label] = {}
         self._by_name: dict[str, list[Label]] = defaultdict(list)
         self._by_synonym: dict[str, list[Label]] = defaultdict(list)
@@ -98,6 +99,7 @@ class LabelSearch:
         # the rest of each name from each of its words on, with the label, the name's position and the word's
         self._ends: list[tuple[str, int, int, int]] = []
         for index, one in enumerate(self._labels):
+            self._by_folded_id[folded(one.label.id)].append(one.label)
             self._by_exact_name.setdefault(with_case(one.label.display_name), one.label)
             for position, name in enumerate(one.names):
                 (self._by_name if position < one.own else self._by_synonym)[name].append(one.label)
@@ -164,7 +166,7 @@ class LabelSearch:
         """
         if text not in self._by_word and text in self._by_id:
             return [self._by_id[text]]
-        return self._named(text)
+        return self._named(text) or self._by_folded_id.get(folded(text), [])
 
     def _named(self, text: str) -> Sequence[Label]:
         if text in self._by_word:

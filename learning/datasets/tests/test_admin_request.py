@@ -48,6 +48,15 @@ def _payload(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
+def repository(settings: Settings, tmp_path: Path) -> Repository:
+    """Has `a@1` with the labels cup and dog, which is active."""
+    settings.MODELS_DIR = tmp_path / "models"
+    repository = Repository(settings.MODELS_DIR)
+    repository.activate(str(install(repository, "a", "1 cup", "2 dog")))
+    return repository
+
+
+@pytest.fixture
 def five_cases() -> None:
     decided_case("cup", decided_at=datetime(2026, 1, 1, tzinfo=UTC))
     for label in ("cup", "espresso", "AC/DC & <co>"):
@@ -131,10 +140,7 @@ def test_rejects_invalid_selection(lead: Client, five_cases: None, query: dict[s
     assert not Export.objects.exists()
 
 
-def test_labels_of_another_version_can_be_chosen(lead: Client, settings: Settings, tmp_path: Path) -> None:
-    settings.MODELS_DIR = tmp_path / "models"
-    repository = Repository(settings.MODELS_DIR)
-    repository.activate(str(install(repository, "a", "1 cup", "2 dog")))
+def test_labels_of_another_version_can_be_chosen(lead: Client, repository: Repository) -> None:
     decided_case("cup", model_version="a@1")
     assert 'name="labels_of"' not in _page(lead).partition('id="size"')[0], "there is nothing to choose"
     install(repository, "b", "1 mug", "2 dog")
@@ -152,12 +158,7 @@ def test_labels_of_another_version_can_be_chosen(lead: Client, settings: Setting
 
 
 @pytest.mark.parametrize("name", ["a@2", "a", "c@1", "<b>", "@", "x" * 256, "../a@1", "a@1/..", "a" * 5000])
-def test_labels_of_a_missing_version_are_refused_by_the_form(
-    lead: Client, settings: Settings, tmp_path: Path, name: str
-) -> None:
-    settings.MODELS_DIR = tmp_path / "models"
-    repository = Repository(settings.MODELS_DIR)
-    repository.activate(str(install(repository, "a", "1 cup", "2 dog")))
+def test_labels_of_a_missing_version_are_refused_by_the_form(lead: Client, repository: Repository, name: str) -> None:
     install(repository, "a", "1 mug", "2 dog")
     decided_case("cup", model_version="a@1")
     assert "in the labels of a@2." in _page(lead, labels_of="a@2")
@@ -170,11 +171,8 @@ def test_labels_of_a_missing_version_are_refused_by_the_form(
 
 
 def test_version_may_be_removed_while_the_page_is_made(
-    lead: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lead: Client, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.MODELS_DIR = tmp_path / "models"
-    repository = Repository(settings.MODELS_DIR)
-    repository.activate(str(install(repository, "a", "1 cup", "2 dog")))
     install(repository, "b", "1 mug", "2 dog")
     decided_case("cup", model_version="a@1")
     preview = services.export_preview

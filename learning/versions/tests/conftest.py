@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from review.tests.label_versions import install as install_labels
 from worker.inference.repository import ModelVersion, Preprocessing, Repository
 from worker.inference.repository.draft import VersionDraft
 from worker.inference.repository.manifest import FILES, WeightsSource
@@ -47,3 +48,12 @@ def build_int8(**details: str) -> Callable[[Path], VersionDraft]:
         )
 
     return build
+
+
+@pytest.fixture
+def two(repository: Repository) -> Repository:
+    """`own@1`, which is active, and `own@2`, which has the label `unicorn` instead of `cup`."""
+    install_labels(repository, "own", "1\tcup", "2\tespresso")
+    install_labels(repository, "own", "2\tespresso", "3\tunicorn")
+    repository.activate("own@1")
+    return repository

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from worker.inference.repository.errors import Damaged, RepositoryError
 from worker.inference.repository.files import replace_text
+from worker.inference.repository.names import HIGHEST_NUMBER, NUMBER
 
 _LAST_REMOVED = ".last-removed"  # in the folder of a model: its highest removed number
-
-_HIGHEST = 999_999_999
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def existing_numbers(folder: Path) -> list[int]:
     """Returns the version numbers in the folder of a model in ascending order, including those of damaged versions."""
-    return sorted(int(path.name) for path in folder.glob("[1-9]*") if _NUMBER.fullmatch(path.name))
+    return sorted(int(path.name) for path in folder.glob("[1-9]*") if NUMBER.fullmatch(path.name))
 
 
 def next_number(folder: Path) -> int:
@@ -27,8 +24,10 @@ def next_number(folder: Path) -> int:
         RepositoryError: no number is left.
     """
     number = max(*existing_numbers(folder), _last_removed(folder), 0) + 1
-    if number > _HIGHEST:
-        raise RepositoryError(f"{folder.name}@{_HIGHEST} is or was the last possible version: choose another name")
+    if number > HIGHEST_NUMBER:
+        raise RepositoryError(
+            f"{folder.name}@{HIGHEST_NUMBER} is or was the last possible version: choose another name"
+        )
     return number
 
 

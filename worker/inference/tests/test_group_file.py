@@ -20,7 +20,7 @@ def _read(tmp_path: Path, text: str | bytes) -> dict[str, tuple[int, ...]]:
 
 
 def test_finds_labels_by_id_name_display_name_and_synonym(tmp_path: Path) -> None:
-    text = "cat,n1\ncat,persian cat\nbird,crane (bird)\ncrane,n4\ndog,Husky\n"
+    text = "cat,N1\ncat,persian cat\nbird,crane (bird)\ncrane,n4\ndog,Husky\n"
     assert _read(tmp_path, text) == {"cat": (0, 1), "bird": (2,), "crane": (3,), "dog": (4,)}
 
 
